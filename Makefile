@@ -1,0 +1,46 @@
+# Everything runs from .venv, which is built from the lock file once, and again when the lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed.lock
+
+.PHONY: help environment demo test lint bench lock clean
+
+help:
+	@echo "make demo   train on drawn faces and show the report    make test   every check and test"
+	@echo "make lint   style, types, imports                       make bench  training speed as ratios"
+	@echo "make lock   resolve the versions anew                   make clean  remove .venv and caches"
+
+# The copy of the lock is written last, so an interrupted installation starts over.
+environment:
+	@cmp -s requirements.lock $(INSTALLED) || { \
+	  set -e; \
+	  $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'; \
+	  echo "Building $(VENV) from requirements.lock (a few minutes, once)"; \
+	  $(PYTHON) -m venv --clear $(VENV); \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	  cp requirements.lock $(INSTALLED); \
+	}
+
+demo: environment
+	@$(BIN)/python train.py experiment=demo
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+bench: environment
+	$(BIN)/python -m benchmarks.train
+
+lock: environment
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
