@@ -1,0 +1,1 @@
+"""Facial-expression experiments from one declarative configuration."""

@@ -1,0 +1,50 @@
+"""The configuration: the type, range and meaning of every key, and the strict load.
+
+Values stand in ``conf/``; nothing here imports torch, OpenCV or boto3, so that a mistake is answered at once.
+"""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from fer.config.dataset import Dataset
+from fer.config.model import Model
+from fer.config.optimizer import Optimizer
+from fer.config.section import Section
+from fer.config.tracker import Tracker
+from fer.config.trainer import Trainer
+
+__all__ = ["Config", "Dataset", "Model", "Optimizer", "Tracker", "Trainer"]
+
+
+class Config(Section):
+    """The whole configuration; one for all programs."""
+
+    seed: int = Field(ge=0, lt=2**32, description="Seed of every random choice of a run")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run, part of its directory's name"
+    )
+    model_uri: str | None = Field(
+        min_length=1, description="An existing model: a run directory or its bundle; for trainer.stages=[test]"
+    )
+    dataset: Dataset = Field(description="Labelled faces")
+    model: Model = Field(description="The network")
+    optimizer: Optimizer = Field(description="The optimizer")
+    trainer: Trainer = Field(description="The training")
+    tracker: Tracker = Field(description="Where figures go")
+
+    @model_validator(mode="after")
+    def stages_have_a_model(self) -> Self:
+        if "fit" not in self.trainer.stages and self.model_uri is None:
+            raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to judge")
+        if "fit" in self.trainer.stages and self.model_uri is not None:
+            raise ValueError(
+                "model_uri is only for trainer.stages=[test]; to start a training from weights use model.weights=FILE"
+            )
+        if "fit" not in self.trainer.stages and self.trainer.resume_from is not None:
+            raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")
+        return self
+
+    def dump(self) -> dict[str, Any]:
+        """The configuration as plain lists, numbers and strings: what run.yaml holds."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,162 @@
+"""Section `dataset`: where labelled faces come from, how they are split, balanced and augmented."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fer.config.section import ExistingPath, Probability, Section
+from fer.emotions import canonical
+
+LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
+
+
+class VotedSource(Section):
+    """A source whose images were judged by several annotators."""
+
+    label_rule: LabelRule = Field(
+        "majority",
+        description="How votes become training targets: `majority` (single votes dropped, the winner has more "
+        "than half), `probability` (the votes as a distribution), `argmax` (most votes), `multi_target` "
+        "(every emotion with 30 % of the votes counts alike)",
+    )
+    eval_label_rule: LabelRule = Field(
+        "majority", description="The rule for validation and test images; published figures use `majority`"
+    )
+    contempt: Literal["drop", "renormalise"] = Field(
+        "drop",
+        description="With 7 classes: `drop` the images that contempt wins, or delete its votes beforehand and "
+        "`renormalise` the others (a different set of images)",
+    )
+
+
+class FerplusSource(VotedSource):
+    """FERPlus: FER2013's faces with the votes of ten annotators."""
+
+    kind: Literal["ferplus"] = Field(description="FERPlus")
+    root: ExistingPath = Field(
+        description="Directory or .zip with FER2013Train|Valid|Test/, or with fer2013.csv and fer2013new.csv"
+    )
+    votes: Literal["auto", "label.csv", "fer2013new.csv"] = Field(
+        "auto",
+        description="The file of votes; the two differ on about 4.5 % of rows. `auto`: label.csv where there is one",
+    )
+
+
+class RafdbSource(Section):
+    """RAF-DB, basic emotions, in Kaggle's or the official layout."""
+
+    kind: Literal["rafdb"] = Field(description="RAF-DB")
+    root: ExistingPath = Field(description="Directory or .zip with train/ and test/, or with Image/ and EmoLabel/")
+
+
+class Fer2013Source(Section):
+    """FER2013 with its original single labels."""
+
+    kind: Literal["fer2013"] = Field(description="FER2013")
+    root: ExistingPath = Field(description="Directory or .zip with train/ and test/, or with fer2013.csv")
+
+
+class FolderSource(Section):
+    """Any data set with one folder a class."""
+
+    kind: Literal["folder"] = Field(description="A folder a class")
+    root: ExistingPath = Field(description="Directory or .zip with <class>/, or with train|val|test/<class>/")
+    class_map: dict[str, str | None] = Field(
+        default_factory=dict, description="Folder name: emotion (null leaves the folder out)"
+    )
+
+    @field_validator("class_map")
+    @classmethod
+    def known_emotions(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        for folder, emotion in value.items():
+            if emotion is not None and canonical(emotion) is None:
+                raise ValueError(f"folder {folder!r} is mapped to {emotion!r}, which is no emotion")
+        return value
+
+
+class SyntheticSource(VotedSource):
+    """Drawn faces, labelled by ten simulated annotators: no download, no licence."""
+
+    kind: Literal["synthetic"] = Field(description="Drawn faces")
+    count: int = Field(2800, ge=70, le=1_000_000, description="Number of faces over all parts")
+    size: int = Field(64, ge=32, le=256, description="Width and height of a face, pixels")
+    seed: int = Field(0, ge=0, description="Seed of the drawing, independent of the run's seed")
+
+
+Source = Annotated[
+    FerplusSource | RafdbSource | Fer2013Source | FolderSource | SyntheticSource, Field(discriminator="kind")
+]
+
+
+class Augment(Section):
+    """Random changes of training images; each image draws its own, anew in every epoch."""
+
+    flip: Probability = Field(description="Probability of a left-right flip")
+    rotate: float = Field(ge=0, le=180, description="Largest rotation, degrees either way")
+    scale: float = Field(ge=0, lt=1, description="Largest change of scale, as a fraction either way")
+    translate: float = Field(ge=0, lt=1, description="Largest shift, as a fraction of the image either way")
+    brightness: float = Field(ge=0, le=1, description="Largest change of brightness, as a fraction either way")
+    contrast: float = Field(ge=0, le=1, description="Largest change of contrast, as a fraction either way")
+    saturation: float = Field(ge=0, le=1, description="Largest change of saturation (colour sources)")
+    erase: Probability = Field(description="Probability that a random rectangle is blanked")
+    mixup: float = Field(ge=0, description="Alpha of MixUp's Beta distribution; 0 is off")
+    cutmix: float = Field(ge=0, description="Alpha of CutMix's Beta distribution; 0 is off")
+    mix_probability: Probability = Field(description="Share of images that MixUp or CutMix changes")
+
+
+class Dataset(Section):
+    """Labelled faces and how they reach the network."""
+
+    sources: dict[str, Source] = Field(min_length=1, description="Name: source; several combine in one run")
+    split: Literal["official", "stratified"] = Field(
+        description="`official` parts of each source, or `stratified` by class and source over all its images"
+    )
+    fractions: tuple[float, float, float] = Field(
+        description="Training, validation and test share of a stratified split; sums to 1"
+    )
+    classes: Literal[7, 8] = Field(description="7 emotions, or 8 with contempt")
+    on_leak: Literal["drop", "error", "ignore"] = Field(
+        description="Official split: what to do about evaluation images that also stand in an earlier part"
+    )
+    near_duplicate_bits: int = Field(
+        ge=-1,
+        le=8,
+        description="Perceptual hashes (64 bits) that differ in at most so many bits are the same picture; "
+        "-1 compares pixels only",
+    )
+    on_corrupt: Literal["error", "skip"] = Field(
+        description="Unreadable images, labels without an image and images without a label: refuse, or list and skip"
+    )
+    on_empty_class: Literal["error", "ignore"] = Field(description="What to do about a class without training images")
+    balance: Literal["none", "weighted_sampling", "class_weights"] = Field(
+        description="Against unequal classes: nothing, rare classes drawn more often, or weighted in the loss"
+    )
+    batch_size: int = Field(ge=2, le=65536, description="Images a training step")
+    limit: int | None = Field(ge=1, description="Use at most so many images of each part; null uses all")
+    cache_dir: str = Field(min_length=1, description="Directory of decoded images, shared between runs")
+    augment: Augment = Field(description="Random changes of training images")
+
+    @field_validator("sources")
+    @classmethod
+    def plain_names(cls, value: dict[str, Source]) -> dict[str, Source]:
+        for name in value:
+            if not name.replace("-", "_").isidentifier():
+                raise ValueError(f"the source name {name!r} must be letters, digits, '_' and '-', no digit first")
+        return value
+
+    @field_validator("fractions")
+    @classmethod
+    def whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) < 0 or abs(sum(value) - 1) > 1e-6:
+            raise ValueError("the three shares must be 0 or more and sum to 1")
+        if value[0] == 0 or value[1] == 0:
+            raise ValueError("the training and the validation share must be above 0")
+        return value
+
+    @model_validator(mode="after")
+    def contempt_has_a_source(self) -> Self:
+        if self.classes == 8 and not any(s.kind in ("ferplus", "fer2013", "folder") for s in self.sources.values()):
+            raise ValueError(
+                "classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set dataset.classes=7"
+            )
+        return self

@@ -1,0 +1,118 @@
+"""The tree of keys: their dotted names, types and meanings, and the name nearest to a misspelt one."""
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the configuration; ``<name>`` in its dotted name stands for a name that the user chooses."""
+
+    name: str
+    allowed: str
+    description: str
+
+
+def sections_of(annotation: Any) -> list[type[BaseModel]]:
+    """The section classes inside a type, through unions and annotations."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [section for part in get_args(annotation) for section in sections_of(part)]
+    return []
+
+
+def type_text(annotation: Any) -> str:
+    """A type in a user's words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(str(choice) for choice in arguments)
+    if origin is Annotated:
+        return type_text(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(type_text(part) for part in arguments)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"list of {len(arguments)} of {type_text(arguments[0])}s"
+    if origin in (tuple, list):
+        return f"list of {type_text(arguments[0])}"
+    if origin is dict:
+        return f"map of {type_text(arguments[0])} to {type_text(arguments[1])}"
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def range_text(field: FieldInfo) -> str:
+    """The limits of a number, such as "≥ 0, < 1"."""
+    metadata = list(field.metadata)
+    for part in get_args(field.annotation):
+        metadata += list(getattr(part, "__metadata__", ()))
+    signs = ((Gt, ">", "gt"), (Ge, "≥", "ge"), (Lt, "<", "lt"), (Le, "≤", "le"))
+    return ", ".join(
+        f"{sign} {getattr(limit, attribute)}"
+        for limit in metadata
+        for kind, sign, attribute in signs
+        if isinstance(limit, kind)
+    )
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[Key]:
+    """Every key below a section, depth first, in the order in which the fields stand."""
+    for name, field in section.model_fields.items():
+        dotted = f"{prefix}{name}"
+        annotation = field.annotation
+        if get_origin(annotation) is dict and (kinds := sections_of(get_args(annotation)[1])):
+            yield from keys_of_kinds(kinds, f"{dotted}.<name>.")
+        elif inner := sections_of(annotation):
+            yield from keys_of(inner[0], f"{dotted}.")
+        else:
+            limits = range_text(field)
+            allowed = type_text(annotation) + (f" {limits}" if limits else "")
+            yield Key(dotted, allowed, field.description or "")
+
+
+def kind_of(section: type[BaseModel]) -> str:
+    """What the key `kind` must be for a section of this class."""
+    return str(get_args(section.model_fields["kind"].annotation)[0])
+
+
+def keys_of_kinds(kinds: list[type[BaseModel]], prefix: str) -> Iterator[Key]:
+    """Every key of the kinds of a section once; a meaning that not all share stands after the kinds' names."""
+    found: dict[str, dict[str, Key]] = {}
+    for kind in kinds:
+        for key in keys_of(kind, prefix):
+            found.setdefault(key.name, {})[kind_of(kind)] = key
+    for name, keys in found.items():
+        meanings: dict[str, list[str]] = {}
+        for kind_name, key in keys.items():
+            meanings.setdefault(key.description, []).append(kind_name)
+        shared = len(meanings) == 1 and len(keys) == len(kinds)
+        yield Key(
+            name,
+            ", ".join(dict.fromkeys(key.allowed for key in keys.values())),
+            "; ".join(text if shared else f"({', '.join(names)}) {text}" for text, names in meanings.items()),
+        )
+
+
+def nearest(name: str, known: list[str], cutoff: float) -> str | None:
+    """The known name that a misspelt one most likely means, or None.
+
+    A key that exists under another section comes first (`trainer.lr`: `optimizer.lr`), then the most similar
+    whole name, then the most similar last part.
+    """
+    last = {key.rsplit(".", 1)[-1]: key for key in reversed(known) if "." in key} if "." in name else {}
+    own = name.rsplit(".", 1)[-1]
+    if own in last:
+        return get_close_matches(name, [key for key in known if key.endswith(f".{own}")], n=1, cutoff=0)[0]
+    # Long names are alike by their sections alone: the last parts must be alike too.
+    close = get_close_matches(name, known, n=1, cutoff=cutoff)
+    if close and get_close_matches(own, [close[0].rsplit(".", 1)[-1]], cutoff=0.5):
+        return close[0]
+    close = get_close_matches(own, list(last), n=1, cutoff=cutoff)
+    return last[close[0]] if close else None

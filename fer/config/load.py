@@ -1,0 +1,45 @@
+"""The strict load: from what Hydra composed to a checked configuration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from fer.config import Config
+from fer.config.explain import composition_error, group_error, validation_error
+from fer.errors import ConfigError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def load(composed: DictConfig) -> Config:
+    """Resolve, then check every key, value and combination.
+
+    Raises ConfigError, a line a finding.
+    """
+    try:
+        if missing := sorted(OmegaConf.missing_keys(composed)):
+            raise ConfigError("\n".join(f"{key}: a value is needed; add {key}=…" for key in missing))
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise composition_error(error) from None
+    try:
+        return Config.model_validate(plain)
+    except ValidationError as error:
+        raise validation_error(error, plain) from None
+
+
+def load_overrides(overrides: Sequence[str]) -> Config:
+    """The configuration that a program would run with after these command-line overrides."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = compose("config", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise composition_error(error) from None
+    except ValueError as error:
+        raise group_error(error, overrides) from None
+    return load(composed)

@@ -1,0 +1,79 @@
+"""Section `model`: the network, where its weights start, and its loss."""
+
+import importlib.util
+import re
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from fer.config.section import Fraction, Section, existing_path
+
+
+@cache
+def timm_architectures() -> frozenset[str]:
+    """Names that ``timm.create_model`` knows, read from timm's files: importing it takes seconds."""
+    spec = importlib.util.find_spec("timm")
+    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    entry = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+    return frozenset(
+        name
+        for folder in folders
+        for file in sorted(Path(folder, "models").glob("*.py"))
+        for name in entry.findall(file.read_text(encoding="utf-8"))
+    )
+
+
+class Loss(Section):
+    """What training minimises."""
+
+    kind: Literal["cross_entropy", "focal"] = Field(
+        description="Cross-entropy, or focal loss (arXiv:1708.02002), on hard or distributed targets"
+    )
+    label_smoothing: Fraction = Field(description="Share of each target spread evenly over the classes")
+    focal_gamma: float = Field(ge=0, le=10, description="Focal loss: how much easy images count less")
+
+
+class Model(Section):
+    """The network."""
+
+    name: str = Field(description="Any architecture of timm, such as mobilenetv2_100 or resnet50")
+    weights: str = Field(
+        description="Where weights start: `none` (random), `pretrained` (from the model hub), or a local "
+        ".safetensors or .pth file"
+    )
+    weights_sha256: str | None = Field(
+        pattern=r"^[0-9a-f]{64}$", description="Refuse starting weights with another SHA-256; null accepts any"
+    )
+    image_size: int = Field(ge=32, le=1024, description="Width and height that the network sees, pixels")
+    drop_rate: Fraction = Field(description="Dropout before the classifier")
+    head_epochs: int = Field(ge=0, description="Epochs in which only the classifier trains, the rest frozen")
+    unfreeze_per_epoch: int = Field(
+        ge=0, description="After head_epochs, blocks unfrozen an epoch from the top; 0 unfreezes all at once"
+    )
+    loss: Loss = Field(description="What training minimises")
+
+    @field_validator("name")
+    @classmethod
+    def known_architecture(cls, value: str) -> str:
+        known = timm_architectures()
+        if value.split(".")[0] not in known:
+            near = get_close_matches(value, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ValueError(f"no architecture of timm has this name{hint}")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def weights_exist(cls, value: str) -> str:
+        if value in ("none", "pretrained"):
+            return value
+        try:
+            path = existing_path(value)
+            if Path(path).is_dir():
+                raise ValueError("is a directory")
+            return path
+        except ValueError as error:
+            raise ValueError(f"{error}; allowed are `none`, `pretrained`, or a weights file") from None

@@ -1,0 +1,40 @@
+"""What every section of the configuration has in common."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the configuration: no unknown keys, no changes after it was checked, no NaN.
+
+    Values stand in ``conf/*.yaml``, not here. A field that is added after a release gets a default that
+    means "as before", so that a run.yaml saved earlier still replays.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def no_truth_for_a_number(cls, values: Any) -> Any:
+        # Pydantic would take true for 1: `early_stopping.patience=true` must not mean one epoch.
+        for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
+            if isinstance(values.get(name), bool) and field.annotation is not bool:
+                raise ValueError(f"{name} must not be true or false")
+        return values
+
+
+def existing_path(value: str) -> str:
+    """The absolute form of a path that must exist, so that a saved run replays from any directory."""
+    path = Path(value).expanduser()
+    if not path.exists():
+        raise ValueError("no such file or directory")
+    return str(path.resolve())
+
+
+ExistingPath = Annotated[str, AfterValidator(existing_path)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -1,0 +1,59 @@
+"""Section `trainer`: on what, how long and how exactly to train."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fer.config.section import ExistingPath, Fraction, Section
+
+Monitor = Literal["val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss"]
+
+
+class EarlyStopping(Section):
+    """When training ends before `max_epochs`, and which checkpoint is the best."""
+
+    monitor: Monitor = Field(description="The validation figure that chooses the best checkpoint")
+    patience: int | None = Field(ge=1, description="Epochs without a better figure before stopping; null never stops")
+    min_delta: float = Field(ge=0, description="Smallest change that counts as better")
+
+
+class Trainer(Section):
+    """Device, precision, length and exactness of a training."""
+
+    stages: tuple[Literal["fit", "test"], ...] = Field(
+        min_length=1, description="`fit` trains; `test` judges the best checkpoint, or `model_uri`, once"
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
+    devices: Annotated[int, Field(ge=1, le=1)] = Field(description="Devices of one run")
+    precision: Literal["32", "16", "bf16"] = Field(description="Arithmetic: full, or mixed with half or bfloat16")
+    max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
+    early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
+    ema_decay: Fraction = Field(description="Decay of the moving average of weights that is judged; 0 is off")
+    gradient_clip: float = Field(ge=0, description="Largest norm of the gradient; 0 is off")
+    deterministic: bool = Field(description="Only deterministic kernels: exact repetition on a GPU, slower")
+    threads: int | None = Field(ge=1, le=1024, description="CPU threads; null takes all cores")
+    channels_last: bool = Field(description="Memory order of images: faster on most devices")
+    compile: bool = Field(description="Compile the network (torch.compile); pays on long trainings and GPUs")
+    resident: bool = Field(description="Keep all images on the device as bytes")
+    limit_batches: int | None = Field(ge=1, description="Batches an epoch and part at most; null takes all")
+    resume_from: ExistingPath | None = Field(
+        description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
+    )
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def number_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+    @field_validator("stages")
+    @classmethod
+    def once_each(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value not in (("fit",), ("test",), ("fit", "test")):
+            raise ValueError("allowed are [fit, test], [fit] and [test]")
+        return value
+
+    @model_validator(mode="after")
+    def half_precision_needs_a_gpu(self) -> Self:
+        if self.precision == "16" and self.accelerator == "cpu":
+            raise ValueError("precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16")
+        return self

@@ -1,0 +1,74 @@
+"""The emotion classes, their fixed order, and how each data set's names map to them.
+
+This is the one place that knows the class order; every table, matrix and network output follows it.
+"""
+
+EMOTIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+CONTEMPT = "contempt"
+
+# Columns of FERPlus's votes, in the file's order (microsoft/FERPlus, fer2013new.csv). The last two say that
+# an annotator recognised no emotion, or no face.
+FERPLUS_VOTES: tuple[str, ...] = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+
+# RAF-DB's label numbers (list_patition_label.txt).
+RAFDB_LABELS: dict[int, str] = {
+    1: "surprise",
+    2: "fear",
+    3: "disgust",
+    4: "happiness",
+    5: "sadness",
+    6: "anger",
+    7: "neutral",
+}
+
+# FER2013's label numbers (fer2013.csv, column `emotion`).
+FER2013_LABELS: dict[int, str] = {
+    0: "anger",
+    1: "disgust",
+    2: "fear",
+    3: "happiness",
+    4: "sadness",
+    5: "surprise",
+    6: "neutral",
+}
+
+# Spellings that data sets use for the same class, so that a folder of theirs is read as it is.
+SYNONYMS: dict[str, str] = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "afraid": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+}
+
+
+def class_names(count: int) -> tuple[str, ...]:
+    """Class names in network order: the seven emotions, and contempt as eighth when ``count`` is 8.
+
+    Raises ValueError for any other count.
+    """
+    if count == len(EMOTIONS):
+        return EMOTIONS
+    if count == len(EMOTIONS) + 1:
+        return (*EMOTIONS, CONTEMPT)
+    raise ValueError(f"there are 7 classes, or 8 with contempt; not {count}")
+
+
+def canonical(name: str) -> str | None:
+    """The class that a folder or label name stands for (case and usual spellings aside), or None."""
+    folded = name.strip().lower()
+    folded = SYNONYMS.get(folded, folded)
+    return folded if folded in (*EMOTIONS, CONTEMPT) else None

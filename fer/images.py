@@ -1,0 +1,24 @@
+"""Bringing any face picture to the colour and the resolution of the training faces."""
+
+import cv2
+import numpy as np
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 of a gray or RGB picture."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def to_native(image: np.ndarray, side: int, colour: bool) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) uint8 RGB as (side, side, 3 if colour else 1) uint8.
+
+    Shrinking averages over areas, as a camera of lower resolution would; enlarging is bilinear.
+    """
+    if not colour:
+        image = to_gray(image)
+    elif image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if image.shape[:2] != (side, side):
+        shrinks = max(image.shape[:2]) > side
+        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return image.reshape(side, side, -1)

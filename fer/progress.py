@@ -1,0 +1,41 @@
+"""Progress of long work: a bar with rate and time left in a terminal, plain lines elsewhere."""
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+LINE_SECONDS = 30.0
+log = logging.getLogger(__name__)
+
+
+def terminal_bar(total: int, title: str, unit: str, items: Iterable[Any] | None = None) -> "tqdm[Any]":
+    """A bar as wide as the terminal; one that does not know its size counts as 80 columns wide, 24 lines high."""
+    size = shutil.get_terminal_size()
+    return tqdm(items, total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
+
+
+def progress(items: Iterable[T], total: int, what: str, unit: str = "images") -> Iterator[T]:
+    """Yield ``items`` and show how far it is."""
+    if sys.stderr.isatty():
+        yield from terminal_bar(total, what, f" {unit}", items)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items):
+        yield item
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS:
+            last = now
+            log.info(progress_line(what, done + 1, total, unit, now - start))
+
+
+def progress_line(what: str, done: int, total: int, unit: str, seconds: float) -> str:
+    """`what: 120/400 images, 35/s, 8 s left`."""
+    rate = done / max(seconds, 1e-9)
+    return f"{what}: {done}/{total} {unit}, {rate:.0f}/s, {(total - done) / max(rate, 1e-9):.0f} s left"
