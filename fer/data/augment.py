@@ -1,0 +1,138 @@
+"""Random changes of a whole batch on its device, each image with its own draw.
+
+Flip, rotation, scale, shift and the resize to the network's input are one interpolation (one ``grid_sample``) of
+native pixels, instead of one after the other. All random numbers of a batch come from one NumPy generator that is
+seeded by (seed, epoch, batch): no two epochs are alike, nothing depends on the device, and a resumed run draws what
+the unbroken one would have drawn.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MIN_ERASED, MAX_ERASED = 0.02, 0.2  # share of the image
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of a batch: (N, 1, 1, 1) by name, views of one tensor, and mixing partners (N,)."""
+
+    numbers: dict[str, Tensor]
+    partner: Tensor
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.numbers[name]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths as in the configuration section `dataset.augment`."""
+
+    flip: float
+    rotate: float
+    scale: float
+    translate: float
+    brightness: float
+    contrast: float
+    saturation: float
+    erase: float
+    mixup: float
+    cutmix: float
+    mix_probability: float
+
+    def draw(self, count: int, seed: tuple[int, int, int], device: torch.device) -> Draws:
+        """Random numbers for ``count`` images; ``seed`` is (seed of the run, epoch, batch)."""
+        rng = np.random.default_rng(seed)
+
+        def around(strength: float) -> np.ndarray:
+            return 1 + strength * rng.uniform(-1, 1, count)
+
+        mixed = rng.random(count) < (self.mix_probability if self.mixup or self.cutmix else 0)
+        cut = mixed & (rng.random(count) < (0.5 if self.mixup and self.cutmix else float(self.cutmix > 0)))
+        drawn = {
+            "flip": np.where(rng.random(count) < self.flip, -1.0, 1.0),
+            "angle": np.radians(rng.uniform(-self.rotate, self.rotate, count)),
+            "zoom": 1 / around(self.scale),
+            "right": 2 * self.translate * rng.uniform(-1, 1, count),
+            "down": 2 * self.translate * rng.uniform(-1, 1, count),
+            "brightness": around(self.brightness),
+            "contrast": around(self.contrast),
+            "saturation": around(self.saturation),
+            "hole_area": np.where(rng.random(count) < self.erase, rng.uniform(MIN_ERASED, MAX_ERASED, count), 0),
+            "hole_aspect": np.exp(rng.uniform(-math.log(3), math.log(3), count) / 2),
+            "hole_x": rng.random(count),
+            "hole_y": rng.random(count),
+            "hole_gray": rng.random(count),
+            "mixup_kept": np.where(mixed & ~cut, rng.beta(self.mixup or 1, self.mixup or 1, count), 1),
+            "cutmix_area": np.where(cut, 1 - rng.beta(self.cutmix or 1, self.cutmix or 1, count), 0),
+            "cutmix_x": rng.random(count),
+            "cutmix_y": rng.random(count),
+        }
+        # One copy to the device for all of them.
+        table = torch.from_numpy(np.stack(list(drawn.values())).astype(np.float32)).to(device, non_blocking=True)
+        numbers = {name: row.view(-1, 1, 1, 1) for name, row in zip(drawn, table, strict=True)}
+        return Draws(numbers, torch.from_numpy(rng.permutation(count)).to(device, non_blocking=True))
+
+    def __call__(self, images: Tensor, targets: Tensor, side: int, seed: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Change a batch.
+
+        ``images`` (N, h, w, C) uint8 and ``targets`` (N, classes) become (N, C, side, side) float32 in 0…1 and
+        (N, classes), mixed where images were mixed.
+        """
+        draws = self.draw(len(images), seed, images.device)
+        pixels = images.permute(0, 3, 1, 2).float().div_(255)
+        if pixels.shape[-1] > side:
+            # One bilinear sample of a larger picture would skip pixels.
+            pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+        pixels = self.jitter_colours(warp(pixels, draws, side), draws)
+        if self.erase:
+            hole = rectangles(draws["hole_area"], draws["hole_aspect"], draws["hole_x"], draws["hole_y"], side)
+            pixels = torch.where(hole, draws["hole_gray"], pixels)
+        if self.mixup or self.cutmix:
+            pixels, targets = mix(pixels, targets, draws, side)
+        return pixels, targets
+
+    def jitter_colours(self, pixels: Tensor, draws: Draws) -> Tensor:
+        """Contrast around each image's mean, saturation around its luma, then brightness; clamped to 0…1."""
+        if self.contrast:
+            mean = pixels.mean((1, 2, 3), keepdim=True)
+            pixels = torch.lerp(mean, pixels, draws["contrast"])
+        if self.saturation and pixels.shape[1] == 3:
+            luma = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            pixels = torch.lerp(luma, pixels, draws["saturation"])
+        if self.brightness:
+            pixels = pixels * draws["brightness"]
+        return pixels.clamp_(0, 1) if self.contrast or self.saturation or self.brightness else pixels
+
+
+def warp(pixels: Tensor, draws: Draws, side: int) -> Tensor:
+    """Flip, rotate, scale, shift and resize (N, C, h, w) to (N, C, side, side); borders repeat the edge."""
+    flip, angle, zoom, right, down = (draws[name].view(-1) for name in ("flip", "angle", "zoom", "right", "down"))
+    cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows = (torch.stack((cosine * flip, -sine, right), 1), torch.stack((sine * flip, cosine, down), 1))
+    grid = F.affine_grid(torch.stack(rows, 1), [len(pixels), 1, side, side], align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def rectangles(area: Tensor, aspect: Tensor, x: Tensor, y: Tensor, side: int) -> Tensor:
+    """(N, 1, side, side) masks of rectangles: share of the image, height over width squared-rooted, centre in 0…1."""
+    place = (torch.arange(side, device=area.device) + 0.5) / side
+    half = area.sqrt() / 2
+    inside_x = (place.view(1, 1, 1, side) - x).abs() < half / aspect
+    inside_y = (place.view(1, 1, side, 1) - y).abs() < half * aspect
+    return inside_x & inside_y
+
+
+def mix(pixels: Tensor, targets: Tensor, draws: Draws, side: int) -> tuple[Tensor, Tensor]:
+    """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) with a partner of the same batch, image by image."""
+    partner = draws.partner
+    kept, area = draws["mixup_kept"], draws["cutmix_area"]
+    box = rectangles(area, torch.ones_like(area), draws["cutmix_x"], draws["cutmix_y"], side)
+    mixed = torch.where(box, pixels[partner], torch.lerp(pixels[partner], pixels, kept))
+    share = (kept.view(-1) * (1 - box.float().mean((1, 2, 3)))).unsqueeze(1)
+    return mixed, share * targets + (1 - share) * targets[partner]

@@ -1,0 +1,57 @@
+"""Which images are the same picture: equal pixels, or perceptual hashes that hardly differ."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+HASH_BITS = 64
+
+
+def near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
+    """All pairs (P, 2) of distinct positions of ``hashes`` (uint64) that differ in at most ``bits`` bits.
+
+    Cut into bits+1 bands, two such hashes agree in at least one band whole; only those are compared.
+    """
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    for low, high in pairwise(np.linspace(0, HASH_BITS, bits + 2).astype(int)):
+        band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        starts = np.flatnonzero(np.diff(band[order])) + 1
+        for bucket in np.split(order, starts):
+            for place, row in enumerate(bucket[:-1]):
+                rest = bucket[place + 1 :]
+                near = rest[np.bitwise_count(hashes[rest] ^ hashes[row]) <= bits]
+                if len(near):
+                    pairs.append(np.column_stack([np.full(len(near), row), near]))
+    return np.concatenate(pairs)
+
+
+def duplicate_groups(index: pd.DataFrame, bits: int) -> np.ndarray:
+    """Group number (N,) of each image; images that show the same picture, also by way of a third, share one.
+
+    ``index`` has ``content_hash`` and ``perceptual_hash``; ``bits`` is the largest difference of perceptual hashes
+    that still counts as the same picture, -1 to compare pixels only. Unreadable images are alone.
+    """
+    count = len(index)
+    readable = (index["content_hash"] != "").to_numpy()
+    content = pd.factorize(index["content_hash"])[0]
+    content[~readable] = content.max(initial=0) + 1 + np.arange(int((~readable).sum()))
+    links = [np.column_stack([np.arange(count), first_occurrence(content)])]
+    if bits >= 0 and readable.any():
+        rows = np.flatnonzero(readable)
+        hashes = np.array([int(text, 16) for text in index["perceptual_hash"].to_numpy()[rows]], dtype=np.uint64)
+        unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        links.append(np.column_stack([rows, rows[first[inverse]]]))
+        links.append(rows[first[near_pairs(unique, bits)]])
+    edges = np.concatenate(links)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1]
+
+
+def first_occurrence(values: np.ndarray) -> np.ndarray:
+    """For each entry the position at which its value stands first."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    return first[inverse]

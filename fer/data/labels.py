@@ -1,0 +1,108 @@
+"""From annotators' votes to training targets: FERPlus's label rules.
+
+Which images a rule keeps follows the published preparation (microsoft/FERPlus, src/ferplus.py), and the tests assert
+their numbers. With `probability` the target is the distribution of all votes left, not of the leading ones alone.
+"""
+
+import numpy as np
+
+from fer.emotions import CONTEMPT, FERPLUS_VOTES, class_names
+
+EMOTION_COUNT = 8  # the emotions among the vote columns, contempt last; "unknown" and "NF" follow
+CONTEMPT_COLUMN = FERPLUS_VOTES.index(CONTEMPT)
+NO_AGREEMENT = "annotators do not agree"
+NO_EMOTION = "annotators see no emotion or no face"
+IS_CONTEMPT = "contempt, with 7 classes"
+
+
+def without_single_votes(votes: np.ndarray) -> np.ndarray:
+    """Votes (N, 10) with every emotion that only one annotator saw set to 0."""
+    return np.where(votes > 1, votes, 0.0)
+
+
+def majority(votes: np.ndarray) -> np.ndarray:
+    """Winners that have more than half of the votes; (N, 10) with one non-zero entry a row, or none."""
+    counted = without_single_votes(votes)
+    winner = np.eye(votes.shape[1])[counted.argmax(axis=1)]
+    return winner * (counted.max(axis=1) > 0.5 * counted.sum(axis=1))[:, None]
+
+
+def argmax(votes: np.ndarray) -> np.ndarray:
+    """Winners with the most votes, ties to the first column; (N, 10)."""
+    return np.eye(votes.shape[1])[votes.argmax(axis=1)] * (votes.max(axis=1) > 0)[:, None]
+
+
+def multi_target(votes: np.ndarray) -> np.ndarray:
+    """Every entry with 30 % of the votes, alike, if together they have more than half; (N, 10)."""
+    counted = without_single_votes(votes)
+    total = counted.sum(axis=1, keepdims=True)
+    chosen = (counted > 0) & (counted >= 0.3 * total)
+    agreed = (counted * chosen).sum(axis=1, keepdims=True) > 0.5 * total
+    # The most voted entry counts a little more, so that the label below is its own.
+    return chosen * (1 + 1e-9 * counted) * agreed
+
+
+def probability(votes: np.ndarray) -> np.ndarray:
+    """The votes themselves where at most three entries make up three quarters of them; (N, 10)."""
+    counted = without_single_votes(votes)
+    return counted * np.array([leading_emotions_agree(row) for row in counted])[:, None]
+
+
+def leading_emotions_agree(votes: np.ndarray) -> bool:
+    """Whether the highest entries, taken in order until they hold 75 % of the votes, are few and emotions.
+
+    "Unknown" and "not a face" end the search; reached first, they win and the image has no emotion.
+    """
+    left, total, taken, count = votes.copy(), votes.sum(), 0.0, 0
+    while taken < 0.75 * total and count < 3:
+        highest = left.max()
+        for column in np.flatnonzero(left == highest):
+            left[column] = 0
+            if column >= EMOTION_COUNT:
+                # An earlier emotion stands without it; alone it is the winner, which the caller sees from the votes.
+                return bool((taken > 0.5 * total and count <= 3) or (taken == 0 and highest > 0.5 * total))
+            taken += highest
+            count += 1
+    return bool(taken > 0.5 * total and count <= 3)
+
+
+RULES = {"majority": majority, "argmax": argmax, "multi_target": multi_target, "probability": probability}
+
+
+def targets_from_votes(
+    votes: np.ndarray, rule: str, classes: int, contempt: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Apply a label rule to votes (N, 10), columns as in ``FERPLUS_VOTES``.
+
+    Returns targets (N, classes) that sum to 1, or to 0 where the rule gives none; the index of each row's label in
+    ``class_names(classes)``, or -1; and the reason why a row has no label ("" where it has one).
+    """
+    votes = votes.astype(float)
+    if classes == 7 and contempt == "renormalise":
+        votes = votes.copy()
+        votes[:, CONTEMPT_COLUMN] = 0
+    chosen = RULES[rule](votes)
+    winner = chosen.argmax(axis=1)
+    reasons = np.full(len(votes), "", dtype=object)
+    reasons[winner >= EMOTION_COUNT] = NO_EMOTION
+    if classes == 7:
+        reasons[winner == CONTEMPT_COLUMN] = IS_CONTEMPT
+    reasons[chosen.max(axis=1, initial=0) <= 0] = NO_AGREEMENT
+
+    names = class_names(classes)
+    columns = [FERPLUS_VOTES.index(name) for name in names]
+    targets = chosen[:, columns].copy()
+    targets[reasons != ""] = 0
+    sums = targets.sum(axis=1, keepdims=True)
+    labels = np.array(
+        [names.index(FERPLUS_VOTES[w]) if not reason else -1 for w, reason in zip(winner, reasons, strict=True)]
+    )
+    return np.divide(targets, sums, out=np.zeros_like(targets), where=sums > 0), labels.astype(int), reasons
+
+
+def targets_from_labels(labels: list[str], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for single labels: one-hot targets (N, classes), label indices, reasons."""
+    names = class_names(classes)
+    indices = np.array([names.index(label) if label in names else -1 for label in labels], dtype=int)
+    targets = np.eye(classes)[indices] * (indices >= 0)[:, None]
+    return targets, indices, np.where(indices >= 0, "", IS_CONTEMPT).astype(object)

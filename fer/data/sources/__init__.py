@@ -1,0 +1,44 @@
+"""One reader a data set; all return the same table.
+
+To add a data set: write ``read_NAME(name, …) -> Source`` in a file of its own, enter it below, and describe its
+keys in ``fer/config/dataset.py`` and its values in ``conf/dataset/``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fer.data.sources.class_folders import read_folder
+from fer.data.sources.fer2013 import read_fer2013
+from fer.data.sources.ferplus import read_ferplus
+from fer.data.sources.rafdb import read_rafdb
+from fer.data.sources.source import Source
+from fer.data.sources.synthetic import read_synthetic
+from fer.errors import DataError
+
+READERS: dict[str, Callable[..., Source]] = {
+    "ferplus": read_ferplus,
+    "rafdb": read_rafdb,
+    "fer2013": read_fer2013,
+    "folder": read_folder,
+    "synthetic": read_synthetic,
+}
+
+
+# Keys of a source that say how its votes become labels; the readers do not know them.
+RULE_KEYS = frozenset({"label_rule", "eval_label_rule", "contempt"})
+
+
+def read_source(name: str, kind: str, **options: Any) -> Source:
+    """Read the source ``name`` with the reader of its kind. Raises DataError, also where it has no images at all."""
+    source = READERS[kind](name, **{key: value for key, value in options.items() if key not in RULE_KEYS})
+    if source.table.empty and not source.problems:
+        raise DataError(f"{options['root']}: there are no images for the source {name!r}")
+    return source
+
+
+def label_rules(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The label rules of those sources that have votes."""
+    return {name: {key: spec[key] for key in RULE_KEYS} for name, spec in specs.items() if spec.keys() >= RULE_KEYS}
+
+
+__all__ = ["READERS", "Source", "label_rules", "read_source"]

@@ -1,0 +1,61 @@
+"""What every reader returns: a table of samples and a way to get at their pixels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from fer.emotions import FERPLUS_VOTES
+
+PARTS = ("train", "val", "test")
+VOTE_COLUMNS = tuple(f"votes_{name}" for name in FERPLUS_VOTES)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image is: a ``digest`` of its content, its longer ``side`` in pixels, and whether it has ``colour``."""
+
+    digest: str
+    side: int
+    colour: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as read, before any rule, split or check.
+
+    ``table`` has one row an image: ``path`` (unique in the source), ``part`` (train, val, test, or "" where the
+    source has no official parts), ``label`` (a class name, or None where there are votes) and the columns
+    ``votes_*`` (NaN where there is a label). ``read`` gives an image's encoded bytes, or its pixels
+    (H, W) or (H, W, 3) uint8 RGB, and raises DataError. ``look``, where given, says what an image is without reading
+    it. ``problems`` are (path, reason) of rows without image and images without row.
+    """
+
+    name: str
+    table: pd.DataFrame
+    read: Callable[[str], bytes | np.ndarray]
+    look: Callable[[str], Look] | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+    problems: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def path_and_part(paths: Sequence[str], parts: Sequence[str]) -> dict[str, "pd.Series[str]"]:
+    """The first two columns, text even where there are no rows."""
+    return {"path": pd.Series(list(paths), dtype="str"), "part": pd.Series(list(parts), dtype="str")}
+
+
+def labelled_table(paths: Sequence[str], parts: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+    """The table of a source whose images have one label each."""
+    table = pd.DataFrame({**path_and_part(paths, parts), "label": pd.Series(list(labels), dtype=object)})
+    for column in VOTE_COLUMNS:
+        table[column] = np.nan
+    return table
+
+
+def voted_table(paths: Sequence[str], parts: Sequence[str], votes: np.ndarray, order: Sequence[str]) -> pd.DataFrame:
+    """The table of a source with votes: (N, len(order)) counts whose columns stand in ``order``."""
+    table = pd.DataFrame({**path_and_part(paths, parts), "label": pd.Series([None] * len(paths), dtype=object)})
+    for name, column in zip(FERPLUS_VOTES, VOTE_COLUMNS, strict=True):
+        table[column] = votes[:, order.index(name)].astype(float) if name in order else 0.0
+    return table

@@ -1,0 +1,32 @@
+"""Drawn faces, judged by ten simulated annotators."""
+
+import hashlib
+
+import cv2
+import numpy as np
+
+from fer.data.sources.source import Look, Source, voted_table
+from fer.drawn import GENERATOR_VERSION, DrawnFace, draw_dataset_face
+from fer.emotions import EMOTIONS
+
+ORDER = (*EMOTIONS, "unknown")
+
+
+def read_synthetic(name: str, count: int, size: int, seed: int) -> Source:
+    """``count`` faces of ``size``×``size`` pixels, each drawn when it is read; the same for the same arguments.
+
+    Of every ten faces eight are for training, one for validation, one for test.
+    """
+    faces = [draw_dataset_face(seed, index, size) for index in range(count)]
+    paths = [f"face-{index:06d}" for index in range(count)]
+    parts = [("val" if index % 10 == 8 else "test" if index % 10 == 9 else "train") for index in range(count)]
+    votes = np.array([[face.votes[emotion] for emotion in ORDER] for face in faces])
+    images: dict[str, DrawnFace] = dict(zip(paths, faces, strict=True))
+    identity = f"{GENERATOR_VERSION}/{cv2.__version__}/{seed}/{size}"
+    return Source(
+        name,
+        voted_table(paths, parts, votes, ORDER),
+        lambda path: images[path].image,
+        look=lambda path: Look(hashlib.sha256(f"{identity}/{path}".encode()).hexdigest(), size, colour=True),
+        notes=(f"drawn by generator {GENERATOR_VERSION}, ten simulated annotators",),
+    )
