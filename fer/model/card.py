@@ -1,0 +1,71 @@
+"""The model card: what a bundle is, how well it does, and what it must not be used for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LIMITS = """\
+## Intended use
+Research on facial expression, and the analysis of consenting participants' recordings in consumer research. The
+probabilities describe which emotion annotators would see in a face, not what a person feels.
+
+## Not to be used
+- To infer emotions at work or in education: prohibited in the EU (Regulation 2024/1689, article 5).
+- Without telling the people concerned (article 50), or for decisions about single persons.
+- On faces unlike those of the training data without measuring the error there first.
+"""
+
+
+def model_card(
+    name: str,
+    description: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    data_notes: Sequence[str],
+    config_yaml: str,
+) -> str:
+    """Markdown; ``description`` is the content of bundle.yaml, ``metrics`` that of metrics.json."""
+    faces = description["faces"]
+    colour = "colour" if faces["colour"] else "gray"
+    lines = [
+        f"# {name}",
+        "",
+        f"{description['architecture']}, {description['image_size']}×{description['image_size']} pixels, classes: "
+        f"{', '.join(description['classes'])}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
+        "is brought to that first.",
+        "",
+        "## Data",
+        *[f"- {note}" for note in data_notes],
+        f"- fingerprint {description['data_fingerprint']}",
+        "- The licences of the training data apply to the weights too; see the data sets' own terms.",
+        "",
+    ]
+    for part, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
+        if metrics.get(part):
+            lines += [f"## {title}", *table_of(metrics[part]), ""]
+    lines += [LIMITS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def table_of(figures: Mapping[str, Any]) -> list[str]:
+    """Markdown tables of one part's figures with their 95 % intervals."""
+    words = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro-F1"}
+    rows = [f"{figures['samples']} images.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
+    rows += [f"| {word} | {interval(figures[key])} |" for key, word in words.items()]
+    rows.append(f"| Expected calibration error | {figures['ece_calibrated']:.3f} | |")
+    rows += [
+        "",
+        "| class | images | precision | recall | F1 | 95 % interval of F1 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, own in figures["per_class"].items():
+        values = " | ".join(shown(own[key]["value"]) for key in ("precision", "recall"))
+        rows.append(f"| {name} | {own['samples']} | {values} | {interval(own['f1'])} |")
+    return rows
+
+
+def shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def interval(figure: Mapping[str, float | None]) -> str:
+    """`0.861 | 0.848 to 0.873`: two cells."""
+    return f"{shown(figure['value'])} | {shown(figure['low'])} to {shown(figure['high'])}"

@@ -1,0 +1,136 @@
+"""Every figure of a classifier, from its confusion matrix and its probabilities, with bootstrap intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+RESAMPLES = 2000
+INTERVAL = (2.5, 97.5)  # per cent
+
+
+def figures(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures of confusion matrices (…, C, C), rows true, columns predicted; leading axes are kept.
+
+    Precision, recall and F1 (…, C) are NaN for a class without images; a class that is never predicted has
+    precision 0. Balanced accuracy and macro-F1 are means over the classes that have images.
+    """
+    confusion = np.asarray(confusion, dtype=float)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    true, predicted = confusion.sum(-1), confusion.sum(-2)
+    present = true > 0
+    recall = np.where(present, right / np.maximum(true, 1), np.nan)
+    precision = np.where(present, right / np.maximum(predicted, 1), np.nan)
+    f1 = np.where(present, 2 * right / np.maximum(true + predicted, 1), np.nan)
+    counted = np.maximum(present.sum(-1), 1)
+    return {
+        "accuracy": right.sum(-1) / np.maximum(true.sum(-1), 1),
+        "balanced_accuracy": np.nansum(recall, axis=-1) / counted,
+        "macro_f1": np.nansum(f1, axis=-1) / counted,
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+    }
+
+
+def resampled(confusion: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Confusion matrices (RESAMPLES, C, C) of bootstrap samples of the same images.
+
+    Drawing images with replacement and counting them is drawing the cells from a multinomial distribution.
+    """
+    total = int(confusion.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, confusion.ravel() / total, size=RESAMPLES)
+    return drawn.reshape(RESAMPLES, *confusion.shape)
+
+
+def with_interval(value: float, samples: np.ndarray) -> dict[str, float | None]:
+    """A figure and its 95 % bootstrap interval; None for all three where the class has no images."""
+    if np.isnan(value):
+        return {"value": None, "low": None, "high": None}
+    low, high = np.nanpercentile(samples, INTERVAL)
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (C, C), rows true, columns predicted."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-probability of the label, nats."""
+    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error over 15 bins of confidence (arXiv:1706.04599)."""
+    return float(
+        multiclass_calibration_error(
+            torch.tensor(probabilities), torch.tensor(labels), probabilities.shape[1], n_bins=15, norm="l1"
+        )
+    )
+
+
+def kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
+    """Mean KL divergence (nats) from the annotators' distribution to the predicted one.
+
+    ``votes`` (N, C) are counts over the classes; rows without votes are left out; None if there are no others.
+    """
+    counts = np.nan_to_num(votes)
+    voted = counts.sum(1) > 0
+    if not voted.any():
+        return None
+    shares = counts[voted] / counts[voted].sum(1, keepdims=True)
+    ratio = np.clip(shares, 1e-12, 1) / np.clip(probabilities[voted], 1e-12, 1)
+    return float((shares * np.log(ratio)).sum(1).mean())
+
+
+def report(
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+    labels: np.ndarray,
+    votes: np.ndarray,
+    sources: Sequence[str],
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """All figures of one part, as metrics.json holds them.
+
+    ``raw`` and ``calibrated`` (N, C) are probabilities before and after temperature scaling, ``labels`` (N,) class
+    indices, ``votes`` (N, C) counts or NaN, ``sources`` (N,) names.
+    """
+    predicted = calibrated.argmax(1)
+    confusion = confusion_matrix(labels, predicted, len(classes))
+    values, samples = figures(confusion), figures(resampled(confusion))
+    whole = {
+        name: with_interval(float(values[name]), samples[name])
+        for name in ("accuracy", "balanced_accuracy", "macro_f1")
+    }
+    per_class = {
+        name: {
+            "samples": int(confusion[number].sum()),
+            **{
+                figure: with_interval(values[figure][number], samples[figure][:, number])
+                for figure in ("precision", "recall", "f1")
+            },
+        }
+        for number, name in enumerate(classes)
+    }
+    by_source = {}
+    for source in dict.fromkeys(sources):
+        chosen = np.array([name == source for name in sources])
+        matrix = confusion_matrix(labels[chosen], predicted[chosen], len(classes))
+        accuracy = with_interval(float(figures(matrix)["accuracy"]), figures(resampled(matrix))["accuracy"])
+        by_source[source] = {"samples": int(chosen.sum()), "accuracy": accuracy}
+    return {
+        "samples": len(labels),
+        **whole,
+        "log_loss": log_loss(raw, labels),
+        "log_loss_calibrated": log_loss(calibrated, labels),
+        "ece": calibration_error(raw, labels),
+        "ece_calibrated": calibration_error(calibrated, labels),
+        "kl_to_votes": kl_to_votes(calibrated, votes),
+        "per_class": per_class,
+        "confusion_matrix": confusion.tolist(),
+        "by_source": by_source,
+    }

@@ -1,0 +1,5 @@
+"""One predictor for every way of serving."""
+
+from fer.serving.predictor import Predictor
+
+__all__ = ["Predictor"]

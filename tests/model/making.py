@@ -1,0 +1,68 @@
+"""Networks, batches and settings for tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer.model.network import FaceNetwork
+
+SMALL = "mobilenetv2_035"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread computes: several wait for each other where cores are busy, and add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def lively(network: FaceNetwork) -> FaceNetwork:
+    """Weights and batch statistics as after some training, so that logits are of the size of 1 and differ."""
+    with one_thread(), torch.random.fork_rng():
+        torch.manual_seed(1)
+        for parameter in network.body.parameters():
+            if parameter.ndim > 1:
+                nn.init.kaiming_normal_(parameter)
+        network.train()
+        with torch.no_grad():
+            for _ in range(10):
+                network(torch.randint(0, 256, (16, 48, 48, 3), dtype=torch.uint8))
+            images = torch.from_numpy(faces(16, 48))
+            logits = network.eval()(images)
+            for name in network.classifier_names:
+                classifier: Any = network.body.get_submodule(name)
+                classifier.weight.mul_(1.5 / logits.std())
+                classifier.bias.copy_(torch.linspace(-0.5, 0.5, len(classifier.bias)))
+    return network.eval()
+
+
+def faces(count: int, side: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Pictures (count, side, side, channels) uint8 of random blobs, with coarse and fine structure."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 200, (count, side // 8, side // 8, channels)).repeat(8, 1).repeat(8, 2)
+    return (coarse + random.integers(0, 56, (count, side, side, channels))).astype(np.uint8)
+
+
+def batch_of(count: int, side: int = 32) -> dict[str, Tensor]:
+    """A training batch of ``count`` pictures, as the data module gives it."""
+    return {
+        "images": torch.from_numpy(faces(count, side)),
+        "targets": torch.eye(7)[torch.arange(count) % 7],
+        "weights": torch.ones(count),
+    }
+
+
+def settings(**changed: Any) -> dict[str, Any]:
+    """Settings of a Classifier."""
+    usual = {
+        **{"loss_kind": "cross_entropy", "label_smoothing": 0.0, "focal_gamma": 2.0},
+        **{"lr": 1e-3, "weight_decay": 0.05, "schedule_kind": "constant", "warmup": 0.0, "final": 0.0},
+        **{"ema_decay": 0.0, "head_epochs": 0, "unfreeze_per_epoch": 0, "fused": False},
+    }
+    return {**usual, **changed}
