@@ -1,0 +1,176 @@
+"""The pipeline of train.py: data, training, judgement, bundle and report, in one run directory."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fer.config import Config
+from fer.data.manifest import Manifest, build_manifest
+from fer.data.sources import label_rules, read_source
+from fer.data.store import Store, open_store
+from fer.errors import UserError
+from fer.evaluation import Judgement, headline, images_like, judge
+from fer.files import write_text, written_beside
+from fer.fitting import Fitted, device_of, fit
+from fer.model.bundle import Faces, describe, load_bundle, save_bundle
+from fer.model.card import model_card
+from fer.reporting import write_report
+from fer.run import Run, seed_everything, set_threads
+
+INTERRUPTED = 130
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, directory: Path) -> float | None:
+    """Do the stages of ``config`` in a new run directory.
+
+    Returns the best value of the monitored validation figure, which is what sweeps optimise; None without training.
+    Raises UserError for what a user can mend. After Ctrl-C the run is completed with the best weights so far and
+    marked interrupted; then SystemExit(130) is raised.
+    """
+    run = Run(directory, config)
+    try:
+        threads = set_threads(config.trainer.threads)
+        seed_everything(config.seed)
+        device = device_of(config)
+        run.note(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
+        fitted = None
+        if "fit" in config.trainer.stages:
+            fitted = fit_and_judge(config, run, device)
+        else:
+            judge_only(config, run, device)
+    except KeyboardInterrupt:
+        run.end("interrupted")
+        raise
+    except torch.OutOfMemoryError as error:
+        run.end("failed", error=str(error))
+        raise UserError("the device's memory is full; lower dataset.batch_size or model.image_size") from None
+    except BaseException as error:
+        run.end("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    interrupted = fitted is not None and fitted.interrupted
+    run.end("interrupted" if interrupted else "finished")
+    log.info("Run directory: %s", directory)
+    log.info("Report: %s", directory / "report.html")
+    if interrupted:
+        raise SystemExit(INTERRUPTED)
+    return None if fitted is None else fitted.best_value
+
+
+def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifest]:
+    """Read, decode, check and split the data; writes manifest.parquet and exclusions.parquet."""
+    chosen = config.dataset
+    specs = {name: spec.model_dump() for name, spec in chosen.sources.items()}
+    sources = [read_source(name, **spec) for name, spec in specs.items()]
+    notes = [f"{source.name}: {note}" for source in sources for note in source.notes]
+    for note in notes:
+        log.info("Source %s", note)
+    store = open_store(sources, largest_side, chosen.cache_dir)
+    run.note(data_fingerprint=store.fingerprint, data_notes=notes)
+    manifest = build_manifest(
+        sources,
+        store,
+        label_rules(specs),
+        classes=chosen.classes,
+        split=chosen.split,
+        fractions=chosen.fractions,
+        on_leak=chosen.on_leak,
+        near_duplicate_bits=chosen.near_duplicate_bits,
+        on_corrupt=chosen.on_corrupt,
+        on_empty_class=chosen.on_empty_class,
+        balance=chosen.balance,
+        limit=chosen.limit,
+        seed=config.seed,
+    )
+    for name, table in (("manifest.parquet", manifest.samples), ("exclusions.parquet", manifest.excluded)):
+        with written_beside(run.directory / name) as beside:
+            table.to_parquet(beside, index=False)
+    return store, manifest
+
+
+def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
+    """Train, judge the best weights, and write bundle, figures and report."""
+    store, manifest = prepare(config, run, config.model.image_size)
+    fitted = fit(config, store, manifest, run.directory, device)
+    run.note(
+        fit_seconds=fitted.seconds,
+        starting_weights_sha256=fitted.starting_weights_sha256,
+        weights="best epoch" if fitted.best_epoch is not None else "at the interruption, in the first epoch",
+    )
+    parts = ["val", "test"] if "test" in config.trainer.stages else ["val"]
+    judged, temperature = judge(fitted.network.to(device), store.images, manifest, parts, None)
+    metrics = metrics_of(config, judged, temperature, fitted)
+    faces = Faces(store.side, store.colour)
+    facts = {
+        "metrics": {part: headline(metrics[part]) for part in ("val", "test")},
+        "data_fingerprint": store.fingerprint,
+        "config_sha256": run.config_sha256,
+    }
+    description = describe(fitted.network, manifest.classes, faces, temperature, facts)
+    metrics["weights_sha256"] = save_bundle(run.directory / "bundle", fitted.network, description)
+    card = model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
+    write_text(run.directory / "bundle" / "model_card.md", card)
+    conclude(config, run, store, manifest, judged, metrics, fitted)
+    return fitted
+
+
+def judge_only(config: Config, run: Run, device: str) -> None:
+    """Judge the bundle of ``model_uri`` on this configuration's data; its own temperature is kept."""
+    bundle = load_bundle(str(config.model_uri))
+    if len(bundle.classes) != config.dataset.classes:
+        count = len(bundle.classes)
+        raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
+    store, manifest = prepare(config, run, bundle.network.image_size)
+    images = images_like(bundle.faces, store)
+    judged, temperature = judge(bundle.network.to(device), images, manifest, ["val", "test"], bundle.temperature)
+    metrics = metrics_of(config, judged, temperature, None)
+    metrics["weights_sha256"] = bundle.description["weights_sha256"]
+    conclude(config, run, store, manifest, judged, metrics, None)
+
+
+def metrics_of(
+    config: Config, judged: dict[str, Judgement], temperature: float, fitted: Fitted | None
+) -> dict[str, Any]:
+    """The content of metrics.json, less the weights' hash."""
+    return {
+        "monitor": config.trainer.early_stopping.monitor,
+        "best_epoch": fitted.best_epoch if fitted else None,
+        "epochs": len(fitted.history) if fitted else 0,
+        "temperature": temperature,
+        **{part: judged[part].figures() if part in judged else None for part in ("val", "test")},
+    }
+
+
+def conclude(
+    config: Config,
+    run: Run,
+    store: Store,
+    manifest: Manifest,
+    judged: dict[str, Judgement],
+    metrics: dict[str, Any],
+    fitted: Fitted | None,
+) -> None:
+    """Write predictions, metrics.json and report.html, and say what came out."""
+    for part, judgement in judged.items():
+        judgement.save(run.directory / f"predictions_{part}.parquet")
+    run.write_metrics(metrics)
+    notes = []
+    if "test" in config.trainer.stages and "test" not in judged:
+        notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
+        log.warning("Test: there is no test part; validation is reported")
+    write_report(config, run, store, manifest, judged, metrics, fitted, notes)
+    for part, word in (("val", "Validation"), ("test", "Test")):
+        if part in judged:
+            figures = metrics[part]
+            log.info(
+                "%s (%d images): accuracy %s, balanced accuracy %s, macro-F1 %s",
+                *(word, figures["samples"]),
+                *(with_bounds(figures[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
+            )
+
+
+def with_bounds(figure: dict[str, float]) -> str:
+    """`0.861 [0.848, 0.873]`: a figure and its 95 % interval."""
+    return f"{figure['value']:.4f} [{figure['low']:.3f}, {figure['high']:.3f}]"

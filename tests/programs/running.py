@@ -1,0 +1,63 @@
+"""Running the programs as a user does, and reading what they leave."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer.drawn import draw_dataset_face
+
+PROJECT = Path(__file__).resolve().parents[2]
+Done = subprocess.CompletedProcess[str]
+Program = Callable[..., Done]
+# Large enough to have every class, small enough for a run of seconds on one core.
+FAST = (
+    "dataset.sources.synthetic.count=280",
+    "dataset.sources.synthetic.size=48",
+    "dataset.batch_size=32",
+    "model=mobilenetv2_050",
+    "model.image_size=48",
+    "trainer=cpu",
+    "trainer.threads=1",
+)
+FAST_ANY_DATA = FAST[2:]
+
+
+def environment() -> dict[str, str]:
+    """No program that a test runs may ask the network for anything."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"}
+
+
+def start(*command: str, cwd: Path) -> subprocess.Popen[str]:
+    """Start `python COMMAND…` in a process group of its own, output in one stream."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def metrics_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "metrics.json").read_text())
+
+
+def provenance_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "provenance.json").read_text())
+
+
+def face(index: int, size: int = 48) -> np.ndarray:
+    return draw_dataset_face(9, index, size).image
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
