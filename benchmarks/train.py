@@ -1,0 +1,190 @@
+"""`python -m benchmarks.train`: how fast train.py's loop is, against a bare loop and against what people write.
+
+Three loops take turns for some rounds, with the same architecture, size, batch, precision and threads:
+
+- bare: forward, backward and step on one ready tensor; nothing is loaded or augmented
+- train.py: the real loop of this project, with data, augmentation, moving average, schedule and progress
+- habit: torchvision's ImageFolder, PIL transforms, two DataLoader workers, default memory format
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import timm
+import torch
+import torch.nn.functional as F
+from timm.optim import param_groups_weight_decay
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from fer.config import Config
+from fer.config.load import load_overrides
+from fer.data.manifest import Manifest
+from fer.data.store import Store
+from fer.fitting import classifier, data_module, device_of, lightning_trainer
+from fer.model.callbacks import History
+from fer.run import Run, seed_everything, set_threads
+from fer.training import prepare
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def new_body(config: Config, device: str) -> torch.nn.Module:
+    return timm.create_model(config.model.name, num_classes=7, drop_rate=config.model.drop_rate).to(device)
+
+
+def synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
+    """Images a second of forward, backward and step on a tensor that is already there."""
+    size, batch = config.model.image_size, config.dataset.batch_size
+    body = new_body(config, device).to(memory_format=torch.channels_last).train()
+    if config.trainer.compile:
+        body.compile(mode="reduce-overhead" if device == "cuda" else None)
+    groups = param_groups_weight_decay(body, config.optimizer.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.lr, fused=device == "cuda" or None)
+    images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    targets = torch.full((batch, 7), 1 / 7, device=device)
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=config.trainer.precision == "bf16"):
+            logits = body(images)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.model.loss.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def run() -> float:
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(batches):
+            step()
+        synchronise(device)
+        return batches * batch / (time.perf_counter() - start)
+
+    return run
+
+
+def our_loop(config: Config, store: Store, manifest: Manifest, device: str, folder: Path) -> Callable[[], float]:
+    """Images a second of train.py's own loop, as its history.csv states them."""
+
+    def run() -> float:
+        module, _ = classifier(config, len(manifest.classes), device)
+        history = History(folder / "history.csv")
+        trainer = lightning_trainer(config, device, [history], folder)
+        trainer.fit(module, datamodule=data_module(config, store, manifest))
+        # The first epoch warms up: allocations, and compilation where that is on.
+        return history.rows[-1]["images_per_second"]
+
+    return run
+
+
+def habit_loop(config: Config, device: str, batches: int, images: Path) -> Callable[[], float]:
+    """Images a second of the loop that most published scripts contain."""
+    size = config.model.image_size
+    change = transforms.Compose(
+        [
+            transforms.Resize((size, size)),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomAffine(12, (0.07, 0.07), (0.9, 1.1)),
+            transforms.ColorJitter(0.3, 0.3),
+            transforms.ToTensor(),
+            transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            transforms.RandomErasing(0.25),
+        ]
+    )
+    loader = DataLoader(
+        datasets.ImageFolder(str(images), change),
+        batch_size=config.dataset.batch_size,
+        shuffle=True,
+        num_workers=2,
+        drop_last=True,
+        persistent_workers=True,
+    )
+    body = new_body(config, device).train()
+    optimizer = torch.optim.AdamW(body.parameters(), lr=config.optimizer.lr)
+
+    def endless() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        while True:
+            yield from loader
+
+    source = endless()
+
+    def run() -> float:
+        next(source)
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(batches):
+            pixels, labels = next(source)
+            with torch.autocast(device, torch.bfloat16, enabled=config.trainer.precision == "bf16"):
+                logits = body(pixels.to(device))
+            loss = F.cross_entropy(logits.float(), labels.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        synchronise(device)
+        return batches * config.dataset.batch_size / (time.perf_counter() - start)
+
+    return run
+
+
+def save_images(store: Store, manifest: Manifest, folder: Path) -> None:
+    """The training images as PNG files in class folders, as ImageFolder wants them."""
+    training = manifest.part("train")
+    for row, label in zip(training.index.to_numpy(), training["label"], strict=True):
+        path = folder / label / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.cvtColor(store.images[row], cv2.COLOR_RGB2BGR))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often the loops take turns")
+    parser.add_argument("--batches", type=int, default=25, help="batches a turn")
+    parser.add_argument("overrides", nargs="*", help="such as trainer=a100 model.image_size=224 dataset.batch_size=64")
+    chosen = parser.parse_args()
+    limits = [f"trainer.limit_batches={chosen.batches}", "trainer.max_epochs=2", "trainer.early_stopping.patience=null"]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        config = load_overrides([*limits, f"dataset.cache_dir={folder / 'cache'}", *chosen.overrides])
+        threads, device = set_threads(config.trainer.threads), device_of(config)
+        seed_everything(config.seed)
+        store, manifest = prepare(config, Run(folder / "run", config), config.model.image_size)
+        save_images(store, manifest, folder / "images")
+        loops = {
+            "bare": bare_loop(config, device, chosen.batches),
+            "train.py": our_loop(config, store, manifest, device, folder),
+            "habit": habit_loop(config, device, chosen.batches, folder / "images"),
+        }
+        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
+        print(
+            f"{config.model.name}, {config.model.image_size} px, batch {config.dataset.batch_size}, {name}", flush=True
+        )
+        speeds: dict[str, list[float]] = {loop: [] for loop in loops}
+        for turn in range(chosen.rounds + 1):
+            for loop, run in loops.items():
+                speed = run()
+                if turn:
+                    speeds[loop].append(speed)
+            if turn:
+                print(", ".join(f"{loop} {values[-1]:.1f}" for loop, values in speeds.items()), "images/s", flush=True)
+    for loop, values in speeds.items():
+        print(f"{loop}: median {statistics.median(values):.1f} images/s ({min(values):.1f} to {max(values):.1f})")
+    for other, goal in (("bare", 0.92), ("habit", 1.5)):
+        ratios = [ours / theirs for ours, theirs in zip(speeds["train.py"], speeds[other], strict=True)]
+        print(
+            f"train.py over {other}: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
+            f"aim at least {goal}"
+        )
+
+
+if __name__ == "__main__":
+    main()
