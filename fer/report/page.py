@@ -1,6 +1,5 @@
 """From a template to one self-contained HTML file."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from fer.files import written_beside
 from fer.report import formats
 from fer.report.colours import emotion_colour
 from fer.report.pictures import png_data_uri
@@ -45,15 +45,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
 
 
 def write_page(html: str, path: Path) -> None:
-    """Write ``html`` to ``path``, which is replaced only once the new page is complete.
-
-    Raises OSError if the folder is missing or cannot be written; nothing is left behind then.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write ``html`` to ``path``, which is replaced only once the new page is complete."""
+    with written_beside(path) as beside:
         # Paths and command lines that are not valid text arrive as lone surrogates, which UTF-8 cannot hold.
         beside.write_text(html, encoding="utf-8", errors="replace", newline="\n")
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
