@@ -130,7 +130,7 @@ class FaceData(pl.LightningDataModule):
         return BatchLoader(self.images, part, self.batch_size, order)
 
     def val_dataloader(self) -> BatchLoader:
-        return BatchLoader(self.images, self.parts["val"], 2 * self.batch_size)
+        return BatchLoader(self.images, self.parts["val"], self.batch_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if self.trainer is not None and self.trainer.training:
