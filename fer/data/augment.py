@@ -112,10 +112,12 @@ class Augmentation:
 
 def warp(pixels: Tensor, draws: Draws, side: int) -> Tensor:
     """Flip, rotate, scale, shift and resize (N, C, h, w) to (N, C, side, side); borders repeat the edge."""
-    flip, angle, zoom, right, down = (draws[name].view(-1) for name in ("flip", "angle", "zoom", "right", "down"))
+    flip, angle, zoom, right, down = (draws[name].view(-1, 1, 1) for name in ("flip", "angle", "zoom", "right", "down"))
     cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    rows = (torch.stack((cosine * flip, -sine, right), 1), torch.stack((sine * flip, cosine, down), 1))
-    grid = F.affine_grid(torch.stack(rows, 1), [len(pixels), 1, side, side], align_corners=False)
+    # Sums of rows and columns: F.affine_grid multiplies a small matrix for every pixel, which takes four times as long.
+    place = (torch.arange(side, device=pixels.device) + 0.5) * (2 / side) - 1
+    x, y = place.view(1, 1, side), place.view(1, side, 1)
+    grid = torch.stack((cosine * flip * x + (right - sine * y), sine * flip * x + (down + cosine * y)), -1)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
