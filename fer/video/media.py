@@ -1,0 +1,99 @@
+"""From what a user names (files, directories, globs) to the videos and images to look at."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fer.errors import DataError
+
+VIDEO_SUFFIXES = {
+    *(".3gp", ".asf", ".avi", ".f4v", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+}
+IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True)
+class Media:
+    """One file to look at; ``name`` tells it from all others of the run and is what tables and pages show."""
+
+    path: Path
+    name: str
+    kind: Literal["video", "image"]
+
+
+def find_media(inputs: Sequence[str]) -> list[Media]:
+    """The videos and images that ``inputs`` mean, in their order, each file once.
+
+    An input is a file, a directory (searched with all below it, in order of name, hidden names left out) or a glob
+    (``**`` reaches below). Directories and globs give the files with a known suffix; a file named outright is kept
+    whatever its suffix, and opening it decides. Raises DataError for an input that gives nothing.
+    """
+    found: dict[Path, None] = {}
+    for given in inputs:
+        files = [Path(os.path.abspath(file)) for file in files_of(given)]
+        if not files:
+            suffixes = " ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES))
+            raise DataError(f"{given}: no video or image there (looked for the suffixes {suffixes})")
+        found |= dict.fromkeys(files)
+    if not found:
+        raise DataError("no input is given: name a video, an image, a directory or a glob")
+    names = distinct_names(list(found))
+    return [Media(path, name, kind_of(path)) for path, name in zip(found, names, strict=True)]
+
+
+def files_of(given: str) -> Iterator[Path]:
+    """Files that one input means. A name that exists is taken as it is, glob characters or not."""
+    path = Path(given).expanduser()
+    if path.is_dir():
+        yield from files_below(path)
+    elif path.exists():
+        yield path
+    elif glob.has_magic(given):
+        for match in sorted(glob.glob(str(path), recursive=True)):
+            if os.path.isdir(match):
+                # `**` lists the files below by itself.
+                yield from files_below(Path(match)) if "**" not in given else ()
+            elif known(Path(match)):
+                yield Path(match)
+    else:
+        raise DataError(f"{given}: there is no such file or directory, and it is no glob")
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: this directory cannot be read ({error.strerror})") from None
+
+    for folder, below, files in os.walk(directory, onerror=refuse):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        # Hidden files next to videos are a file manager's (macOS writes ._clip.mp4), never a recording.
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(".") and known(Path(name)))
+
+
+def known(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+
+
+def kind_of(path: Path) -> Literal["video", "image"]:
+    return "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """For each of different absolute paths the shortest ending, in whole components, that no other path shares."""
+    names = [""] * len(paths)
+    left, length = list(range(len(paths))), 0
+    while left:
+        length += 1
+        endings = {place: paths[place].parts[-length:] for place in left}
+        # Those already named differ from the rest in fewer components, so they need no comparison any more.
+        shared = Counter(endings.values())
+        for place, parts in endings.items():
+            if shared[parts] == 1:
+                # A name that is not UTF-8 could not be written to a table.
+                names[place] = Path(*parts).as_posix().encode(errors="backslashreplace").decode()
+        left = [place for place, parts in endings.items() if shared[parts] > 1]
+    return names

@@ -1,0 +1,181 @@
+"""What a video file is, or why it cannot be read, found out before anything is decoded in earnest."""
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image
+
+from fer.errors import DataError
+
+# Phones take pictures of up to 108 megapixels; more is an attack or a mistake.
+MAX_PIXELS = 128_000_000
+TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
+# What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
+NO_VIDEOS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
+ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
+
+
+class VideoError(DataError):
+    """A video or image cannot be read; ``reason`` says why, without the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file declares about its pictures; an image is a video of one frame.
+
+    ``width`` and ``height`` are those of the upright picture and ``rotation`` the degrees (clockwise: 0, 90, 180 or
+    270) by which the stored one is turned for it. ``fps`` is the average rate and ``frames`` a count that some
+    containers state and that is estimated from rate and duration in others (0: unknown). ``start_s`` is the time of
+    the first frame on the clock that a player shows, which begins with the earliest of the file's streams.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    rotation: int
+    codec: str
+    start_s: float
+
+
+def open_video(path: Path) -> VideoInfo:
+    """Look into a video or an image. Raises VideoError where no picture will come out of it."""
+    check_readable(path)
+    if is_image(path):
+        return open_image(path)
+    try:
+        # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
+        with av.open(str(path.absolute()), mode="r") as container:
+            return describe(path, container)
+    except av.FFmpegError as error:
+        raise VideoError(path, why_unreadable(path, error)) from None
+
+
+def check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise VideoError(path, "this is a directory")
+        if not path.exists():
+            raise VideoError(path, "there is no such file")
+        if not path.is_file():
+            raise VideoError(path, "this is no regular file")
+        with path.open("rb") as file:
+            start = file.read(1 << 16)
+    except PermissionError:
+        raise VideoError(path, "there is no permission to read this file") from None
+    except OSError as error:
+        raise VideoError(path, f"this file cannot be read ({error.strerror})") from None
+    if not start:
+        raise VideoError(path, "this file is empty (0 bytes)")
+    if not start.strip(b"\0"):
+        raise VideoError(path, "this file begins with nothing but zeros: its copy was broken off")
+    for signature, kind in ARCHIVES.items():
+        if start.startswith(signature):
+            raise VideoError(path, f"this is a {kind} archive, not a video: unpack it first")
+
+
+def is_image(path: Path) -> bool:
+    """Whether the content is a still picture (an animated GIF is a video)."""
+    return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
+
+
+def open_image(path: Path) -> VideoInfo:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit, which only warns below twice its value
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation; cv2.imread follows it
+                codec = str(image.format).lower()
+    except Image.DecompressionBombError:
+        width = height = MAX_PIXELS
+    except (OSError, ValueError, SyntaxError) as error:
+        raise VideoError(path, f"this image cannot be read ({str(error)[:80]})") from None
+    if width * height > MAX_PIXELS:
+        raise VideoError(path, TOO_LARGE)
+    width, height = (height, width) if turned else (width, height)
+    return VideoInfo(path, width, height, 0.0, 1, 0.0, 0, codec, 0.0)
+
+
+def describe(path: Path, container: InputContainer) -> VideoInfo:
+    """Facts about the stream that OpenCV decodes: the first one with pictures."""
+    if set(container.format.name.split(",")) & NO_VIDEOS:
+        raise VideoError(path, f"this is a text or a playlist ({container.format.name}), not a video")
+    stream = next(iter(container.streams.video), None)
+    if stream is None or stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
+        what = "sound but no video" if container.streams.audio else "no video"
+        raise VideoError(path, f"there is {what} in this file")
+    frame = first_frame(container, stream)
+    if frame is None:
+        raise VideoError(path, "no frame of this video can be decoded: it is damaged or was broken off early")
+    if frame.width * frame.height > MAX_PIXELS:
+        raise VideoError(path, TOO_LARGE)
+    rotation = round(-frame.rotation / 90) * 90 % 360
+    width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
+    duration_s, own = declared_duration(container, stream)
+    zero = (container.start_time or 0) / av.time_base
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        fps=fps,
+        frames=stream.frames or (round(duration_s * fps) if own else 0),
+        duration_s=duration_s,
+        rotation=rotation,
+        codec=stream.codec_context.name,
+        start_s=0.0 if frame.pts is None else max(0.0, round(frame.time - zero, 6)),
+    )
+
+
+def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    """The first frame that can be decoded."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue  # a damaged packet; later ones may be whole
+            if frames:
+                return frames[0]
+    except av.FFmpegError:
+        return None
+    return None
+
+
+def declared_duration(container: InputContainer, stream: VideoStream) -> tuple[float, bool]:
+    """(seconds, whether they are the video's own and not those of the sound beside it); 0 where the file is silent."""
+    if container.format.name == "avi" and stream.average_rate:
+        # FFmpeg corrects the duration of an AVI by the size of the file; the number of frames stays as declared.
+        return float(stream.frames / stream.average_rate), True
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base), True
+    # Matroska keeps it as text, `00:01:02.500000000`.
+    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if stated:
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds), True
+    return (container.duration or 0) / av.time_base, not container.streams.audio
+
+
+def why_unreadable(path: Path, error: av.FFmpegError) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp":
+        return "this MP4 or MOV has no index (moov): its recording or its copy was broken off"
+    return f"this is no video, or it is damaged ({error.strerror or os.strerror(error.errno or 0)})"

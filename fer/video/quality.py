@@ -1,0 +1,88 @@
+"""How well a face can be judged: size, sharpness, light and pose, and the limits beyond which it is not."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fer.video.crop import roll
+from fer.video.detect import Face
+
+MEASURED_SIDE = 48  # pixels; the resolution of FER2013's faces
+# The nose tip's distance before the eyes over that between the eyes. From the eyes' corners it is 0.64 in MediaPipe's
+# canonical_face_model.obj (vertices 1, 33, 133, 263, 362); the pupils, which detectors point at, lie further forward.
+NOSE_LENGTH = 0.6
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is known of one face beside its emotion."""
+
+    size: float  # pixels of the frame, shorter side of the box
+    sharpness: float  # variance of the Laplacian at 48 pixels a side, grey levels squared
+    brightness: float  # mean, 0 to 1
+    contrast: float  # standard deviation, 0 to 0.5
+    yaw: float  # degrees, positive turns to the picture's right; nan without landmarks
+    roll: float  # degrees, positive tilts clockwise in the picture; nan without landmarks
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A face beyond any of these limits is not judged. The defaults let every face pass."""
+
+    min_score: float = -math.inf  # the detector's
+    min_size: float = 0.0
+    min_sharpness: float = 0.0
+    min_brightness: float = 0.0
+    max_brightness: float = 1.0
+    max_yaw: float = 180.0  # either way; faces whose yaw is unknown pass
+
+
+def measure(crop_rgb: np.ndarray, face: Face) -> Quality:
+    """Measure a face and its crop (H, W, 3) uint8 RGB, as ``crop_face`` gives it.
+
+    All is measured at 48 pixels a side, so that the figures are comparable whatever the resolution of the video: a
+    sharp face is then as sharp in 4K as in 360p, and one that was enlarged, or blurred more than the models' input
+    can show, is not. Variance of the Laplacian: Pech-Pacheco and others 2000, "Diatom autofocusing in brightfield
+    microscopy". Yaw is estimated from where the nose tip stands between the eyes of a head seen from afar.
+    """
+    gray = cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY)
+    shrinks = max(gray.shape) > MEASURED_SIDE
+    gray = cv2.resize(
+        gray, (MEASURED_SIDE, MEASURED_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    landmarks = face.landmarks
+    return Quality(
+        size=min(face.width, face.height),
+        sharpness=float(cv2.Laplacian(gray, cv2.CV_32F).var()),
+        brightness=float(gray.mean()) / 255.0,
+        contrast=float(gray.std()) / 255.0,
+        yaw=math.nan if landmarks is None else yaw(landmarks),
+        roll=math.nan if landmarks is None else roll(landmarks),
+    )
+
+
+def yaw(landmarks: np.ndarray) -> float:
+    """How far the head is turned to the picture's right, degrees, under weak perspective.
+
+    A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their distance.
+    """
+    right_eye, left_eye, nose = landmarks[:3]
+    eyes = left_eye - right_eye
+    aside = (nose - 0.5 * (right_eye + left_eye)) @ eyes
+    return math.degrees(math.atan2(aside, NOSE_LENGTH * (eyes @ eyes)))
+
+
+def verdict(quality: Quality, score: float, thresholds: Thresholds) -> str:
+    """Why a face is not judged, or "". The same limit gives the same words, so that reasons can be counted."""
+    limits = thresholds
+    reasons = {
+        f"face smaller than {limits.min_size:g} pixels": quality.size < limits.min_size,
+        f"detector's score below {limits.min_score:g}": score < limits.min_score,
+        f"darker than {limits.min_brightness:g}": quality.brightness < limits.min_brightness,
+        f"brighter than {limits.max_brightness:g}": quality.brightness > limits.max_brightness,
+        f"blurred: sharpness below {limits.min_sharpness:g}": quality.sharpness < limits.min_sharpness,
+        f"turned by more than {limits.max_yaw:g} degrees": abs(quality.yaw) > limits.max_yaw,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")

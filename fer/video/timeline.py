@@ -1,0 +1,99 @@
+"""Curves over time: the emotion table with its probabilities smoothed along each track."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Kind = Literal["none", "exponential", "median", "gaussian"]
+# Times that differ by less are the same time: what a container's time base and floats leave, seconds.
+SAME_TIME_S = 1e-5
+# Beyond so many standard deviations a Gaussian weight (below 0.0004) counts as none.
+GAUSSIAN_REACH = 4.0
+
+
+def emotions_of(table: pd.DataFrame) -> list[str]:
+    """The classes of an emotion table, in the order of its columns p_<emotion>."""
+    return [str(column).removeprefix("p_") for column in table.columns if str(column).startswith("p_")]
+
+
+def smooth(table: pd.DataFrame, kind: Kind, window_s: float, max_gap_s: float) -> pd.DataFrame:
+    """The emotion table with s_<emotion> and smoothed_emotion in its rows of status `ok`; the others stay empty.
+
+    Each track of each video is smoothed by itself over ``time_s``, and anew behind every stretch longer than
+    ``max_gap_s`` without a usable face. ``window_s`` is the time constant (exponential), the width of the centred
+    window (median) or the standard deviation (gaussian); kind none repeats the probabilities. Rows sum to 1.
+    """
+    emotions = emotions_of(table)
+    probabilities = table[[f"p_{name}" for name in emotions]].to_numpy(float)
+    times = table["time_s"].to_numpy(float)
+    smoothed = np.full(probabilities.shape, np.nan)
+    for rows in stretches(table, times, max_gap_s):
+        smoothed[rows] = SMOOTHERS[kind](times[rows], probabilities[rows], window_s)
+    usable = (table["status"] == "ok").to_numpy()
+    leading = np.full(len(table), None, object)
+    if emotions:
+        leading[usable] = np.array(emotions, object)[smoothed[usable].argmax(axis=1)]
+    return table.assign(
+        **{f"s_{name}": smoothed[:, place] for place, name in enumerate(emotions)},
+        smoothed_emotion=pd.Series(leading, index=table.index, dtype="str"),
+    )
+
+
+def stretches(table: pd.DataFrame, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
+    """Row numbers of each unbroken stretch of one track, in the order of time."""
+    usable = np.flatnonzero(table["status"] == "ok")
+    if not len(usable):
+        return []
+    tracks = table.iloc[usable].groupby(["video", "track_id"], dropna=False).ngroup().to_numpy()
+    order = np.lexsort((times[usable], tracks))
+    gaps = np.diff(times[usable][order]) > max_gap_s + SAME_TIME_S
+    return np.split(usable[order], np.flatnonzero(gaps | (np.diff(tracks[order]) != 0)) + 1)
+
+
+def unchanged(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+    return probabilities
+
+
+def exponential(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+    """Exponential mean with a time constant: a value's weight falls to 1/e within ``window_s``; looks back only."""
+    smoothed = probabilities.copy()
+    for row, kept in enumerate(np.exp(-np.diff(times) / window_s), start=1):
+        smoothed[row] = kept * smoothed[row - 1] + (1 - kept) * probabilities[row]
+    return smoothed
+
+
+def median(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+    """Median of each class over a centred window, both ends included, brought to a sum of 1."""
+    clock = pd.to_timedelta(np.round(times * 1e6).astype(np.int64), unit="us")
+    window = pd.Timedelta(seconds=window_s + 2 * SAME_TIME_S)
+    rolling = pd.DataFrame(probabilities, index=clock).rolling(window, center=True, closed="both", min_periods=1)
+    medians = rolling.median().to_numpy()
+    total = medians.sum(axis=1, keepdims=True)
+    # Three certain but different faces have the median 0 in every class.
+    return np.where(total > 0, medians / np.where(total > 0, total, 1), probabilities)
+
+
+def gaussian(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+    """Mean with Gaussian weights of the distance in time (Nadaraya-Watson), for any spacing of the samples."""
+    total = probabilities.copy()
+    weights = np.ones((len(times), 1))
+    for step in range(1, len(times)):
+        distance = (times[step:] - times[:-step]) / window_s
+        if distance.min() > GAUSSIAN_REACH:
+            break
+        weight = np.where(distance <= GAUSSIAN_REACH, np.exp(-(distance**2) / 2), 0.0)[:, None]
+        total[step:] += weight * probabilities[:-step]
+        total[:-step] += weight * probabilities[step:]
+        weights[step:] += weight
+        weights[:-step] += weight
+    return total / weights
+
+
+SMOOTHERS: dict[Kind, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "none": unchanged,
+    "exponential": exponential,
+    "median": median,
+    "gaussian": gaussian,
+}
