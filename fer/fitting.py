@@ -19,10 +19,10 @@ from fer.data.augment import Augmentation
 from fer.data.manifest import Manifest
 from fer.data.module import FaceData, Part
 from fer.data.store import Store
-from fer.errors import ModelError, UserError
+from fer.errors import ModelError, UserError, first_line
 from fer.model.callbacks import History, Progress, RandomState
 from fer.model.classifier import Classifier
-from fer.model.network import FaceNetwork, first_line, load_starting_weights
+from fer.model.network import FaceNetwork, load_starting_weights
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 BEST, LAST = "best.ckpt", "last.ckpt"

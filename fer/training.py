@@ -10,6 +10,7 @@ from fer.config import Config
 from fer.data.manifest import Manifest, build_manifest
 from fer.data.sources import label_rules, read_source
 from fer.data.store import Store, open_store
+from fer.determinism import seed_everything, set_threads
 from fer.errors import UserError
 from fer.evaluation import Judgement, headline, images_like, judge
 from fer.files import write_text, written_beside
@@ -17,7 +18,7 @@ from fer.fitting import Fitted, device_of, fit
 from fer.model.bundle import Faces, describe, load_bundle, save_bundle
 from fer.model.card import model_card
 from fer.reporting import write_report
-from fer.run import Run, seed_everything, set_threads
+from fer.run import Run
 
 INTERRUPTED = 130
 log = logging.getLogger(__name__)
@@ -119,14 +120,16 @@ def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
 def judge_only(config: Config, run: Run, device: str) -> None:
     """Judge the bundle of ``model_uri`` on this configuration's data; its own temperature is kept."""
     bundle = load_bundle(str(config.model_uri))
-    if len(bundle.classes) != config.dataset.classes:
-        count = len(bundle.classes)
+    if len(bundle.description.classes) != config.dataset.classes:
+        count = len(bundle.description.classes)
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
     store, manifest = prepare(config, run, bundle.network.image_size)
-    images = images_like(bundle.faces, store)
-    judged, temperature = judge(bundle.network.to(device), images, manifest, ["val", "test"], bundle.temperature)
+    images = images_like(bundle.description.faces, store)
+    judged, temperature = judge(
+        bundle.network.to(device), images, manifest, ["val", "test"], bundle.description.temperature
+    )
     metrics = metrics_of(config, judged, temperature, None)
-    metrics["weights_sha256"] = bundle.description["weights_sha256"]
+    metrics["weights_sha256"] = bundle.description.weights_sha256
     conclude(config, run, store, manifest, judged, metrics, None)
 
 

@@ -15,7 +15,7 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fer.errors import ModelError
+from fer.errors import ModelError, first_line
 from fer.files import sha256_file
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,6 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
         nn.init.normal_(classifier.weight, std=0.01)
         nn.init.zeros_(classifier.bias)
     return body.train()
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def load_starting_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:

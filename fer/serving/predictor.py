@@ -1,15 +1,23 @@
 """The predictor: pictures of faces in, probabilities out."""
 
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import Literal, Protocol, Self
 
 import numpy as np
-import torch
 
+from fer.errors import ModelError
 from fer.images import to_native
-from fer.model.bundle import Bundle, load_bundle
 from fer.model.calibration import probabilities
-from fer.model.network import predict_logits
+from fer.model.description import Description, read_description
+
+Runtime = Literal["torch", "onnx"]
+
+
+class Network(Protocol):
+    """What computes the logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+
+    def logits(self, native: np.ndarray, batch_size: int) -> np.ndarray: ...
 
 
 class Predictor:
@@ -19,31 +27,54 @@ class Predictor:
     states, and then prepared exactly as in training.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
-        self.bundle = bundle
-        self.network = bundle.network.to(torch.device(device)).eval()
+    def __init__(self, description: Description, network: Network) -> None:
+        self.description = description
+        self.network = network
 
     @classmethod
-    def load(cls, model_uri: str, device: str = "cpu") -> Self:
-        """Load a bundle from its directory or that of its run. Raises ModelError."""
-        return cls(load_bundle(str(model_uri)), device)
+    def load(cls, model_uri: str, device: str = "cpu", runtime: Runtime = "torch", threads: int | None = None) -> Self:
+        """Load a bundle from its directory or that of its run. Raises ModelError.
+
+        ``runtime`` onnx exports the network on first use to `onnx/` in that directory, and needs no PyTorch later.
+        ``threads`` compute one batch, by default as many as the runtime chooses; those of PyTorch are the process's.
+        """
+        # Each runtime is imported only where it is used: PyTorch takes seconds to start.
+        if runtime == "torch":
+            from fer.model.bundle import load_bundle
+            from fer.serving.torch_runtime import TorchNetwork
+
+            bundle = load_bundle(model_uri)
+            return cls(bundle.description, TorchNetwork(bundle, device, threads))
+        from fer.serving.onnx_runtime import OnnxNetwork
+
+        if device != "cpu":
+            raise ModelError(
+                f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch"
+            )
+        description = read_description(model_uri)
+        return cls(description, OnnxNetwork(description, Path(model_uri).expanduser() / "onnx", threads))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the columns of ``predict``."""
-        return self.bundle.classes
+        return self.description.classes
 
-    def predict(self, images: Sequence[np.ndarray], batch_size: int = 128) -> np.ndarray:
+    def predict(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
         """Probabilities (N, classes) float32, rows summing to 1, of N pictures (H, W) or (H, W, 3) uint8 RGB.
 
-        The sizes of the pictures may differ. Raises ValueError for an array of another shape or type.
+        The sizes of the pictures may differ. ``flip`` gives the mean of the probabilities of each face and its mirror
+        image. Raises ValueError for an array of another shape or type.
         """
-        faces = self.bundle.faces
+        faces = self.description.faces
         native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
         for place, image in enumerate(images):
             native[place] = to_native(checked(image, place), faces.side, faces.colour)
-        logits = predict_logits(self.network, native, np.arange(len(native)), batch_size)
-        return probabilities(logits, self.bundle.temperature)
+        found = self.judged(native, batch_size)
+        return (found + self.judged(native[:, :, ::-1], batch_size)) / 2 if flip else found
+
+    def judged(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        return probabilities(self.network.logits(native, batch_size), self.description.temperature)
 
 
 def checked(image: np.ndarray, place: int) -> np.ndarray:

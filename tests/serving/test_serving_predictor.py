@@ -1,6 +1,5 @@
 """The predictor: pictures of any size and colour in, probabilities out, the same in any company."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -9,30 +8,12 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
-from fer.model.bundle import Faces, describe, save_bundle
+from fer.model.bundle import load_bundle
 from fer.model.calibration import probabilities
-from fer.model.network import FaceNetwork, predict_logits
+from fer.model.network import predict_logits
 from fer.serving import Predictor
-from tests.model.making import SMALL, faces, lively, one_thread
-
-FACTS = {"metrics": {}, "data_fingerprint": "0", "config_sha256": "0"}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of the same network, trained on gray faces of 48 pixels, or on colour faces of 64."""
-    network = lively(FaceNetwork(SMALL, 7, 48, 0.0))
-    found = {}
-    for name, native in {"gray": Faces(48, False), "colour": Faces(64, True)}.items():
-        found[name] = tmp_path_factory.mktemp(name)
-        save_bundle(found[name] / "bundle", network, describe(network, EMOTIONS, native, 1.5, FACTS))
-    return found
+from tests.model.making import faces
+from tests.serving.making import mixed
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +24,6 @@ def gray(runs: dict[str, Path]) -> Predictor:
 @pytest.fixture(scope="module")
 def colour(runs: dict[str, Path]) -> Predictor:
     return Predictor.load(str(runs["colour"]))
-
-
-def mixed() -> list[np.ndarray]:
-    """Pictures of several sizes and shapes, gray and colour."""
-    found = [faces(1, side, channels, side)[0] for side in (32, 48, 64, 200) for channels in (1, 3)]
-    found += [image[..., 0] for image in found if image.shape[2] == 1]
-    return [*found, faces(1, 160, 3, 9)[0][20:120, :90], faces(1, 64, 3, 8)[0][:, ::2]]
 
 
 def test_a_run_and_its_bundle_predict_the_same(runs: dict[str, Path], gray: Predictor) -> None:
@@ -83,7 +57,8 @@ def test_no_answer_depends_on_the_batch(size: int, gray: Predictor, colour: Pred
 def test_native_faces_are_judged_as_in_training(gray: Predictor, colour: Predictor) -> None:
     """At the native size and colour nothing happens before the network, and the temperature is the bundle's."""
     for predictor, native in ((gray, faces(6, 48, 1)), (colour, faces(6, 64, 3))):
-        logits = predict_logits(predictor.network, native, np.arange(6))
+        network = load_bundle(str(predictor.description.folder)).network
+        logits = predict_logits(network, native, np.arange(6))
         np.testing.assert_allclose(predictor.predict(list(native)), probabilities(logits, 1.5), atol=1e-6)
         assert np.abs(predictor.predict(list(native)) - probabilities(logits, 1.0)).max() > 0.02
 
@@ -155,3 +130,21 @@ def test_what_is_no_picture_is_refused(wrong: np.ndarray, described: str, gray: 
 def test_a_place_without_a_model_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither a run directory with a bundle nor a bundle directory$"):
         Predictor.load(str(tmp_path))
+
+
+def test_flip_is_the_mean_with_the_mirror_image(gray: Predictor, colour: Predictor) -> None:
+    pictures = mixed()
+    for predictor in (gray, colour):
+        found = predictor.predict(pictures, flip=True)
+        mirrored = predictor.predict([np.ascontiguousarray(picture[:, ::-1]) for picture in pictures])
+        np.testing.assert_allclose(found, (predictor.predict(pictures) + mirrored) / 2, atol=5e-3)
+        assert np.abs(found - predictor.predict(pictures)).max() > 0.05
+        np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+        assert found.dtype == np.float32
+
+
+def test_flip_of_native_faces_is_exact(gray: Predictor) -> None:
+    native = faces(6, 48, 1)
+    expected = (gray.predict(native) + gray.predict(native[:, :, ::-1])) / 2
+    np.testing.assert_array_equal(gray.predict(native, flip=True), expected)
+    np.testing.assert_allclose(gray.predict(native[:, :, ::-1], flip=True), expected, atol=1e-7)
