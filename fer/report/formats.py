@@ -24,6 +24,11 @@ def significant(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals; smaller ones are only called smaller: 0.0004 -> ``< 0.001``."""
+    return f"<{NO_BREAK}0.001" if value is not None and value < 0.001 else decimals(value)
+
+
 def count(value: int) -> str:
     """A whole number with thousands separated: 28558 -> ``28,558``."""
     return f"{value:,d}"
@@ -37,9 +42,9 @@ def interval(measure: Mapping[str, float | None]) -> str:
     return f"{100 * low:.1f}{DASH}{100 * high:.1f}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """A time span in its two largest units: 754 -> ``12 min 34 s``."""
-    if math.isnan(seconds):
+    if seconds is None or math.isnan(seconds):
         return DASH
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
@@ -48,6 +53,17 @@ def duration(seconds: float) -> str:
     if minutes:
         return f"{minutes}{NO_BREAK}min {rest}{NO_BREAK}s"
     return f"{seconds:.1f}{NO_BREAK}s"
+
+
+def clock(seconds: float) -> str:
+    """A moment of a video, as players write it, with tenths: 754.26 -> ``12:34.3``; 3754.26 -> ``1:02:34.3``."""
+    if math.isnan(seconds):
+        return DASH
+    tenths = round(10 * seconds)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    end = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{end}" if hours else f"{minutes}:{end}"
 
 
 def _is_missing(value: float | None) -> bool:

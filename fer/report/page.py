@@ -18,9 +18,11 @@ _FILTERS = (
     formats.percent,
     formats.decimals,
     formats.significant,
+    formats.p_value,
     formats.interval,
     formats.count,
     formats.duration,
+    formats.clock,
     png_data_uri,
     emotion_colour,
 )
@@ -42,6 +44,11 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     environment.filters.update({function.__name__: function for function in _FILTERS})
     stylesheet = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(content, stylesheet=stylesheet)
+
+
+def page_script(name: str) -> str:
+    """The text of the script ``templates/<name>``, to stand inside a ``<script>`` element."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def write_page(html: str, path: Path) -> None:

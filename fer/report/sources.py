@@ -1,0 +1,72 @@
+"""Where a page finds the videos and images it shows: within itself, or in their own files."""
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+# Of all files of a page together. Encoded as text they take a third more; beyond this a page gets slow to open and
+# awkward to send.
+EMBED_LIMIT = 8 * 2**20
+
+# What browsers show without help. Whether they know the codec inside as well, only they can tell.
+_VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
+_IMAGE_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+}
+_OTHER_IMAGES = frozenset({".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pbm"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """``url``: a data URI, or the file's address relative to the page."""
+
+    kind: Literal["video", "image"]
+    url: str
+    embedded: bool
+
+
+def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -> list[Source]:
+    """A source for each path, for a page that stands in ``folder``.
+
+    A file that browsers may show is embedded while all embedded ones together stay within ``limit`` bytes; every
+    other, one that is missing or cannot be read too, is linked.
+    """
+    sources = []
+    left = limit
+    for path in paths:
+        suffix = Path(path).suffix.lower()
+        is_image = suffix in _IMAGE_TYPES or suffix in _OTHER_IMAGES
+        mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
+        content = _content_within(Path(path), left) if mime else None
+        if content is None:
+            url = _relative_url(Path(path), folder)
+        else:
+            left -= len(content)
+            url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+        sources.append(Source("image" if is_image else "video", url, content is not None))
+    return sources
+
+
+def _content_within(path: Path, limit: int) -> bytes | None:
+    """The file's bytes; None where there are more than ``limit``, none at all, or none that can be read."""
+    try:
+        if not path.is_file() or not 0 < path.stat().st_size <= limit:
+            return None
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _relative_url(path: Path, folder: Path) -> str:
+    relative = Path(os.path.relpath(path, folder)).as_posix()
+    # Names need not be valid text; their bytes are what counts.
+    return quote(os.fsencode(relative))
