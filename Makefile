@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed.lock
 .PHONY: help environment demo test lint bench lock clean
 
 help:
-	@echo "make demo   train on drawn faces and show the report    make test   every check and test"
+	@echo "make demo   train on drawn faces, judge a drawn clip    make test   every check and test"
 	@echo "make lint   style, types, imports                       make bench  training speed as ratios"
 	@echo "make lock   resolve the versions anew                   make clean  remove .venv and caches"
 
@@ -24,6 +24,7 @@ environment:
 
 demo: environment
 	@$(BIN)/python train.py experiment=demo
+	@$(BIN)/python infer.py experiment=demo
 
 lint: environment
 	$(BIN)/ruff check .

@@ -26,9 +26,10 @@ from fer.config import Config
 from fer.config.load import load_overrides
 from fer.data.manifest import Manifest
 from fer.data.store import Store
+from fer.determinism import seed_everything, set_threads
 from fer.fitting import classifier, data_module, device_of, lightning_trainer
 from fer.model.callbacks import History
-from fer.run import Run, seed_everything, set_threads
+from fer.run import Run
 from fer.training import prepare
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -20,6 +20,11 @@ def written_beside(path: Path) -> Iterator[Path]:
     try:
         yield beside
         os.replace(beside, path)
+    except OSError as error:
+        # Some libraries do not say which file had no room.
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -96,15 +96,19 @@ def reported(run_directory: Path | None = None) -> Iterator[None]:
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         place = f"{error.filename}: " if error.filename else ""
-        fail(f"{place}{(error.strerror or 'cannot write').lower()}; make room or choose another place", 1)
+        fail(f"{place}{os.strerror(error.errno).lower()}; make room or choose another place", 1)
 
 
 def discard(directory: Path | None) -> None:
     """Remove a directory that holds nothing but Hydra's empty log, and the day's directory when that is empty then."""
-    if directory is None or any(file.suffix != ".log" or file.stat().st_size for file in directory.iterdir()):
+    if (
+        directory is None
+        or not directory.is_dir()
+        or any(file.suffix != ".log" or file.stat().st_size for file in directory.iterdir())
+    ):
         return
     for file in directory.iterdir():
         file.unlink()
@@ -119,6 +123,7 @@ def run_program(main: Callable[[], object]) -> None:
     # Hydra would print errors itself and exit with 1; with this it hands them on as they are.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     OmegaConf.register_new_resolver("fresh_directory", fresh_directory, use_cache=True)
+    OmegaConf.register_new_resolver("program_help", lambda: sys.modules["__main__"].__doc__)
     with reported():
         refuse_executable_yaml(sys.argv[1:])
         main()

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -15,24 +15,32 @@ LINE_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-def terminal_bar(total: int, title: str, unit: str, items: Iterable[Any] | None = None) -> "tqdm[Any]":
+def terminal_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
     """A bar as wide as the terminal; one that does not know its size counts as 80 columns wide, 24 lines high."""
     size = shutil.get_terminal_size()
-    return tqdm(items, total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
+    return tqdm(total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
 
 
-def progress(items: Iterable[T], total: int, what: str, unit: str = "images") -> Iterator[T]:
-    """Yield ``items`` and show how far it is."""
-    if sys.stderr.isatty():
-        yield from terminal_bar(total, what, f" {unit}", items)
-        return
+def progress(
+    items: Iterable[T], total: int, what: str, unit: str = "images", size: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
+    """Yield ``items`` and show how far it is; ``size`` says how much of ``total`` an item is."""
+    bar = terminal_bar(total, what, f" {unit}") if sys.stderr.isatty() else None
     start = last = time.monotonic()
-    for done, item in enumerate(items):
-        yield item
-        now = time.monotonic()
-        if now - last >= LINE_SECONDS:
-            last = now
-            log.info(progress_line(what, done + 1, total, unit, now - start))
+    done = 0
+    try:
+        for item in items:
+            yield item
+            done += size(item)
+            now = time.monotonic()
+            if bar is not None:
+                bar.update(done - bar.n)
+            elif now - last >= LINE_SECONDS:
+                last = now
+                log.info(progress_line(what, done, total, unit, now - start))
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def progress_line(what: str, done: int, total: int, unit: str, seconds: float) -> str:

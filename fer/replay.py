@@ -10,32 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from fer.config import Config
-from fer.config.explain import validation_error
 from fer.errors import DataError, UserError
 from fer.files import sha256_file
 from fer.program import fresh_directory, reported
-from fer.run import METRICS, PROJECT, PROVENANCE, RUN_YAML, environment_now, now
+from fer.run import METRICS, PROJECT, PROVENANCE, environment_now, now, saved_config
 
 log = logging.getLogger(__name__)
 MOST_SHOWN = 20
-
-
-def saved_config(run: Path) -> Config:
-    """The checked configuration in run.yaml. Raises UserError."""
-    try:
-        content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
-        content.pop("defaults", None)
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise validation_error(error, content) from None
-    except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{run / RUN_YAML}: cannot be read ({str(error).splitlines()[0]}); name a run directory"
-        ) from None
 
 
 def saved_json(path: Path) -> dict[str, Any]:

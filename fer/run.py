@@ -5,19 +5,18 @@ import importlib.metadata
 import json
 import os
 import platform
-import random
 import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
-import torch
 import yaml
+from pydantic import ValidationError
 
-from fer.config import Config
+from fer.config import Config, Program
+from fer.config.explain import validation_error
 from fer.errors import UserError
 from fer.files import sha256_file, write_text
 
@@ -27,11 +26,23 @@ METRICS = "metrics.json"
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
-    *("opencv-python", "imagehash", "safetensors", "hydra-core", "omegaconf", "pydantic"),
+    *(
+        "opencv-python",
+        "av",
+        "onnxruntime",
+        "trackers",
+        "imagehash",
+        "safetensors",
+        "hydra-core",
+        "omegaconf",
+        "pydantic",
+    ),
 )
 HEADER = """\
 # The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with
-#   python train.py --config-dir RUN --config-name run
+#   python {program} --config-dir RUN --config-name run
+"""
+REPLAY = """\
 # and compare every figure of another run of it with
 #   python -m fer.replay RUN
 """
@@ -43,7 +54,7 @@ class Run:
     Raises UserError where the directory already holds a run: none is ever overwritten.
     """
 
-    def __init__(self, directory: Path, config: Config) -> None:
+    def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         try:
@@ -56,14 +67,29 @@ class Run:
             ) from None
         self.provenance: dict[str, Any] = {
             "status": "running",
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": command_line(),
             "start": now(),
             "end": None,
             **environment_now(),
         }
-        content = {"defaults": ["base", "_self_"], **config.dump()}
-        write_text(directory / RUN_YAML, HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        self.write_config(config, program)
         self.note()
+
+    @classmethod
+    def again(cls, directory: Path, config: Config, program: str) -> Self:
+        """A run that was begun before, to go on with; what it knows of its begin stays."""
+        run = cls.__new__(cls)
+        run.directory = directory
+        run.provenance = json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))
+        resumed = [*run.provenance.get("resumed", []), {"command": command_line(), "start": now()}]
+        run.write_config(config, program)
+        run.note(status="running", end=None, resumed=resumed)
+        return run
+
+    def write_config(self, config: Config, program: str) -> None:
+        header = HEADER.format(program=program) + (REPLAY if program == "train.py" else "")
+        content = {"defaults": ["base", "_self_"], **config.dump()}
+        write_text(self.directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def note(self, **facts: Any) -> None:
         """Add facts to provenance.json."""
@@ -88,6 +114,10 @@ class Run:
     def config_sha256(self) -> str:
         """SHA-256 of run.yaml."""
         return sha256_file(self.directory / RUN_YAML)
+
+
+def command_line() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def now() -> str:
@@ -140,15 +170,20 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def set_threads(threads: int | None) -> int:
-    """Use so many CPU threads, or one a core that this process may use; returns the number."""
-    count = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
-    torch.set_num_threads(count)
-    return count
+def thread_count(threads: int | None) -> int:
+    """So many CPU threads, or one a core that this process may use."""
+    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
-def seed_everything(seed: int) -> None:
-    """Seed every global random generator; the data's own draws have generators of their own."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+def saved_config(run: Path, program: Program = "train") -> Config:
+    """The checked configuration in a run's run.yaml. Raises UserError."""
+    try:
+        content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
+        content.pop("defaults", None)
+        return Config.model_validate(content, context={"program": program})
+    except ValidationError as error:
+        raise validation_error(error, content) from None
+    except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{run / RUN_YAML}: cannot be read ({str(error).splitlines()[0]}); name a run directory"
+        ) from None

@@ -3,18 +3,21 @@
 Values stand in ``conf/``; nothing here imports torch, OpenCV or boto3, so that a mistake is answered at once.
 """
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from fer.config.dataset import Dataset
+from fer.config.extraction import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
-from fer.config.section import Section
+from fer.config.section import ExistingPath, Section
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
 
-__all__ = ["Config", "Dataset", "Model", "Optimizer", "Tracker", "Trainer"]
+__all__ = ["Config", "Dataset", "Extraction", "Inference", "Model", "Optimizer", "Program", "Tracker", "Trainer"]
+
+Program = Literal["train", "infer"]
 
 
 class Config(Section):
@@ -25,16 +28,25 @@ class Config(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run, part of its directory's name"
     )
     model_uri: str | None = Field(
-        min_length=1, description="An existing model: a run directory or its bundle; for trainer.stages=[test]"
+        min_length=1,
+        description="An existing model: a run directory or its bundle; infer.py takes the newest run where it is null",
     )
+    resume: ExistingPath | None = Field(description="infer.py: the run directory of a killed run to go on with")
     dataset: Dataset = Field(description="Labelled faces")
     model: Model = Field(description="The network")
     optimizer: Optimizer = Field(description="The optimizer")
     trainer: Trainer = Field(description="The training")
     tracker: Tracker = Field(description="Where figures go")
+    extraction: Extraction = Field(description="Videos")
+    inference: Inference = Field(description="Judging faces")
 
     @model_validator(mode="after")
-    def stages_have_a_model(self) -> Self:
+    def training_fits_together(self, info: ValidationInfo) -> Self:
+        # One configuration serves all programs; these rules are about training alone.
+        if info.context is not None and info.context["program"] != "train":
+            return self
+        if self.resume is not None:
+            raise ValueError("resume is for infer.py; a training goes on with trainer.resume_from=RUN")
         if "fit" not in self.trainer.stages and self.model_uri is None:
             raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to judge")
         if "fit" in self.trainer.stages and self.model_uri is not None:

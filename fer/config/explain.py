@@ -20,7 +20,7 @@ from fer.config.keys import keys_of, kind_of, nearest, sections_of
 from fer.errors import ConfigError
 
 SECTIONS = tuple(Config.model_fields)
-GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "experiment")
+GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "experiment")
 LIMITS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -53,10 +53,11 @@ def did_you_mean(name: str, known: list[str], cutoff: float = 0.75) -> str:
 
 
 def location(error: ErrorDetails) -> str:
-    """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union of sources."""
+    """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union on `kind`."""
     parts = [str(part) for part in error["loc"]]
-    if parts[:2] == ["dataset", "sources"] and len(parts) > 3:
-        del parts[3]
+    for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2)):
+        if parts[:2] == union and len(parts) > tag:
+            del parts[tag]
     return ".".join(parts)
 
 

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from fer.config import Config
+from fer.config import Config, Program
 from fer.config.explain import composition_error, group_error, validation_error
 from fer.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def load(composed: DictConfig) -> Config:
-    """Resolve, then check every key, value and combination.
+def load(composed: DictConfig, program: Program = "train") -> Config:
+    """Resolve, then check every key, value and combination, as ``program`` has them.
 
     Raises ConfigError, a line a finding.
     """
@@ -28,18 +29,24 @@ def load(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise composition_error(error) from None
     try:
-        return Config.model_validate(plain)
+        return Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
         raise validation_error(error, plain) from None
 
 
-def load_overrides(overrides: Sequence[str]) -> Config:
-    """The configuration that a program would run with after these command-line overrides."""
+def load_overrides(overrides: Sequence[str], program: Program = "train", saved: Path | None = None) -> Config:
+    """The configuration that a program would run with after these command-line overrides.
+
+    ``saved`` is the run directory whose run.yaml is taken instead of ``conf/config.yaml``.
+    """
+    first = [f"hydra.searchpath=[file://{CONF}]"] if saved else []
+    # A program that hydra.main started holds the one global Hydra; composing again needs it.
+    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = compose("config", list(overrides))
+        with initialize_config_dir(str((saved or CONF).resolve()), version_base="1.3"):
+            composed = compose("run" if saved else "config", [*first, *overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise composition_error(error) from None
     except ValueError as error:
         raise group_error(error, overrides) from None
-    return load(composed)
+    return load(composed, program)

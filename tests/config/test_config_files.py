@@ -19,7 +19,15 @@ OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml")
 
 def test_the_files_are_found() -> None:
     assert len(OPTIONS) >= 19
-    assert {group for group, _ in OPTIONS} == {"dataset", "experiment", "model", "optimizer", "tracker", "trainer"}
+    assert {group for group, _ in OPTIONS} == {
+        "dataset",
+        "experiment",
+        "extraction",
+        "model",
+        "optimizer",
+        "tracker",
+        "trainer",
+    }
     assert {path.name for path in CONF.iterdir()} == {"base.yaml", "config.yaml", *(group for group, _ in OPTIONS)}
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from fer.config import Config
 from fer.drawn import draw_dataset_face
 from fer.emotions import EMOTIONS
 from fer.serving import Predictor
@@ -45,7 +46,7 @@ def test_run_yaml_holds_the_whole_configuration_and_no_place(finished: Path) -> 
     text = (finished / "run.yaml").read_text()
     content = yaml.safe_load(text)
     assert content.pop("defaults") == ["base", "_self_"]
-    assert list(content) == ["seed", "name", "model_uri", "dataset", "model", "optimizer", "trainer", "tracker"]
+    assert list(content) == list(Config.model_fields)
     assert content["trainer"]["max_epochs"] == 2
     assert content["dataset"]["sources"]["synthetic"]["count"] == 280
     assert str(finished) not in text

@@ -1,0 +1,54 @@
+"""What a running infer.py has finished so far, in pieces that survive a kill: `parts/` of the run directory."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer.files import write_text, written_beside
+
+FOLDER = "parts"
+ENDED = "video.json"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Pieces of the emotion table of one video: some sampled frames each, whole frames only, in their order.
+
+    ``video.json`` is written last; without it the video is unfinished.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, run_directory: Path, number: int) -> "Parts":
+        """The pieces of a run's video, counted from 0."""
+        return cls(run_directory / FOLDER / f"{number:05d}")
+
+    def files(self) -> list[Path]:
+        """The pieces that are there, in order."""
+        return sorted(self.folder.glob("*.parquet"))
+
+    def add(self, piece: int, rows: pd.DataFrame) -> None:
+        with written_beside(self.folder / f"{piece:06d}.parquet") as beside:
+            rows.to_parquet(beside, index=False)
+
+    def read(self) -> pd.DataFrame:
+        """All pieces as one table, empty where there are none."""
+        tables = [pd.read_parquet(file) for file in self.files()]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def usable(self) -> int:
+        """The number of faces that are fit to be judged."""
+        return sum(int((pd.read_parquet(file, columns=["status"])["status"] == "ok").sum()) for file in self.files())
+
+    def end(self, facts: dict[str, Any]) -> None:
+        """Mark the video as finished, with the facts about it."""
+        write_text(self.folder / ENDED, json.dumps(facts, indent=2) + "\n")
+
+    def ended(self) -> dict[str, Any] | None:
+        """What ``end`` was given, or None for an unfinished video."""
+        file = self.folder / ENDED
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -1,0 +1,49 @@
+"""Judge the faces in videos and images: a table with a row a face and frame, and a page to read.
+
+python infer.py model_uri=RUN extraction.input=clips/
+    every video and image below a directory, one frame a second
+python infer.py model_uri=RUN extraction.input=clip.mp4 extraction=yunet extraction.sampling=all extraction.faces=all
+    every frame, everybody in it, found by YuNet
+python infer.py resume=RUN_DIR
+    goes on where a killed run stopped
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fer.config.load import load, load_overrides
+from fer.errors import UserError
+from fer.program import discard, refuse_executable_yaml, reported, run_program
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(composed: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    run_directory = Path(hydra_config.runtime.output_dir)
+    with reported(run_directory):
+        config = load(composed, "infer")
+        if config.resume is None:
+            from fer.inference import infer
+
+            code = infer(config, run_directory)
+        else:
+            saved = Path(config.resume)
+            discard(run_directory)
+            if not (saved / "run.yaml").is_file():
+                raise UserError(f"resume={saved}: holds no run of infer.py that could go on")
+            refuse_executable_yaml(["--config-dir", str(saved)])
+            changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
+            config = load_overrides(changes, "infer", saved)
+            from fer.inference import resume
+
+            code = resume(config, saved)
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    run_program(main)

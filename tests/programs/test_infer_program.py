@@ -1,0 +1,325 @@
+"""infer.py as a user runs it."""
+
+import json
+import os
+import shutil
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer.drawn.clip import write_clip
+from fer.emotions import EMOTIONS
+from tests.programs.running import PROJECT, Done, Program, provenance_of, start
+
+INFER = str(PROJECT / "infer.py")
+PROBABILITIES = [f"p_{name}" for name in EMOTIONS]
+SMOOTHED = [f"s_{name}" for name in EMOTIONS]
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight seconds of the drawn clip: the last one has nobody in it."""
+    return write_clip(tmp_path_factory.mktemp("clip"), seconds=8)
+
+
+@pytest.fixture(scope="session")
+def model(finished: Path, workplace: Path) -> Path:
+    """A small trained model: a copy, because its ONNX network is kept beside it."""
+    return Path(shutil.copytree(finished, workplace / "model"))
+
+
+@pytest.fixture(scope="session")
+def infer(program: Program, model: Path) -> Program:
+    """Run infer.py with a small trained model to its end."""
+
+    def run(*overrides: str) -> Done:
+        return program(INFER, f"model_uri={model}", "trainer.threads=1", *overrides)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def inferred(infer: Program, clip: Path, workplace: Path) -> Path:
+    """A finished run over the clip, five frames a second."""
+    directory = workplace / "inferred"
+    done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert str(directory / "report.html") in done.stdout
+    return directory
+
+
+def table_of(run: Path) -> pd.DataFrame:
+    return pd.read_parquet(run / "predictions.parquet")
+
+
+def tables_are_the_same(one: Path, other: Path) -> bool:
+    names = ("predictions.parquet", "predictions.csv", "videos.parquet")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def test_a_clip_becomes_a_row_a_sampled_frame(inferred: Path) -> None:
+    table = table_of(inferred)
+    assert table["frame"].tolist() == list(range(0, 200, 5))
+    np.testing.assert_allclose(table["time_s"], np.arange(40) / 5, atol=1e-6)
+    ok = table["status"] == "ok"
+    np.testing.assert_allclose(table.loc[ok, PROBABILITIES].sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(table.loc[ok, SMOOTHED].sum(axis=1), 1, atol=1e-5)
+    assert table.loc[~ok, [*PROBABILITIES, "confidence"]].isna().all(axis=None)
+    assert (table.loc[~ok, "reason"] != "").all() and (table.loc[ok, "reason"] == "").all()
+    # The person is in the picture for seven seconds of eight.
+    assert set(table.loc[table["time_s"] >= 7.2, "status"]) == {"no_face"}
+    assert ok[table["time_s"] < 7].mean() > 0.9
+    leading = table.loc[ok, PROBABILITIES].to_numpy().argmax(1)
+    assert table.loc[ok, "emotion"].tolist() == [EMOTIONS[column] for column in leading]
+
+
+def test_csv_and_parquet_hold_the_same_rows(inferred: Path) -> None:
+    table, text = table_of(inferred), pd.read_csv(inferred / "predictions.csv")
+    assert text.columns.tolist() == table.columns.tolist()
+    assert len(text) == len(table)
+    np.testing.assert_allclose(text["p_happiness"], table["p_happiness"], rtol=1e-5)
+
+
+def test_the_run_says_where_it_comes_from(inferred: Path, model: Path) -> None:
+    assert provenance_of(inferred)["status"] == "finished"
+    assert str(model) in (inferred / "run.yaml").read_text()
+    videos = pd.read_parquet(inferred / "videos.parquet")
+    assert videos["video"].tolist() == ["clip.mp4"]
+    assert videos["sampled"].tolist() == [40]
+    assert (inferred / "report.html").stat().st_size > 100_000
+
+
+def test_a_second_run_gives_the_same_bytes(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
+    directory = workplace / "inferred-again"
+    assert infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}").returncode == 0
+    assert tables_are_the_same(inferred, directory)
+
+
+def test_stage_by_stage_gives_the_same_table(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
+    directory = workplace / "staged"
+    first = infer(
+        *(f"extraction.input={clip}", "extraction.fps=5", "extraction.stages=[extract]"),
+        f"hydra.run.dir={directory}",
+    )
+    assert first.returncode == 0, first.stderr
+    assert len(list((directory / "crops").rglob("*.png"))) == (table_of(inferred)["status"] == "ok").sum()
+    for stage in ("predict", "report"):
+        done = infer(f"resume={directory}", f"extraction.stages=[{stage}]")
+        assert done.returncode == 0, done.stderr
+    assert tables_are_the_same(inferred, directory)
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    infer: Program,
+    model: Path,
+    clip: Path,
+    workplace: Path,
+    stopped: Callable[[Popen[str]], None],
+) -> None:
+    copies = workplace / "copies"
+    copies.mkdir()
+    for number in range(2):
+        (copies / f"{number}.mp4").write_bytes(clip.read_bytes())
+    chosen = (f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1")
+    whole, broken = workplace / "whole", workplace / "broken"
+    assert infer(*chosen[1:], f"hydra.run.dir={whole}").returncode == 0
+    process = start(INFER, *chosen, f"hydra.run.dir={broken}", cwd=workplace)
+    stopped(process)
+    deadline = time.monotonic() + 200
+    while len(list(broken.glob("parts/*/*.parquet"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in broken.glob("parts/*/*.parquet")}
+    assert not (broken / "predictions.parquet").exists()
+    done = infer(f"resume={broken}")
+    assert done.returncode == 0, done.stderr
+    assert tables_are_the_same(whole, broken)
+    assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
+
+
+def test_bad_videos_are_listed_and_the_others_judged(infer: Program, clip: Path, workplace: Path) -> None:
+    folder = workplace / "mixed"
+    folder.mkdir()
+    (folder / "mit Leerzeichen und Ümläuten.mp4").write_bytes(clip.read_bytes())
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("this is no video\n" * 50)
+    (folder / "cut.mp4").write_bytes(clip.read_bytes()[:5000])
+    with zipfile.ZipFile(folder / "archive.mp4", "w") as archive:
+        archive.writestr("clip.mp4", clip.read_bytes())
+    directory = workplace / "mixed-run"
+    done = infer(f"extraction.input={folder}", f"hydra.run.dir={directory}")
+    assert done.returncode == 3, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    videos = pd.read_parquet(directory / "videos.parquet").set_index("video")
+    assert sorted(videos.index[videos["problem"] != ""]) == ["archive.mp4", "cut.mp4", "empty.mp4", "text.mp4"]
+    assert "archive" in videos.at["archive.mp4", "problem"]
+    assert "0 bytes" in videos.at["empty.mp4", "problem"]
+    for name in ("archive.mp4", "cut.mp4", "empty.mp4", "text.mp4"):
+        assert name in done.stdout
+    assert (table_of(directory)["status"] == "ok").sum() >= 6
+
+
+def test_a_run_without_room_keeps_what_it_has_and_goes_on(
+    program: Program, infer: Program, model: Path, inferred: Path, clip: Path, workplace: Path
+) -> None:
+    directory = workplace / "no-room"
+    # Files of more than 16 KiB cannot be written: run.yaml can, a piece with its pictures cannot.
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)); "
+        f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
+    )
+    chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
+    done = program("-c", limited, *chosen, f"hydra.run.dir={directory}")
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "file too large; make room" in done.stderr and ".parquet" in done.stderr
+    assert provenance_of(directory)["status"] == "failed"
+    assert not list(directory.rglob("*.part"))
+    assert infer(f"resume={directory}").returncode == 0
+    assert tables_are_the_same(inferred, directory)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "frames"),
+    [
+        (["extraction.sampling=every_n", "extraction.every_n=30"], list(range(0, 200, 30))),
+        (["extraction.sampling=scene"], [99]),
+    ],
+)
+def test_other_samplings(infer: Program, clip: Path, tmp_path: Path, sampling: list[str], frames: list[int]) -> None:
+    done = infer(f"extraction.input={clip}", *sampling, f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert table_of(tmp_path / "run")["frame"].tolist() == frames
+
+
+def test_images_and_saved_frames(infer: Program, inferred: Path, clip: Path, tmp_path: Path) -> None:
+    """Frames that one run saves are images that another one judges."""
+    first = infer(
+        *(f"extraction.input={clip}", "extraction.fps=5", "extraction.stages=[extract]", "extraction.save=frames"),
+        f"hydra.run.dir={tmp_path / 'frames'}",
+    )
+    assert first.returncode == 0, first.stderr
+    pictures = sorted((tmp_path / "frames" / "frames").rglob("*.jpg"))
+    assert len(pictures) == 40
+    done = infer(f"extraction.input={pictures[0].parent}", f"hydra.run.dir={tmp_path / 'images'}")
+    assert done.returncode == 0, done.stderr
+    found, expected = table_of(tmp_path / "images"), table_of(inferred)
+    assert found["video"].tolist() == [picture.name for picture in pictures]
+    assert (found["frame"] == 0).all() and (found["time_s"] == 0).all()
+    # JPEG changes a few.
+    assert (found["status"].to_numpy() == expected["status"].to_numpy()).mean() > 0.7
+
+
+def test_groups_give_curves_and_a_comparison(infer: Program, clip: Path, tmp_path: Path) -> None:
+    lines = ["video,respondent,stimulus,group"]
+    for number in range(4):
+        shutil.copy(clip, tmp_path / f"person {number}.mp4")
+        lines.append(f"person {number}.mp4,{number},spot,{'AB'[number % 2]}")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("\n".join(lines) + "\n")
+    run = tmp_path / "run"
+    done = infer(
+        *(f"extraction.input={tmp_path}/*.mp4", f"extraction.groups={groups}", "extraction.baseline_seconds=1"),
+        f"hydra.run.dir={run}",
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    curves = pd.read_parquet(run / "group_curves.parquet")
+    assert set(curves["group"]) == {"A", "B"} and set(curves["emotion"]) == set(EMOTIONS)
+    assert curves["respondents"].max() == 2
+    # Its first second is each respondent's own baseline.
+    np.testing.assert_allclose(curves.loc[curves["second"] == 0, "mean"], 0, atol=1e-9)
+    comparison = pd.read_csv(run / "group_comparison.csv")
+    np.testing.assert_allclose(comparison["difference"], 0, atol=1e-9)
+    assert "spot" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_annotated_copies_are_videos_of_the_same_length(infer: Program, clip: Path, tmp_path: Path) -> None:
+    done = infer(f"extraction.input={clip}", "extraction.annotate=true", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    plain, drawn_in = frames_of(clip), frames_of(tmp_path / "run" / "annotated" / "clip.mp4")
+    assert len(drawn_in) == len(plain) == 200
+    # Something green is drawn while the person is there, and nothing in the end.
+    green = [np.abs(one.astype(int) - other).max(axis=2) > 60 for one, other in zip(plain, drawn_in, strict=True)]
+    assert green[50].sum() > 500 and green[-1].sum() == 0
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    capture.release()
+    return frames
+
+
+def test_judging_waits_for_no_report(infer: Program, clip: Path, tmp_path: Path) -> None:
+    """A report on faces that nobody judged is refused, and the remedy that is named works."""
+    run = tmp_path / "run"
+    assert infer(f"extraction.input={clip}", "extraction.stages=[extract]", f"hydra.run.dir={run}").returncode == 0
+    refused = infer(f"resume={run}", "extraction.stages=[report]")
+    assert refused.returncode == 1 and "not judged yet" in refused.stderr and "Traceback" not in refused.stderr
+    done = infer(f"resume={run}", "extraction.stages=[extract,predict,report]")
+    assert done.returncode == 0, done.stderr
+    assert table_of(run)["emotion"].notna().sum() > 3
+
+
+def test_nothing_usable_is_exit_code_1(infer: Program, workplace: Path) -> None:
+    empty = workplace / "plain.png"
+    cv2.imwrite(str(empty), np.full((120, 160, 3), 128, np.uint8))
+    directory = workplace / "nothing"
+    done = infer(f"extraction.input={empty}", f"hydra.run.dir={directory}")
+    assert done.returncode == 1, done.stdout
+    assert "Nothing usable" in done.stdout
+    assert table_of(directory)["status"].tolist() == ["no_face"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("extraction.input=no/such/clip.mp4", ["no/such/clip.mp4", "no such file"]),
+        ("extraction.stages=[predict]", ["resume=RUN"]),
+        ("extraction.fps=0", ["extraction.fps", "above 0"]),
+        ("extraction.detector.min_sise=3", ["extraction.detector.min_size"]),
+        ("resume=.", ["holds no run of infer.py"]),
+    ],
+)
+def test_mistakes_are_one_sentence(infer: Program, override: str, words: list[str]) -> None:
+    done = infer(override)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_a_resumed_run_keeps_its_configuration(infer: Program, inferred: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(inferred, directory)
+    done = infer(f"resume={directory}", "extraction.fps=2")
+    assert done.returncode == 2
+    assert "extraction.fps" in done.stderr
+    smoothed = infer(f"resume={directory}", "extraction.stages=[report]", "extraction.smoothing.kind=none")
+    assert smoothed.returncode == 0, smoothed.stderr
+    table = table_of(directory)
+    ok = table["status"] == "ok"
+    np.testing.assert_allclose(table.loc[ok, SMOOTHED], table.loc[ok, PROBABILITIES], atol=1e-6)
+    assert json.loads((directory / "provenance.json").read_text())["resumed"]
+
+
+def test_runtime_and_batch_size_change_nothing(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
+    expected = table_of(inferred)[PROBABILITIES]
+    for name, overrides in {
+        "single": ["inference.batch_size=1"],
+        "torch": ["inference.runtime=torch"],
+    }.items():
+        directory = workplace / f"inferred-{name}"
+        done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}", *overrides)
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_allclose(table_of(directory)[PROBABILITIES], expected, atol=1e-5)
