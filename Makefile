@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.lock
 
-.PHONY: help environment demo test lint bench lock clean
+.PHONY: help environment browser demo test lint bench lock clean
 
 help:
 	@echo "make demo   train on drawn faces, judge a drawn clip    make test   every check and test"
@@ -32,7 +32,15 @@ lint: environment
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# The report's tests drive Debian's Chromium. Where it is missing and this is no root of a Debian, they are skipped.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the report's tests" \
+	  && { apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null 2>&1 \
+	       || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; }; }; \
+	} || echo "Without chromium and chromium-driver the tests of the report in a browser are skipped"
+
+test: lint browser
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: environment

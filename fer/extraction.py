@@ -1,7 +1,6 @@
 """From videos to rows and face crops: the first stage of infer.py."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,31 +12,43 @@ import pandas as pd
 from fer.config import Extraction
 from fer.files import written_beside
 from fer.parts import Parts
+from fer.video.ahead import ahead, mapped
 from fer.video.crop import crop_face
 from fer.video.decode import Frame, Sampling, VideoError, VideoInfo, open_video, sampled_frames
 from fer.video.detect import Detector, Face, make_detector
 from fer.video.media import Media
 from fer.video.quality import Thresholds, measure, verdict
 from fer.video.sampling import All, EveryN, Interval
-from fer.video.track import FaceTracker
 from fer.video.yunet import find_weights
 
 # Sampled frames of one piece: what a kill loses at most, and what stays in memory at a time.
 PIECE_FRAMES = 128
+# Seen frames that wait to be judged: a batch of faces or two.
+WAITING_FRAMES = 32
+SMALL_FRAME = 640 * 480  # pixels
 ROW_COLUMNS = (
     *("video", "frame", "time_s", "track_id", "status", "reason", "face_x", "face_y", "face_w", "face_h"),
     *("det_score", "sharpness", "brightness"),
 )
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some sampled frames of one video: a row each face or faceless frame, and the crops of the rows that are ok."""
+class Taken:
+    """A sampled frame of a video, for the ``piece`` of that number."""
 
     video: int
-    number: int
-    rows: pd.DataFrame
+    name: str
+    piece: int
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sampled frame: a row each face, or one that says why there is none, and the crops of the rows that are ok."""
+
+    video: int
+    piece: int
+    rows: list[dict[str, Any]]
     crops: list[np.ndarray]
 
 
@@ -50,83 +61,99 @@ class Ended:
 
 
 class VideoFaces:
-    """Finds the faces of sampled frames as one configuration has it."""
+    """Finds the faces of sampled frames as one configuration has it, in so many ``threads``."""
 
-    def __init__(self, config: Extraction, run_directory: Path) -> None:
+    def __init__(self, config: Extraction, run_directory: Path, threads: int) -> None:
         self.config = config
         self.run_directory = run_directory
-        self.detector = detector_of(config)
+        # A frame a thread scales better than all threads on one frame.
+        cv2.setNumThreads(1)
+        self.detectors = [detector_of(config) for _ in range(threads)]
         margin = getattr(config.detector, "margin", None)
-        self.margin = self.detector.margin if margin is None else margin
+        self.margin = self.detectors[0].margin if margin is None else margin
         self.align = getattr(config.detector, "align", False)
         self.thresholds = Thresholds(**config.quality.model_dump())
         # Crops are what prediction goes on with where it is not done at once.
         self.save_crops = config.save == "crops" or "predict" not in config.stages
 
-    def pieces(self, media: Sequence[Media]) -> Iterator[Piece | Ended]:
-        """What is not done yet, video after video."""
+    def seen(self, media: Sequence[Media]) -> Iterator[Seen | Ended]:
+        """What is not done yet, video after video. Decoding, detection and all that follows run at the same time."""
+        return ahead(self.in_rows(self.detected(ahead(self.taken(media), 2))), WAITING_FRAMES)
+
+    def taken(self, media: Sequence[Media]) -> Iterator[Taken | Ended]:
+        """The sampled frames behind the last one that each video's finished pieces hold."""
         for number, item in enumerate(media):
-            if Parts.of(self.run_directory, number).ended() is None:
-                yield from self.pieces_of(number, item)
+            parts = Parts.of(self.run_directory, number)
+            if parts.ended() is not None:
+                continue
+            done, pieces = parts.read(), len(parts.files())
+            last = -1 if done.empty else int(done["frame"].max())
+            broken = [] if done.empty else list(done[done["status"] == "decode_error"]["reason"])
+            facts: dict[str, Any] = {"video": item.name, "path": str(item.path), "problem": "".join(broken[-1:])}
+            try:
+                info = open_video(item.path)
+                facts |= {key: value for key, value in vars(info).items() if key != "path"}
+                for place, frame in enumerate(self.sampled(info, last)):
+                    # The last item of a video that ends early was counted before it was cut off.
+                    if frame.index <= last:
+                        continue
+                    facts["problem"] = frame.problem or facts["problem"]
+                    yield Taken(number, item.name, pieces + place // PIECE_FRAMES, frame)
+            except VideoError as error:
+                facts["problem"] = error.reason
+            yield Ended(number, facts)
 
-    def pieces_of(self, number: int, item: Media) -> Iterator[Piece | Ended]:
-        """One video, from behind the last frame that its finished pieces hold."""
-        parts = Parts.of(self.run_directory, number)
-        done, piece = parts.read(), len(parts.files())
-        tracker = FaceTracker(self.config.max_missed)
-        last = followed(tracker, done)
-        broken = [] if done.empty else list(done[done["status"] == "decode_error"]["reason"])
-        facts: dict[str, Any] = {"video": item.name, "path": str(item.path), "problem": "".join(broken[-1:])}
-        try:
-            info = open_video(item.path)
-            facts |= {key: value for key, value in vars(info).items() if key != "path"}
-            rows: list[dict[str, Any]] = []
-            crops: list[np.ndarray] = []
-            frames = 0
-            for frame in sampled_frames(info, Later(sampling_of(self.config, info), last)):
-                if frame.index <= last:
-                    continue
-                if frame.problem:
-                    facts["problem"] = frame.problem
-                found = list(self.rows_of(number, item.name, frame, tracker))
-                rows += [row for row, _ in found]
-                crops += [crop for _, crop in found if crop is not None]
-                frames += 1
-                if frames == PIECE_FRAMES:
-                    yield Piece(number, piece, table(rows), crops)
-                    rows, crops, frames, piece = [], [], 0, piece + 1
-            if rows:
-                yield Piece(number, piece, table(rows), crops)
-        except VideoError as error:
-            facts["problem"] = error.reason
-        yield Ended(number, facts)
+    def sampled(self, info: VideoInfo, last: int = -1) -> Iterator[Frame]:
+        """The wanted frames of a video behind the frame ``last``, decoded ahead."""
+        # Small frames decode faster than their faces are found, and each thread more would cost the detector time.
+        small = info.width * info.height <= SMALL_FRAME
+        wanted = Later(sampling_of(self.config, info), last)
+        return sampled_frames(info, wanted, threads=1 if small else None)
 
-    def rows_of(
-        self, number: int, name: str, frame: Frame, tracker: FaceTracker
-    ) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+    def detected(self, items: Iterator[Taken | Ended]) -> Iterator[tuple[Taken | Ended, list[Face]]]:
+        """The items, each frame with its faces, the largest first."""
+
+        def finder(detector: Detector) -> Callable[[Taken | Ended], tuple[Taken | Ended, list[Face]]]:
+            def find(item: Taken | Ended) -> tuple[Taken | Ended, list[Face]]:
+                return item, [] if isinstance(item, Ended) or item.frame.bgr is None else detector.detect(
+                    item.frame.bgr
+                )
+
+            return find
+
+        return mapped(items, [finder(detector) for detector in self.detectors])
+
+    def in_rows(self, found: Iterator[tuple[Taken | Ended, list[Face]]]) -> Iterator[Seen | Ended]:
+        for item, faces in found:
+            if isinstance(item, Ended):
+                yield item
+            else:
+                rows = list(self.rows_of(item, faces))
+                crops = [crop for _, crop in rows if crop is not None]
+                yield Seen(item.video, item.piece, [row for row, _ in rows], crops)
+
+    def rows_of(self, taken: Taken, faces: list[Face]) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
         """A row for each face of a frame, with its crop where it is fit to be judged; one row where there is none."""
-        row: dict[str, Any] = {"video": name, "frame": frame.index, "time_s": frame.time_s, "reason": ""}
+        frame = taken.frame
+        row: dict[str, Any] = {"video": taken.name, "frame": frame.index, "time_s": frame.time_s, "reason": ""}
         if frame.bgr is None:
             yield {**row, "status": "decode_error", "reason": frame.problem}, None
             return
         if self.config.save == "frames":
-            write_picture(self.run_directory / "frames" / f"{number:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
-        faces = self.detector.detect(frame.bgr)
+            write_picture(self.run_directory / "frames" / f"{taken.video:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
         if self.config.faces == "largest":
             faces = faces[:1]
-        ids = tracker.update(faces)
         if not faces:
             yield {**row, "status": "no_face", "reason": "no face was found"}, None
-        for place, (face, track_id) in enumerate(zip(faces, ids, strict=True)):
+        for place, face in enumerate(faces):
             crop = crop_face(frame.bgr, face, self.margin, self.align)
             quality = measure(crop, face)
             reason = verdict(quality, face.score, self.thresholds)
             if self.save_crops and not reason:
-                write_picture(crop_path(self.run_directory, number, frame.index, place), crop[..., ::-1])
+                write_picture(crop_path(self.run_directory, taken.video, frame.index, place), crop[..., ::-1])
             yield (
                 {
                     **row,
-                    "track_id": track_id,
                     "status": "low_quality" if reason else "ok",
                     "reason": reason,
                     "face_x": face.x,
@@ -151,16 +178,6 @@ class Later:
     def wanted(self, index: int, time_s: float) -> bool:
         # The inner sampling must see every frame: what it wants depends on those before.
         return self.sampling.wanted(index, time_s) and index > self.last
-
-
-def followed(tracker: FaceTracker, done: pd.DataFrame) -> int:
-    """Lead a tracker through the frames of finished pieces; the last frame's index, -1 where there are none."""
-    if done.empty:
-        return -1
-    for _, rows in done[done["status"] != "decode_error"].groupby("frame", sort=True):
-        boxes = rows[rows["status"] != "no_face"][["face_x", "face_y", "face_w", "face_h", "det_score"]]
-        tracker.update([Face(x, y, width, height, score) for x, y, width, height, score in boxes.to_numpy(float)])
-    return int(done["frame"].max())
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -3,34 +3,26 @@
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pandas as pd
-
 from fer.config import Config, Extraction
-from fer.errors import ConfigError, DataError, UserError
-from fer.extraction import Ended, Piece, VideoFaces, crop_path
+from fer.errors import ConfigError, UserError
+from fer.extraction import Ended, Seen, VideoFaces
 from fer.files import write_text
+from fer.following import Following
+from fer.judging import Judging, keep, saved_crops
 from fer.parts import FOLDER, Parts
 from fer.progress import progress
 from fer.run import RUN_YAML, Run, saved_config, thread_count
 from fer.serving import Predictor
 from fer.tables import write_tables
-from fer.video.ahead import ahead
 from fer.video.decode import VideoError, open_video
 from fer.video.media import Media, find_media
 
 EXCLUDED, NOTHING_USABLE = 3, 1
 MEDIA = "media.json"
-# Faces are judged when so many batches wait, or so many pieces: faceless stretches have no faces to wait for.
-BATCHES_WAITING, PIECES_WAITING = 4, 64
-# Probabilities in tables; what arithmetic leaves behind that depends on the machine.
-DECIMALS = 6
 log = logging.getLogger(__name__)
 
 
@@ -137,117 +129,36 @@ def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
 
 
 def extract_and_predict(config: Config, run: Run, media: Sequence[Media]) -> None:
-    """Finish every video's pieces. Decoding, detection and judging run at the same time, each in its thread."""
+    """Finish every video's pieces. Decoding, detection and judging run at the same time, each in its threads."""
     chosen = config.extraction
-    pieces: Iterator[Piece | Ended] = iter(())
+    detecting, judging = threads_of(config)
+    items: Iterator[Seen | Ended] = iter(())
     if "predict" in chosen.stages:
-        pieces = saved_pieces(run.directory, len(media))
+        items = saved_crops(run.directory, len(media))
     if "extract" in chosen.stages:
-        pieces = chain(pieces, ahead(VideoFaces(chosen, run.directory).pieces(media), 2))
-    shown = progress(pieces, expected_frames(chosen, media), "Frames", "frames", size=frames_in)
+        items = chain(items, VideoFaces(chosen, run.directory, detecting).seen(media))
+    shown = progress(items, expected_frames(chosen, media), "Frames", "frames", size=frames_in)
+    following = Following(run.directory, chosen.max_missed)
     if "predict" not in chosen.stages:
-        for item in shown:
-            keep(run.directory, item)
+        keep(following, ((item, None) for item in shown))
         return
-    threads = thread_count(config.trainer.threads)
-    predictor = Predictor.load(str(config.model_uri), runtime=config.inference.runtime, threads=threads)
-    Judging(predictor, config.inference.batch_size, config.inference.flip, run.directory).judge(shown)
+    predictor = Predictor.load(str(config.model_uri), runtime=config.inference.runtime, threads=judging)
+    judged = Judging(predictor, config.inference.batch_size, config.inference.flip).judged(shown)
+    keep(following, judged, predictor.classes)
 
 
-@dataclass(frozen=True)
-class Judging:
-    """Adds probabilities to pieces and keeps them, in their order."""
+def threads_of(config: Config) -> tuple[int, int]:
+    """Threads for detection and for judging. Together they fill the cores that the run may use.
 
-    predictor: Predictor
-    batch_size: int
-    flip: bool
-    run_directory: Path
-
-    def judge(self, pieces: Iterable[Piece | Ended]) -> None:
-        waiting: list[Piece | Ended] = []
-        for item in pieces:
-            waiting.append(item)
-            faces = sum(len(piece.crops) for piece in waiting if isinstance(piece, Piece))
-            if faces >= BATCHES_WAITING * self.batch_size or len(waiting) >= PIECES_WAITING:
-                self.finish(waiting)
-                waiting = []
-        self.finish(waiting)
-
-    def finish(self, waiting: Sequence[Piece | Ended]) -> None:
-        """Judge the faces of several pieces together, and keep the pieces."""
-        pieces = [item for item in waiting if isinstance(item, Piece)]
-        crops = list(chain.from_iterable(piece.crops for piece in pieces))
-        probabilities = self.probabilities(crops)
-        start = 0
-        for item in waiting:
-            if isinstance(item, Piece):
-                end = start + len(item.crops)
-                item = with_probabilities(item, probabilities[start:end], self.predictor.classes)
-                start = end
-            keep(self.run_directory, item)
-
-    def probabilities(self, crops: list[np.ndarray]) -> np.ndarray:
-        """(N, classes); the last batch is filled up, so that a face's figures do not depend on what stands beside it.
-
-        Only so does a run that was killed and continued give the same bytes.
-        """
-        if not crops:
-            return np.empty((0, len(self.predictor.classes)), np.float32)
-        missing = -len(crops) % self.batch_size
-        filled = [*crops, *[crops[-1]] * missing]
-        return self.predictor.predict(filled, batch_size=self.batch_size, flip=self.flip)[: len(crops)]
+    Haar takes many times as long as all the rest, YuNet about as long.
+    """
+    count = thread_count(config.trainer.threads)
+    detecting = {"haar": count, "yunet": max(count // 2, 1), "none": 1}[config.extraction.detector.kind]
+    return detecting, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
 
 
-def with_probabilities(piece: Piece, probabilities: np.ndarray, classes: Sequence[str]) -> Piece:
-    """The piece with p_<emotion>, emotion, confidence, and a small picture where an emotion is at its strongest."""
-    rows = piece.rows.copy()
-    ok = (rows["status"] == "ok").to_numpy()
-    values = np.full((len(rows), len(classes)), np.nan)
-    values[ok] = probabilities.round(DECIMALS)
-    rows[[f"p_{name}" for name in classes]] = values
-    rows["emotion"] = None
-    rows["confidence"] = np.nan
-    rows["picture"] = None
-    if ok.any():
-        leading = values[ok].argmax(1)
-        rows.loc[ok, "emotion"] = [classes[column] for column in leading]
-        rows.loc[ok, "confidence"] = values[ok].max(1)
-        places = np.flatnonzero(ok)
-        for peak in set(values[ok].argmax(0).tolist()):
-            rows.at[places[peak], "picture"] = cv2.imencode(".png", piece.crops[peak][..., ::-1])[1].tobytes()
-    return Piece(piece.video, piece.number, rows, [])
-
-
-def keep(run_directory: Path, item: Piece | Ended) -> None:
-    parts = Parts.of(run_directory, item.video)
-    if isinstance(item, Ended):
-        parts.end(item.facts)
-    else:
-        parts.add(item.number, item.rows)
-
-
-def saved_pieces(run_directory: Path, videos: int) -> Iterator[Piece | Ended]:
-    """The pieces of an earlier extraction that are not judged yet, with their saved crops. Raises DataError."""
-    for number in range(videos):
-        for file in Parts.of(run_directory, number).files():
-            rows = pd.read_parquet(file)
-            if "emotion" in rows:
-                continue
-            rows["place"] = rows.groupby("frame").cumcount()
-            ok = rows.loc[rows["status"] == "ok", ["frame", "place"]].to_numpy(int)
-            del rows["place"]
-            crops = []
-            for frame, place in ok.tolist():
-                path = crop_path(run_directory, number, frame, place)
-                bgr = cv2.imread(str(path))
-                if bgr is None:
-                    raise DataError(f"{path}: cannot be read; extract again in a new run")
-                crops.append(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-            yield Piece(number, int(file.stem), rows, crops)
-
-
-def frames_in(item: Piece | Ended) -> int:
-    return item.rows["frame"].nunique() if isinstance(item, Piece) else 0
+def frames_in(item: Seen | Ended) -> int:
+    return len({row["frame"] for row in item.rows}) if isinstance(item, Seen) else 0
 
 
 def expected_frames(config: Extraction, media: Sequence[Media]) -> int:

@@ -1,11 +1,14 @@
-"""Doing work ahead of who needs it, in a thread of its own."""
+"""Doing work ahead of who needs it, in threads of its own."""
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
@@ -47,3 +50,27 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def mapped(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> Generator[U, None, None]:
+    """Yield what one of the ``workers`` makes of each item, in order; each has a thread and one item at a time."""
+    free: queue.SimpleQueue[Callable[[T], U]] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def work(item: T) -> U:
+        worker = free.get()
+        try:
+            return worker(item)
+        finally:
+            free.put(worker)
+
+    waiting: deque[Future[U]] = deque()
+    with ThreadPoolExecutor(len(workers)) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            # One item more than workers: who has finished goes on at once.
+            if len(waiting) > len(workers) + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

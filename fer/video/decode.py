@@ -50,17 +50,20 @@ class Frame:
     problem: str | None = None
 
 
-def sampled_frames(source: Path | VideoInfo, sampling: Sampling, ahead: int = 8) -> Iterator[Frame]:
+def sampled_frames(
+    source: Path | VideoInfo, sampling: Sampling, ahead: int = 8, threads: int | None = None
+) -> Iterator[Frame]:
     """Yield the frames of a video or image that ``sampling`` wants, in order.
 
     A thread decodes up to ``ahead`` frames before they are asked for, fewer where they are large; closing the iterator
     stops it within one frame. Of a file that ends before its declared duration the last item has no picture, and a
-    ``problem`` that says so. Raises VideoError where the file cannot be opened (not for an opened ``VideoInfo``).
+    ``problem`` that says so. ``threads`` are the decoder's; None leaves them to FFmpeg. Raises VideoError where the
+    file cannot be opened (not for an opened ``VideoInfo``).
     """
     info = source if isinstance(source, VideoInfo) else open_video(source)
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
-    made = image_frame(info, sampling) if is_image(info.path) else video_frames(info, sampling, stopped)
+    made = image_frame(info, sampling) if is_image(info.path) else video_frames(info, sampling, stopped, threads)
     frames = cast("Generator[Frame]", fetched_ahead(made, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
@@ -77,8 +80,9 @@ def image_frame(info: VideoInfo, sampling: Sampling) -> Iterator[Frame]:
         yield Frame(0, 0.0, bgr, "the image is damaged" if bgr is None else None)
 
 
-def video_frames(info: VideoInfo, sampling: Sampling, stopped: threading.Event) -> Iterator[Frame]:
-    capture = cv2.VideoCapture(str(info.path.absolute()), cv2.CAP_FFMPEG)
+def video_frames(info: VideoInfo, sampling: Sampling, stopped: threading.Event, threads: int | None) -> Iterator[Frame]:
+    options = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
+    capture = cv2.VideoCapture(str(info.path.absolute()), cv2.CAP_FFMPEG, options)
     try:
         if not capture.isOpened():
             raise VideoError(info.path, f"OpenCV cannot open this video (codec {info.codec})")

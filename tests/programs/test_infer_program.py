@@ -202,6 +202,21 @@ def test_other_samplings(infer: Program, clip: Path, tmp_path: Path, sampling: l
     assert table_of(tmp_path / "run")["frame"].tolist() == frames
 
 
+def test_without_input_a_clip_is_drawn_in_which_nobody_swaps_ids(infer: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = infer("extraction.fps=5", "extraction.faces=all", f"hydra.run.dir={run}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    table, truth = table_of(run), pd.read_csv(run / "drawn" / "truth.csv")
+    faces = table[table["track_id"].notna()].merge(truth, on="frame")
+    inside = (faces["center_x"] - faces["face_x"]).between(0, faces["face_w"]) & (
+        faces["center_y"] - faces["face_y"]
+    ).between(0, faces["face_h"])
+    faces = faces[inside]
+    assert set(faces["person"]) == {0, 1}
+    assert (faces.groupby("track_id")["person"].nunique() == 1).all()
+    assert len(faces) > 0.8 * truth["frame"].isin(table["frame"]).sum()
+
+
 def test_images_and_saved_frames(infer: Program, inferred: Path, clip: Path, tmp_path: Path) -> None:
     """Frames that one run saves are images that another one judges."""
     first = infer(

@@ -41,7 +41,7 @@ def test_beyond_the_frame_its_edge_is_repeated(
     padded = cv2.copyMakeBorder(noise, 400, 400, 400, 400, cv2.BORDER_REPLICATE)
     expected = padded[400 + rows[0] : 400 + rows[1], 400 + columns[0] : 400 + columns[1], ::-1]
     if len(expected) > 256:
-        expected = cv2.resize(expected, (256, 256), interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(expected, (150, 150), interpolation=cv2.INTER_AREA)
     assert np.array_equal(crop_face(noise, Face(*box, score=1.0), margin=0.0), expected)
 
 
@@ -51,6 +51,12 @@ def test_large_faces_are_shrunk_by_averaging() -> None:
     crop = crop_face(stripes, face(1000, 1000, 1024), margin=0.0)
     assert crop.shape == (256, 256, 3)
     assert (crop == 100).all()
+
+
+@pytest.mark.parametrize(("side", "size"), [(255, 255), (256, 256), (257, 128), (700, 233), (1024, 256)])
+def test_large_faces_are_divided_by_a_whole_number(side: int, size: int) -> None:
+    frame = np.zeros((1100, 1100, 3), np.uint8)
+    assert crop_face(frame, face(550, 550, side), margin=0.0).shape == (size, size, 3)
 
 
 def test_a_crop_does_not_hold_on_to_its_frame(noise: np.ndarray) -> None:
@@ -76,7 +82,7 @@ def test_alignment_levels_the_eyes(angle: float, side: int) -> None:
     assert found.landmarks is not None
     assert roll(found.landmarks) == pytest.approx(angle, abs=1e-4)
     crop = crop_face(frame, found, margin=0.1, align=True)
-    size = min(round(1.1 * side), 256)
+    size = {100: 110, 360: 198}[side]
     assert crop.shape == (size, size, 3)
     bright = (crop[..., 0] > 150).astype(np.uint8)
     count, _, _, middles = cv2.connectedComponentsWithStats(bright)
