@@ -213,21 +213,21 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="run directory of a trained model")
     parser.add_argument("--yunet", type=Path, required=True, help="YuNet's ONNX file")
     parser.add_argument("--rounds", type=int, default=5, help="how often the works take turns")
-    parser.add_argument("--repeat", type=int, default=1, help="clips this many times one after the other")
+    parser.add_argument("--repeat", type=int, default=1, help="for one frame a second, clips so many times in a row")
     parser.add_argument("clips", nargs="+", type=Path)
     chosen = parser.parse_args()
     base = ["extraction=yunet", f"extraction.detector.weights={chosen.yunet}", f"model_uri={chosen.model}"]
     with tempfile.TemporaryDirectory() as temporary:
         for original in chosen.clips:
-            path = repeated(original, chosen.repeat, Path(temporary))
             for sampling in (["extraction.sampling=all"], ["extraction.sampling=interval", "extraction.fps=1"]):
                 config = load_overrides([*base, *sampling], "infer")
+                every_frame = config.extraction.sampling == "all"
+                path = original if every_frame else repeated(original, chosen.repeat, Path(temporary))
                 set_threads(config.trainer.threads)
-                clip = Clip(path, config, chosen.yunet, Path(temporary) / path.stem / sampling[0][-3:])
+                clip = Clip(path, config, chosen.yunet, Path(temporary) / original.stem / sampling[0][-3:])
                 works = {
                     name: getattr(clip, name) for name in ("pipeline", "decode", "detect", "judge", "extract", "bare")
                 }
-                every_frame = config.extraction.sampling == "all"
                 if every_frame:
                     works["plain_loop"] = clip.plain_loop
                 speeds = compared(chosen.rounds, works)
