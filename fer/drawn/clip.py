@@ -34,7 +34,7 @@ class Person:
 
 PEOPLE = (
     Person(
-        11,
+        8,
         (230.0, 185.0),
         190.0,
         (
@@ -49,7 +49,7 @@ PEOPLE = (
             (19.0, "neutral"),
         ),
     ),
-    Person(4, (490.0, 190.0), 150.0, ((0.0, None), (11.0, "neutral"), (13.0, "happiness"), (17.5, None))),
+    Person(5, (490.0, 190.0), 150.0, ((0.0, None), (11.0, "neutral"), (13.0, "happiness"), (17.5, None))),
 )
 
 
