@@ -89,7 +89,7 @@ class VideoFaces:
             parts = Parts.of(self.run_directory, number)
             if parts.ended() is not None:
                 continue
-            done, pieces = parts.read(), len(parts.files())
+            done, pieces = parts.read(["frame", "status", "reason"]), len(parts.files())
             last = -1 if done.empty else int(done["frame"].max())
             broken = [] if done.empty else list(done[done["status"] == "decode_error"]["reason"])
             facts: dict[str, Any] = {"video": item.name, "path": str(item.path), "problem": "".join(broken[-1:])}
@@ -118,9 +118,8 @@ class VideoFaces:
 
         def finder(detector: Detector) -> Callable[[Taken | Ended], tuple[Taken | Ended, list[Face]]]:
             def find(item: Taken | Ended) -> tuple[Taken | Ended, list[Face]]:
-                return item, [] if isinstance(item, Ended) or item.frame.bgr is None else detector.detect(
-                    item.frame.bgr
-                )
+                bgr = None if isinstance(item, Ended) else item.frame.bgr
+                return item, [] if bgr is None else detector.detect(bgr)
 
             return find
 
@@ -183,11 +182,12 @@ class Later:
         return self.sampling.wanted(index, time_s) and index > self.last
 
 
-def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows with the columns and types that every piece has."""
+def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows, or none, with the columns and types that every piece has."""
     frame = pd.DataFrame(rows, columns=list(ROW_COLUMNS))
-    numbers = ROW_COLUMNS[6:]
-    return frame.astype({"track_id": "Int64", "frame": "int64", **dict.fromkeys(numbers, "float64")})
+    texts, numbers = ("video", "status", "reason"), ("time_s", *ROW_COLUMNS[6:])
+    types = {**dict.fromkeys(texts, "str"), **dict.fromkeys(numbers, "float64")}
+    return frame.astype({**types, "track_id": "Int64", "frame": "int64"})
 
 
 def detector_of(config: Extraction) -> Detector:

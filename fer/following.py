@@ -9,6 +9,9 @@ from fer.parts import Parts
 from fer.video.detect import Face
 from fer.video.track import FaceTracker
 
+# What the ids depend on.
+FOLLOWED = ["frame", "status", "face_x", "face_y", "face_w", "face_h", "det_score"]
+
 
 class Following:
     """Gives track ids to the faces of videos that come one after the other, each in the order of its frames."""
@@ -23,7 +26,7 @@ class Following:
         if video != self.video:
             self.video, self.tracker = video, FaceTracker(self.max_missed)
             # What a killed run has finished: the ids must go on as if it had not been killed.
-            done = Parts.of(self.run_directory, video).read()
+            done = Parts.of(self.run_directory, video).read(FOLLOWED)
             self.follow([{str(key): value for key, value in row.items()} for row in done.to_dict("records")])
         for row, track_id in zip(rows, self.follow(rows), strict=True):
             row["track_id"] = track_id

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fer.errors import DataError
-from fer.extraction import Ended, Seen, crop_path, table
+from fer.extraction import Ended, Seen, crop_path, table_of
 from fer.following import Following
 from fer.parts import Parts
 from fer.serving import Predictor
@@ -21,6 +21,7 @@ from fer.serving import Predictor
 MOST_WAITING = 1024
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
 DECIMALS = 6
+THUMBNAIL = 96  # pixels
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def keep(
             # Those of an earlier extraction have their ids.
             if "track_id" not in members[0]:
                 following.give_ids(video, members)
-            rows = table(members)
+            rows = table_of(members)
             if probabilities:
                 crops = [crop for item in seen for crop in item.crops]
                 rows = with_probabilities(rows, crops, np.concatenate(probabilities), classes)
@@ -114,8 +115,15 @@ def with_probabilities(
         rows.loc[ok, "confidence"] = values[ok].max(1)
         places = np.flatnonzero(ok)
         for peak in set(values[ok].argmax(0).tolist()):
-            rows.at[places[peak], "picture"] = cv2.imencode(".png", crops[peak][..., ::-1])[1].tobytes()
+            rows.at[places[peak], "picture"] = thumbnail(crops[peak])
     return rows
+
+
+def thumbnail(crop: np.ndarray) -> bytes:
+    """A face (side, side, 3) RGB as PNG, of 96 pixels a side at most: an hour of frames has thousands of them."""
+    if len(crop) > THUMBNAIL:
+        crop = cv2.resize(crop, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".png", crop[..., ::-1])[1].tobytes()
 
 
 def saved_crops(run_directory: Path, videos: int) -> Iterator[Seen | Ended]:

@@ -35,9 +35,9 @@ class Parts:
         with written_beside(self.folder / f"{piece:06d}.parquet") as beside:
             rows.to_parquet(beside, index=False)
 
-    def read(self) -> pd.DataFrame:
-        """All pieces as one table, empty where there are none."""
-        tables = [pd.read_parquet(file) for file in self.files()]
+    def read(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """All pieces, or ``columns`` of them, as one table; empty where there are none."""
+        tables = [pd.read_parquet(file, columns=columns) for file in self.files()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def usable(self) -> int:

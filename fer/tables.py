@@ -12,7 +12,7 @@ import pandas as pd
 from fer.config import Config
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.extraction import ROW_COLUMNS
+from fer.extraction import ROW_COLUMNS, table_of
 from fer.files import written_beside
 from fer.parts import Parts
 from fer.progress import progress
@@ -27,7 +27,8 @@ def write_tables(config: Config, run: Run, media: Sequence[Media]) -> None:
     """Write all tables and report.html. Raises UserError where faces are not judged yet."""
     chosen = config.extraction
     parts = [Parts.of(run.directory, number) for number in range(len(media))]
-    pieces = pd.concat([part.read() for part in parts], ignore_index=True)
+    found = [part.read() for part in parts if part.files()]
+    pieces = pd.concat(found, ignore_index=True) if found else table_of([])
     classes = [str(column)[2:] for column in pieces if str(column).startswith("p_")] or list(EMOTIONS)
     # Where no video could be opened there are no rows, but columns.
     pieces = pieces.reindex(

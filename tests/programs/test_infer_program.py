@@ -287,6 +287,17 @@ def test_judging_waits_for_no_report(infer: Program, clip: Path, tmp_path: Path)
     assert table_of(run)["emotion"].notna().sum() > 3
 
 
+def test_nothing_but_unreadable_videos_is_exit_code_1(infer: Program, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 50)
+    done = infer(f"extraction.input={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Excluded: text.mp4" in done.stdout and "Nothing usable" in done.stdout
+    table, videos = table_of(tmp_path / "run"), pd.read_parquet(tmp_path / "run" / "videos.parquet")
+    assert len(table) == 0 and set(PROBABILITIES) <= set(table.columns)
+    assert videos["sampled"].tolist() == [0] and "text.mp4" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
 def test_nothing_usable_is_exit_code_1(infer: Program, workplace: Path) -> None:
     empty = workplace / "plain.png"
     cv2.imwrite(str(empty), np.full((120, 160, 3), 128, np.uint8))
