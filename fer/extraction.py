@@ -1,6 +1,5 @@
 """From videos to rows and face crops: the first stage of infer.py."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +68,6 @@ class VideoFaces:
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
         cv2.setNumThreads(1)
-        # Python's other threads let the detector wait for up to this long, several times a frame.
-        sys.setswitchinterval(0.0005)
         self.detectors = [detector_of(config) for _ in range(threads)]
         margin = getattr(config.detector, "margin", None)
         self.margin = self.detectors[0].margin if margin is None else margin
