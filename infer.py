@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fer.config.load import load, load_overrides
-from fer.errors import UserError
 from fer.program import discard, refuse_executable_yaml, reported, run_program
 
 
@@ -31,16 +30,14 @@ def main(composed: DictConfig) -> None:
 
             code = infer(config, run_directory)
         else:
+            from fer.inference import resume, saved_media
+
             saved = Path(config.resume)
             discard(run_directory)
-            if not (saved / "run.yaml").is_file():
-                raise UserError(f"resume={saved}: holds no run of infer.py that could go on")
+            saved_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
             changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
-            config = load_overrides(changes, "infer", saved)
-            from fer.inference import resume
-
-            code = resume(config, saved)
+            code = resume(load_overrides(changes, "infer", saved), saved)
     if code:
         sys.exit(code)
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from fer.config import Config, Extraction
-from fer.errors import ConfigError, UserError
+from fer.errors import ConfigError, DataError, UserError, first_line
 from fer.extraction import Ended, Seen, VideoFaces
 from fer.files import write_text
 from fer.following import Following
@@ -47,12 +47,21 @@ def infer(config: Config, directory: Path) -> int:
     return do_stages(config, run, media)
 
 
-def resume(config: Config, directory: Path) -> int:
-    """Go on with the run in ``directory``; what is finished stays. Raises UserError."""
+def saved_media(directory: Path) -> list[Media]:
+    """What the run in ``directory`` was to look at. Raises UserError where there is no run to go on with."""
     listed = directory / FOLDER / MEDIA
     if not listed.is_file():
         raise UserError(f"resume={directory}: holds no run of infer.py that could go on")
-    media = [Media(Path(item["path"]), item["name"], item["kind"]) for item in json.loads(listed.read_text())]
+    try:
+        content = json.loads(listed.read_text(encoding="utf-8"))
+        return [Media(Path(item["path"]), item["name"], item["kind"]) for item in content]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{listed}: is damaged ({first_line(error)}); start a new run") from None
+
+
+def resume(config: Config, directory: Path) -> int:
+    """Go on with the run in ``directory``; what is finished stays. Raises UserError."""
+    media = saved_media(directory)
     refuse_changes(config, directory)
     if "predict" in config.extraction.stages:
         config = config.model_copy(update={"model_uri": config.model_uri or newest_model()})

@@ -129,8 +129,9 @@ def thumbnail(crop: np.ndarray) -> bytes:
 def saved_crops(run_directory: Path, videos: int) -> Iterator[Seen | Ended]:
     """The pieces of an earlier extraction that are not judged yet, with their saved crops. Raises DataError."""
     for number in range(videos):
-        for file in Parts.of(run_directory, number).files():
-            rows = pd.read_parquet(file)
+        parts = Parts.of(run_directory, number)
+        for file in parts.files():
+            rows = parts.piece(file)
             if "emotion" in rows:
                 continue
             rows["place"] = rows.groupby("frame").cumcount()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fer.errors import DataError, first_line
 from fer.files import write_text, written_beside
 
 FOLDER = "parts"
@@ -35,20 +36,36 @@ class Parts:
         with written_beside(self.folder / f"{piece:06d}.parquet") as beside:
             rows.to_parquet(beside, index=False)
 
+    def piece(self, file: Path, columns: list[str] | None = None) -> pd.DataFrame:
+        """One of the pieces, or ``columns`` of it. Raises DataError."""
+        try:
+            return pd.read_parquet(file, columns=columns)
+        except (OSError, ValueError) as error:
+            raise self.damaged(file, error) from None
+
     def read(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """All pieces, or ``columns`` of them, as one table; empty where there are none."""
-        tables = [pd.read_parquet(file, columns=columns) for file in self.files()]
+        """All pieces, or ``columns`` of them, as one table; empty where there are none. Raises DataError."""
+        tables = [self.piece(file, columns) for file in self.files()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def usable(self) -> int:
-        """The number of faces that are fit to be judged."""
-        return sum(int((pd.read_parquet(file, columns=["status"])["status"] == "ok").sum()) for file in self.files())
+        """The number of faces that are fit to be judged. Raises DataError."""
+        return sum(int((self.piece(file, ["status"])["status"] == "ok").sum()) for file in self.files())
 
     def end(self, facts: dict[str, Any]) -> None:
         """Mark the video as finished, with the facts about it."""
         write_text(self.folder / ENDED, json.dumps(facts, indent=2) + "\n")
 
     def ended(self) -> dict[str, Any] | None:
-        """What ``end`` was given, or None for an unfinished video."""
+        """What ``end`` was given, or None for an unfinished video. Raises DataError."""
         file = self.folder / ENDED
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except ValueError as error:
+            raise self.damaged(file, error) from None
+
+    def damaged(self, file: Path, error: Exception) -> DataError:
+        return DataError(
+            f"{file}: is damaged ({first_line(error)}); remove the directory {self.folder} and resume, "
+            "which does this video anew"
+        )

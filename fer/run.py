@@ -26,17 +26,8 @@ METRICS = "metrics.json"
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
-    *(
-        "opencv-python",
-        "av",
-        "onnxruntime",
-        "trackers",
-        "imagehash",
-        "safetensors",
-        "hydra-core",
-        "omegaconf",
-        "pydantic",
-    ),
+    *("opencv-python", "av", "onnxruntime", "trackers", "imagehash", "safetensors"),
+    *("hydra-core", "omegaconf", "pydantic"),
 )
 HEADER = """\
 # The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with

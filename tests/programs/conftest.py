@@ -1,5 +1,6 @@
 """Small data sets that the tests draw, and the programs run on them."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fer.drawn.clip import write_clip
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
-from tests.programs.running import FAST, PROJECT, Done, Program, environment, face, png
+from tests.programs.running import FAST, INFER, PROJECT, Done, Program, environment, face, png
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +50,38 @@ def finished(train: Program, workplace: Path) -> Path:
     directory = workplace / "finished"
     done = train(*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight seconds of the drawn clip: the last one has nobody in it."""
+    return write_clip(tmp_path_factory.mktemp("clip"), seconds=8)
+
+
+@pytest.fixture(scope="session")
+def model(finished: Path, workplace: Path) -> Path:
+    """A small trained model: a copy, because its ONNX network is kept beside it."""
+    return Path(shutil.copytree(finished, workplace / "model"))
+
+
+@pytest.fixture(scope="session")
+def infer(program: Program, model: Path) -> Program:
+    """Run infer.py with a small trained model to its end."""
+
+    def run(*overrides: str) -> Done:
+        return program(INFER, f"model_uri={model}", "trainer.threads=1", *overrides)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def inferred(infer: Program, clip: Path, workplace: Path) -> Path:
+    """A finished run over the clip, five frames a second."""
+    directory = workplace / "inferred"
+    done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert str(directory / "report.html") in done.stdout
     return directory
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from fer.drawn import draw_dataset_face
+from fer.emotions import EMOTIONS
 
 PROJECT = Path(__file__).resolve().parents[2]
+INFER = str(PROJECT / "infer.py")
 Done = subprocess.CompletedProcess[str]
 Program = Callable[..., Done]
 # Large enough to have every class, small enough for a run of seconds on one core.
@@ -27,6 +30,8 @@ FAST = (
     "trainer.threads=1",
 )
 FAST_ANY_DATA = FAST[2:]
+PROBABILITIES = [f"p_{name}" for name in EMOTIONS]
+SMOOTHED = [f"s_{name}" for name in EMOTIONS]
 
 
 def environment() -> dict[str, str]:
@@ -53,6 +58,15 @@ def metrics_of(run: Path) -> dict[str, Any]:
 
 def provenance_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "provenance.json").read_text())
+
+
+def table_of(run: Path) -> pd.DataFrame:
+    return pd.read_parquet(run / "predictions.parquet")
+
+
+def tables_are_the_same(one: Path, other: Path) -> bool:
+    names = ("predictions.parquet", "predictions.csv", "videos.parquet")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
 def face(index: int, size: int = 48) -> np.ndarray:

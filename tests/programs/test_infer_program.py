@@ -1,68 +1,16 @@
 """infer.py as a user runs it."""
 
-import json
-import os
 import shutil
-import signal
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from fer.drawn.clip import write_clip
 from fer.emotions import EMOTIONS
-from tests.programs.running import PROJECT, Done, Program, provenance_of, start
-
-INFER = str(PROJECT / "infer.py")
-PROBABILITIES = [f"p_{name}" for name in EMOTIONS]
-SMOOTHED = [f"s_{name}" for name in EMOTIONS]
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight seconds of the drawn clip: the last one has nobody in it."""
-    return write_clip(tmp_path_factory.mktemp("clip"), seconds=8)
-
-
-@pytest.fixture(scope="session")
-def model(finished: Path, workplace: Path) -> Path:
-    """A small trained model: a copy, because its ONNX network is kept beside it."""
-    return Path(shutil.copytree(finished, workplace / "model"))
-
-
-@pytest.fixture(scope="session")
-def infer(program: Program, model: Path) -> Program:
-    """Run infer.py with a small trained model to its end."""
-
-    def run(*overrides: str) -> Done:
-        return program(INFER, f"model_uri={model}", "trainer.threads=1", *overrides)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def inferred(infer: Program, clip: Path, workplace: Path) -> Path:
-    """A finished run over the clip, five frames a second."""
-    directory = workplace / "inferred"
-    done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert str(directory / "report.html") in done.stdout
-    return directory
-
-
-def table_of(run: Path) -> pd.DataFrame:
-    return pd.read_parquet(run / "predictions.parquet")
-
-
-def tables_are_the_same(one: Path, other: Path) -> bool:
-    names = ("predictions.parquet", "predictions.csv", "videos.parquet")
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+from tests.programs.running import PROBABILITIES, SMOOTHED, Program, provenance_of, table_of
 
 
 def test_a_clip_becomes_a_row_a_sampled_frame(inferred: Path) -> None:
@@ -97,56 +45,6 @@ def test_the_run_says_where_it_comes_from(inferred: Path, model: Path) -> None:
     assert (inferred / "report.html").stat().st_size > 100_000
 
 
-def test_a_second_run_gives_the_same_bytes(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
-    directory = workplace / "inferred-again"
-    assert infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}").returncode == 0
-    assert tables_are_the_same(inferred, directory)
-
-
-def test_stage_by_stage_gives_the_same_table(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
-    directory = workplace / "staged"
-    first = infer(
-        *(f"extraction.input={clip}", "extraction.fps=5", "extraction.stages=[extract]"),
-        f"hydra.run.dir={directory}",
-    )
-    assert first.returncode == 0, first.stderr
-    assert len(list((directory / "crops").rglob("*.png"))) == (table_of(inferred)["status"] == "ok").sum()
-    for stage in ("predict", "report"):
-        done = infer(f"resume={directory}", f"extraction.stages=[{stage}]")
-        assert done.returncode == 0, done.stderr
-    assert tables_are_the_same(inferred, directory)
-
-
-def test_a_killed_run_goes_on_to_the_same_bytes(
-    infer: Program,
-    model: Path,
-    clip: Path,
-    workplace: Path,
-    stopped: Callable[[Popen[str]], None],
-) -> None:
-    copies = workplace / "copies"
-    copies.mkdir()
-    for number in range(2):
-        (copies / f"{number}.mp4").write_bytes(clip.read_bytes())
-    chosen = (f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1")
-    whole, broken = workplace / "whole", workplace / "broken"
-    assert infer(*chosen[1:], f"hydra.run.dir={whole}").returncode == 0
-    process = start(INFER, *chosen, f"hydra.run.dir={broken}", cwd=workplace)
-    stopped(process)
-    deadline = time.monotonic() + 200
-    while len(list(broken.glob("parts/*/*.parquet"))) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    before = {path: path.stat().st_mtime_ns for path in broken.glob("parts/*/*.parquet")}
-    assert not (broken / "predictions.parquet").exists()
-    done = infer(f"resume={broken}")
-    assert done.returncode == 0, done.stderr
-    assert tables_are_the_same(whole, broken)
-    assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
-
-
 def test_bad_videos_are_listed_and_the_others_judged(infer: Program, clip: Path, workplace: Path) -> None:
     folder = workplace / "mixed"
     folder.mkdir()
@@ -167,26 +65,6 @@ def test_bad_videos_are_listed_and_the_others_judged(infer: Program, clip: Path,
     for name in ("archive.mp4", "cut.mp4", "empty.mp4", "text.mp4"):
         assert name in done.stdout
     assert (table_of(directory)["status"] == "ok").sum() >= 6
-
-
-def test_a_run_without_room_keeps_what_it_has_and_goes_on(
-    program: Program, infer: Program, model: Path, inferred: Path, clip: Path, workplace: Path
-) -> None:
-    directory = workplace / "no-room"
-    # Files of more than 16 KiB cannot be written: run.yaml can, a piece with its pictures cannot.
-    limited = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)); "
-        f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
-    )
-    chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
-    done = program("-c", limited, *chosen, f"hydra.run.dir={directory}")
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "file too large; make room" in done.stderr and ".parquet" in done.stderr
-    assert provenance_of(directory)["status"] == "failed"
-    assert not list(directory.rglob("*.part"))
-    assert infer(f"resume={directory}").returncode == 0
-    assert tables_are_the_same(inferred, directory)
 
 
 @pytest.mark.parametrize(
@@ -276,17 +154,6 @@ def frames_of(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def test_judging_waits_for_no_report(infer: Program, clip: Path, tmp_path: Path) -> None:
-    """A report on faces that nobody judged is refused, and the remedy that is named works."""
-    run = tmp_path / "run"
-    assert infer(f"extraction.input={clip}", "extraction.stages=[extract]", f"hydra.run.dir={run}").returncode == 0
-    refused = infer(f"resume={run}", "extraction.stages=[report]")
-    assert refused.returncode == 1 and "not judged yet" in refused.stderr and "Traceback" not in refused.stderr
-    done = infer(f"resume={run}", "extraction.stages=[extract,predict,report]")
-    assert done.returncode == 0, done.stderr
-    assert table_of(run)["emotion"].notna().sum() > 3
-
-
 def test_nothing_but_unreadable_videos_is_exit_code_1(infer: Program, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 50)
     done = infer(f"extraction.input={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}")
@@ -323,20 +190,6 @@ def test_mistakes_are_one_sentence(infer: Program, override: str, words: list[st
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
     assert all(word in done.stderr for word in words), done.stderr
-
-
-def test_a_resumed_run_keeps_its_configuration(infer: Program, inferred: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    shutil.copytree(inferred, directory)
-    done = infer(f"resume={directory}", "extraction.fps=2")
-    assert done.returncode == 2
-    assert "extraction.fps" in done.stderr
-    smoothed = infer(f"resume={directory}", "extraction.stages=[report]", "extraction.smoothing.kind=none")
-    assert smoothed.returncode == 0, smoothed.stderr
-    table = table_of(directory)
-    ok = table["status"] == "ok"
-    np.testing.assert_allclose(table.loc[ok, SMOOTHED], table.loc[ok, PROBABILITIES], atol=1e-6)
-    assert json.loads((directory / "provenance.json").read_text())["resumed"]
 
 
 def test_runtime_and_batch_size_change_nothing(infer: Program, inferred: Path, clip: Path, workplace: Path) -> None:
