@@ -7,17 +7,33 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.dataset import Dataset
 from fer.config.extraction import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
+from fer.config.registry import Registry
 from fer.config.section import ExistingPath, Section
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
 
-__all__ = ["Config", "Dataset", "Extraction", "Inference", "Model", "Optimizer", "Program", "Tracker", "Trainer"]
+__all__ = [
+    "Aws",
+    "Config",
+    "Dataset",
+    "Extraction",
+    "Inference",
+    "LocalAws",
+    "Model",
+    "Optimizer",
+    "Program",
+    "Registry",
+    "SageMakerAws",
+    "Tracker",
+    "Trainer",
+]
 
-Program = Literal["train", "infer"]
+Program = Literal["train", "infer", "register"]
 
 
 class Config(Section):
@@ -29,9 +45,11 @@ class Config(Section):
     )
     model_uri: str | None = Field(
         min_length=1,
-        description="An existing model: a run directory or its bundle; infer.py takes the newest run where it is null",
+        description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
+        "models:/NAME/VERSION or models:/NAME@ALIAS; infer.py and register.py take the newest run where it is null",
     )
     resume: ExistingPath | None = Field(description="infer.py: the run directory of a killed run to go on with")
+    dry_run: bool = Field(description="Print every request to AWS as JSON, and send none")
     dataset: Dataset = Field(description="Labelled faces")
     model: Model = Field(description="The network")
     optimizer: Optimizer = Field(description="The optimizer")
@@ -39,6 +57,8 @@ class Config(Section):
     tracker: Tracker = Field(description="Where figures go")
     extraction: Extraction = Field(description="Videos")
     inference: Inference = Field(description="Judging faces")
+    registry: Registry = Field(description="Registered models")
+    aws: Aws = Field(description="This machine, or AWS")
 
     @model_validator(mode="after")
     def training_fits_together(self, info: ValidationInfo) -> Self:

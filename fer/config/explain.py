@@ -20,7 +20,7 @@ from fer.config.keys import keys_of, kind_of, nearest, sections_of
 from fer.errors import ConfigError
 
 SECTIONS = tuple(Config.model_fields)
-GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "experiment")
+GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "aws", "experiment")
 LIMITS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -55,8 +55,8 @@ def did_you_mean(name: str, known: list[str], cutoff: float = 0.75) -> str:
 def location(error: ErrorDetails) -> str:
     """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union on `kind`."""
     parts = [str(part) for part in error["loc"]]
-    for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2)):
-        if parts[:2] == union and len(parts) > tag:
+    for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2), (["aws"], 1)):
+        if parts[: len(union)] == union and len(parts) > tag:
             del parts[tag]
     return ".".join(parts)
 
@@ -142,6 +142,9 @@ def unknown_override(key: str, text: str) -> ConfigError:
             f"{did_you_mean(key, known_keys({'dataset': {'sources': {found.group(1): {}}}}))}; choose it "
             f"(dataset={found.group(1)}) or add one (+dataset.sources.{found.group(1)}='{{kind: folder, root: …}}')"
         )
+    if key in known_keys():
+        group = key.partition(".")[0]
+        return ConfigError(f"{key}: the chosen {group} has no such key; another one has: choose it with {group}=OPTION")
     return ConfigError(f"{key}: there is no such key{did_you_mean(key, known_keys())}")
 
 

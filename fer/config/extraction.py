@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.section import ExistingPath, Section
+from fer.config.section import ExistingPath, Probability, Section
 
 Stage = Literal["extract", "predict", "report"]
 
@@ -90,6 +90,9 @@ class Extraction(Section):
     baseline_seconds: float = Field(
         ge=0, description="Subtract each respondent's own mean of the first seconds from group figures; 0 is off"
     )
+    labels: ExistingPath | None = Field(
+        description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; judges the batch"
+    )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: str = Field(description="Directory of downloaded detectors")
 
@@ -108,9 +111,30 @@ class Extraction(Section):
         return self
 
 
+class Monitor(Section):
+    """When a batch is reported as out of the ordinary: a warning, and exit code 4. null never warns."""
+
+    baseline: ExistingPath | None = Field(
+        description="Run of infer.py that shows what is ordinary; null takes the training's, kept in the bundle"
+    )
+    min_faces: int = Field(ge=1, description="Fewer faces are too few to tell a drift")
+    max_psi: float | None = Field(
+        gt=0, description="Largest population stability index (0.25 is usual), at the lower end of its 95 % interval"
+    )
+    max_failures: Probability | None = Field(description="Largest share of sampled frames that could not be judged")
+    min_accuracy: Probability | None = Field(description="Least accuracy, where extraction.labels is given")
+    min_macro_f1: Probability | None = Field(description="Least macro-F1, where extraction.labels is given")
+
+
 class Inference(Section):
     """How faces are judged."""
+
+    route: Literal["auto", "process", "transform"] = Field(
+        description="`process`: in infer.py itself; `transform`: by the packaged model, in a batch; `auto`: transform "
+        "with aws=sagemaker, otherwise process"
+    )
 
     runtime: Literal["torch", "onnx"] = Field(description="PyTorch, or ONNX Runtime (several times faster on CPUs)")
     batch_size: int = Field(ge=1, le=4096, description="Faces judged at a time")
     flip: bool = Field(description="Judge each face and its mirror image, and take the mean")
+    monitor: Monitor = Field(description="When a batch is out of the ordinary")

@@ -20,11 +20,11 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def fill(config: DictConfig, place: Path) -> list[str]:
-    """Set each mandatory value, all of them roots of data sets, to ``place``; returns their keys."""
+    """Set each mandatory value, roots of data sets to ``place`` and the bucket; returns their keys."""
     missing = sorted(OmegaConf.missing_keys(config))
-    assert all(key.startswith("dataset.sources.") and key.endswith(".root") for key in missing)
     for key in missing:
-        OmegaConf.update(config, key, str(place))
+        assert key == "aws.bucket" or (key.startswith("dataset.sources.") and key.endswith(".root"))
+        OmegaConf.update(config, key, "a-bucket" if key == "aws.bucket" else str(place))
     return missing
 
 

@@ -96,6 +96,26 @@ WRONG_COMBINATIONS = {
     "dataset.fractions=[1,0,0]": "dataset.fractions=[1, 0, 0]: the training and the validation share must be above 0",
 }
 
+WRONG_CLOUD = {
+    "aws=sagemaker": "aws.bucket: a value is needed; add aws.bucket=…",
+    "aws.bucket=faces": "aws.bucket: the chosen aws has no such key; another one has: choose it with aws=OPTION",
+    "aws=sagemaker aws.bucket=Faces": "aws.bucket=Faces: must match ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+    "aws=sagemaker aws.bucket=faces aws.role=fer": "aws.role=fer: must match ^arn:aws[a-z-]*:iam::\\d{12}:role/.+$",
+    "aws=sagemaker aws.bucket=faces aws.transform.max_concurrent=9": "aws.transform: max_payload_mb × max_concurrent "
+    "is 180; SageMaker allows 100 MB at most",
+    "aws=sagemaker aws.bucket=faces aws.transform.max_payload_mb=4": "aws.transform: shard_mb=5 must not be above "
+    "max_payload_mb=4",
+    "aws=sagemaker aws.bucket=faces aws.transform.timeout_s=3601": "aws.transform.timeout_s=3601: must be at most 3600",
+    "aws=sagemaker aws.bucket=faces aws.transform.retries=4": "aws.transform.retries=4: must be at most 3",
+    "aws=sagemaker aws.bucket=faces aws.transform.instance_type=c5": "aws.transform.instance_type=c5: must match "
+    "^ml\\.[a-z0-9-]+\\.[a-z0-9]+$",
+    "aws=gcp": "aws=gcp: there is no such option; allowed are local, sagemaker",
+    "aws.transform.shard_mb=21": "aws.transform.shard_mb=21: must be at most 20.0",
+    "registry.name=fer_1": "registry.name=fer_1: must match ^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
+    "registry.action=delete": "registry.action=delete: allowed are register, list, promote, rollback or show",
+    "inference.route=batch": "inference.route=batch: allowed are auto, process or transform",
+}
+
 WRONG_SOURCES = {
     "{kind: floder, root: /}": "dataset.sources.mine.kind=floder: allowed are ferplus, rafdb, fer2013, folder, "
     "synthetic; did you mean folder?",
@@ -121,7 +141,7 @@ MALFORMED = {
     "\"Environment variable 'NOWHERE_AT_ALL' not found\"",
 }
 
-MISTAKES = {**WRONG_KEYS, **WRONG_VALUES, **WRONG_OPTIONS, **WRONG_COMBINATIONS, **MALFORMED}
+MISTAKES = {**WRONG_KEYS, **WRONG_VALUES, **WRONG_OPTIONS, **WRONG_COMBINATIONS, **WRONG_CLOUD, **MALFORMED}
 
 
 @pytest.mark.parametrize("overrides", MISTAKES)

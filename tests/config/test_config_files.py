@@ -20,6 +20,7 @@ OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml")
 def test_the_files_are_found() -> None:
     assert len(OPTIONS) >= 19
     assert {group for group, _ in OPTIONS} == {
+        "aws",
         "dataset",
         "experiment",
         "extraction",

@@ -1,0 +1,35 @@
+"""Section `registry`: what register.py does, and what a model must reach."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fer.config.section import Probability, Section
+
+
+class Gate(Section):
+    """What a model must reach to be approved, on the test part of its data."""
+
+    min_accuracy: Probability = Field(description="Least accuracy")
+    min_macro_f1: Probability = Field(description="Least macro-F1")
+    max_calibration_error: Probability = Field(description="Largest expected calibration error")
+    tolerance: Probability = Field(
+        description="How far the accuracy may be below the champion's on the same images, at the lower end of the 95 % "
+        "interval of a paired bootstrap"
+    )
+    min_common_images: int = Field(ge=1, description="Test images in common with the champion, to compare with it")
+
+
+class Registry(Section):
+    """Versions of models, and which of them is in use."""
+
+    action: Literal["register", "list", "promote", "rollback", "show"] = Field(
+        description="`register` model_uri, `list` the versions, `promote` one to champion, `rollback` to the champion "
+        "before, `show` one"
+    )
+    name: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Name of the model in the registry")
+    version: int | None = Field(
+        ge=1, description="promote, show: this version; null promotes the challenger and shows the champion"
+    )
+    store: str = Field(min_length=1, description="aws=local: directory of the registry's database and models")
+    gate: Gate = Field(description="What a model must reach")
