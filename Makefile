@@ -7,9 +7,9 @@ INSTALLED := $(VENV)/installed.lock
 .PHONY: help environment browser demo test lint bench lock clean
 
 help:
-	@echo "make demo   train on drawn faces, judge a drawn clip    make test   every check and test"
-	@echo "make lint   style, types, imports                       make bench  training speed as ratios"
-	@echo "make lock   resolve the versions anew                   make clean  remove .venv and caches"
+	@echo "make demo   train, register, judge a drawn clip  make test   every check and test"
+	@echo "make lint   style, types, imports                make bench  training speed as ratios"
+	@echo "make lock   resolve the versions anew            make clean  remove .venv and caches"
 
 # The copy of the lock is written last, so an interrupted installation starts over.
 environment:
@@ -24,7 +24,8 @@ environment:
 
 demo: environment
 	@$(BIN)/python train.py experiment=demo
-	@$(BIN)/python infer.py experiment=demo
+	@$(BIN)/python register.py experiment=demo
+	@$(BIN)/python infer.py experiment=demo model_uri=models:/fer-demo@champion
 
 lint: environment
 	$(BIN)/ruff check .
@@ -49,6 +50,8 @@ bench: environment
 lock: environment
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+	$(BIN)/uv pip compile serving.in --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links -o serving.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

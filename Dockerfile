@@ -1,0 +1,23 @@
+# The model's server, for one machine, SageMaker (batch and endpoint) and Cloud Run. The model is mounted or unpacked
+# at /opt/ml/model: docker run -p 8080:8080 -v "$PWD/unpacked:/opt/ml/model:ro" IMAGE
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1
+WORKDIR /opt/fer
+
+COPY serving.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r serving.lock
+
+# What the server imports, and nothing of training.
+COPY fer/__init__.py fer/errors.py fer/files.py fer/images.py fer/
+COPY fer/model/__init__.py fer/model/calibration.py fer/model/description.py fer/model/samples.py fer/model/
+COPY fer/serving/ fer/serving/
+
+RUN useradd --system --no-create-home --uid 10001 fer
+USER 10001
+
+# $PORT, where a service sets it, comes before 8080.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8080') + '/ping', timeout=4)"]
+# SageMaker appends the word serve.
+ENTRYPOINT ["python", "-m", "fer.serving", "--host", "0.0.0.0"]

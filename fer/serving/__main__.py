@@ -1,0 +1,105 @@
+"""`python -m fer.serving --model DIR`: a model behind HTTP, for one machine, SageMaker and other container services."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+import uvicorn
+
+from fer.errors import UserError
+from fer.serving.app import Service
+from fer.serving.loading import load_checked
+from fer.serving.settings import Settings, settings_from
+
+# How long a stopped server goes on answering what it has begun.
+GRACE_S = 120
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = settings_from(os.environ)
+        serve(settings, arguments(settings))
+    except UserError as error:
+        print(f"python -m fer.serving: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def arguments(settings: Settings) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m fer.serving", description=__doc__)
+    # SageMaker starts every container with this word.
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
+    parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle or a run")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
+    parser.add_argument("--port", type=int, default=settings.port, help="0 takes one that is free")
+    parser.add_argument("--attached", action="store_true", help="end when standard input ends")
+    return parser.parse_args()
+
+
+def serve(settings: Settings, chosen: argparse.Namespace) -> None:
+    """Serve until a signal ends it. Raises UserError."""
+    with listening(chosen.host, chosen.port) as listener:
+        service = Service(lambda: load_checked(chosen.model, settings.threads), settings.flip, lambda: stop())
+        server = uvicorn.Server(
+            uvicorn.Config(
+                service.application(),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        # uvicorn raises the signal once more when it has stopped; that must not end the process with an error.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        if chosen.attached:
+            threading.Thread(target=stop_at_the_end_of, args=(sys.stdin.fileno(), stop), daemon=True).start()
+        print(f"Serving {chosen.model} on http://{address(listener)}", flush=True)
+        server.run(sockets=[listener])
+    if service.failure is not None:
+        raise service.failure
+
+
+def stop_at_the_end_of(descriptor: int, stop: Callable[[], None]) -> None:
+    """A pipe ends with the program that holds its other end, also where that is killed."""
+    # Read past Python's buffer: its lock, held by this thread, would be a fatal error when the process ends.
+    while os.read(descriptor, 1):
+        pass
+    stop()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. Raises UserError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # Connections inherit it. Otherwise an answer's body waits 40 ms for the client to confirm the headers.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot listen on {host} port {port} ({error}); choose others with --host and --port"
+        ) from None
+
+
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

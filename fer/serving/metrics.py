@@ -1,0 +1,30 @@
+"""What the server counts, in Prometheus' words."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counts of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("fer_requests", "Answered invocations", ["code"], registry=registry)
+        self.pictures = Counter("fer_images", "Pictures that were judged", registry=registry)
+        self.bad_pictures = Counter("fer_bad_images", "Pictures that could not be read", registry=registry)
+        self.seconds = Histogram("fer_request_seconds", "Time of an invocation", buckets=SECONDS, registry=registry)
+        self.batches = Histogram("fer_batch_images", "Pictures judged in one call", buckets=SIZES, registry=registry)
+        # On Linux also the memory and the CPU time of the process.
+        ProcessCollector(registry=registry)
+
+    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Show what ``value`` gives at the time of asking."""
+        Gauge(name, meaning, registry=self.registry).set_function(value)
+
+    def page(self) -> bytes:
+        """All counts as text."""
+        return generate_latest(self.registry)

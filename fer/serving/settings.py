@@ -1,0 +1,40 @@
+"""What the environment says about serving: containers are told that way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fer.errors import ConfigError
+
+# Where SageMaker unpacks a model package, and the port that it calls.
+MODEL_FOLDER = "/opt/ml/model"
+PORT = 8080
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``flip``: judge each face's mirror image too; ``threads``: that compute one batch, None: as many as fit."""
+
+    model: str
+    port: int
+    flip: bool
+    threads: int | None
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """SM_MODEL_DIR, PORT, FER_FLIP and FER_THREADS, empty as if they were not set. Raises ConfigError."""
+    flip = environment.get("FER_FLIP") or "0"
+    if flip not in ("0", "1"):
+        raise ConfigError(f"FER_FLIP={flip}: must be 0 or 1")
+    threads = environment.get("FER_THREADS")
+    return Settings(
+        model=environment.get("SM_MODEL_DIR") or MODEL_FOLDER,
+        port=whole_number("PORT", environment.get("PORT") or str(PORT), 0, 65535),
+        flip=flip == "1",
+        threads=whole_number("FER_THREADS", threads, 1, 1024) if threads else None,
+    )
+
+
+def whole_number(name: str, text: str, least: int, most: int) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) < 9 and least <= int(text) <= most):
+        raise ConfigError(f"{name}={text}: must be a whole number from {least} to {most}")
+    return int(text)
