@@ -1,6 +1,7 @@
 """What the programs share: a fresh run directory, and errors as one sentence with an exit code."""
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,13 @@ def discard(directory: Path | None) -> None:
     # Fails where other runs are left; asking first would race against one that starts now.
     with suppress(OSError):
         directory.parent.rmdir()
+
+
+def log_to_stderr() -> None:
+    """Leave standard output to what another program reads."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
 
 
 def run_program(main: Callable[[], object]) -> None:

@@ -3,16 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-LIMITS = """\
-## Intended use
+import yaml
+
+INTENDED_USE = """\
 Research on facial expression, and the analysis of consenting participants' recordings in consumer research. The
 probabilities describe which emotion annotators would see in a face, not what a person feels.
-
-## Not to be used
+"""
+FORBIDDEN_USES = """\
 - To infer emotions at work or in education: prohibited in the EU (Regulation 2024/1689, article 5).
 - Without telling the people concerned (article 50), or for decisions about single persons.
 - On faces unlike those of the training data without measuring the error there first.
 """
+LIMITS = f"## Intended use\n{INTENDED_USE}\n## Not to be used\n{FORBIDDEN_USES}"
+FER2013_TERMS = (
+    "FER2013's pictures come from the web and were released for research (the terms of its Kaggle challenge)."
+)
+# By kind of source.
+LICENCES = {
+    "ferplus": f"FERPlus's votes are under the MIT licence (Microsoft); {FER2013_TERMS}",
+    "fer2013": FER2013_TERMS,
+    "rafdb": "RAF-DB is for non-commercial research only, by agreement with its authors.",
+    "folder": "A folder of one's own: the terms of its pictures are those of whoever owns them.",
+    "synthetic": "Faces drawn by this project: nobody's picture, MIT licence.",
+}
 
 
 def model_card(
@@ -25,6 +38,7 @@ def model_card(
     """Markdown; ``description`` is the content of bundle.yaml, ``metrics`` that of metrics.json."""
     faces = description["faces"]
     colour = "colour" if faces["colour"] else "gray"
+    sources = yaml.safe_load(config_yaml).get("dataset", {}).get("sources", {})
     lines = [
         f"# {name}",
         "",
@@ -35,6 +49,7 @@ def model_card(
         "## Data",
         *[f"- {note}" for note in data_notes],
         f"- fingerprint {description['data_fingerprint']}",
+        *[f"- {terms}" for terms in licences(sources)],
         "- The licences of the training data apply to the weights too; see the data sets' own terms.",
         "",
     ]
@@ -43,6 +58,19 @@ def model_card(
             lines += [f"## {title}", *table_of(metrics[part]), ""]
     lines += [LIMITS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
     return "\n".join(lines)
+
+
+def licences(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The terms of the sources of a configuration's data set, a sentence a kind."""
+    kinds = dict.fromkeys(str(source.get("kind")) for source in sources.values())
+    return [LICENCES[kind] for kind in kinds if kind in LICENCES]
+
+
+def with_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
+    """The card with a registry's verdict before its rules of use."""
+    verdict = "\n".join([f"## Verdict: {status}", *[f"- {reason}" for reason in reasons]])
+    head, rules, rest = card.partition("## Intended use")
+    return f"{head}{verdict}\n\n{rules}{rest}"
 
 
 def table_of(figures: Mapping[str, Any]) -> list[str]:

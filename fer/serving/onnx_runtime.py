@@ -19,6 +19,8 @@ BUNDLE, ANSWERS = "bundle_sha256", "pytorch_probabilities"
 TOLERANCE = 1e-4
 TRIALS = 8
 log = logging.getLogger(__name__)
+# Its packages report their use to their maker by default.
+onnxruntime.disable_telemetry_events()
 
 
 class OnnxNetwork:

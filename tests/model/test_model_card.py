@@ -8,7 +8,7 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.model.bundle import Faces, describe
-from fer.model.card import interval, model_card, shown, table_of
+from fer.model.card import interval, licences, model_card, shown, table_of, with_verdict
 from fer.model.metrics import report
 from fer.model.network import FaceNetwork
 
@@ -91,3 +91,16 @@ def test_figures_are_shown_with_three_digits() -> None:
     assert shown(0.86149) == "0.861"
     assert shown(None) == "–"
     assert interval({"value": 0.86149, "low": 0.8, "high": 1}) == "0.861 | 0.800 to 1.000"
+
+
+def test_the_terms_of_the_sources_are_named() -> None:
+    sources = {"a": {"kind": "ferplus"}, "b": {"kind": "rafdb"}, "c": {"kind": "rafdb"}, "d": {"kind": "unheard"}}
+    ferplus, rafdb = licences(sources)
+    assert "MIT licence" in ferplus and "FER2013's pictures" in ferplus and "for research" in ferplus
+    assert "non-commercial research only" in rafdb
+
+
+def test_a_verdict_stands_before_the_rules_of_use(card: str) -> None:
+    judged = with_verdict(card, "Rejected", ["Too few.", "Too weak."])
+    assert "## Verdict: Rejected\n- Too few.\n- Too weak.\n\n## Intended use\n" in judged
+    assert judged.replace("## Verdict: Rejected\n- Too few.\n- Too weak.\n\n", "") == card

@@ -1,0 +1,45 @@
+"""Refusing a bucket that is open to the public: models and faces must not leave through it."""
+
+from fer.cloud.calls import AwsCalls, CloudError
+
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+EVERYBODY = {
+    "http://acs.amazonaws.com/groups/global/AllUsers": "everybody",
+    "http://acs.amazonaws.com/groups/global/AuthenticatedUsers": "every AWS user",
+}
+MISSING = {"404", "NoSuchBucket"}
+
+
+def refuse_public(calls: AwsCalls, bucket: str) -> None:
+    """Raises CloudError for a bucket that is public, does not exist, or may not be looked at."""
+    named = {"Bucket": bucket}
+    blocked = asked(calls, "get_public_access_block", named, "NoSuchPublicAccessBlockConfiguration")
+    if calls.dry_run or all(blocked.get("PublicAccessBlockConfiguration", {}).get(block) for block in BLOCKS):
+        return
+    policy = asked(calls, "get_bucket_policy_status", named, "NoSuchBucketPolicy")
+    if policy.get("PolicyStatus", {}).get("IsPublic"):
+        raise public(bucket, "its policy")
+    for grant in calls.call("s3", "get_bucket_acl", named).get("Grants", []):
+        if whom := EVERYBODY.get(grant["Grantee"].get("URI", "")):
+            raise public(bucket, f"its access list ({grant['Permission']} for {whom})")
+
+
+def asked(calls: AwsCalls, operation: str, named: dict[str, str], absent: str) -> dict[str, dict[str, bool]]:
+    """The answer; empty where the bucket has no such thing. Raises CloudError."""
+    try:
+        return calls.call("s3", operation, named)
+    except CloudError as error:
+        if error.code == absent:
+            return {}
+        if error.code in MISSING:
+            raise CloudError(
+                f"aws.bucket={named['Bucket']}: there is no such bucket; create it first, or name another", error.code
+            ) from None
+        raise
+
+
+def public(bucket: str, through: str) -> CloudError:
+    return CloudError(
+        f"aws.bucket={bucket}: is open to the public through {through}; block public access to it "
+        "(aws s3api put-public-access-block), or name another"
+    )

@@ -1,0 +1,152 @@
+"""The model package: `model.tar.gz`, complete, checksummed, byte-identical when built twice from the same bundle."""
+
+import gzip
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from fer.errors import ModelError, first_line
+from fer.files import sha256_file, written_beside
+from fer.serving import Predictor
+
+PACKAGE = "model.tar.gz"
+SUMS = "SHA256SUMS"
+# What of a bundle's directory leaves with it; the network for ONNX Runtime is added, so that serving needs no PyTorch.
+BUNDLE_FILES = ("bundle.yaml", "weights.safetensors", "model_card.md", "samples.npz", "baseline.json")
+NEEDED = ("bundle.yaml", "weights.safetensors", "samples.npz")
+ONNX = "onnx/network.onnx"
+# What of this project the package's code needs, below fer/.
+CODE = (
+    *("__init__.py", "errors.py", "files.py", "images.py"),
+    *("model/__init__.py", "model/calibration.py", "model/description.py", "model/samples.py"),
+    *("model/bundle.py", "model/network.py"),
+    *("serving/__init__.py", "serving/predictor.py", "serving/onnx_runtime.py", "serving/torch_runtime.py"),
+    *("serving/onnx_export.py", "serving/payload.py", "serving/answers.py", "serving/settings.py"),
+    *("serving/loading.py", "serving/handlers.py"),
+)
+# Its packages, by the installed one whose version they get: without windows, OpenCV needs no libraries of a desktop.
+REQUIREMENTS = {
+    **{name: name for name in ("numpy", "onnxruntime", "pillow", "pyyaml", "scipy")},
+    "opencv-python-headless": "opencv-python",
+}
+INFERENCE = '''"""The handlers that SageMaker's classic containers call."""
+
+from fer.serving.handlers import input_fn, model_fn, output_fn, predict_fn
+
+__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
+'''
+# A package of the largest architecture has some hundred megabytes and a few dozen files.
+MOST_BYTES = 4 << 30
+MOST_FILES = 1000
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def build_package(bundle: Path, target: Path) -> str:
+    """Write the package of the bundle in a directory to ``target``; returns its SHA-256. Raises ModelError."""
+    if missing := [name for name in NEEDED if not (bundle / name).is_file()]:
+        raise ModelError(f"{bundle}: lacks {', '.join(missing)}; name a run that train.py has finished")
+    with tempfile.TemporaryDirectory() as place:
+        staged = Path(place)
+        for name in (*BUNDLE_FILES, ONNX):
+            # Both a bundle and its run may hold the exported network already.
+            if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
+                copy(source, staged / "bundle" / name)
+        # Exports the network where it is not there, or no longer fits.
+        Predictor.load(str(staged / "bundle"), runtime="onnx", threads=1)
+        for name in CODE:
+            copy(PROJECT / name, staged / "code" / "fer" / name)
+        (staged / "code" / "inference.py").write_text(INFERENCE, encoding="utf-8")
+        pins = [f"{name}=={importlib.metadata.version(own)}\n" for name, own in REQUIREMENTS.items()]
+        (staged / "code" / "requirements.txt").write_text("".join(pins), encoding="utf-8")
+        (staged / SUMS).write_text(sums_of(staged), encoding="utf-8")
+        with written_beside(target) as beside:
+            write_archive(staged, beside)
+    return sha256_file(target)
+
+
+def open_package(archive: Path, directory: Path) -> Path:
+    """Unpack a package into ``directory``, which becomes it, and check it; returns ``directory``.
+
+    Raises ModelError for what is truncated, was changed, or is made to harm: links, devices, absolute paths, `..`,
+    or more than fits.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".unpacking-") as place:
+        unpacked = Path(place) / "package"
+        unpacked.mkdir()
+        try:
+            unpack(archive, unpacked)
+        except FileNotFoundError:
+            raise ModelError(f"{archive}: there is no such file") from None
+        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+            raise ModelError(f"{archive}: is no sound package ({first_line(error)}); build or fetch it again") from None
+        check_sums(unpacked, archive)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.replace(unpacked, directory)
+    return directory
+
+
+def unpack(archive: Path, directory: Path) -> None:
+    total = 0
+    with tarfile.open(archive, "r|gz") as tar:
+        for count, member in enumerate(tar):
+            total += member.size
+            if count >= MOST_FILES or total > MOST_BYTES:
+                raise ModelError(f"{archive}: holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB; refused")
+            if not (member.isfile() or member.isdir()):
+                raise ModelError(f"{archive}: holds {member.name!r}, which is no plain file; refused")
+            tar.extract(member, directory, filter="data")
+
+
+def check_sums(directory: Path, archive: Path) -> None:
+    """Refuse a package whose files are not exactly those that its SHA256SUMS lists. Raises ModelError."""
+    listed = directory / SUMS
+    if not listed.is_file():
+        raise ModelError(f"{archive}: holds no {SUMS}; it is no package of register.py")
+    if listed.read_bytes() != sums_of(directory).encode():
+        raise ModelError(f"{archive}: its files are not those of its {SUMS}: it was changed; build or fetch it again")
+
+
+def sums_of(directory: Path) -> str:
+    """A line `sha256  name` each file below a directory, in order of name, SHA256SUMS itself left out."""
+    return "".join(f"{sha256_file(path)}  {name}\n" for name, path in files_below(directory) if name != SUMS)
+
+
+def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
+    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    return ((name, directory / PurePosixPath(name)) for name in names)
+
+
+def write_archive(directory: Path, target: Path) -> None:
+    """A .tar.gz without anything that differs from one time, machine or user to the next."""
+    with (
+        target.open("wb") as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, path in files_below(directory):
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            entry.mode = 0o644
+            with path.open("rb") as content:
+                tar.addfile(entry, content)
+
+
+def fingerprint(bundle: Path) -> str:
+    """SHA-256 over a bundle's own files."""
+    digest = hashlib.sha256()
+    for name in BUNDLE_FILES:
+        if (bundle / name).is_file():
+            digest.update(f"{sha256_file(bundle / name)}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

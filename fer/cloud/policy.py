@@ -1,0 +1,148 @@
+"""`python -m fer.cloud.policy aws.bucket=… aws.role=… [key=value …]` prints the least rights that are needed, as JSON.
+
+`caller` is for who runs register.py and infer.py, `role` and `role_trust` are for the role that SageMaker runs the
+model with.
+"""
+
+import json
+import sys
+from typing import Any
+
+from fer.cloud.sagemaker_transform import LOG_GROUP
+from fer.config import Config, SageMakerAws
+from fer.config.load import load_overrides
+from fer.errors import ConfigError
+
+USAGE = "usage: python -m fer.cloud.policy aws.bucket=BUCKET aws.role=ARN [key=value …]"
+VERSION = "2012-10-17"
+
+
+def policies(config: Config) -> dict[str, Any]:
+    """The policies for the configured bucket, prefix, key, role and model name. Raises ConfigError."""
+    aws = config.aws
+    if not isinstance(aws, SageMakerAws) or aws.role is None:
+        raise ConfigError(f"aws.role: is needed; {USAGE}")
+    account, partition = aws.role.split(":")[4], aws.role.split(":")[1]
+    here = f"arn:{partition}:sagemaker:{aws.region or '*'}:{account}"
+    bucket = f"arn:{partition}:s3:::{aws.bucket}"
+    objects, model = f"{bucket}/{aws.prefix}", config.registry.name
+    logs = f"arn:{partition}:logs:{aws.region or '*'}:{account}:log-group:{LOG_GROUP}"
+    caller = [
+        allowed(
+            "Bucket",
+            ["s3:ListBucket", "s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl"],
+            bucket,
+        ),
+        allowed("Objects", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/*"),
+        allowed(
+            "Registry",
+            [
+                *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
+                *("ListModelPackages", "UpdateModelPackage", "AddTags", "ListTags", "DeleteTags"),
+            ],
+            [f"{here}:model-package-group/{model}", f"{here}:model-package/{model}/*"],
+        ),
+        allowed("Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{here}:model-card/{model}-*"),
+        allowed("Model", ["CreateModel"], f"{here}:model/fer-*"),
+        allowed(
+            "Jobs", ["CreateTransformJob", "DescribeTransformJob", "StopTransformJob"], f"{here}:transform-job/fer-*"
+        ),
+        {
+            **allowed("Role", ["iam:PassRole"], aws.role),
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+        allowed("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], [logs, f"{logs}:*"]),
+    ]
+    if inputs := inputs_of(config, partition):
+        caller.append(allowed("Videos", ["s3:GetObject", "s3:ListBucket"], inputs))
+    if aws.cloudwatch.publish:
+        condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
+        caller.append({**allowed("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
+    if aws.cloudwatch.alarms:
+        alarms = f"arn:{partition}:cloudwatch:{aws.region or '*'}:{account}:alarm:fer*"
+        caller.append(allowed("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
+    role = [
+        allowed("ModelsAndInput", ["s3:GetObject"], [f"{objects}/models/*", f"{objects}/jobs/*"]),
+        allowed("Answers", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/jobs/*"),
+        {
+            **allowed("List", ["s3:ListBucket"], bucket),
+            "Condition": {"StringLike": {"s3:prefix": [f"{aws.prefix}/*"]}},
+        },
+        allowed(
+            "Logs",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            [logs, f"{logs}:*"],
+        ),
+        {
+            **allowed("Metrics", ["cloudwatch:PutMetricData"], "*"),
+            "Condition": {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+        },
+        allowed("ImageLogin", ["ecr:GetAuthorizationToken"], "*"),
+        allowed(
+            "Image",
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+            repository_of(aws.image, partition),
+        ),
+    ]
+    if aws.kms_key is not None:
+        key = allowed("Key", ["kms:GenerateDataKey", "kms:Decrypt"], key_of(aws, partition, account))
+        caller.append(key)
+        role.append(key)
+    trusted = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return {
+        "caller": {"Version": VERSION, "Statement": caller},
+        "role": {"Version": VERSION, "Statement": role},
+        "role_trust": {"Version": VERSION, "Statement": [trusted]},
+    }
+
+
+def allowed(sid: str, actions: list[str], resource: str | list[str]) -> dict[str, Any]:
+    """A statement; actions without a service are SageMaker's."""
+    named = [action if ":" in action else f"sagemaker:{action}" for action in actions]
+    return {"Sid": sid, "Effect": "Allow", "Action": named, "Resource": resource}
+
+
+def inputs_of(config: Config, partition: str) -> list[str]:
+    """Buckets and objects of the videos that stand in S3."""
+    given = config.extraction.input
+    inputs = [uri for uri in ([given] if isinstance(given, str) else given or ()) if uri.startswith("s3://")]
+    buckets = [f"arn:{partition}:s3:::{uri.removeprefix('s3://').partition('/')[0]}" for uri in inputs]
+    return [*dict.fromkeys(buckets), *(f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*" for uri in inputs)]
+
+
+def repository_of(image: str | None, partition: str) -> str:
+    """The ECR repository of ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG; any where no image is named."""
+    host, _, name = (image or "").partition("/")
+    parts = host.split(".")
+    if len(parts) < 6 or parts[1:3] != ["dkr", "ecr"]:
+        return f"arn:{partition}:ecr:*:*:repository/*"
+    return f"arn:{partition}:ecr:{parts[3]}:{parts[0]}:repository/{name.partition('@')[0].partition(':')[0]}"
+
+
+def key_of(aws: SageMakerAws, partition: str, account: str) -> str:
+    key = str(aws.kms_key)
+    if key.startswith("arn:"):
+        return key
+    # Rights are never given on an alias, but on keys.
+    return f"arn:{partition}:kms:{aws.region or '*'}:{account}:key/{'*' if key.startswith('alias/') else key}"
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    chosen = arguments if any(text.startswith("aws=") for text in arguments) else ["aws=sagemaker", *arguments]
+    try:
+        print(json.dumps(policies(load_overrides(chosen, "infer")), indent=2))
+    except ConfigError as error:
+        print(f"policy.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,44 @@
+"""Run in a process of its own: does the code of an unpacked package give the probabilities of its samples?
+
+Nothing of this project but the package itself may be imported here. Prints one JSON object: the largest `difference`
+from the samples' probabilities, or the `problem`.
+"""
+
+import importlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def probe(package: Path) -> dict[str, float | str]:
+    """Ask the four handlers for every sample, each as a PNG."""
+    code = package / "code"
+    sys.path.insert(0, str(code))
+    inference = importlib.import_module("inference")
+    with np.load(package / "bundle" / "samples.npz", allow_pickle=False) as samples:
+        images, expected = samples["images"], samples["probabilities"]
+    model = inference.model_fn(str(package))
+    difference = 0.0
+    for image, wanted in zip(images, expected, strict=True):
+        png = io.BytesIO()
+        Image.fromarray(image).save(png, "PNG")
+        prediction = inference.predict_fn(inference.input_fn(png.getvalue(), "image/png"), model)
+        answer, _ = inference.output_fn(prediction, "application/jsonlines")
+        found = list(json.loads(answer)["probabilities"].values())
+        if len(found) != len(wanted):
+            return {"problem": f"it answers {len(found)} classes instead of {len(wanted)}"}
+        difference = max(difference, float(np.abs(np.array(found) - wanted).max()))
+    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] == "fer"]
+    if strangers := [module.__name__ for module in loaded if not Path(str(module.__file__)).is_relative_to(code)]:
+        return {"problem": f"its code is not complete: {', '.join(strangers)} came from elsewhere"}
+    if "torch" in sys.modules:
+        return {"problem": "it needs PyTorch to answer"}
+    return {"difference": difference}
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe(Path(sys.argv[1]))))

@@ -1,0 +1,111 @@
+"""From what model_uri names to a bundle on this machine, and to the one version that it means."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer.cloud.calls import AwsCalls
+from fer.cloud.gate import APPROVED
+from fer.cloud.package import PACKAGE, build_package, open_package
+from fer.config import Config, SageMakerAws
+from fer.errors import ConfigError, ModelError, UserError
+from fer.files import sha256_file
+
+REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[1-9]\d*)|@(?P<alias>[A-Za-z][A-Za-z0-9_-]*))")
+ARCHIVE = ".tar.gz"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at hand: ``bundle``, the directory of its bundle or run, and what is known of where it comes from.
+
+    ``sha256`` is that of its package and ``source`` the registry's own name for it (an ARN in SageMaker), where it
+    has them.
+    """
+
+    bundle: Path
+    sha256: str | None = None
+    source: str | None = None
+
+
+def newest_model() -> str:
+    """The newest finished training below outputs/train. Raises UserError."""
+    runs = sorted(Path("outputs/train").glob("*/*/bundle/bundle.yaml"))
+    if not runs:
+        raise UserError("model_uri: there is no trained model below outputs/train; run train.py, or name one")
+    return str(runs[-1].parents[1].resolve())
+
+
+def pinned(config: Config) -> Config:
+    """The same configuration with a model_uri that will always mean the same model. Raises UserError.
+
+    null becomes the newest run, and an alias of the registry the version that bears it now.
+    """
+    uri = config.model_uri or newest_model()
+    if uri.startswith("models:"):
+        found = registered(uri)
+        if found["alias"] and not config.dry_run:
+            from fer.cloud.registry import open_registry
+
+            uri = open_registry(config).find(found["name"], found["alias"]).uri
+    elif not uri.startswith("s3://"):
+        uri = str(Path(uri).expanduser().absolute())
+    return config.model_copy(update={"model_uri": uri})
+
+
+def registered(uri: str) -> dict[str, str]:
+    """Name and version or alias in models:/NAME/VERSION or models:/NAME@ALIAS. Raises ConfigError."""
+    match = REGISTERED.fullmatch(uri)
+    if match is None:
+        raise ConfigError(f"model_uri={uri}: registered models are named models:/NAME/VERSION or models:/NAME@ALIAS")
+    return match.groupdict()
+
+
+def at_hand(config: Config, folder: Path) -> Model:
+    """The model that ``config.model_uri`` names, fetched into ``folder`` and checked where it is not a directory.
+
+    Raises UserError.
+    """
+    uri = str(config.model_uri)
+    archive, source = Path(uri), None
+    if uri.startswith("models:"):
+        # MLflow takes seconds to import.
+        from fer.cloud.registry import open_registry
+
+        found = registered(uri)
+        registry = open_registry(config)
+        version = registry.find(found["name"], int(found["version"]) if found["version"] else found["alias"])
+        if version.status != APPROVED:
+            log.warning("%s is not approved (%s): %s", version.uri, version.status, version.reasons)
+        archive, source = registry.fetch(version, folder), version.source
+    elif uri.startswith("s3://"):
+        archive = folder / PACKAGE
+        bucket, key = bucket_and_key(uri)
+        AwsCalls(region_of(config)).download(bucket, key, archive)
+    elif not uri.endswith(ARCHIVE):
+        return Model(Path(uri))
+    package = open_package(archive, folder / "package")
+    return Model(package / "bundle", sha256_file(archive), source)
+
+
+def packaged(model: Model, folder: Path) -> Path:
+    """The model's unpacked package: that it came in, or one made of its bundle. Raises ModelError."""
+    if model.sha256 is not None:
+        return model.bundle.parent
+    bundle = model.bundle / "bundle" if (model.bundle / "bundle").is_dir() else model.bundle
+    build_package(bundle, folder / PACKAGE)
+    return open_package(folder / PACKAGE, folder / "package")
+
+
+def region_of(config: Config) -> str | None:
+    return config.aws.region if isinstance(config.aws, SageMakerAws) else None
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Raises ModelError for what is no s3://BUCKET/KEY; the key may be empty."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise ModelError(f"{uri}: names no bucket; it must have the form s3://BUCKET/KEY")
+    return bucket, key
