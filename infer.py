@@ -4,6 +4,8 @@ python infer.py model_uri=RUN extraction.input=clips/
     every video and image below a directory, one frame a second
 python infer.py model_uri=RUN extraction.input=clip.mp4 extraction=yunet extraction.sampling=all extraction.faces=all
     every frame, everybody in it, found by YuNet
+python infer.py model_uri=models:/fer-mobilenetv2@champion inference.route=transform extraction.input=clips/
+    by the registered model, in a batch
 python infer.py resume=RUN_DIR
     goes on where a killed run stopped
 """
@@ -15,6 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from fer.config import Config, SageMakerAws
 from fer.config.load import load, load_overrides
 from fer.program import discard, refuse_executable_yaml, reported, run_program
 
@@ -25,21 +28,38 @@ def main(composed: DictConfig) -> None:
     run_directory = Path(hydra_config.runtime.output_dir)
     with reported(run_directory):
         config = load(composed, "infer")
-        if config.resume is None:
+        if config.dry_run:
+            from fer.dry_run import dry_run
+
+            discard(run_directory)
+            dry_run(config)
+            return
+        if (saved := run_to_resume(config)) is None:
             from fer.inference import infer
 
             code = infer(config, run_directory)
         else:
             from fer.inference import resume, saved_media
 
-            saved = Path(config.resume)
             discard(run_directory)
             saved_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
-            changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
+            # What names the run; a job is that of the run's own configuration.
+            naming = ("resume=",) if config.resume else ("aws",)
+            changes = [text for text in hydra_config.overrides.task if not text.startswith(naming)]
             code = resume(load_overrides(changes, "infer", saved), saved)
     if code:
         sys.exit(code)
+
+
+def run_to_resume(config: Config) -> Path | None:
+    if config.resume is not None:
+        return Path(config.resume)
+    if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
+        from fer.inference import run_of_job
+
+        return run_of_job(config.aws.transform.attach)
+    return None
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ from fer.config import Config
 from fer.config.load import load_overrides
 from fer.determinism import set_threads
 from fer.extraction import Taken, VideoFaces, sampling_of
+from fer.fetching import Fetching
 from fer.following import Following
-from fer.inference import threads_of
 from fer.judging import Judging, crops_of, keep
 from fer.model.bundle import load_bundle
+from fer.predicting import threads_of
 from fer.serving import Predictor
 from fer.video.decode import Frame, open_video, sampled_frames
 from fer.video.detect import Face
@@ -51,7 +52,7 @@ class Clip:
         self.path, self.config, self.folder = path, config, folder
         self.bundle = load_bundle(str(config.model_uri))
         detecting, judging = threads_of(config)
-        self.faces = VideoFaces(config.extraction, folder, detecting)
+        self.faces = VideoFaces(config.extraction, folder, detecting, False, Fetching(None, False))
         self.predictor = Predictor.load(str(config.model_uri), runtime=config.inference.runtime, threads=judging)
         self.judging = Judging(self.predictor, config.inference.batch_size, config.inference.flip)
         self.whole_frame = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.7)

@@ -1,6 +1,7 @@
 """From videos to rows and face crops: the first stage of infer.py."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,18 @@ class Ended:
     facts: dict[str, Any]
 
 
+Present = Callable[[Media], AbstractContextManager[None]]
+
+
 class VideoFaces:
     """Finds the faces of sampled frames as one configuration has it, in so many ``threads``."""
 
-    def __init__(self, config: Extraction, run_directory: Path, threads: int) -> None:
+    def __init__(
+        self, config: Extraction, run_directory: Path, threads: int, save_crops: bool, present: Present
+    ) -> None:
+        """``save_crops`` keeps the faces, ``present`` has the file of a video at hand for as long as it is read."""
         self.config = config
+        self.present = present
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
         cv2.setNumThreads(1)
@@ -73,8 +81,7 @@ class VideoFaces:
         self.margin = self.detectors[0].margin if margin is None else margin
         self.align = getattr(config.detector, "align", False)
         self.thresholds = Thresholds(**config.quality.model_dump())
-        # Crops are what prediction goes on with where it is not done at once.
-        self.save_crops = config.save == "crops" or "predict" not in config.stages
+        self.save_crops = save_crops or config.save == "crops"
 
     def seen(self, media: Sequence[Media]) -> Iterator[Seen | Ended]:
         """What is not done yet, video after video. Decoding, detection and all that follows run at the same time."""
@@ -89,16 +96,21 @@ class VideoFaces:
             done, pieces = parts.read(["frame", "status", "reason"]), len(parts.files())
             last = -1 if done.empty else int(done["frame"].max())
             broken = [] if done.empty else list(done[done["status"] == "decode_error"]["reason"])
-            facts: dict[str, Any] = {"video": item.name, "path": str(item.path), "problem": "".join(broken[-1:])}
+            facts: dict[str, Any] = {
+                "video": item.name,
+                "path": item.remote or str(item.path),
+                "problem": "".join(broken[-1:]),
+            }
             try:
-                info = open_video(item.path)
-                facts |= {key: value for key, value in vars(info).items() if key != "path"}
-                for place, frame in enumerate(self.sampled(info, last)):
-                    # The last item of a video that ends early was counted before it was cut off.
-                    if frame.index <= last:
-                        continue
-                    facts["problem"] = frame.problem or facts["problem"]
-                    yield Taken(number, item.name, pieces + place // PIECE_FRAMES, frame)
+                with self.present(item):
+                    info = open_video(item.path)
+                    facts |= {key: value for key, value in vars(info).items() if key != "path"}
+                    for place, frame in enumerate(self.sampled(info, last)):
+                        # The last item of a video that ends early was counted before it was cut off.
+                        if frame.index <= last:
+                            continue
+                        facts["problem"] = frame.problem or facts["problem"]
+                        yield Taken(number, item.name, pieces + place // PIECE_FRAMES, frame)
             except VideoError as error:
                 facts["problem"] = error.reason
             yield Ended(number, facts)

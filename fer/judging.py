@@ -126,7 +126,7 @@ def thumbnail(crop: np.ndarray) -> bytes:
     return cv2.imencode(".png", crop[..., ::-1])[1].tobytes()
 
 
-def saved_crops(run_directory: Path, videos: int) -> Iterator[Seen | Ended]:
+def saved_crops(run_directory: Path, videos: int) -> Iterator[Seen]:
     """The pieces of an earlier extraction that are not judged yet, with their saved crops. Raises DataError."""
     for number in range(videos):
         parts = Parts.of(run_directory, number)

@@ -14,6 +14,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.extraction import ROW_COLUMNS, table_of
 from fer.files import written_beside
+from fer.monitoring import write_monitoring
 from fer.parts import Parts
 from fer.progress import progress
 from fer.report.videos import GroupPage, Peak, VideoPage, VideoReport, write_video_report
@@ -23,8 +24,11 @@ from fer.video.annotate import annotate
 from fer.video.media import Media
 
 
-def write_tables(config: Config, run: Run, media: Sequence[Media]) -> None:
-    """Write all tables and report.html. Raises UserError where faces are not judged yet."""
+def write_tables(config: Config, run: Run, media: Sequence[Media]) -> dict[str, Any]:
+    """Write all tables, monitoring.json and report.html; returns the content of monitoring.json.
+
+    Raises UserError where faces are not judged yet.
+    """
     chosen = config.extraction
     parts = [Parts.of(run.directory, number) for number in range(len(media))]
     found = [part.read() for part in parts if part.files()]
@@ -47,6 +51,7 @@ def write_tables(config: Config, run: Run, media: Sequence[Media]) -> None:
     videos = summary.per_video(table, facts)
     with written_beside(run.directory / "videos.parquet") as beside:
         videos.to_parquet(beside, index=False)
+    monitoring = write_monitoring(config, run, table, videos)
     group_page = write_groups(config, run.directory, table, [item.name for item in media]) if chosen.groups else None
     if chosen.annotate:
         seen = [item for item, part in zip(media, parts, strict=True) if part.files()]
@@ -67,8 +72,10 @@ def write_tables(config: Config, run: Run, media: Sequence[Media]) -> None:
         model={"Model": str(config.model_uri)},
         environment={key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},
         config_yaml=run.config_text,
+        monitoring=monitoring,
     )
     write_video_report(report, run.directory / "report.html")
+    return monitoring
 
 
 def write_table(table: pd.DataFrame, stem: Path) -> None:
@@ -109,7 +116,7 @@ def video_page(
     )
     return VideoPage(
         name=item.name,
-        source=str(item.path),
+        source=item.remote or str(item.path),
         duration_s=row.get("duration_s"),
         fps=row.get("fps"),
         sampled=row["sampled"],

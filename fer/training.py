@@ -4,23 +4,30 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from fer.baseline import write_baseline
 from fer.config import Config
 from fer.data.manifest import Manifest, build_manifest
 from fer.data.sources import label_rules, read_source
 from fer.data.store import Store, open_store
 from fer.determinism import seed_everything, set_threads
+from fer.drawn import draw_dataset_face
 from fer.errors import UserError
 from fer.evaluation import Judgement, headline, images_like, judge
 from fer.files import write_text, written_beside
 from fer.fitting import Fitted, device_of, fit
 from fer.model.bundle import Faces, describe, load_bundle, save_bundle
 from fer.model.card import model_card
+from fer.model.samples import Samples, write_samples
 from fer.reporting import write_report
+from fer.resolving import at_hand
 from fer.run import Run
+from fer.serving import Predictor
 
 INTERRUPTED = 130
+SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
@@ -111,15 +118,23 @@ def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
     }
     description = describe(fitted.network, manifest.classes, faces, temperature, facts)
     metrics["weights_sha256"] = save_bundle(run.directory / "bundle", fitted.network, description)
+    add_samples(run.directory / "bundle")
+    write_baseline(run.directory / "bundle", store, judged.get("test", judged["val"]))
     card = model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(run.directory / "bundle" / "model_card.md", card)
     conclude(config, run, store, manifest, judged, metrics, fitted)
     return fitted
 
 
+def add_samples(bundle: Path) -> None:
+    """Drawn faces and what the trained network answers, by which every later copy of the bundle is checked."""
+    images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLES)])
+    write_samples(bundle, Samples(images, Predictor.load(str(bundle)).predict(list(images))))
+
+
 def judge_only(config: Config, run: Run, device: str) -> None:
     """Judge the bundle of ``model_uri`` on this configuration's data; its own temperature is kept."""
-    bundle = load_bundle(str(config.model_uri))
+    bundle = load_bundle(str(at_hand(config, run.directory / "model").bundle))
     if len(bundle.description.classes) != config.dataset.classes:
         count = len(bundle.description.classes)
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")

@@ -11,6 +11,8 @@ from urllib.parse import quote
 # Of all files of a page together. Encoded as text they take a third more; beyond this a page gets slow to open and
 # awkward to send.
 EMBED_LIMIT = 8 * 2**20
+# Objects of S3: they are named, though no browser can open them.
+REMOTE = "s3://"
 
 # What browsers show without help. Whether they know the codec inside as well, only they can tell.
 _VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
@@ -48,7 +50,7 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
         mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
         content = _content_within(Path(path), left) if mime else None
         if content is None:
-            url = _relative_url(Path(path), folder)
+            url = path if path.startswith(REMOTE) else _relative_url(Path(path), folder)
         else:
             left -= len(content)
             url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fer.report.group_page import GroupPage
+from fer.report.monitoring import shown_monitoring
 from fer.report.page import page_script, render, write_page
 from fer.report.sources import Source, find_sources
 from fer.report.timelines import timeline
@@ -58,7 +59,8 @@ class VideoReport:
     """Everything an inference run's page is made of.
 
     ``command`` started the run at ``created``. ``notes``: remarks for the top of the page. ``model``: what is known
-    of the model, by name. ``groups``: figures over respondents, None without groups.
+    of the model, by name. ``groups``: figures over respondents, None without groups. ``monitoring``: the content of
+    monitoring.json, None without.
     """
 
     title: str
@@ -71,6 +73,7 @@ class VideoReport:
     model: dict[str, str]
     environment: dict[str, str]
     config_yaml: str
+    monitoring: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def write_video_report(report: VideoReport, path: Path) -> None:
         "videos": videos,
         "totals": _totals(report.videos),
         "stimuli": stimuli,
+        "monitoring": shown_monitoring(report.monitoring) if report.monitoring else None,
         "comparison": report.groups.comparison.to_dict("records") if report.groups else [],
         "scripts": [Markup(script) for script in scripts],
         "policy": _policy(scripts),

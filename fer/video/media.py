@@ -24,6 +24,8 @@ class Media:
     path: Path
     name: str
     kind: Literal["video", "image"]
+    # Where the file is fetched from when its turn comes, s3://BUCKET/KEY; empty for a file of this machine.
+    remote: str = ""
 
 
 def find_media(inputs: Sequence[str]) -> list[Media]:

@@ -1,0 +1,111 @@
+"""The stage predict of infer.py by batch transform: crops to shards, shards to answers, answers to the table."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fer.cloud.calls import AwsCalls
+from fer.cloud.local_transform import LocalBatch
+from fer.cloud.sagemaker_transform import SageMakerBatch
+from fer.cloud.shards import CONTENT_TYPES, Answers, Request, answers, pack
+from fer.config import Config, SageMakerAws
+from fer.errors import UserError
+from fer.extraction import Seen, crop_path
+from fer.following import Following
+from fer.judging import keep, saved_crops
+from fer.model.description import read_description
+from fer.parts import FOLDER, Parts
+from fer.resolving import Model, packaged
+from fer.run import thread_count
+
+SHARDS = "shards"
+log = logging.getLogger(__name__)
+
+
+class Batch(Protocol):
+    """What has requests answered, each into its ``.out``, as far as it can."""
+
+    def send(self, requests: Sequence[Request], content_type: str) -> None: ...
+
+
+def transform(config: Config, run_directory: Path, videos: int, model: Model) -> None:
+    """Judge all crops of the run that are not judged yet. Raises UserError; what is answered stays."""
+    chosen = config.aws.transform
+    classes = read_description(str(model.bundle)).classes
+    requests = requests_of(config, run_directory, videos)
+    batch: Batch
+    if isinstance(config.aws, SageMakerAws):
+        calls = AwsCalls(config.aws.region)
+        folder = run_directory / SHARDS
+        batch = SageMakerBatch(calls, config.aws, str(model.source), classes, config.inference.flip, folder)
+    else:
+        package = packaged(model, run_directory / FOLDER / "model")
+        threads, log_file = thread_count(config.trainer.threads), run_directory / SHARDS / "server.log"
+        batch = LocalBatch(package, config.aws.transform, threads, config.inference.flip, log_file)
+
+    def sound(request: Request) -> bool:
+        return answers(request, classes) is not None
+
+    for _ in range(chosen.attempts):
+        missing = [request for request in requests if not sound(request)]
+        if not missing:
+            break
+        for request in missing:
+            request.out.unlink(missing_ok=True)
+        batch.send(missing, CONTENT_TYPES[chosen.packing])
+    if unanswered := [request.path.name for request in requests if not sound(request)]:
+        raise UserError(
+            f"{len(unanswered)} of {len(requests)} requests were not answered in {chosen.attempts} attempts "
+            f"({unanswered[0]} first); go on with: python infer.py resume={run_directory}"
+        )
+    found: Answers = {}
+    for request in requests:
+        found |= answers(request, classes) or {}
+    # Ids were given when the faces were extracted.
+    following = Following(run_directory, config.extraction.max_missed)
+    keep(following, judged(run_directory, videos, found, len(classes)), classes)
+
+
+def requests_of(config: Config, run_directory: Path, videos: int) -> list[Request]:
+    """The crops of the run, packed as the configuration has it. Raises DataError."""
+    chosen = config.aws.transform
+    return pack(crops_of(run_directory, videos), run_directory / SHARDS, chosen.packing, chosen.shard_mb)
+
+
+def crops_of(run_directory: Path, videos: int) -> Iterator[tuple[str, Path]]:
+    """Sample id and file of each face that is fit to be judged, in the order of the table."""
+    for video in range(videos):
+        parts = Parts.of(run_directory, video)
+        for file in parts.files():
+            rows = parts.piece(file, ["frame", "status"])
+            rows["place"] = rows.groupby("frame").cumcount()
+            for frame, place in rows.loc[rows["status"] == "ok", ["frame", "place"]].to_numpy(int).tolist():
+                yield sample_id(video, frame, place), crop_path(run_directory, video, frame, place)
+
+
+def sample_id(video: int, frame: int, place: int) -> str:
+    """Without a dot, at which WebDataset ends an id."""
+    return f"{video:05d}-{frame:08d}-{place}"
+
+
+def judged(run_directory: Path, videos: int, found: Answers, classes: int) -> Iterator[tuple[Seen, np.ndarray]]:
+    """The pieces that are not judged yet, with the probabilities (faces, classes) of their crops.
+
+    A face that the model could not read becomes a row of the status decode_error.
+    """
+    for item in saved_crops(run_directory, videos):
+        crops = iter(item.crops)
+        rows, kept, probabilities = [], [], []
+        for row in item.rows:
+            if row["status"] == "ok":
+                crop, answer = next(crops), found[sample_id(item.video, row["frame"], row["place"])]
+                if isinstance(answer, str):
+                    row = {**row, "status": "decode_error", "reason": f"the model could not read the face: {answer}"}
+                else:
+                    kept.append(crop)
+                    probabilities.append(answer)
+            rows.append(row)
+        yield Seen(item.video, item.piece, rows, kept), np.reshape(probabilities, (-1, classes))
