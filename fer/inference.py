@@ -116,7 +116,7 @@ def refuse_changes(config: Config, directory: Path) -> None:
 def run_of_job(job: str) -> Path:
     """The run below outputs/infer that started a transform job. Raises UserError."""
     for state in sorted(Path("outputs/infer").glob(f"*/*/{SHARDS}/{STATE}")):
-        if job in state.read_text(encoding="utf-8"):
+        if f'"{job}"' in state.read_text(encoding="utf-8"):
             return state.parents[1]
     raise UserError(f"aws.transform.attach={job}: no run below outputs/infer has started it; name the run: resume=RUN")
 

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -231,7 +232,9 @@ class SageMakerBatch:
     def offer_to_stop(self, job: str) -> None:
         answer = ""
         if sys.stdin.isatty():
-            answer = input(f"\nStop the transform job {job} as well? [y/N] ")
+            # The end of the input is no yes.
+            with suppress(EOFError):
+                answer = input(f"\nStop the transform job {job} as well? [y/N] ")
         if answer.strip().lower() in ("y", "yes"):
             self.calls.call("sagemaker", "stop_transform_job", {"TransformJobName": job})
             log.warning("The job %s is being stopped; what it has answered is kept", job)
