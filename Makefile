@@ -41,8 +41,9 @@ browser:
 	       || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; }; }; \
 	} || echo "Without chromium and chromium-driver the tests of the report in a browser are skipped"
 
+# A worker more than cores: some tests wait for what they killed, or for a network that is not there.
 test: lint browser
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist loadfile --no-loadscope-reorder
 
 bench: environment
 	$(BIN)/python -m benchmarks.train

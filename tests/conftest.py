@@ -12,3 +12,8 @@ def ferplus_zip() -> str:
     if not path.is_file():
         pytest.skip(f"{path} is not on this machine")
     return str(path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The programs' tests take longest, so they begin first: at the end no worker waits for them."""
+    items.sort(key=lambda item: "programs" not in item.path.parts)

@@ -1,7 +1,6 @@
 """Temperature scaling: one number that makes confidences honest without changing any decision."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 RANGE = (0.05, 20.0)
@@ -9,6 +8,9 @@ RANGE = (0.05, 20.0)
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature that minimises the log-loss of validation logits (N, C) and labels (N,) (arXiv:1706.04599)."""
+    # Slow to import, and only training needs it.
+    from scipy.optimize import minimize_scalar
+
     wide = logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from tests.programs.forked import run_forked
 from tests.programs.running import INFER, PROBABILITIES, PROJECT, SMOOTHED, Done, environment, table_of
 
 REGISTER = str(PROJECT / "register.py")
@@ -45,6 +46,8 @@ class Place:
 
     def run(self, *command: str) -> Done:
         """Run `python COMMAND…` to its end."""
+        if command[0].endswith(".py"):
+            return run_forked(*command, cwd=self.directory, surroundings=self.environment)
         return subprocess.run(
             [sys.executable, *command],
             cwd=self.directory,

@@ -13,6 +13,7 @@ import pytest
 
 from fer.drawn.clip import write_clip
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
+from tests.programs.forked import run_forked
 from tests.programs.running import FAST, INFER, PROJECT, Done, Program, environment, face, png
 
 
@@ -27,6 +28,8 @@ def program(workplace: Path) -> Program:
     """Run `python COMMAND…` to its end."""
 
     def run(*command: str) -> Done:
+        if command[0].endswith(".py"):
+            return run_forked(*command, cwd=workplace, surroundings=environment())
         return subprocess.run(
             [sys.executable, *command], cwd=workplace, env=environment(), capture_output=True, text=True, timeout=300
         )
