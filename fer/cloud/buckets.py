@@ -1,4 +1,4 @@
-"""Refusing a bucket that is open to the public: models and faces must not leave through it."""
+"""What models and faces need of a bucket: closed to the public, and encrypted."""
 
 from fer.cloud.calls import AwsCalls, CloudError
 
@@ -8,6 +8,13 @@ EVERYBODY = {
     "http://acs.amazonaws.com/groups/global/AuthenticatedUsers": "every AWS user",
 }
 MISSING = {"404", "NoSuchBucket"}
+
+
+def encryption(kms_key: str | None) -> dict[str, str]:
+    """What PutObject is told, so that S3 encrypts an object with this key, or with its own."""
+    if kms_key is None:
+        return {"ServerSideEncryption": "AES256"}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
 
 
 def refuse_public(calls: AwsCalls, bucket: str) -> None:

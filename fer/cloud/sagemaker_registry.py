@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fer.cloud.buckets import refuse_public
+from fer.cloud.buckets import encryption, refuse_public
 from fer.cloud.calls import AwsCalls, CloudError
 from fer.cloud.package import PACKAGE
 from fer.cloud.registry import (
@@ -148,7 +148,7 @@ class SageMakerRegistry:
     def register(self, candidate: Candidate) -> Version:
         prefix = f"{self.aws.prefix}/models/{candidate.name}/{candidate.sha256[:16]}/"
         for name, path in candidate.files.items():
-            self.calls.upload(path, self.aws.bucket, f"{prefix}{name}", **self.encryption())
+            self.calls.upload(path, self.aws.bucket, f"{prefix}{name}", **encryption(self.aws.kms_key))
         self.make_group(candidate.name)
         address = f"s3://{self.aws.bucket}/{prefix}"
         made = self.sagemaker(
@@ -159,11 +159,6 @@ class SageMakerRegistry:
         number = int(made["ModelPackageArn"].rpartition("/")[2])
         self.make_card(candidate, number, f"{address}{PACKAGE}")
         return self.version(candidate.name, number, self.aliases(candidate.name))
-
-    def encryption(self) -> dict[str, str]:
-        if self.aws.kms_key is None:
-            return {"ServerSideEncryption": "AES256"}
-        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.aws.kms_key}
 
     def make_group(self, name: str) -> None:
         try:

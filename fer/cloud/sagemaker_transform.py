@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fer.cloud.buckets import encryption
 from fer.cloud.calls import DENIED, EXPIRED, NOT_SIGNED_IN, UNKNOWN, AwsCalls, CloudError
 from fer.cloud.shards import Request, answers
 from fer.config.aws import SageMakerAws
@@ -94,12 +95,7 @@ class SageMakerBatch:
 
     def put(self, request: Request) -> None:
         key = f"{self.prefix}/input/{request.path.name}"
-        self.calls.upload(request.path, self.aws.bucket, key, **self.encryption())
-
-    def encryption(self) -> dict[str, str]:
-        if self.aws.kms_key is None:
-            return {"ServerSideEncryption": "AES256"}
-        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.aws.kms_key}
+        self.calls.upload(request.path, self.aws.bucket, key, **encryption(self.aws.kms_key))
 
     def start(self, names: Sequence[str], content_type: str) -> str:
         """Create a job over the objects of these names; its name is remembered first, so that no job is lost."""
@@ -110,7 +106,7 @@ class SageMakerBatch:
         self.calls.call(
             "s3",
             "put_object",
-            {"Bucket": self.aws.bucket, "Key": key, "Body": content.encode(), **self.encryption()},
+            {"Bucket": self.aws.bucket, "Key": key, "Body": content.encode(), **encryption(self.aws.kms_key)},
         )
         model = self.model()
         self.state["jobs"].append(job)
