@@ -200,7 +200,7 @@ def test_a_progress_bar_is_shown_in_a_terminal(tmp_path: Path, workplace: Path) 
     """`script` gives the program a terminal of its own."""
     command = [sys.executable, str(PROJECT / "train.py"), *FAST, f"dataset.cache_dir={workplace / 'outputs/cache'}"]
     done = subprocess.run(
-        ["script", "-qefc", shlex.join([*command, "trainer.max_epochs=2", "dataset.batch_size=4"]), "/dev/null"],
+        ["script", "-qefc", shlex.join([*command, "trainer.max_epochs=2", "dataset.batch_size=8"]), "/dev/null"],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
