@@ -18,7 +18,7 @@ from fer.inference import ready
 from fer.predicting import extract_and_predict, route_of
 from fer.program import log_to_stderr
 from fer.publishing import publish_batch
-from fer.resolving import bucket_and_key, region_of, registered
+from fer.resolving import bucket_and_key, region_of, version_of
 from fer.transforming import SHARDS, requests_of
 from fer.video import summary, timeline
 from fer.video.media import Media
@@ -51,9 +51,8 @@ def note_requests(config: Config, calls: AwsCalls, place: Path) -> None:
         refuse_public(calls, config.aws.bucket)
     uri, source = str(config.model_uri), ""
     if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
-        found = registered(uri)
         registry = open_registry(config, calls)
-        version = registry.find(found["name"], int(found["version"]) if found["version"] else found["alias"])
+        version = version_of(uri, registry)
         registry.fetch(version, place)
         source = version.source
     elif uri.startswith("s3://"):
@@ -88,4 +87,4 @@ def nothing_seen(config: Config) -> dict[str, object]:
     smoothing = config.extraction.smoothing
     table = timeline.smooth(table, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
     videos = summary.per_video(table, table_of([])[["video"]].assign(problem=""))
-    return monitoring_of(table, videos, None, None, 0.0, config.inference.monitor, {})
+    return monitoring_of(table, videos, None, None, 0.0, config.inference.monitor, {"retraining_command": ""})

@@ -34,15 +34,7 @@ def media_of(inputs: Sequence[str], directory: Path, calls: AwsCalls | None) -> 
 def listed(calls: AwsCalls, uri: str) -> list[str]:
     """The videos and images among the objects that begin with s3://BUCKET/PREFIX. Raises UserError."""
     bucket, prefix = bucket_and_key(uri)
-    keys: list[str] = []
-    parameters = {"Bucket": bucket, "Prefix": prefix}
-    while True:
-        page = calls.call("s3", "list_objects_v2", parameters)
-        keys += [item["Key"] for item in page.get("Contents", [])]
-        if not page.get("IsTruncated"):
-            break
-        parameters = {"Bucket": bucket, "Prefix": prefix, "ContinuationToken": page["NextContinuationToken"]}
-    wanted = [key for key in keys if known(Path(key.rpartition("/")[2]))]
+    wanted = [key for key in calls.objects(bucket, prefix) if known(Path(key.rpartition("/")[2]))]
     if not wanted and not calls.dry_run:
         raise DataError(f"{uri}: no video or image there")
     return [f"s3://{bucket}/{key}" for key in wanted]

@@ -4,6 +4,17 @@ import cv2
 import numpy as np
 
 
+def decoded(data: bytes | memoryview) -> np.ndarray | None:
+    """Pixels of an encoded picture: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured; None if it is damaged."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error:
+        return None
+    if pixels is None or pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+
+
 def to_gray(image: np.ndarray) -> np.ndarray:
     """(H, W) uint8 of a gray or RGB picture."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -174,7 +174,6 @@ def model_for(config: Config, run: Run) -> Model:
         refuse_public(AwsCalls(config.aws.region), config.aws.bucket)
     model = at_hand(config, run.directory / FOLDER / "model")
     run.note(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
-    bundle = model.bundle / "bundle" if (model.bundle / "bundle").is_dir() else model.bundle
-    if (bundle / BASELINE).is_file():
-        shutil.copyfile(bundle / BASELINE, run.directory / FOLDER / BASELINE)
+    if (model.own_bundle / BASELINE).is_file():
+        shutil.copyfile(model.own_bundle / BASELINE, run.directory / FOLDER / BASELINE)
     return model

@@ -8,6 +8,7 @@ from pathlib import Path
 from fer.cloud.calls import AwsCalls
 from fer.cloud.gate import APPROVED
 from fer.cloud.package import PACKAGE, build_package, open_package
+from fer.cloud.registry import Registry, Version, open_registry
 from fer.config import Config, SageMakerAws
 from fer.errors import ConfigError, ModelError, UserError
 from fer.files import sha256_file
@@ -29,6 +30,11 @@ class Model:
     sha256: str | None = None
     source: str | None = None
 
+    @property
+    def own_bundle(self) -> Path:
+        """The bundle's directory itself, also where ``bundle`` is that of a run."""
+        return inner if (inner := self.bundle / "bundle").is_dir() else self.bundle
+
 
 def newest_model() -> str:
     """The newest finished training below outputs/train. Raises UserError."""
@@ -47,9 +53,7 @@ def pinned(config: Config) -> Config:
     if uri.startswith("models:"):
         found = registered(uri)
         if found["alias"] and not config.dry_run:
-            from fer.cloud.registry import open_registry
-
-            uri = open_registry(config).find(found["name"], found["alias"]).uri
+            uri = version_of(uri, open_registry(config)).uri
     elif not uri.startswith("s3://"):
         uri = str(Path(uri).expanduser().absolute())
     return config.model_copy(update={"model_uri": uri})
@@ -63,6 +67,12 @@ def registered(uri: str) -> dict[str, str]:
     return match.groupdict()
 
 
+def version_of(uri: str, registry: Registry) -> Version:
+    """The registered version that models:/NAME/VERSION or models:/NAME@ALIAS means. Raises UserError."""
+    found = registered(uri)
+    return registry.find(found["name"], int(found["version"]) if found["version"] else found["alias"])
+
+
 def at_hand(config: Config, folder: Path) -> Model:
     """The model that ``config.model_uri`` names, fetched into ``folder`` and checked where it is not a directory.
 
@@ -71,12 +81,8 @@ def at_hand(config: Config, folder: Path) -> Model:
     uri = str(config.model_uri)
     archive, source = Path(uri), None
     if uri.startswith("models:"):
-        # MLflow takes seconds to import.
-        from fer.cloud.registry import open_registry
-
-        found = registered(uri)
         registry = open_registry(config)
-        version = registry.find(found["name"], int(found["version"]) if found["version"] else found["alias"])
+        version = version_of(uri, registry)
         if version.status != APPROVED:
             log.warning("%s is not approved (%s): %s", version.uri, version.status, version.reasons)
         archive, source = registry.fetch(version, folder), version.source
@@ -94,8 +100,7 @@ def packaged(model: Model, folder: Path) -> Path:
     """The model's unpacked package: that it came in, or one made of its bundle. Raises ModelError."""
     if model.sha256 is not None:
         return model.bundle.parent
-    bundle = model.bundle / "bundle" if (model.bundle / "bundle").is_dir() else model.bundle
-    build_package(bundle, folder / PACKAGE)
+    build_package(model.own_bundle, folder / PACKAGE)
     return open_package(folder / PACKAGE, folder / "package")
 
 

@@ -36,37 +36,47 @@ def transform(config: Config, run_directory: Path, videos: int, model: Model) ->
     chosen = config.aws.transform
     classes = read_description(str(model.bundle)).classes
     requests = requests_of(config, run_directory, videos)
-    batch: Batch
-    if isinstance(config.aws, SageMakerAws):
-        calls = AwsCalls(config.aws.region)
-        folder = run_directory / SHARDS
-        batch = SageMakerBatch(calls, config.aws, str(model.source), classes, config.inference.flip, folder)
-    else:
-        package = packaged(model, run_directory / FOLDER / "model")
-        threads, log_file = thread_count(config.trainer.threads), run_directory / SHARDS / "server.log"
-        batch = LocalBatch(package, config.aws.transform, threads, config.inference.flip, log_file)
-
-    def sound(request: Request) -> bool:
-        return answers(request, classes) is not None
-
-    for _ in range(chosen.attempts):
-        missing = [request for request in requests if not sound(request)]
-        if not missing:
-            break
-        for request in missing:
-            request.out.unlink(missing_ok=True)
-        batch.send(missing, CONTENT_TYPES[chosen.packing])
-    if unanswered := [request.path.name for request in requests if not sound(request)]:
-        raise UserError(
-            f"{len(unanswered)} of {len(requests)} requests were not answered in {chosen.attempts} attempts "
-            f"({unanswered[0]} first); go on with: python infer.py resume={run_directory}"
-        )
     found: Answers = {}
-    for request in requests:
-        found |= answers(request, classes) or {}
+    left = gathered(requests, classes, found)
+    if left:
+        batch = batch_of(config, run_directory, model, classes)
+        for _ in range(chosen.attempts):
+            for request in left:
+                request.out.unlink(missing_ok=True)
+            batch.send(left, CONTENT_TYPES[chosen.packing])
+            left = gathered(left, classes, found)
+            if not left:
+                break
+    if left:
+        raise UserError(
+            f"{len(left)} of {len(requests)} requests were not answered in {chosen.attempts} attempts "
+            f"({left[0].path.name} first); go on with: python infer.py resume={run_directory}"
+        )
     # Ids were given when the faces were extracted.
     following = Following(run_directory, config.extraction.max_missed)
     keep(following, judged(run_directory, videos, found, len(classes)), classes)
+
+
+def batch_of(config: Config, run_directory: Path, model: Model, classes: Sequence[str]) -> Batch:
+    """What the configuration has the faces judged by. Raises UserError."""
+    flip, folder = config.inference.flip, run_directory / SHARDS
+    if isinstance(config.aws, SageMakerAws):
+        return SageMakerBatch(AwsCalls(config.aws.region), config.aws, str(model.source), classes, flip, folder)
+    package = packaged(model, run_directory / FOLDER / "model")
+    threads = thread_count(config.trainer.threads)
+    return LocalBatch(package, config.aws.transform, threads, flip, folder / "server.log")
+
+
+def gathered(requests: Sequence[Request], classes: Sequence[str], found: Answers) -> list[Request]:
+    """Add the answers that are there to ``found``; the requests that lack a sound one."""
+    left = []
+    for request in requests:
+        answer = answers(request, classes)
+        if answer is None:
+            left.append(request)
+        else:
+            found.update(answer)
+    return left
 
 
 def requests_of(config: Config, run_directory: Path, videos: int) -> list[Request]:

@@ -22,9 +22,9 @@ from fer.files import written_beside
 PART = 8 << 20  # bytes of one part of a multipart upload
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 UNKNOWN = {"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
-LONGEST_MESSAGE = 300  # characters
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 NOT_SIGNED_IN = "NotSignedIn"
+LONGEST_MESSAGE = 300  # characters
 CREDENTIALS_MISSING = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.PartialCredentialsError,
@@ -114,6 +114,17 @@ class AwsCalls:
                 f"s3:GetObject of s3://{bucket}/{key}",
                 lambda: self.client("s3").download_file(bucket, key, str(beside)),
             )
+
+    def objects(self, bucket: str, prefix: str) -> dict[str, int]:
+        """Key and size in bytes of each object whose key begins with ``prefix``. Raises CloudError."""
+        found: dict[str, int] = {}
+        parameters = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            page = self.call("s3", "list_objects_v2", parameters)
+            found |= {item["Key"]: item["Size"] for item in page.get("Contents", [])}
+            if not page.get("IsTruncated"):
+                return found
+            parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
 
     def attempt(self, what: str, request: Callable[[], Any]) -> Any:
         """Do a request; its errors become a sentence that names ``what``."""

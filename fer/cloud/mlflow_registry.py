@@ -72,6 +72,8 @@ class MlflowRegistry:
 
     def __init__(self, store: Path) -> None:
         self.store = store.expanduser().absolute()
+        if self.store.exists() and not self.store.is_dir():
+            raise UserError(f"registry.store={store}: is a file, not a directory; name another place")
         self._client: MlflowClient | None = None
 
     @property

@@ -119,11 +119,10 @@ class SageMakerRegistry:
 
     def fetch(self, version: Version, directory: Path) -> Path:
         bucket, prefix = place_of(version.package)
-        parameters = {"Bucket": bucket, "Prefix": prefix}
-        for item in self.calls.call("s3", "list_objects_v2", parameters).get("Contents", []):
-            name = item["Key"].removeprefix(prefix)
+        for key in self.calls.objects(bucket, prefix):
+            name = key.removeprefix(prefix)
             if name and "/" not in name and name != PACKAGE:
-                self.calls.download(bucket, item["Key"], directory / name)
+                self.calls.download(bucket, key, directory / name)
         self.calls.download(bucket, f"{prefix}{PACKAGE}", directory / PACKAGE)
         return directory / PACKAGE if self.calls.dry_run else checked_package(version, directory / PACKAGE)
 

@@ -258,14 +258,7 @@ class SageMakerBatch:
 
     def listed(self, prefix: str) -> dict[str, int]:
         """Name and size in bytes of each object with this prefix."""
-        found: dict[str, int] = {}
-        parameters: dict[str, Any] = {"Bucket": self.aws.bucket, "Prefix": prefix}
-        while True:
-            page = self.calls.call("s3", "list_objects_v2", parameters)
-            found |= {item["Key"].removeprefix(prefix): item["Size"] for item in page.get("Contents", [])}
-            if not page.get("IsTruncated"):
-                return found
-            parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
+        return {key.removeprefix(prefix): size for key, size in self.calls.objects(self.aws.bucket, prefix).items()}
 
 
 def in_parallel(work: Callable[[Item], None], items: Sequence[Item], title: str) -> None:

@@ -3,10 +3,10 @@
 import io
 import warnings
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fer import images
 from fer.errors import DataError
 
 MAX_PIXELS = 64_000_000
@@ -39,10 +39,7 @@ def decode(data: bytes | np.ndarray) -> np.ndarray:
     if isinstance(data, np.ndarray):
         return data
     header(data)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error:
-        pixels = None
+    pixels = images.decoded(data)
     if pixels is None:
         raise DataError("the image is damaged")
-    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return pixels

@@ -5,11 +5,10 @@ import json
 import warnings
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fer.images import to_native
+from fer import images
 from fer.model.description import Faces
 from fer.serving.payload import Picture, Refused
 
@@ -28,7 +27,7 @@ def faces_of(pictures: Sequence[Picture], faces: Faces) -> list[np.ndarray | Ref
             if picture.refused:
                 raise picture.refused
             # Only the small native face is kept, so that waiting requests take little memory.
-            found.append(to_native(decoded(picture.data), faces.side, faces.colour))
+            found.append(images.to_native(decoded(picture.data), faces.side, faces.colour))
         except Refused as refused:
             found.append(refused)
     return found
@@ -37,13 +36,10 @@ def faces_of(pictures: Sequence[Picture], faces: Faces) -> list[np.ndarray | Ref
 def decoded(data: bytes | memoryview) -> np.ndarray:
     """Pixels of a JPEG or PNG, upright: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured. Raises Refused."""
     check_pixels(data)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error:
-        pixels = None
+    pixels = images.decoded(data)
     if pixels is None:
         raise Refused(400, "the picture is damaged")
-    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return pixels
 
 
 def check_pixels(data: bytes | memoryview) -> None:

@@ -194,7 +194,8 @@ def test_a_dry_run_names_every_request_and_reaches_nothing(
     aws: Simulated, registered: Place, judged: Path, model: Path, sampled: tuple[str, ...], tmp_path: Path
 ) -> None:
     place = without_aws(tmp_path)
-    dry = (INFER, f"model_uri={FIRST}", *SAGEMAKER, SMALL_SHARDS, *sampled, "dry_run=true", "trainer.threads=1")
+    limit = "inference.monitor.max_failures=0.5"
+    dry = (INFER, f"model_uri={FIRST}", *SAGEMAKER, SMALL_SHARDS, *sampled, "dry_run=true", "trainer.threads=1", limit)
     requests = listed(place.run(*dry))
     for expected in ("create_model", "create_transform_job", "put_metric_data", "get_object"):
         assert expected in requests

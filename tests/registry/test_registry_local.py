@@ -46,6 +46,12 @@ def test_two_processes_at_once_do_not_clash(tmp_path: Path) -> None:
     assert [version.aliases for version in versions] == [("champion",), (), (), ("challenger",)]
 
 
+def test_a_file_where_the_store_should_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^registry\.store=.*file: is a file, not a directory; name another place$"):
+        MlflowRegistry(tmp_path / "file")
+
+
 def copied(store: Path) -> bool:
     return any(store.glob("artifacts/*/artifacts/model.tar.gz"))
 
