@@ -1,3 +1,14 @@
+# All packages of the program, for training, tuning and processing jobs of SageMaker: docker build --target jobs .
+FROM python:3.11-slim AS jobs
+
+ENV PYTHONUNBUFFERED=1
+
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+
+# Jobs bring the code of their commit. A tuning job cannot name a command of its own; SageMaker appends the word train.
+ENTRYPOINT ["/bin/bash", "-c", "mkdir -p /opt/ml/code && cd /opt/ml/code && tar -xzf /opt/ml/input/data/code/code.tar.gz && exec python3 -m fer.container /opt/ml"]
+
 # The model's server, for one machine, SageMaker (batch and endpoint) and Cloud Run. The model is mounted or unpacked
 # at /opt/ml/model: docker run -p 8080:8080 -v "$PWD/unpacked:/opt/ml/model:ro" IMAGE
 FROM python:3.11-slim

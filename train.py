@@ -6,28 +6,60 @@ python train.py experiment=ferplus dataset.sources.ferplus.root=ferplus.zip mode
     our recipe on FERPlus, from ImageNet weights in a local file
 python train.py -m model=mobilenetv2_050,mobilenetv2_100 optimizer.lr=1e-3,5e-4 seed=0,1,2
     a sweep: one run a combination
+python train.py resume=RUN_DIR
+    goes on with a killed run in its own directory
+python train.py sweep.resume=SWEEP_DIR
+    goes on with a killed sweep: only what is missing runs
 """
 
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fer.config.load import load
-from fer.program import reported, run_program
+from fer.errors import ConfigError
+from fer.lifeline import hold
+from fer.program import discard, log_into, reported, run_program
+from fer.sweep_job import run_job
+from fer.sweeping import resumed_arguments
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> float | None:
-    run_directory = Path(HydraConfig.get().runtime.output_dir)
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        return run_job(composed)
+    run_directory = Path(hydra_config.runtime.output_dir)
     with reported(run_directory):
         config = load(composed)
         # PyTorch takes seconds to import; a mistake above is answered before.
-        from fer.training import train
+        if config.resume is None:
+            from fer.training import train
 
-        return train(config, run_directory)
+            train(config, run_directory)
+        else:
+            go_on(Path(config.resume), run_directory)
+    return None
+
+
+def go_on(saved: Path, run_directory: Path) -> None:
+    changes = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
+    if changes:
+        raise ConfigError(
+            f"{changes[0]}: a resumed run keeps its configuration; for another one start a new run: "
+            f"python train.py --config-dir {saved} --config-name run {changes[0]}"
+        )
+    if saved.resolve() != run_directory.resolve():
+        discard(run_directory)
+        log_into(saved)
+    from fer.training import resume
+
+    resume(saved)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    hold()
+    run_program(main, resumed_arguments)

@@ -27,7 +27,7 @@ from fer.config.load import load_overrides
 from fer.data.manifest import Manifest
 from fer.data.store import Store
 from fer.determinism import seed_everything, set_threads
-from fer.fitting import classifier, data_module, device_of, lightning_trainer
+from fer.fitting import classifier, data_module, device_of, lightning_trainer, parts_of
 from fer.model.callbacks import History
 from fer.run import Run
 from fer.training import prepare
@@ -81,7 +81,7 @@ def our_loop(config: Config, store: Store, manifest: Manifest, device: str, fold
         module, _ = classifier(config, len(manifest.classes), device)
         history = History(folder / "history.csv")
         trainer = lightning_trainer(config, device, [history], folder)
-        trainer.fit(module, datamodule=data_module(config, store, manifest))
+        trainer.fit(module, datamodule=data_module(config, store.images, *parts_of(manifest)))
         # The first epoch warms up: allocations, and compilation where that is on.
         return history.rows[-1]["images_per_second"]
 

@@ -8,9 +8,9 @@ import torch
 from fer.run import thread_count
 
 
-def set_threads(threads: int | None) -> int:
-    """Let PyTorch use so many CPU threads, or one a core that this process may use; returns the number."""
-    count = thread_count(threads)
+def set_threads(threads: int | None, processes: int = 1) -> int:
+    """Let PyTorch use so many CPU threads, or its share of the cores as one of ``processes``; returns the number."""
+    count = threads or max(thread_count(None) // processes, 1)
     torch.set_num_threads(count)
     return count
 

@@ -27,6 +27,7 @@ PIECE_FRAMES = 128
 # Seen frames that wait to be judged: a batch of faces or two.
 WAITING_FRAMES = 32
 SMALL_FRAME = 640 * 480  # pixels
+CROPS, FRAMES = "crops", "frames"
 ROW_COLUMNS = (
     *("video", "frame", "time_s", "track_id", "status", "reason", "face_x", "face_y", "face_w", "face_h"),
     *("det_score", "sharpness", "brightness"),
@@ -151,7 +152,7 @@ class VideoFaces:
             yield {**row, "status": "decode_error", "reason": frame.problem}, None
             return
         if self.config.save == "frames":
-            write_picture(self.run_directory / "frames" / f"{taken.video:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
+            write_picture(self.run_directory / FRAMES / f"{taken.video:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
         if self.config.faces == "largest":
             faces = faces[:1]
         if not faces:
@@ -225,7 +226,7 @@ def sampling_of(config: Extraction, source: Path | VideoInfo) -> Sampling:
 
 def crop_path(run_directory: Path, video: int, frame: int, place: int) -> Path:
     """Where the crop of a frame's face (counted from the largest) is kept."""
-    return run_directory / "crops" / f"{video:05d}" / f"{frame:08d}-{place}.png"
+    return run_directory / CROPS / f"{video:05d}" / f"{frame:08d}-{place}.png"
 
 
 def write_picture(path: Path, bgr: np.ndarray) -> None:

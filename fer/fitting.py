@@ -1,58 +1,65 @@
-"""One training: the network, Lightning's trainer around it, and the weights it ends with."""
+"""Training in this process, alone or as one of several: the network, and Lightning's trainer around it."""
 
 import logging
 import shutil
-import signal
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins.environments import TorchElasticEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.trainer.states import TrainerStatus
+from pytorch_lightning.utilities import rank_zero_only
 
 from fer.config import Config
 from fer.data.augment import Augmentation
 from fer.data.manifest import Manifest
 from fer.data.module import FaceData, Part
-from fer.data.store import Store
+from fer.distributed import interruptible
 from fer.errors import ModelError, UserError, first_line
+from fer.files import written_beside
+from fer.inputs import at_hand
 from fer.model.callbacks import History, Progress, RandomState
 from fer.model.classifier import Classifier
+from fer.model.freezing import any_frozen
 from fer.model.network import FaceNetwork, load_starting_weights
+from fer.pruning import Pruning
+from fer.studies import TRIAL
 
-PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-BEST, LAST = "best.ckpt", "last.ckpt"
+PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
+# The third holds the weights at an interruption before any epoch was finished.
+BEST, LAST, UNFINISHED = "best.ckpt", "last.ckpt", "unfinished.ckpt"
+FULL_MEMORY = "the device's memory is full; lower dataset.batch_size or model.image_size"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a training ended with: the best network, on the CPU, and a row of ``history`` an epoch.
+class Trained:
+    """How a training ended, as plain numbers; its weights stand in the run directory.
 
-    ``best_epoch`` (counted from 1) and ``best_value`` of the monitored figure are None where no epoch was finished.
+    ``history`` has a row an epoch, ``seconds`` is the time of the training alone.
     """
 
-    network: FaceNetwork
     history: list[dict[str, float]]
-    best_epoch: int | None
-    best_value: float | None
     interrupted: bool
     seconds: float
     starting_weights_sha256: str | None
 
 
 class Checkpoints(ModelCheckpoint):
-    """Best and last checkpoint; a resumed run takes the best one of the run that it goes on from along."""
+    """Best or last checkpoint; a resumed run takes the best one of the run that it goes on from along."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         source, own = Path(state_dict["dirpath"]), Path(str(self.dirpath))
-        if (source / BEST).is_file():
-            own.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / BEST, own / BEST)
+        # A run that goes on in its own directory has it there already.
+        if source != own and (source / BEST).is_file():
+            take_along(source / BEST, own)
 
         def moved(path: str) -> str:
             return str(own / Path(path).name) if path else path
@@ -62,6 +69,20 @@ class Checkpoints(ModelCheckpoint):
         super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": str(own)})
 
 
+class Patience(EarlyStopping):
+    """Early stopping that still knows, when a run goes on, that it had come to its end."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+@rank_zero_only
+def take_along(file: Path, folder: Path) -> None:
+    """Copy a file; of several processes the first one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, folder / file.name)
+
+
 def device_of(config: Config) -> str:
     """`cpu`, `cuda` or `mps`, as the configuration and the machine have it. Raises UserError."""
     asked = config.trainer.accelerator
@@ -69,22 +90,34 @@ def device_of(config: Config) -> str:
     device = {"auto": found, "gpu": "cuda"}.get(asked, asked)
     if device != "cpu" and device != found:
         raise UserError(f"trainer.accelerator={asked}: this machine has none; use trainer.accelerator=cpu or auto")
+    if device == "cuda" and config.trainer.devices > torch.cuda.device_count():
+        raise UserError(
+            f"trainer.devices={config.trainer.devices}: this machine has {torch.cuda.device_count()} GPUs; use so "
+            "many, or trainer.accelerator=cpu"
+        )
+    if device == "mps" and config.trainer.processes > 1:
+        raise UserError("trainer.accelerator=mps has one device; use trainer.devices=1, or trainer.accelerator=cpu")
     if device == "cpu" and config.trainer.precision == "16":
         raise UserError("trainer.precision=16 needs a GPU, and this machine has none; use 32 or bf16")
     return device
 
 
-def data_module(config: Config, store: Store, manifest: Manifest) -> FaceData:
-    """Training and validation batches of a run."""
+def parts_of(manifest: Manifest) -> tuple[Part, Part]:
+    """The training and the validation part."""
 
     def part(name: str) -> Part:
         samples = manifest.part(name)
         return Part(samples.index.to_numpy(), manifest.targets(name), samples["weight"].to_numpy("float32"))
 
+    return part("train"), part("val")
+
+
+def data_module(config: Config, images: np.ndarray, train: Part, val: Part) -> FaceData:
+    """Training and validation batches of a run; ``images`` are those of the store."""
     return FaceData(
-        store.images,
-        part("train"),
-        part("val"),
+        images,
+        train,
+        val,
         augmentation=Augmentation(**config.dataset.augment.model_dump()),
         side=config.model.image_size,
         batch_size=config.dataset.batch_size,
@@ -94,13 +127,19 @@ def data_module(config: Config, store: Store, manifest: Manifest) -> FaceData:
     )
 
 
+def new_network(config: Config, classes: int) -> FaceNetwork:
+    """The network with random weights. Raises ModelError."""
+    model = config.model
+    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
+
+
 def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, str | None]:
     """The module to train, and the SHA-256 of the weights it starts from. Raises ModelError."""
     model, schedule = config.model, config.optimizer.schedule
-    network = FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
+    network = new_network(config, classes)
     weights_sha256 = None
     if model.weights != "none":
-        weights_sha256 = load_starting_weights(network, model.weights, model.weights_sha256)
+        weights_sha256 = load_starting_weights(network, at_hand(model.weights, config), model.weights_sha256)
     settings = {
         "loss_kind": model.loss.kind,
         "label_smoothing": model.loss.label_smoothing,
@@ -129,9 +168,11 @@ def lightning_trainer(config: Config, device: str, watching: list[Callback], dir
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator=device,
         devices=chosen.devices,
+        num_nodes=chosen.num_nodes,
+        strategy=together(config, device) if chosen.processes > 1 else "auto",
         precision=PRECISIONS[chosen.precision],  # type: ignore[arg-type]
         max_epochs=chosen.max_epochs,
         gradient_clip_val=chosen.gradient_clip or None,
@@ -146,11 +187,25 @@ def lightning_trainer(config: Config, device: str, watching: list[Callback], dir
         callbacks=watching,
         default_root_dir=directory,
     )
+    # It would have the processes agree before every batch whether one got SIGTERM, which only train.py gets.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
-def resume_checkpoint(resume_from: str, module: Classifier) -> Path:
+def together(config: Config, device: str) -> DDPStrategy:
+    """How this process trains with the others that fer.distributed started."""
+    return DDPStrategy(
+        cluster_environment=TorchElasticEnvironment(),
+        process_group_backend="nccl" if device == "cuda" else "gloo",
+        # All processes compute the same buffers, but for the sums of an epoch, which are each one's own.
+        broadcast_buffers=False,
+        find_unused_parameters=any_frozen(config.model.head_epochs, config.model.unfreeze_per_epoch),
+    )
+
+
+def resume_checkpoint(resume_from: Path, module: Classifier) -> Path:
     """The checkpoint that ``trainer.resume_from`` means, checked against the network. Raises UserError."""
-    path = Path(resume_from)
+    path = resume_from
     if path.is_dir():
         path = path / "checkpoints" / LAST
         if not path.is_file():
@@ -171,41 +226,37 @@ def resume_checkpoint(resume_from: str, module: Classifier) -> Path:
     return path
 
 
-def fit(config: Config, store: Store, manifest: Manifest, directory: Path, device: str) -> Fitted:
-    """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far."""
-    module, weights_sha256 = classifier(config, len(manifest.classes), device)
-    monitor = config.trainer.early_stopping.monitor
+def train_network(
+    config: Config,
+    images: np.ndarray,
+    train: Part,
+    val: Part,
+    directory: Path,
+    device: str,
+    resume: Path | None,
+) -> Trained:
+    """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far.
+
+    ``resume`` is a checkpoint, or a run directory, to go on from. Raises UserError.
+    """
+    module, weights_sha256 = classifier(config, train.targets.shape[1], device)
     history = History(directory / "history.csv")
     trainer = lightning_trainer(config, device, callbacks(config, history, directory), directory)
-    resume = config.trainer.resume_from
     checkpoint = resume_checkpoint(resume, module) if resume else None
-    keyboard, terminate = signal.getsignal(signal.SIGINT), signal.signal(signal.SIGTERM, signal.default_int_handler)
+    data = data_module(config, images, train, val)
     start = time.monotonic()
-    try:
-        trainer.fit(module, datamodule=data_module(config, store, manifest), ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:
-        # Lightning leaves so after Ctrl-C, and ignores any further one from then on.
-        if trainer.state.status != TrainerStatus.INTERRUPTED:
-            raise
-    finally:
-        signal.signal(signal.SIGTERM, terminate)
-        signal.signal(signal.SIGINT, keyboard)
+    with interruptible():
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:
+            # Lightning leaves so after Ctrl-C, and ignores any further one from then on.
+            if trainer.state.status != TrainerStatus.INTERRUPTED:
+                raise
     seconds = round(time.monotonic() - start, 1)
-    best = directory / "checkpoints" / BEST
-    if best.is_file():
-        module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    else:
-        log.warning("No epoch was finished: the weights of this moment are kept")
-    rows = sorted(history.rows, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
-    return Fitted(
-        network=module.judged.cpu().eval(),
-        history=history.rows,
-        best_epoch=int(rows[0]["epoch"]) if rows else None,
-        best_value=float(rows[0][monitor]) if rows else None,
-        interrupted=trainer.state.status == TrainerStatus.INTERRUPTED,
-        seconds=seconds,
-        starting_weights_sha256=weights_sha256,
-    )
+    if trainer.is_global_zero and not (directory / "checkpoints" / BEST).is_file():
+        with written_beside(directory / "checkpoints" / UNFINISHED) as beside:
+            torch.save({"state_dict": module.state_dict()}, beside)
+    return Trained(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
 
 
 def callbacks(config: Config, history: History, directory: Path) -> list[Callback]:
@@ -213,21 +264,22 @@ def callbacks(config: Config, history: History, directory: Path) -> list[Callbac
     stopping = config.trainer.early_stopping
     mode = "min" if stopping.monitor == "val_loss" else "max"
     chosen: list[Callback] = [RandomState(), history, Progress(history, stopping.monitor)]
+    if (directory / TRIAL).is_file():
+        chosen.append(Pruning(directory, config.sweep.metric or stopping.monitor))
     if stopping.patience is not None:
         chosen.append(
-            EarlyStopping(
-                stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True
+            Patience(stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True)
+        )
+    # Lightning's save_last would keep the last epoch that was better, not the last one.
+    for filename, monitor in ((BEST, stopping.monitor), (LAST, None)):
+        chosen.append(
+            Checkpoints(
+                directory / "checkpoints",
+                filename=Path(filename).stem,
+                monitor=monitor,
+                mode=mode,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
             )
         )
-    chosen.append(
-        Checkpoints(
-            directory / "checkpoints",
-            filename=Path(BEST).stem,
-            monitor=stopping.monitor,
-            mode=mode,
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-    )
     return chosen

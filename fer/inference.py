@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fer.cloud.buckets import refuse_public
@@ -41,6 +42,11 @@ def infer(config: Config, directory: Path) -> int:
         raise ConfigError(
             f"extraction.stages={list(config.extraction.stages)}: goes on with an earlier run; name it with resume=RUN"
         )
+    return do_stages(config, *begun(config, directory))
+
+
+def begun(config: Config, directory: Path) -> tuple[Run, list[Media]]:
+    """A new run in ``directory``, and what it is to look at. Raises UserError."""
     inputs = inputs_of(config)
     remote = any(given.startswith("s3://") for given in inputs)
     media = media_of(inputs, directory, AwsCalls(region_of(config)) if remote else None)
@@ -54,7 +60,7 @@ def infer(config: Config, directory: Path) -> int:
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
     content = [{"path": str(item.path), "name": item.name, "kind": item.kind, "remote": item.remote} for item in media]
     write_text(directory / FOLDER / MEDIA, json.dumps(content, indent=2) + "\n")
-    return do_stages(config, run, media)
+    return run, media
 
 
 def ready(config: Config) -> Config:
@@ -100,12 +106,14 @@ def refuse_changes(config: Config, directory: Path) -> None:
         for key in type(config.extraction).model_fields
         if key not in later and getattr(config.extraction, key) != getattr(saved.extraction, key)
     }
-    if saved.model_uri is not None and saved.model_uri != config.model_uri:
-        changed.add("model_uri")
-    if config.inference.model_copy(update={"monitor": saved.inference.monitor}) != saved.inference:
-        changed.add("inference")
-    if config.aws.kind != saved.aws.kind or config.aws.transform.packing != saved.aws.transform.packing:
-        changed.add("aws")
+    # Where faces were only extracted, nothing was made with these yet.
+    if saved.extraction.stages != ("extract",):
+        if saved.model_uri != config.model_uri:
+            changed.add("model_uri")
+        if config.inference.model_copy(update={"monitor": saved.inference.monitor}) != saved.inference:
+            changed.add("inference")
+        if config.aws.kind != saved.aws.kind or config.aws.transform.packing != saved.aws.transform.packing:
+            changed.add("aws")
     if changed:
         raise ConfigError(
             f"{', '.join(sorted(changed))}: differ from {directory / RUN_YAML}, with which the finished part was made; "
@@ -125,7 +133,7 @@ def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     """Extraction, prediction and report as asked for; marks how the run ended."""
     stages = config.extraction.stages
     monitoring = None
-    try:
+    with marked(run, "python infer.py"):
         run.note(threads=thread_count(config.trainer.threads))
         if "extract" in stages or "predict" in stages:
             model = model_for(config, run) if "predict" in stages else None
@@ -142,13 +150,6 @@ def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         if "report" in stages:
             monitoring = write_tables(config, run, media)
             publish_batch(config, monitoring)
-    except KeyboardInterrupt:
-        run.end("interrupted")
-        log.warning("Interrupted; go on with: python infer.py resume=%s", run.directory)
-        raise
-    except BaseException as error:
-        run.end("failed", error=f"{type(error).__name__}: {error}")
-        raise
     excluded = [fact for fact in facts if fact["problem"]]
     for fact in excluded:
         log.warning("Excluded: %s: %s", fact["video"], fact["problem"])
@@ -165,6 +166,20 @@ def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     if warnings:
         return OUT_OF_THE_ORDINARY
     return EXCLUDED if excluded else 0
+
+
+@contextmanager
+def marked(run: Run, program: str) -> Iterator[None]:
+    """Mark the run as interrupted or failed where the block does not end well; ``program`` goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.end("interrupted")
+        log.warning("Interrupted; go on with: %s resume=%s", program, run.directory)
+        raise
+    except BaseException as error:
+        run.end("failed", error=f"{type(error).__name__}: {error}")
+        raise
 
 
 def model_for(config: Config, run: Run) -> Model:

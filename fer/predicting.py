@@ -56,13 +56,18 @@ def extract_and_predict(config: Config, run_directory: Path, media: Sequence[Med
 
 
 def threads_of(config: Config) -> tuple[int, int]:
-    """Threads for detection and for judging. Together they fill the cores that the run may use.
+    """Threads for detection and for judging. Together they fill the cores that the run may use."""
+    count = thread_count(config.trainer.threads)
+    detecting = detecting_threads(config.extraction, count)
+    return detecting, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
+
+
+def detecting_threads(config: Extraction, count: int) -> int:
+    """Threads for detection, of ``count`` for all.
 
     Haar takes many times as long as all the rest, YuNet about as long.
     """
-    count = thread_count(config.trainer.threads)
-    detecting = {"haar": count, "yunet": max(count // 2, 1), "none": 1}[config.extraction.detector.kind]
-    return detecting, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
+    return {"haar": count, "yunet": max(count // 2, 1), "none": 1}[config.detector.kind]
 
 
 def frames_in(item: Seen | Ended) -> int:

@@ -18,6 +18,8 @@ from fer.config.explain import LIST_KEYS, composition_error, group_error
 from fer.errors import ConfigError, UserError
 
 INTERRUPTED = 130
+# Their errors mean that they have lost a process.
+LAUNCHERS = ("joblib", "submitit")
 # What Hydra calls by name, what logging's configuration calls by name, and where Hydra would read further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
 
@@ -96,6 +98,10 @@ def reported(run_directory: Path | None = None) -> Iterator[None]:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
+    except RuntimeError as error:
+        if type(error).__module__.partition(".")[0] not in LAUNCHERS:
+            raise
+        fail("a process that ran jobs was killed, perhaps for lack of memory; go on with sweep.resume=DIR", 1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -119,6 +125,15 @@ def discard(directory: Path | None) -> None:
         directory.parent.rmdir()
 
 
+def log_into(directory: Path) -> None:
+    """Go on with the log of a run in its own directory: Hydra has opened one where a new run would be."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            name = Path(handler.baseFilename).name
+            handler.close()
+            handler.baseFilename = str((directory / name).resolve())
+
+
 def log_to_stderr() -> None:
     """Leave standard output to what another program reads."""
     for handler in logging.getLogger().handlers:
@@ -126,12 +141,19 @@ def log_to_stderr() -> None:
             handler.setStream(sys.stderr)
 
 
-def run_program(main: Callable[[], object]) -> None:
-    """Run a program decorated with ``hydra.main``; exit code 0, or that of the error, or 130 after Ctrl-C."""
+def run_program(main: Callable[[], object], meant: Callable[[list[str]], list[str]] = list) -> None:
+    """Run a program decorated with ``hydra.main``; exit code 0, or that of the error, or 130 after Ctrl-C.
+
+    ``meant`` gives the arguments that those of the command line stand for.
+    """
     # Hydra would print errors itself and exit with 1; with this it hands them on as they are.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    OmegaConf.register_new_resolver("fresh_directory", fresh_directory, use_cache=True)
-    OmegaConf.register_new_resolver("program_help", lambda: sys.modules["__main__"].__doc__)
     with reported():
+        sys.argv[1:] = meant(sys.argv[1:])
         refuse_executable_yaml(sys.argv[1:])
         main()
+
+
+# A process that a launcher starts for a job imports this module and then composes: it needs them as well.
+OmegaConf.register_new_resolver("fresh_directory", fresh_directory, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("program_help", lambda: sys.modules["__main__"].__doc__, replace=True)

@@ -49,15 +49,14 @@ def environment_differences(provenance: dict[str, Any]) -> list[str]:
 
 def data_differences(config: Config, provenance: dict[str, Any]) -> list[str]:
     """Whether data and starting weights are still those of the run, a line for each that is not."""
-    from fer.data.sources import read_source
     from fer.data.store import survey
+    from fer.inputs import at_hand, sources_of
 
     lines = []
-    sources = [read_source(name, **spec.model_dump()) for name, spec in config.dataset.sources.items()]
-    fingerprint, _, _ = survey(sources)
+    fingerprint, _, _ = survey(sources_of(config))
     if fingerprint != provenance.get("data_fingerprint"):
         lines.append(f"data fingerprint: {provenance.get('data_fingerprint')} then, {fingerprint} now")
-    weights, was = Path(config.model.weights), provenance.get("starting_weights_sha256")
+    weights, was = Path(at_hand(config.model.weights, config)), provenance.get("starting_weights_sha256")
     if weights.is_file() and was and (found := sha256_file(weights)) != was:
         lines.append(f"{weights}: SHA-256 {was} then, {found} now")
     return lines

@@ -13,10 +13,11 @@ from fer.data.manifest import Manifest
 from fer.data.sources.source import PARTS
 from fer.data.store import Store
 from fer.evaluation import Judgement
-from fer.fitting import Fitted
+from fer.fitted import Fitted
 from fer.model.callbacks import HISTORY_COLUMNS
 from fer.report.training import Picture, TrainingReport, write_training_report
 from fer.run import Run
+from fer.trackers.pictures import PLACE, SAMPLES, write_sample_sheet
 
 SAMPLES_PER_CLASS = 6
 MOST_MISTAKES = 24
@@ -37,6 +38,10 @@ def write_report(
     mistakes = worst.worst_mistakes(MOST_MISTAKES) if worst else []
     if fitted and fitted.interrupted:
         notes = ["Interrupted: the figures are those of the best epoch until then.", *notes]
+    samples = sample_sheet(config, store, manifest)
+    if config.tracker.others():
+        sheet = [(sample.image, sample.caption) for sample in samples]
+        write_sample_sheet(sheet, run.directory / PLACE / SAMPLES)
     report = TrainingReport(
         title=config.name,
         status="interrupted" if fitted and fitted.interrupted else "finished",
@@ -47,7 +52,7 @@ def write_report(
         classes=list(manifest.classes),
         class_counts=class_counts(manifest),
         findings=manifest.findings,
-        samples=sample_sheet(config, store, manifest),
+        samples=samples,
         mistakes=[Picture(picture(store.images[row]), caption) for row, caption in mistakes],
         config_yaml=run.config_text,
         environment=environment(run),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from fer.config import Config, Program
@@ -23,6 +24,9 @@ from fer.files import sha256_file, write_text
 RUN_YAML = "run.yaml"
 PROVENANCE = "provenance.json"
 METRICS = "metrics.json"
+LOCK = ".lock"
+# What git_state() says where the code is no checkout but was brought as an archive, JSON.
+GIT = "FER_GIT"
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
@@ -48,6 +52,7 @@ class Run:
     def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        self.lock = locked(directory)
         try:
             # Creating this file is the claim: of two processes only one succeeds.
             with (directory / PROVENANCE).open("x", encoding="utf-8"):
@@ -63,24 +68,30 @@ class Run:
             "end": None,
             **environment_now(),
         }
-        self.write_config(config, program)
+        write_config(directory, config, program)
         self.note()
 
     @classmethod
     def again(cls, directory: Path, config: Config, program: str) -> Self:
-        """A run that was begun before, to go on with; what it knows of its begin stays."""
+        """A run that was begun before, to go on with; what it knows of its begin stays. Raises UserError."""
         run = cls.__new__(cls)
         run.directory = directory
+        run.lock = locked(directory)
         run.provenance = json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))
         resumed = [*run.provenance.get("resumed", []), {"command": command_line(), "start": now()}]
-        run.write_config(config, program)
+        write_config(directory, config, program)
         run.note(status="running", end=None, resumed=resumed)
         return run
 
-    def write_config(self, config: Config, program: str) -> None:
-        header = HEADER.format(program=program) + (REPLAY if program == "train.py" else "")
-        content = {"defaults": ["base", "_self_"], **config.dump()}
-        write_text(self.directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    @classmethod
+    def begun_or_again(cls, directory: Path, config: Config, program: str) -> Self:
+        """The run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
+        provenance = directory / PROVENANCE
+        if provenance.is_file() and provenance.stat().st_size:
+            return cls.again(directory, config, program)
+        # Claimed, and killed before it knew anything.
+        provenance.unlink(missing_ok=True)
+        return cls(directory, config, program)
 
     def note(self, **facts: Any) -> None:
         """Add facts to provenance.json."""
@@ -88,10 +99,12 @@ class Run:
         write_text(self.directory / PROVENANCE, json.dumps(self.provenance, indent=2, default=str) + "\n")
 
     def end(self, status: str, **facts: Any) -> None:
-        """Mark how the run ended: finished, interrupted or failed."""
+        """Mark how the run ended: finished, interrupted, failed or pruned."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         mebibytes = round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
         self.note(status=status, end=now(), peak_memory_mib=mebibytes, **facts)
+        (self.directory / LOCK).unlink(missing_ok=True)
+        self.lock.release()
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_text(self.directory / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
@@ -107,8 +120,28 @@ class Run:
         return sha256_file(self.directory / RUN_YAML)
 
 
+def write_config(directory: Path, config: Config, program: str) -> None:
+    """Write run.yaml: what makes a directory one that ``program`` can run, or go on with."""
+    header = HEADER.format(program=program) + (REPLAY if program == "train.py" else "")
+    content = {"defaults": ["base", "_self_"], **config.dump()}
+    write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def locked(directory: Path) -> FileLock:
+    """The lock of a run directory, held until the process ends. Raises UserError where another one has it."""
+    lock = FileLock(directory / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{directory}: another process is at work on this run; wait for it, or end it") from None
+    return lock
+
+
 def command_line() -> list[str]:
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """What stands behind `python`."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", "")
+    program = ["-m", module] if module.startswith("fer.") else [Path(sys.argv[0]).name]
+    return [*program, *sys.argv[1:]]
 
 
 def now() -> str:
@@ -135,6 +168,8 @@ def version(package: str) -> str | None:
 
 def git_state() -> dict[str, str | None]:
     """The project's commit, and the SHA-256 of uncommitted changes to it (None where there are none)."""
+    if GIT in os.environ:
+        return dict(json.loads(os.environ[GIT]))
 
     def git(*arguments: str) -> bytes | None:
         try:
@@ -164,6 +199,14 @@ def processor() -> str:
 def thread_count(threads: int | None) -> int:
     """So many CPU threads, or one a core that this process may use."""
     return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
+def status_of(directory: Path) -> str | None:
+    """How the run of a directory stands, None where it was not begun."""
+    try:
+        return str(json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def saved_config(run: Path, program: Program = "train") -> Config:

@@ -10,68 +10,99 @@ import torch
 from fer.baseline import write_baseline
 from fer.config import Config
 from fer.data.manifest import Manifest, build_manifest
-from fer.data.sources import label_rules, read_source
+from fer.data.sources import label_rules
 from fer.data.store import Store, open_store
 from fer.determinism import seed_everything, set_threads
 from fer.drawn import draw_dataset_face
 from fer.errors import UserError
 from fer.evaluation import Judgement, headline, images_like, judge
 from fer.files import write_text, written_beside
-from fer.fitting import Fitted, device_of, fit
+from fer.fitted import Fitted, fit
+from fer.fitting import FULL_MEMORY, device_of
+from fer.inputs import sources_of
+from fer.machines import this_machine
 from fer.model.bundle import Faces, describe, load_bundle, save_bundle
 from fer.model.card import model_card
 from fer.model.samples import Samples, write_samples
+from fer.pruning import Pruned, raise_if_pruned
 from fer.reporting import write_report
 from fer.resolving import at_hand
-from fer.run import Run
+from fer.run import Run, saved_config, status_of
 from fer.serving import Predictor
+from fer.trackers.beside import tracked
 
-INTERRUPTED = 130
+INTERRUPTED, PRUNED = 130, 5
 SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: Path) -> float | None:
+def train(config: Config, directory: Path) -> None:
     """Do the stages of ``config`` in a new run directory.
 
-    Returns the best value of the monitored validation figure, which is what sweeps optimise; None without training.
     Raises UserError for what a user can mend. After Ctrl-C the run is completed with the best weights so far and
     marked interrupted; then SystemExit(130) is raised.
     """
     run = Run(directory, config)
+    with tracked(directory, config.tracker.others()):
+        do_stages(config, run)
+
+
+def resume(directory: Path) -> None:
+    """Go on with a run in its own directory, after its last finished epoch; its figures are those of an unbroken run.
+
+    A directory that holds nothing but run.yaml is begun. Raises as ``train``.
+    """
+    config = saved_config(directory)
+    if status_of(directory) == "finished":
+        log.info("%s: the run is finished", directory)
+        return
+    run = Run.begun_or_again(directory, config, "train.py")
+    with tracked(directory, config.tracker.others()):
+        do_stages(config, run)
+
+
+def do_stages(config: Config, run: Run) -> None:
+    """What ``train`` and ``resume`` have in common."""
+    directory = run.directory
     try:
-        threads = set_threads(config.trainer.threads)
+        # The sums depend on the number of threads: a run goes on with that it began with.
+        threads = set_threads(config.trainer.threads or run.provenance.get("threads"), config.trainer.devices)
         seed_everything(config.seed)
         device = device_of(config)
         run.note(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
         fitted = None
         if "fit" in config.trainer.stages:
+            run.note(node_rank=this_machine(config.trainer.num_nodes).number)
             fitted = fit_and_judge(config, run, device)
         else:
             judge_only(config, run, device)
     except KeyboardInterrupt:
         run.end("interrupted")
         raise
+    except Pruned as hopeless:
+        run.end("pruned", pruned_after_epoch=hopeless.epoch)
+        log.info("Pruned after epoch %d: the sweep's other jobs were better", hopeless.epoch)
+        raise SystemExit(PRUNED) from None
     except torch.OutOfMemoryError as error:
         run.end("failed", error=str(error))
-        raise UserError("the device's memory is full; lower dataset.batch_size or model.image_size") from None
+        raise UserError(FULL_MEMORY) from None
     except BaseException as error:
         run.end("failed", error=f"{type(error).__name__}: {error}")
         raise
     interrupted = fitted is not None and fitted.interrupted
     run.end("interrupted" if interrupted else "finished")
     log.info("Run directory: %s", directory)
-    log.info("Report: %s", directory / "report.html")
+    if (directory / "report.html").is_file():
+        log.info("Report: %s", directory / "report.html")
     if interrupted:
         raise SystemExit(INTERRUPTED)
-    return None if fitted is None else fitted.best_value
 
 
 def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifest]:
     """Read, decode, check and split the data; writes manifest.parquet and exclusions.parquet."""
     chosen = config.dataset
     specs = {name: spec.model_dump() for name, spec in chosen.sources.items()}
-    sources = [read_source(name, **spec) for name, spec in specs.items()]
+    sources = sources_of(config)
     notes = [f"{source.name}: {note}" for source in sources for note in source.notes]
     for note in notes:
         log.info("Source %s", note)
@@ -98,10 +129,14 @@ def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifes
     return store, manifest
 
 
-def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
-    """Train, judge the best weights, and write bundle, figures and report."""
+def fit_and_judge(config: Config, run: Run, device: str) -> Fitted | None:
+    """Train, judge the best weights, and write bundle, figures and report; None where another machine does that."""
     store, manifest = prepare(config, run, config.model.image_size)
     fitted = fit(config, store, manifest, run.directory, device)
+    if fitted is None:
+        log.info("The training is done; machine 0 judges it and has the run")
+        return None
+    raise_if_pruned(run.directory)
     run.note(
         fit_seconds=fitted.seconds,
         starting_weights_sha256=fitted.starting_weights_sha256,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +117,16 @@ class AwsCalls:
 
     def objects(self, bucket: str, prefix: str) -> dict[str, int]:
         """Key and size in bytes of each object whose key begins with ``prefix``. Raises CloudError."""
-        found: dict[str, int] = {}
+        return {item["Key"]: item["Size"] for item in self.listed(bucket, prefix)}
+
+    def listed(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """What S3 says of each object whose key begins with ``prefix``: Key, Size, ETag and more. Raises CloudError."""
         parameters = {"Bucket": bucket, "Prefix": prefix}
         while True:
             page = self.call("s3", "list_objects_v2", parameters)
-            found |= {item["Key"]: item["Size"] for item in page.get("Contents", [])}
+            yield from page.get("Contents", [])
             if not page.get("IsTruncated"):
-                return found
+                return
             parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
 
     def attempt(self, what: str, request: Callable[[], Any]) -> Any:

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from fer.config.registry import Gate
+from fer.paired import decisions, difference, resample
 
 Status = Literal["Approved", "PendingManualApproval", "Rejected"]
 APPROVED: Status = "Approved"
 PENDING: Status = "PendingManualApproval"
 REJECTED: Status = "Rejected"
-RESAMPLES, SEED = 2000, 0
-INTERVAL = (2.5, 97.5)  # per cent
 PARTS = {"test": "test", "val": "validation"}
 # The gate's figures, and their names in metrics.json and bundle.yaml.
 FIGURES = {
@@ -104,16 +102,17 @@ def against(gate: Gate, table: pd.DataFrame | None, champion: Champion) -> tuple
         if own is None:
             return PENDING, f"{owner} comes without test predictions, so the two cannot be compared.", {}
     assert table is not None and champion.table is not None
-    differences = paired_differences(table, champion.table)
-    count = len(differences)
+    common = images_in_common(table, champion.table)
+    count = len(common)
     if count < gate.min_common_images:
         reason = (
             f"Only {count} test images are also the champion's ({champion.uri}); "
             f"registry.gate.min_common_images={gate.min_common_images}."
         )
         return PENDING, reason, {"common_images": float(count)}
-    low, high = interval_of_mean(differences)
-    mean = float(differences.mean())
+    accuracy = resample(common["label"].to_numpy(), common[["predicted", "predicted_other"]].to_numpy()).accuracy
+    found = difference(accuracy[:, 0], accuracy[:, 1:])
+    mean, low, high = found.value.item(), found.low.item(), found.high.item()
     if low >= -gate.tolerance:
         status, word = APPROVED, "not worse"
     elif high < 0:
@@ -128,30 +127,9 @@ def against(gate: Gate, table: pd.DataFrame | None, champion: Champion) -> tuple
     return status, reason, figures
 
 
-def paired_differences(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """One number an image that both tables have with the same label: 1 where only ``table`` is right, −1 where only
-    ``other`` is, else 0.
-    """
-    key = ["content_hash", "label"]
-    both = right(table).merge(right(other), on=key, suffixes=("", "_other"), validate="one_to_one")
-    return both["right"].to_numpy(int) - both["right_other"].to_numpy(int)
-
-
-def right(table: pd.DataFrame) -> pd.DataFrame:
-    """content_hash, label, and whether the most probable emotion is the label; a picture counts once."""
-    columns = [name for name in table.columns if name.startswith("p_")]
-    predicted = np.array([name.removeprefix("p_") for name in columns])[table[columns].to_numpy().argmax(1)]
-    found = table[["content_hash", "label"]].assign(right=predicted == table["label"].to_numpy())
-    return found.drop_duplicates(["content_hash", "label"])
-
-
-def interval_of_mean(differences: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of −1, 0 and 1.
-
-    Drawing images with replacement and counting the three is drawing the counts from a multinomial distribution.
-    """
-    total = len(differences)
-    shares = np.array([(differences == value).sum() for value in (-1, 0, 1)]) / total
-    drawn = np.random.default_rng(SEED).multinomial(total, shares, size=RESAMPLES)
-    low, high = np.percentile((drawn[:, 2] - drawn[:, 0]) / total, INTERVAL)
-    return float(low), float(high)
+def images_in_common(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """A row for each picture that both tables have with the same label: label, predicted, predicted_other."""
+    key = "content_hash"
+    return decisions(table, key).merge(
+        decisions(other, key), on=[key, "label"], suffixes=("", "_other"), validate="one_to_one"
+    )

@@ -8,15 +8,14 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from fer.cloud.archives import SUMS, check_sums, copy, sums_of, unpack, write_archive
 from fer.errors import ModelError, first_line
 from fer.files import sha256_file, written_beside
 from fer.serving import Predictor
 
 PACKAGE = "model.tar.gz"
-SUMS = "SHA256SUMS"
 # What of a bundle's directory leaves with it; the network for ONNX Runtime is added, so that serving needs no PyTorch.
 BUNDLE_FILES = ("bundle.yaml", "weights.safetensors", "model_card.md", "samples.npz", "baseline.json")
 NEEDED = ("bundle.yaml", "weights.safetensors", "samples.npz")
@@ -41,9 +40,6 @@ from fer.serving.handlers import input_fn, model_fn, output_fn, predict_fn
 
 __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 '''
-# A package of the largest architecture has some hundred megabytes and a few dozen files.
-MOST_BYTES = 4 << 30
-MOST_FILES = 1000
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -92,52 +88,6 @@ def open_package(archive: Path, directory: Path) -> Path:
     return directory
 
 
-def unpack(archive: Path, directory: Path) -> None:
-    total = 0
-    with tarfile.open(archive, "r|gz") as tar:
-        for count, member in enumerate(tar):
-            total += member.size
-            if count >= MOST_FILES or total > MOST_BYTES:
-                raise ModelError(f"{archive}: holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB; refused")
-            if not (member.isfile() or member.isdir()):
-                raise ModelError(f"{archive}: holds {member.name!r}, which is no plain file; refused")
-            tar.extract(member, directory, filter="data")
-
-
-def check_sums(directory: Path, archive: Path) -> None:
-    """Refuse a package whose files are not exactly those that its SHA256SUMS lists. Raises ModelError."""
-    listed = directory / SUMS
-    if not listed.is_file():
-        raise ModelError(f"{archive}: holds no {SUMS}; it is no package of register.py")
-    if listed.read_bytes() != sums_of(directory).encode():
-        raise ModelError(f"{archive}: its files are not those of its {SUMS}: it was changed; build or fetch it again")
-
-
-def sums_of(directory: Path) -> str:
-    """A line `sha256  name` each file below a directory, in order of name, SHA256SUMS itself left out."""
-    return "".join(f"{sha256_file(path)}  {name}\n" for name, path in files_below(directory) if name != SUMS)
-
-
-def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
-    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    return ((name, directory / PurePosixPath(name)) for name in names)
-
-
-def write_archive(directory: Path, target: Path) -> None:
-    """A .tar.gz without anything that differs from one time, machine or user to the next."""
-    with (
-        target.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-    ):
-        for name, path in files_below(directory):
-            entry = tarfile.TarInfo(name)
-            entry.size = path.stat().st_size
-            entry.mode = 0o644
-            with path.open("rb") as content:
-                tar.addfile(entry, content)
-
-
 def fingerprint(bundle: Path) -> str:
     """SHA-256 over a bundle's own files."""
     digest = hashlib.sha256()
@@ -145,8 +95,3 @@ def fingerprint(bundle: Path) -> str:
         if (bundle / name).is_file():
             digest.update(f"{sha256_file(bundle / name)}  {name}\n".encode())
     return digest.hexdigest()
-
-
-def copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)

@@ -1,20 +1,21 @@
 """`python -m fer.cloud.policy aws.bucket=… aws.role=… [key=value …]` prints the least rights that are needed, as JSON.
 
-`caller` is for who runs register.py and infer.py, `role` and `role_trust` are for the role that SageMaker runs the
-model with.
+`caller` is for who runs register.py, infer.py and `python -m fer.cloud.…`, `role` and `role_trust` are for the role
+that SageMaker runs jobs with.
 """
 
 import json
 import sys
 from typing import Any
 
-from fer.cloud.sagemaker_transform import LOG_GROUP
+from fer.cloud.jobs import Kind, log_group, title_of
 from fer.config import Config, SageMakerAws
 from fer.config.load import load_overrides
 from fer.errors import ConfigError
 
 USAGE = "usage: python -m fer.cloud.policy aws.bucket=BUCKET aws.role=ARN [key=value …]"
 VERSION = "2012-10-17"
+JOBS: tuple[Kind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
 
 
 def policies(config: Config) -> dict[str, Any]:
@@ -26,7 +27,9 @@ def policies(config: Config) -> dict[str, Any]:
     here = f"arn:{partition}:sagemaker:{aws.region or '*'}:{account}"
     bucket = f"arn:{partition}:s3:::{aws.bucket}"
     objects, model = f"{bucket}/{aws.prefix}", config.registry.name
-    logs = f"arn:{partition}:logs:{aws.region or '*'}:{account}:log-group:{LOG_GROUP}"
+    groups = [f"arn:{partition}:logs:{aws.region or '*'}:{account}:log-group:{log_group(kind)}" for kind in JOBS]
+    logs = [name for group in groups for name in (group, f"{group}:*")]
+    images = (aws.image, aws.processing.image, aws.training.image)
     caller = [
         allowed(
             "Bucket",
@@ -45,16 +48,19 @@ def policies(config: Config) -> dict[str, Any]:
         allowed("Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{here}:model-card/{model}-*"),
         allowed("Model", ["CreateModel"], f"{here}:model/fer-*"),
         allowed(
-            "Jobs", ["CreateTransformJob", "DescribeTransformJob", "StopTransformJob"], f"{here}:transform-job/fer-*"
+            "Jobs",
+            [
+                *(f"{verb}{title_of(kind)}Job" for kind in JOBS for verb in ("Create", "Describe", "Stop")),
+                *("ListTrainingJobsForHyperParameterTuningJob", "AddTags"),
+            ],
+            [f"{here}:{kind.replace('_', '-')}-job/fer-*" for kind in JOBS],
         ),
         {
             **allowed("Role", ["iam:PassRole"], aws.role),
             "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         },
-        allowed("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], [logs, f"{logs}:*"]),
+        allowed("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], logs),
     ]
-    if inputs := inputs_of(config, partition):
-        caller.append(allowed("Videos", ["s3:GetObject", "s3:ListBucket"], inputs))
     if aws.cloudwatch.publish:
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
         caller.append({**allowed("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
@@ -62,7 +68,9 @@ def policies(config: Config) -> dict[str, Any]:
         alarms = f"arn:{partition}:cloudwatch:{aws.region or '*'}:{account}:alarm:fer*"
         caller.append(allowed("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
     role = [
-        allowed("ModelsAndInput", ["s3:GetObject"], [f"{objects}/models/*", f"{objects}/jobs/*"]),
+        allowed(
+            "ModelsAndInput", ["s3:GetObject"], [f"{objects}/{folder}/*" for folder in ("models", "jobs", "inputs")]
+        ),
         allowed("Answers", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/jobs/*"),
         {
             **allowed("List", ["s3:ListBucket"], bucket),
@@ -71,7 +79,7 @@ def policies(config: Config) -> dict[str, Any]:
         allowed(
             "Logs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-            [logs, f"{logs}:*"],
+            logs,
         ),
         {
             **allowed("Metrics", ["cloudwatch:PutMetricData"], "*"),
@@ -81,9 +89,13 @@ def policies(config: Config) -> dict[str, Any]:
         allowed(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            repository_of(aws.image, partition),
+            sorted({repository_of(image, partition) for image in images}),
         ),
     ]
+    if inputs := inputs_of(config, partition):
+        given = allowed("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
+        caller.append(given)
+        role.append(given)
     if aws.kms_key is not None:
         key = allowed("Key", ["kms:GenerateDataKey", "kms:Decrypt"], key_of(aws, partition, account))
         caller.append(key)
@@ -108,9 +120,11 @@ def allowed(sid: str, actions: list[str], resource: str | list[str]) -> dict[str
 
 
 def inputs_of(config: Config, partition: str) -> list[str]:
-    """Buckets and objects of the videos that stand in S3."""
-    given = config.extraction.input
-    inputs = [uri for uri in ([given] if isinstance(given, str) else given or ()) if uri.startswith("s3://")]
+    """Buckets and objects of the videos, data sets and weights that stand in S3."""
+    videos = config.extraction.input
+    named = [*([videos] if isinstance(videos, str) else videos or ()), config.model.weights]
+    named += [spec.root for spec in config.dataset.sources.values() if spec.kind != "synthetic"]
+    inputs = [uri for uri in named if uri.startswith("s3://")]
     buckets = [f"arn:{partition}:s3:::{uri.removeprefix('s3://').partition('/')[0]}" for uri in inputs]
     return [*dict.fromkeys(buckets), *(f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*" for uri in inputs)]
 

@@ -2,34 +2,19 @@
 
 import json
 import logging
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fer.cloud.buckets import encryption
-from fer.cloud.calls import DENIED, EXPIRED, NOT_SIGNED_IN, UNKNOWN, AwsCalls, CloudError
+from fer.cloud.calls import AwsCalls, CloudError
+from fer.cloud.jobs import Job, JobRecord
 from fer.cloud.shards import Request, answers
+from fer.cloud.transfers import in_parallel
 from fer.config.aws import SageMakerAws
-from fer.errors import DataError, UserError, first_line
-from fer.files import write_text
-from fer.progress import progress
+from fer.errors import UserError
 
 STATE = "transform.json"
-LOG_GROUP = "/aws/sagemaker/TransformJobs"
-LOG_LINES = 20
-FINAL = {"Completed", "Failed", "Stopped"}
-LONGEST_POLL_S = 60.0
-# An outage that lasts longer than this ends the waiting, not the job.
-PATIENCE_S = 600.0
-TRANSFERS = 8
-# Errors that waiting does not mend.
-HOPELESS = {*EXPIRED, *UNKNOWN, *DENIED, NOT_SIGNED_IN, "ValidationException"}
-Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
 
@@ -48,25 +33,8 @@ class SageMakerBatch:
         """``model_package`` is the ARN of an approved version, ``classes`` what its answers must have."""
         self.calls, self.aws, self.model_package = calls, aws, model_package
         self.classes, self.flip, self.folder = classes, flip, folder
-        self.state = self.remembered()
-        self.status = ""
-        self.prefix = f"{aws.prefix}/jobs/{self.state['id']}"
-
-    def remembered(self) -> dict[str, Any]:
-        """The jobs of the run so far, with the name under which their objects stand in the bucket."""
-        path = self.folder / STATE
-        if not path.is_file():
-            state = {"id": f"fer-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}", "jobs": []}
-            self.remember(state)
-            return state
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            return {"id": str(state["id"]), "jobs": [str(name) for name in state["jobs"]]}
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: is damaged ({first_line(error)}); remove it and resume with new jobs") from None
-
-    def remember(self, state: dict[str, Any]) -> None:
-        write_text(self.folder / STATE, json.dumps(state, indent=2) + "\n")
+        self.record = JobRecord(folder / STATE)
+        self.prefix = f"{aws.prefix}/jobs/{self.record.id}"
 
     def send(self, requests: Sequence[Request], content_type: str) -> None:
         """Have the requests answered into their ``.out``; those that fail are left without.
@@ -75,8 +43,8 @@ class SageMakerBatch:
         Raises UserError; what was answered until then stays.
         """
         wanted = {request.path.name: request for request in requests}
-        if self.state["jobs"]:
-            self.wait(self.state["jobs"][-1], wanted)
+        if self.record.jobs:
+            self.wait(self.job(self.record.jobs[-1]), wanted)
             self.fetch(wanted)
             wanted = {name: request for name, request in wanted.items() if answers(request, self.classes) is None}
         if not wanted:
@@ -86,7 +54,7 @@ class SageMakerBatch:
         status = self.wait(job, wanted)
         self.fetch(wanted)
         if status == "Stopped":
-            raise UserError(f"the transform job {job} was stopped; resume this run to have the rest judged")
+            raise UserError(f"the transform job {job.name} was stopped; resume this run to have the rest judged")
 
     def upload(self, wanted: dict[str, Request]) -> None:
         there = self.listed(f"{self.prefix}/input/")
@@ -97,32 +65,28 @@ class SageMakerBatch:
         key = f"{self.prefix}/input/{request.path.name}"
         self.calls.upload(request.path, self.aws.bucket, key, **encryption(self.aws.kms_key))
 
-    def start(self, names: Sequence[str], content_type: str) -> str:
-        """Create a job over the objects of these names; its name is remembered first, so that no job is lost."""
-        job = f"{self.state['id']}-{len(self.state['jobs']) + 1}"
+    def job(self, name: str) -> Job:
+        again = f"aws.transform.attach={name}"
+        return Job(self.calls, "transform", name, self.aws.transform.poll_s, again)
+
+    def start(self, names: Sequence[str], content_type: str) -> Job:
+        """Create a job over the objects of these names."""
+        job = self.job(self.record.new())
         manifest = [{"prefix": f"s3://{self.aws.bucket}/{self.prefix}/input/"}, *names]
-        key = f"{self.prefix}/manifests/{job}.json"
+        key = f"{self.prefix}/manifests/{job.name}.json"
         content = json.dumps(manifest)
         self.calls.call(
             "s3",
             "put_object",
             {"Bucket": self.aws.bucket, "Key": key, "Body": content.encode(), **encryption(self.aws.kms_key)},
         )
-        model = self.model()
-        self.state["jobs"].append(job)
-        self.remember(self.state)
-        try:
-            self.calls.call("sagemaker", "create_transform_job", self.job_of(job, model, key, content_type))
-        except CloudError as error:
-            # A first answer may have been lost on its way; nobody else uses this name.
-            if error.code != "ResourceInUse":
-                raise
-        log.info("Transform job %s: %d objects; after a lost terminal: aws.transform.attach=%s", job, len(names), job)
+        job.create(self.job_of(self.model(), key, content_type))
+        log.info("Transform job %s: %d objects; after a lost terminal: %s", job.name, len(names), job.again)
         return job
 
     def model(self) -> str:
         """SageMaker's model of the package, created once."""
-        name = f"{self.state['id']}-model"
+        name = f"{self.record.id}-model"
         parameters = {
             "ModelName": name,
             "PrimaryContainer": {"ModelPackageName": self.model_package},
@@ -137,8 +101,8 @@ class SageMakerBatch:
                 raise
         return name
 
-    def job_of(self, job: str, model: str, manifest: str, content_type: str) -> dict[str, Any]:
-        """Parameters of CreateTransformJob."""
+    def job_of(self, model: str, manifest: str, content_type: str) -> dict[str, Any]:
+        """Parameters of CreateTransformJob, but its name."""
         chosen, bucket = self.aws.transform, self.aws.bucket
         output = {
             "S3OutputPath": f"s3://{bucket}/{self.prefix}/output/",
@@ -148,7 +112,6 @@ class SageMakerBatch:
         if self.aws.kms_key is not None:
             output["KmsKeyId"] = self.aws.kms_key
         return {
-            "TransformJobName": job,
             "ModelName": model,
             "MaxConcurrentTransforms": chosen.max_concurrent,
             "MaxPayloadInMB": chosen.max_payload_mb,
@@ -168,74 +131,9 @@ class SageMakerBatch:
             "TransformResources": {"InstanceType": chosen.instance_type, "InstanceCount": chosen.instance_count},
         }
 
-    def wait(self, job: str, wanted: dict[str, Request]) -> str:
-        """Until the job has ended, and how; a failed one is explained, and what it did not answer is sent again."""
-        if self.calls.dry_run:
-            self.calls.call("sagemaker", "describe_transform_job", {"TransformJobName": job})
-            return "Completed"
-        try:
-            counted = self.answered(job, wanted)
-            for _ in progress(counted, len(wanted), f"Job {job}", "objects", size=lambda more: more):
-                pass
-            return self.status
-        except KeyboardInterrupt:
-            self.offer_to_stop(job)
-            raise
-
-    def answered(self, job: str, wanted: dict[str, Request]) -> Iterator[int]:
-        """How many more objects were answered, at each look at the job, until it has ended."""
-        pause, known, trouble = self.aws.transform.poll_s, 0, 0.0
-        while True:
-            try:
-                found = self.calls.call("sagemaker", "describe_transform_job", {"TransformJobName": job})
-                done = len(self.outputs() & set(wanted))
-                trouble = 0.0
-            except CloudError as error:
-                if error.code in ("ValidationException", "ResourceNotFound") and "not find" in str(error):
-                    # The program was killed between remembering the job and creating it.
-                    self.status = "never created"
-                    return
-                if error.code in HOPELESS or trouble > PATIENCE_S:
-                    raise UserError(f"{error}; the job {job} goes on: resume this run to wait for it again") from None
-                log.warning("%s; waiting", error)
-                trouble += pause
-            else:
-                yield done - known
-                known = done
-                if found["TransformJobStatus"] in FINAL:
-                    self.status = str(found["TransformJobStatus"])
-                    self.explain(job, found)
-                    return
-            time.sleep(pause)
-            pause = min(pause * 1.3, LONGEST_POLL_S)
-
-    def explain(self, job: str, found: dict[str, Any]) -> None:
-        """Say why a job ended otherwise than well, with the last lines of its log."""
-        if found["TransformJobStatus"] == "Completed":
-            return
-        log.warning("Transform job %s: %s: %s", job, found["TransformJobStatus"], found.get("FailureReason", ""))
-        try:
-            streams = self.calls.call(
-                "logs", "describe_log_streams", {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{job}/"}
-            )
-            for stream in streams.get("logStreams", []):
-                where = {"logGroupName": LOG_GROUP, "logStreamName": stream["logStreamName"], "limit": LOG_LINES}
-                for event in self.calls.call("logs", "get_log_events", where)["events"]:
-                    log.warning("%s: %s", stream["logStreamName"].rpartition("/")[2], event["message"].rstrip())
-        except CloudError as error:
-            log.warning("Its log cannot be read: %s", error)
-
-    def offer_to_stop(self, job: str) -> None:
-        answer = ""
-        if sys.stdin.isatty():
-            # The end of the input is no yes.
-            with suppress(EOFError):
-                answer = input(f"\nStop the transform job {job} as well? [y/N] ")
-        if answer.strip().lower() in ("y", "yes"):
-            self.calls.call("sagemaker", "stop_transform_job", {"TransformJobName": job})
-            log.warning("The job %s is being stopped; what it has answered is kept", job)
-        else:
-            log.warning("The job %s goes on; wait for it again with aws.transform.attach=%s", job, job)
+    def wait(self, job: Job, wanted: dict[str, Request]) -> str:
+        """Until the job has ended, and how; what a failed one did not answer is sent again."""
+        return job.wait(lambda _: len(self.outputs() & set(wanted)), len(wanted), "objects")
 
     def fetch(self, wanted: dict[str, Request]) -> None:
         """Download the answers that are not here yet."""
@@ -259,14 +157,3 @@ class SageMakerBatch:
     def listed(self, prefix: str) -> dict[str, int]:
         """Name and size in bytes of each object with this prefix."""
         return {key.removeprefix(prefix): size for key, size in self.calls.objects(self.aws.bucket, prefix).items()}
-
-
-def in_parallel(work: Callable[[Item], None], items: Sequence[Item], title: str) -> None:
-    """Do ``work`` on each item, several at a time; the first error ends it."""
-    with ThreadPoolExecutor(TRANSFERS) as pool:
-        try:
-            for _ in progress(pool.map(work, items), len(items), title, "objects"):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

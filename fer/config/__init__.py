@@ -14,6 +14,7 @@ from fer.config.model import Model
 from fer.config.optimizer import Optimizer
 from fer.config.registry import Registry
 from fer.config.section import ExistingPath, Section
+from fer.config.sweep import Sweep
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
 
@@ -29,6 +30,7 @@ __all__ = [
     "Program",
     "Registry",
     "SageMakerAws",
+    "Sweep",
     "Tracker",
     "Trainer",
 ]
@@ -48,12 +50,15 @@ class Config(Section):
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION or models:/NAME@ALIAS; infer.py and register.py take the newest run where it is null",
     )
-    resume: ExistingPath | None = Field(description="infer.py: the run directory of a killed run to go on with")
+    resume: ExistingPath | None = Field(
+        description="The run directory of a killed run of train.py or infer.py to go on with"
+    )
     dry_run: bool = Field(description="Print every request to AWS as JSON, and send none")
     dataset: Dataset = Field(description="Labelled faces")
     model: Model = Field(description="The network")
     optimizer: Optimizer = Field(description="The optimizer")
     trainer: Trainer = Field(description="The training")
+    sweep: Sweep = Field(Sweep(), description="Many runs")
     tracker: Tracker = Field(description="Where figures go")
     extraction: Extraction = Field(description="Videos")
     inference: Inference = Field(description="Judging faces")
@@ -65,8 +70,8 @@ class Config(Section):
         # One configuration serves all programs; these rules are about training alone.
         if info.context is not None and info.context["program"] != "train":
             return self
-        if self.resume is not None:
-            raise ValueError("resume is for infer.py; a training goes on with trainer.resume_from=RUN")
+        if self.sweep.resume is not None:
+            raise ValueError("sweep.resume=DIR stands on the command line alone, not in a file")
         if "fit" not in self.trainer.stages and self.model_uri is None:
             raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to judge")
         if "fit" in self.trainer.stages and self.model_uri is not None:

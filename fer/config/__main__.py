@@ -1,10 +1,13 @@
-"""`python -m fer.config schema` prints the JSON Schema, `… docs` the table of all keys."""
+"""`python -m fer.config schema` prints the JSON Schema, `… docs` the table of all keys, `… diff A B` what differs."""
 
 import json
 import sys
+from pathlib import Path
 
 from fer.config import Config
+from fer.config.differences import difference_lines, read_saved
 from fer.config.keys import keys_of
+from fer.errors import ConfigError
 
 
 def docs() -> str:
@@ -17,13 +20,26 @@ def docs() -> str:
     return "\n".join(rows) + "\n"
 
 
+def diff(one: str, other: str) -> int:
+    """Print the keys in which two saved configurations differ; 0 for none, 1 for some, 2 if one cannot be read."""
+    try:
+        lines = difference_lines(read_saved(Path(one)), read_saved(Path(other)))
+    except ConfigError as error:
+        print(f"fer.config: {error}", file=sys.stderr)
+        return error.exit_code
+    print("".join(f"{line}\n" for line in lines), end="")
+    return 1 if lines else 0
+
+
 def main(arguments: list[str]) -> int:
     if arguments == ["schema"]:
         print(json.dumps(Config.model_json_schema(), indent=2))
     elif arguments == ["docs"]:
         print(docs(), end="")
+    elif len(arguments) == 3 and arguments[0] == "diff":
+        return diff(*arguments[1:])
     else:
-        print("usage: python -m fer.config schema | docs", file=sys.stderr)
+        print("usage: python -m fer.config schema | docs | diff A B", file=sys.stderr)
         return 2
     return 0
 

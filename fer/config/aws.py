@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from fer.config.section import Section
 
 Packing = Literal["shard", "image"]
+Image = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^\S+$")]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+PollSeconds = Annotated[float, Field(gt=0, le=300)]
 JobName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")]
 
 
@@ -30,11 +33,11 @@ class LocalAws(Section):
 class SageMakerTransform(LocalTransform):
     """A transform job of SageMaker."""
 
-    instance_type: str = Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="Machine that judges")
+    instance_type: InstanceType = Field(description="Machine that judges")
     instance_count: int = Field(ge=1, le=100, description="Number of such machines")
     max_payload_mb: int = Field(ge=1, le=100, description="Largest request that SageMaker lets through, MB")
     retries: int = Field(ge=0, le=3, description="How often SageMaker itself repeats a failed request")
-    poll_s: float = Field(gt=0, le=300, description="First wait between two looks at the job, seconds; it grows")
+    poll_s: PollSeconds = Field(description="First wait between two looks at the job, seconds; it grows")
     attach: JobName | None = Field(description="Go on waiting for this job, of a run below outputs/infer")
 
     @model_validator(mode="after")
@@ -47,6 +50,69 @@ class SageMakerTransform(LocalTransform):
         if self.shard_mb > self.max_payload_mb:
             raise ValueError(f"shard_mb={self.shard_mb:g} must not be above max_payload_mb={self.max_payload_mb}")
         return self
+
+
+class SageMakerProcessing(Section):
+    """A processing job of SageMaker: frame extraction over many videos, `python -m fer.cloud.extract`."""
+
+    image: Image | None = Field(
+        None, description="Container image with all packages of the program (`docker build --target jobs`), in ECR"
+    )
+    instance_type: InstanceType = Field("ml.c5.2xlarge", description="Machine that extracts")
+    instance_count: int = Field(1, ge=1, le=100, description="Number of such machines; each gets its share of videos")
+    volume_gb: int = Field(50, ge=1, le=16384, description="Disk of each machine, for its videos and their faces, GB")
+    max_hours: float = Field(
+        24, ge=0.1, le=216, description="The job is stopped after so many hours; what is done stays"
+    )
+    poll_s: PollSeconds = Field(5, description="First wait between two looks at the job, seconds; it grows")
+    allow_changes: bool = Field(False, description="Take the code as it is, also where it is not that of a commit")
+
+
+class SageMakerTraining(Section):
+    """A training job of SageMaker: `python -m fer.cloud.train`."""
+
+    image: Image | None = Field(
+        None,
+        description="Container image in ECR: our own (`docker build --target jobs`), or AWS's for training with "
+        "PyTorch together with install=true",
+    )
+    install: bool = Field(
+        False, description="Install the packages of requirements.lock when a job starts; our own image has them"
+    )
+    instance_type: InstanceType = Field("ml.g5.xlarge", description="Machine that trains")
+    instance_count: int = Field(
+        1, ge=1, le=64, description="Number of such machines; several need trainer=ddp and trainer.num_nodes"
+    )
+    volume_gb: int = Field(50, ge=1, le=16384, description="Disk of each machine, GB")
+    max_hours: float = Field(24, ge=0.02, le=672, description="A training is stopped after so many hours")
+    spot: bool = Field(
+        False, description="Take spot instances: cheaper, and interrupted at any time; the job then goes on by itself"
+    )
+    max_wait_hours: float | None = Field(
+        None, ge=0.02, le=672, description="Spot: hours for waiting and training together; null is twice max_hours"
+    )
+    poll_s: PollSeconds = Field(10, description="First wait between two looks at the job, seconds; it grows")
+    allow_changes: bool = Field(False, description="Take the code as it is, also where it is not that of a commit")
+
+    @model_validator(mode="after")
+    def waits_at_least_as_long_as_it_trains(self) -> Self:
+        if self.max_wait_hours is not None and self.max_wait_hours < self.max_hours:
+            raise ValueError(
+                f"max_wait_hours={self.max_wait_hours:g} must not be below max_hours={self.max_hours:g}, "
+                "which it includes"
+            )
+        return self
+
+
+class SageMakerTuning(Section):
+    """A tuning job of SageMaker: `python -m fer.cloud.tune`; each of its jobs is as aws.training has it."""
+
+    strategy: Literal["Bayesian", "Random", "Grid"] = Field(
+        "Bayesian", description="How values are chosen; Grid takes every combination of choices"
+    )
+    max_jobs: int = Field(20, ge=1, le=750, description="Jobs in all; Grid does not need it")
+    max_parallel_jobs: int = Field(2, ge=1, le=100, description="Jobs at the same time")
+    early_stopping: bool = Field(False, description="Let SageMaker end jobs that are not promising")
 
 
 class CloudWatch(Section):
@@ -73,11 +139,13 @@ class SageMakerAws(Section):
     role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None = Field(
         description="ARN of the role that SageMaker runs the model with"
     )
-    image: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^\S+$")] | None = Field(
-        description="Container image with the server, as pushed to ECR; registering needs it"
-    )
+    image: Image | None = Field(description="Container image with the server, as pushed to ECR; registering needs it")
     kms_key: str | None = Field(min_length=1, description="KMS key for what is written; null takes S3's own encryption")
     transform: SageMakerTransform = Field(description="Batch transform")
+    processing: SageMakerProcessing = Field(SageMakerProcessing(), description="Frame extraction over many videos")
+    training: SageMakerTraining = Field(SageMakerTraining(), description="Training jobs")
+    tuning: SageMakerTuning = Field(SageMakerTuning(), description="Tuning jobs")
+    tags: dict[str, str] = Field({}, max_length=40, description="Tags of training, tuning and processing jobs")
     cloudwatch: CloudWatch = Field(description="Monitoring")
 
 

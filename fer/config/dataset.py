@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.section import ExistingPath, Probability, Section
+from fer.config.section import InputPath, Probability, Section
 from fer.emotions import canonical
 
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
@@ -33,8 +33,8 @@ class FerplusSource(VotedSource):
     """FERPlus: FER2013's faces with the votes of ten annotators."""
 
     kind: Literal["ferplus"] = Field(description="FERPlus")
-    root: ExistingPath = Field(
-        description="Directory or .zip with FER2013Train|Valid|Test/, or with fer2013.csv and fer2013new.csv"
+    root: InputPath = Field(
+        description="Directory or .zip (or s3://) with FER2013Train|Valid|Test/, or with fer2013.csv and fer2013new.csv"
     )
     votes: Literal["auto", "label.csv", "fer2013new.csv"] = Field(
         "auto",
@@ -46,21 +46,21 @@ class RafdbSource(Section):
     """RAF-DB, basic emotions, in Kaggle's or the official layout."""
 
     kind: Literal["rafdb"] = Field(description="RAF-DB")
-    root: ExistingPath = Field(description="Directory or .zip with train/ and test/, or with Image/ and EmoLabel/")
+    root: InputPath = Field(description="Directory or .zip with train/ and test/, or with Image/ and EmoLabel/")
 
 
 class Fer2013Source(Section):
     """FER2013 with its original single labels."""
 
     kind: Literal["fer2013"] = Field(description="FER2013")
-    root: ExistingPath = Field(description="Directory or .zip with train/ and test/, or with fer2013.csv")
+    root: InputPath = Field(description="Directory or .zip with train/ and test/, or with fer2013.csv")
 
 
 class FolderSource(Section):
     """Any data set with one folder a class."""
 
     kind: Literal["folder"] = Field(description="A folder a class")
-    root: ExistingPath = Field(description="Directory or .zip with <class>/, or with train|val|test/<class>/")
+    root: InputPath = Field(description="Directory or .zip with <class>/, or with train|val|test/<class>/")
     class_map: dict[str, str | None] = Field(
         default_factory=dict, description="Folder name: emotion (null leaves the folder out)"
     )

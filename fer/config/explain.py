@@ -1,6 +1,5 @@
 """Errors of Hydra, OmegaConf and Pydantic in the words of somebody who types overrides."""
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fer.config import Config, Dataset
+from fer.config.differences import as_typed
 from fer.config.keys import keys_of, kind_of, nearest, sections_of
 from fer.errors import ConfigError
 
@@ -59,13 +59,6 @@ def location(error: ErrorDetails) -> str:
         if parts[: len(union)] == union and len(parts) > tag:
             del parts[tag]
     return ".".join(parts)
-
-
-def as_typed(value: Any) -> str:
-    """A value as an override writes it: null, true, [fit, test]."""
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(as_typed, value))}]"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def sentence(error: ErrorDetails, config: Any) -> str:

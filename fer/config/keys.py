@@ -70,6 +70,8 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[Key]:
         if get_origin(annotation) is dict and (kinds := sections_of(get_args(annotation)[1])):
             yield from keys_of_kinds(kinds, f"{dotted}.<name>.")
         elif inner := sections_of(annotation):
+            if type(None) in get_args(annotation):
+                yield Key(dotted, "null, or the keys below", field.description or "")
             yield from keys_of(inner[0], f"{dotted}.") if len(inner) == 1 else keys_of_kinds(inner, f"{dotted}.")
         else:
             limits = range_text(field)

@@ -39,14 +39,18 @@ def load_overrides(overrides: Sequence[str], program: Program = "train", saved: 
 
     ``saved`` is the run directory whose run.yaml is taken instead of ``conf/config.yaml``.
     """
+    return load(composed(overrides, saved), program)
+
+
+def composed(overrides: Sequence[str], saved: Path | None = None, with_hydra: bool = False) -> DictConfig:
+    """What Hydra composes, with its own section if that is wanted. Raises ConfigError."""
     first = [f"hydra.searchpath=[file://{CONF}]"] if saved else []
     # A program that hydra.main started holds the one global Hydra; composing again needs it.
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str((saved or CONF).resolve()), version_base="1.3"):
-            composed = compose("run" if saved else "config", [*first, *overrides])
+            return compose("run" if saved else "config", [*first, *overrides], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise composition_error(error) from None
     except ValueError as error:
         raise group_error(error, overrides) from None
-    return load(composed, program)

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from fer.config.section import Fraction, Section, existing_path
+from fer.config.section import Fraction, Section, input_path
+from fer.paths import here
 
 
 @cache
@@ -41,8 +42,8 @@ class Model(Section):
 
     name: str = Field(description="Any architecture of timm, such as mobilenetv2_100 or resnet50")
     weights: str = Field(
-        description="Where weights start: `none` (random), `pretrained` (from the model hub), or a local "
-        ".safetensors or .pth file"
+        description="Where weights start: `none` (random), `pretrained` (from the model hub), or a "
+        ".safetensors or .pth file (a path or s3://)"
     )
     weights_sha256: str | None = Field(
         pattern=r"^[0-9a-f]{64}$", description="Refuse starting weights with another SHA-256; null accepts any"
@@ -71,8 +72,8 @@ class Model(Section):
         if value in ("none", "pretrained"):
             return value
         try:
-            path = existing_path(value)
-            if Path(path).is_dir():
+            path = input_path(value)
+            if Path(here(path)).is_dir():
                 raise ValueError("is a directory")
             return path
         except ValueError as error:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from fer.paths import here, moved
+
 
 class Section(BaseModel):
     """A part of the configuration: no unknown keys, no changes after it was checked, no NaN.
@@ -28,13 +30,26 @@ class Section(BaseModel):
 
 
 def existing_path(value: str) -> str:
-    """The absolute form of a path that must exist, so that a saved run replays from any directory."""
-    path = Path(value).expanduser()
+    """The absolute form of a path that must exist, so that a saved run replays from any directory.
+
+    One that lies elsewhere on this machine keeps its text, so that run.yaml is the same wherever it runs.
+    """
+    path = Path(here(value)).expanduser()
     if not path.exists():
         raise ValueError("no such file or directory")
-    return str(path.resolve())
+    return value if value in moved() else str(path.resolve())
+
+
+def input_path(value: str) -> str:
+    """An existing path, or s3://BUCKET/KEY, which is looked for when it is read."""
+    if not value.startswith("s3://"):
+        return existing_path(value)
+    if not all(value.removeprefix("s3://").partition("/")[::2]):
+        raise ValueError("must have the form s3://BUCKET/KEY")
+    return value
 
 
 ExistingPath = Annotated[str, AfterValidator(existing_path)]
+InputPath = Annotated[str, AfterValidator(input_path)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -1,13 +1,58 @@
 """Section `tracker`: where the figures of a training go, beside the run directory's own files."""
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fer.config.section import Section
+
+
+def without_password(uri: str) -> str:
+    """run.yaml keeps what is typed, and run directories get passed from hand to hand."""
+    if re.search(r"://[^/@]*:[^/@]*@", uri):
+        raise ValueError(
+            "must not hold a password: run.yaml would keep it; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or the variables of the database, in the environment"
+        )
+    return uri
+
+
+class Wandb(Section):
+    """A run in Weights & Biases."""
+
+    project: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="W&B's project, which is made where there is none"
+    )
+    entity: str | None = Field(min_length=1, description="W&B's user or team; null is your own default")
+    mode: Literal["auto", "offline", "online"] = Field(
+        description="`offline` keeps the run in files that `wandb sync` sends later, `online` sends at once; `auto` is "
+        "online where there is a key (WANDB_API_KEY or netrc)"
+    )
+
+
+class Mlflow(Section):
+    """A run in MLflow."""
+
+    uri: Annotated[str, AfterValidator(without_password)] | None = Field(
+        min_length=1,
+        description="Tracking server (http://…) or database (sqlite:///FILE); null is outputs/mlflow/mlflow.db",
+    )
+    experiment: str = Field(min_length=1, max_length=250, description="MLflow's experiment")
 
 
 class Tracker(Section):
     """Where figures go."""
 
-    kind: Literal["csv"] = Field(description="`csv`: history.csv of the run directory, a row an epoch")
+    kind: Literal["csv"] = Field(description="`csv`: history.csv of the run directory, which is always written")
+    tensorboard: bool = Field(False, description="Event files in tensorboard/ of the run directory")
+    wandb: Wandb | None = Field(None, description="Weights & Biases; null is off")
+    mlflow: Mlflow | None = Field(None, description="MLflow; null is off")
+
+    def others(self) -> dict[str, dict[str, Any]]:
+        """The trackers beside history.csv that are on, each with its options."""
+        chosen: dict[str, dict[str, Any]] = {"tensorboard": {}} if self.tensorboard else {}
+        for name, section in (("wandb", self.wandb), ("mlflow", self.mlflow)):
+            if section is not None:
+                chosen[name] = section.model_dump()
+        return chosen

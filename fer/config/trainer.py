@@ -1,6 +1,6 @@
 """Section `trainer`: on what, how long and how exactly to train."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,14 +24,25 @@ class Trainer(Section):
         min_length=1, description="`fit` trains; `test` judges the best checkpoint, or `model_uri`, once"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
-    devices: Annotated[int, Field(ge=1, le=1)] = Field(description="Devices of one run")
-    precision: Literal["32", "16", "bf16"] = Field(description="Arithmetic: full, or mixed with half or bfloat16")
+    devices: int = Field(
+        ge=1, le=1024, description="Devices of this machine: GPUs, or processes on the CPU; they share every batch"
+    )
+    num_nodes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Machines that train together, each with the same command and its own NODE_RANK (0, 1, …); "
+        "MASTER_ADDR and MASTER_PORT say where machine 0 is",
+    )
+    precision: Literal["32", "16", "bf16", "64"] = Field(
+        description="Arithmetic: full, or mixed with half or bfloat16; 64 shows whether a difference is rounding alone"
+    )
     max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
     ema_decay: Fraction = Field(description="Decay of the moving average of weights that is judged; 0 is off")
     gradient_clip: float = Field(ge=0, description="Largest norm of the gradient; 0 is off")
     deterministic: bool = Field(description="Only deterministic kernels: exact repetition on a GPU, slower")
-    threads: int | None = Field(ge=1, le=1024, description="CPU threads; null takes all cores")
+    threads: int | None = Field(ge=1, le=1024, description="CPU threads of a process; null divides the cores")
     channels_last: bool = Field(description="Memory order of images: faster on most devices")
     compile: bool = Field(description="Compile the network (torch.compile); pays on long trainings and GPUs")
     resident: bool = Field(description="Keep all images on the device as bytes")
@@ -51,6 +62,19 @@ class Trainer(Section):
         if value not in (("fit",), ("test",), ("fit", "test")):
             raise ValueError("allowed are [fit, test], [fit] and [test]")
         return value
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together, over all machines."""
+        return self.devices * self.num_nodes
+
+    @model_validator(mode="after")
+    def several_processes_are_possible(self) -> Self:
+        if self.processes > 1 and self.accelerator == "mps":
+            raise ValueError("accelerator=mps has one device; use trainer.devices=1, or trainer.accelerator=cpu")
+        if self.processes > 1 and self.compile:
+            raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
+        return self
 
     @model_validator(mode="after")
     def half_precision_needs_a_gpu(self) -> Self:

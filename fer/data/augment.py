@@ -16,6 +16,7 @@ from torch import Tensor
 
 MIN_ERASED, MAX_ERASED = 0.02, 0.2  # share of the image
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+Share = tuple[int, int, int]  # start, stop, count: some rows of a batch of ``count`` images
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,13 @@ class Draws:
 
     numbers: dict[str, Tensor]
     partner: Tensor
+
+    def of(self, rows: Tensor, own: int) -> "Draws":
+        """The numbers of some ``rows`` of the batch; the first ``own`` have partners, which are places in ``rows``."""
+        place = torch.empty_like(self.partner)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return Draws(numbers, place[self.partner[rows[:own]]])
 
     def __getitem__(self, name: str) -> Tensor:
         return self.numbers[name]
@@ -78,13 +86,28 @@ class Augmentation:
         numbers = {name: row.view(-1, 1, 1, 1) for name, row in zip(drawn, table, strict=True)}
         return Draws(numbers, torch.from_numpy(rng.permutation(count)).to(device, non_blocking=True))
 
-    def __call__(self, images: Tensor, targets: Tensor, side: int, seed: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """Change a batch.
+    def rows(self, share: Share, seed: tuple[int, int, int]) -> np.ndarray:
+        """Rows of a whole batch that are needed for some of it: these first, then partners from elsewhere."""
+        start, stop, count = share
+        own = np.arange(start, stop)
+        if stop - start == count or not (self.mixup or self.cutmix):
+            return own
+        partner = self.draw(count, seed, torch.device("cpu")).partner.numpy()
+        return np.concatenate((own, np.setdiff1d(partner[own], own)))
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, side: int, seed: tuple[int, int, int], share: Share | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Change a batch, or ``share`` of it, as the whole would be changed.
 
         ``images`` (N, h, w, C) uint8 and ``targets`` (N, classes) become (N, C, side, side) float32 in 0…1 and
-        (N, classes), mixed where images were mixed.
+        (N, classes), mixed where images were mixed. With a ``share`` they are those of ``rows(share, seed)``.
         """
-        draws = self.draw(len(images), seed, images.device)
+        start, stop, count = share or (0, len(images), len(images))
+        draws = self.draw(count, seed, images.device)
+        if stop - start < count:
+            rows = self.rows((start, stop, count), seed)
+            draws = draws.of(torch.from_numpy(rows).to(images.device), stop - start)
         pixels = images.permute(0, 3, 1, 2).float().div_(255)
         if pixels.shape[-1] > side:
             # One bilinear sample of a larger picture would skip pixels.
@@ -131,10 +154,13 @@ def rectangles(area: Tensor, aspect: Tensor, x: Tensor, y: Tensor, side: int) ->
 
 
 def mix(pixels: Tensor, targets: Tensor, draws: Draws, side: int) -> tuple[Tensor, Tensor]:
-    """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) with a partner of the same batch, image by image."""
-    partner = draws.partner
-    kept, area = draws["mixup_kept"], draws["cutmix_area"]
-    box = rectangles(area, torch.ones_like(area), draws["cutmix_x"], draws["cutmix_y"], side)
-    mixed = torch.where(box, pixels[partner], torch.lerp(pixels[partner], pixels, kept))
+    """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) with a partner of the same batch, image by image.
+
+    Only images that have a partner are kept: those behind them are partners alone.
+    """
+    partner, own = draws.partner, len(draws.partner)
+    kept, area, x, y = (draws[name][:own] for name in ("mixup_kept", "cutmix_area", "cutmix_x", "cutmix_y"))
+    box = rectangles(area, torch.ones_like(area), x, y, side)
+    mixed = torch.where(box, pixels[partner], torch.lerp(pixels[partner], pixels[:own], kept))
     share = (kept.view(-1) * (1 - box.float().mean((1, 2, 3)))).unsqueeze(1)
-    return mixed, share * targets + (1 - share) * targets[partner]
+    return mixed, share * targets[:own] + (1 - share) * targets[partner]

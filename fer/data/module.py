@@ -1,7 +1,7 @@
 """Batches: bytes out of the store, in an order drawn anew each epoch, augmented on the device."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from fer.data.augment import Augmentation
+from fer.data.augment import Augmentation, Share
 
 Batch = dict[str, Any]
 
@@ -47,22 +47,48 @@ class EpochOrder:
         return rng.choice(self.count, self.count, p=self.shares)
 
 
+def share_of(count: int, rank: int, processes: int) -> Share:
+    """The rows of a batch that one of several processes takes: (start, stop, count)."""
+    return count * rank // processes, count * (rank + 1) // processes, count
+
+
+def held(share: Share) -> Share:
+    """The rows of a batch that a process holds: its own, or one that does not count where it has none.
+
+    With a row each, all take part in what they exchange about a batch.
+    """
+    start, stop, count = share
+    return start, max(stop, start + 1), count
+
+
 class BatchLoader:
     """Iterates over a part as batches of uint8 images; no workers, because reading is an index into memory.
 
     ``images`` is the whole store: a memory map, or a tensor on the device. ``sampler`` and ``batch_sampler`` are
-    the names under which Lightning looks for what to tell the epoch.
+    the names under which Lightning looks for what to tell the epoch. Of ``processes``, the one numbered ``rank``
+    gets its slice of every batch; `share` says which, and `whole_weight` is the sum of weights of the whole batch.
+    ``needed`` gives, of a share and a place, all rows of the batch whose images the slice is made of.
     """
 
     batch_sampler = None
 
     def __init__(
-        self, images: np.ndarray | torch.Tensor, part: Part, batch_size: int, sampler: EpochOrder | None = None
+        self,
+        images: np.ndarray | torch.Tensor,
+        part: Part,
+        batch_size: int,
+        sampler: EpochOrder | None = None,
+        rank: int = 0,
+        processes: int = 1,
+        needed: Callable[[Share, tuple[int, int]], np.ndarray] | None = None,
     ) -> None:
         self.images = images
         self.part = part
         self.batch_size = batch_size
         self.sampler = sampler
+        self.rank = rank
+        self.processes = processes
+        self.needed = needed
 
     def __len__(self) -> int:
         count = len(self.part.rows)
@@ -74,12 +100,18 @@ class BatchLoader:
         order = np.arange(len(self.part.rows)) if self.sampler is None else self.sampler.order()
         epoch = 0 if self.sampler is None else self.sampler.epoch
         for number in range(len(self)):
-            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            whole = order[number * self.batch_size : (number + 1) * self.batch_size]
+            share = share_of(len(whole), self.rank, self.processes)
+            start, stop, _ = held(share)
+            chosen = whole[start:stop] if self.needed is None else whole[self.needed(held(share), (epoch, number))]
+            weights = self.part.weights[whole]
             yield {
                 "images": self._pixels(self.part.rows[chosen]),
                 "targets": torch.from_numpy(self.part.targets[chosen]),
-                "weights": torch.from_numpy(self.part.weights[chosen]),
+                "weights": torch.from_numpy(weights[start:stop] * np.float32(stop == share[1])),
+                "whole_weight": torch.from_numpy(weights).sum(),
                 "place": (epoch, number),
+                "share": share,
             }
 
     def _pixels(self, rows: np.ndarray) -> torch.Tensor:
@@ -127,13 +159,25 @@ class FaceData(pl.LightningDataModule):
         order = EpochOrder(len(part.rows), self.seed, part.weights if self.weighted_sampling else None)
         if self.weighted_sampling:
             part = Part(part.rows, part.targets, np.ones_like(part.weights))
-        return BatchLoader(self.images, part, self.batch_size, order)
+        return self.loader(part, order, lambda share, place: self.augmentation.rows(share, (self.seed, *place)))
 
     def val_dataloader(self) -> BatchLoader:
-        return BatchLoader(self.images, self.parts["val"], self.batch_size)
+        return self.loader(self.parts["val"])
+
+    def loader(
+        self,
+        part: Part,
+        order: EpochOrder | None = None,
+        needed: Callable[[Share, tuple[int, int]], np.ndarray] | None = None,
+    ) -> BatchLoader:
+        """Batches of a part, of which each of several processes gets its slice."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return BatchLoader(self.images, part, self.batch_size, order, rank, processes, needed)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if self.trainer is not None and self.trainer.training:
-            seed = (self.seed, *batch["place"])
-            batch["images"], batch["targets"] = self.augmentation(batch["images"], batch["targets"], self.side, seed)
+            seed, share = (self.seed, *batch["place"]), held(batch["share"])
+            batch["images"], batch["targets"] = self.augmentation(
+                batch["images"], batch["targets"], self.side, seed, share
+            )
         return batch

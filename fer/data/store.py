@@ -13,6 +13,7 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from fer.data.decode import decode, header
@@ -52,7 +53,7 @@ def open_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> 
     name = f"{fingerprint[:20]}-{side}x{3 if colour else 1}-v{VERSION}"
     folder = Path(cache_dir) / name
     if not folder.is_dir():
-        build(sources, side, colour, folder)
+        build_once(sources, side, colour, folder)
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
@@ -105,9 +106,24 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
+def build_once(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
+    """Build the store unless another process does so at this moment, which is waited for."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("Waiting for another process that decodes the same images")
+        lock.acquire()
+    try:
+        if not folder.is_dir():
+            build(sources, side, colour, folder)
+    finally:
+        lock.release()
+
+
 def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
     """Decode every image into a directory that gets its name only when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(source.table) for source in sources)
     log.info("Decoding %d images once into %s (%d×%d, %s)", total, folder, side, side, "colour" if colour else "gray")
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -130,11 +146,6 @@ def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> N
         index = pd.DataFrame(rows, columns=["content_hash", "perceptual_hash", "problem"])
         index.to_parquet(unfinished / "index.parquet", index=False)
         (unfinished / "store.json").write_text(json.dumps({"images": total}), encoding="utf-8")
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            # Another run built the same store in the meantime; its content is the same.
-            if not folder.is_dir():
-                raise
+        unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -38,7 +38,7 @@ class RandomState(Callback):
         assert name == "MT19937"
         return {
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
             "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss],
             "python": [list(random.getstate()[1]), random.getstate()[2]],
         }
@@ -51,7 +51,8 @@ class RandomState(Callback):
             return
         torch.set_rng_state(self.loaded["torch"].cpu())
         if self.loaded["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([state.cpu() for state in self.loaded["cuda"]])
+            # Of several processes each has its own device, and all of them are in the state of the first.
+            torch.cuda.set_rng_state(self.loaded["cuda"][0].cpu())
         keys, position, has_gauss, gauss = self.loaded["numpy"]
         np.random.set_state(("MT19937", keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
         numbers, gauss = self.loaded["python"]
@@ -60,7 +61,10 @@ class RandomState(Callback):
 
 
 class History(Callback):
-    """Writes history.csv, a row an epoch; the rows of the run that a resumed one goes on from come first."""
+    """Writes history.csv, a row an epoch; the rows of the run that a resumed one goes on from come first.
+
+    Of several processes all keep the rows, and the first one writes them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,7 +81,7 @@ class History(Callback):
 
     @property
     def images_per_second(self) -> float:
-        """Training images a second of the current epoch."""
+        """Training images a second of the current epoch, of all processes together."""
         return self.images / max(self.train_seconds, 1e-9)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -86,7 +90,7 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.images += len(batch["targets"])
+        self.images += batch["share"][2]
         if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
             # A GPU lags behind the program that feeds it: its speed is known when it has done the last batch.
             torch.cuda.synchronize()
@@ -106,7 +110,8 @@ class History(Callback):
                 "images_per_second": round(self.images_per_second, 1),
             }
         )
-        write_text(self.path, pd.DataFrame(self.rows, columns=HISTORY_COLUMNS).to_csv(index=False))
+        if trainer.is_global_zero:
+            write_text(self.path, pd.DataFrame(self.rows, columns=HISTORY_COLUMNS).to_csv(index=False))
 
 
 class Progress(Callback):

@@ -24,8 +24,8 @@ def focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
 
 
 def loss_of(logits: Tensor, targets: Tensor, weights: Tensor, kind: str, smoothing: float, gamma: float) -> Tensor:
-    """Mean loss over a batch: logits and targets (N, classes), ``weights`` (N,) of the images, in float32."""
+    """Mean loss over a batch: logits and targets (N, classes), ``weights`` (N,) of the images, in float32 or wider."""
     smoothed = smooth(targets, smoothing)
-    logits = logits.float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     each = focal(logits, smoothed, gamma) if kind == "focal" else cross_entropy(logits, smoothed)
     return (each * weights).sum() / torch.clamp(weights.sum(), min=1e-12)

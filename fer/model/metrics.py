@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from fer.scores import f1_scores, mean_of_present
+
 RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)  # per cent
 
@@ -23,12 +25,11 @@ def figures(confusion: np.ndarray) -> dict[str, np.ndarray]:
     present = true > 0
     recall = np.where(present, right / np.maximum(true, 1), np.nan)
     precision = np.where(present, right / np.maximum(predicted, 1), np.nan)
-    f1 = np.where(present, 2 * right / np.maximum(true + predicted, 1), np.nan)
-    counted = np.maximum(present.sum(-1), 1)
+    f1 = f1_scores(right, true, predicted)
     return {
         "accuracy": right.sum(-1) / np.maximum(true.sum(-1), 1),
-        "balanced_accuracy": np.nansum(recall, axis=-1) / counted,
-        "macro_f1": np.nansum(f1, axis=-1) / counted,
+        "balanced_accuracy": mean_of_present(recall, true),
+        "macro_f1": mean_of_present(f1, true),
         "precision": precision,
         "recall": recall,
         "f1": f1,

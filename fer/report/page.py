@@ -1,6 +1,9 @@
 """From a template to one self-contained HTML file."""
 
-from collections.abc import Mapping
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,21 @@ def render(template: str, content: Mapping[str, Any]) -> str:
 def page_script(name: str) -> str:
     """The text of the script ``templates/<name>``, to stand inside a ``<script>`` element."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def json_for_script(content: Any) -> Markup:
+    """JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", r"\u003c"))
+
+
+def script_policy(scripts: Sequence[str], media: str) -> Markup:
+    """What the browser may load: this page's own scripts, known by their hashes, and what ``media`` allows."""
+    none = "'none'"
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    return Markup(f"default-src 'none'; {media}; style-src 'unsafe-inline'; script-src {hashes or none}")
 
 
 def write_page(html: str, path: Path) -> None:

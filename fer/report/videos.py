@@ -1,8 +1,5 @@
 """The report of an inference run: what ``report.html`` shows of each video and of the groups who watched."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from fer.report.group_page import GroupPage
 from fer.report.monitoring import shown_monitoring
-from fer.report.page import page_script, render, write_page
+from fer.report.page import json_for_script, page_script, render, script_policy, write_page
 from fer.report.sources import Source, find_sources
 from fer.report.timelines import timeline
 
@@ -125,7 +122,7 @@ def write_video_report(report: VideoReport, path: Path) -> None:
         "monitoring": shown_monitoring(report.monitoring) if report.monitoring else None,
         "comparison": report.groups.comparison.to_dict("records") if report.groups else [],
         "scripts": [Markup(script) for script in scripts],
-        "policy": _policy(scripts),
+        "policy": script_policy(scripts, "img-src data: file: 'self'; media-src data: file: 'self'"),
     }
     write_page(render("videos.html.j2", content), path)
 
@@ -138,7 +135,7 @@ def _shown(video: VideoPage, source: Source, classes: Sequence[str]) -> _ShownVi
         page=video,
         source=source,
         timeline=curves,
-        timeline_json=_json_for_script(curves),
+        timeline_json=json_for_script(curves),
         per_emotion=[{str(key): value for key, value in row.items()} for row in per_emotion],
         leading=None if led.empty else str(led["emotion"].iloc[int(led["share"].to_numpy(dtype=float).argmax())]),
         peaks=[_ShownPeak(peak, _track_at(video.rows, peak)) for peak in video.peaks],
@@ -162,22 +159,4 @@ def _totals(videos: Sequence[VideoPage]) -> _Totals:
         unusable=sum(not (video.rows["status"] == "ok").any() for video in videos),
         sampled=sampled,
         usable_share=usable / sampled if sampled else None,
-    )
-
-
-def _json_for_script(content: Any) -> Markup:
-    """JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", r"\u003c"))
-
-
-def _policy(scripts: Sequence[str]) -> Markup:
-    """What the browser may load: this page's own scripts, known by their hashes, and files beside the page."""
-    none = "'none'"
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    return Markup(
-        "default-src 'none'; img-src data: file: 'self'; media-src data: file: 'self'; style-src 'unsafe-inline'; "
-        f"script-src {hashes or none}"
     )

@@ -32,7 +32,9 @@ CONNECTION = ("timeout", "reset", "lost")
 DAMAGE = ("truncated", "tampered")
 # After half of its objects: the others fail; its server is killed; it goes on until it is stopped.
 JOB = ("job_fails", "job_killed", "job_stuck")
-KINDS = (*REFUSALS, *CONNECTION, *DAMAGE, *JOB)
+# Once a line of a training's log has `path` in it, its machine is taken away, `seconds` after it was told.
+SPOT = "spot_interruption"
+KINDS = (*REFUSALS, *CONNECTION, *DAMAGE, *JOB, SPOT)
 
 
 @dataclass
@@ -95,9 +97,14 @@ class Faults:
         return None
 
     def for_request(self, asked: Asked) -> Fault | None:
-        return self.take(lambda fault: fault.kind not in JOB and fault.matches(asked))
+        return self.take(lambda fault: fault.kind not in (*JOB, SPOT) and fault.matches(asked))
 
     def for_job(self) -> str | None:
         """What is to happen to a job that starts now."""
         fault = self.take(lambda fault: fault.kind in JOB)
         return fault.kind if fault else None
+
+    def interruption(self, line: str) -> float | None:
+        """How many seconds a spot instance has left after this line of its log; None where it stays."""
+        fault = self.take(lambda fault: fault.kind == SPOT and fault.path in line)
+        return fault.seconds if fault else None

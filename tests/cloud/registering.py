@@ -1,7 +1,9 @@
 """A model in a simulated AWS, and jobs over it, as requests that tests change."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 from tests.cloud.simulator import Simulated
@@ -76,6 +78,15 @@ def until(holds: Callable[[], Any], within: float = 60) -> Any:
         assert time.monotonic() < end, "nothing came"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Do ``act`` in another thread."""
+    thread = Thread(target=act, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def finished(aws: Simulated, job: str = "job-1") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""AWS for tests, over real HTTP: moto's server, as strict as AWS, with transform jobs that run the real package.
+"""AWS for tests, over real HTTP: moto's server, as strict as AWS, with jobs that do what they are asked to.
 
 `python -m tests.cloud.simulator --port 0` serves until it is ended; `simulated_aws()` does so around a test.
 """
@@ -29,7 +29,10 @@ from tests.cloud import strictness
 from tests.cloud.faults import Faults
 from tests.cloud.front import Front
 from tests.cloud.package_server import PROJECT
+from tests.cloud.processing_jobs import ProcessingJobs
+from tests.cloud.training_jobs import TrainingJobs
 from tests.cloud.transform_jobs import Jobs
+from tests.cloud.tuning_jobs import TuningJobs
 
 REGION = "us-east-1"
 STARTED = "Simulating AWS on "
@@ -50,12 +53,19 @@ class Handler(MotoRequestHandler):
 def serve(port: int) -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT."""
     faults = Faults()
-    jobs = Jobs(faults.for_job)
+    trainings = TrainingJobs(faults.interruption)
+    # A tuning ends before its trainings do.
+    kinds = (Jobs(faults.for_job), ProcessingJobs(faults.for_job), TuningJobs(trainings), trainings)
     strictness.install()
-    jobs.install()
+    for jobs in kinds:
+        jobs.install()
+
+    def end_all() -> None:
+        for jobs in kinds:
+            jobs.end_all()
 
     def reset() -> None:
-        jobs.end_all()
+        end_all()
         BackendDict.reset()
         reset_model_data()
         strictness.forget()
@@ -69,7 +79,7 @@ def serve(port: int) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        jobs.end_all()
+        end_all()
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from fer.cloud.shards import CONTENT_TYPES
 from fer.config import SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, UserError
-from tests.cloud.registering import BUCKET, finished, put, registered, until
+from tests.cloud.registering import BUCKET, finished, meanwhile, put, registered, until
 from tests.cloud.simulator import Simulated
 from tests.cloud.transforming import assert_answers, cloud_settings, expected, missing, packed, times
 
@@ -87,15 +85,6 @@ def place(aws: Simulated, calls: AwsCalls, small_package: Path, tmp_path: Path) 
 @pytest.fixture(scope="module")
 def wanted(small_bundle: Path) -> np.ndarray:
     return expected(small_bundle)
-
-
-@contextmanager
-def meanwhile(act: Any) -> Iterator[None]:
-    """Do ``act`` in another thread."""
-    thread = Thread(target=act, daemon=True)
-    thread.start()
-    yield
-    thread.join()
 
 
 def test_job_answers_as_the_predictor_does_and_only_once(place: Place, wanted: np.ndarray) -> None:

@@ -51,13 +51,13 @@ WRONG_VALUES = {
     "optimizer.schedule.warmup=1": "optimizer.schedule.warmup=1: must be below 1.0",
     "dataset.augment.flip=1.5": "dataset.augment.flip=1.5: must be at most 1.0",
     "trainer.compile=perhaps": "trainer.compile=perhaps: must be true or false",
-    "trainer.devices=2": "trainer.devices=2: must be at most 1",
+    "trainer.devices=0": "trainer.devices=0: must be at least 1",
     "trainer.early_stopping=3": "trainer.early_stopping=3: input should be a valid dictionary or instance of "
     "EarlyStopping",
     "optimizer.schedule.kind=onecycle": "optimizer.schedule.kind=onecycle: allowed are one_cycle, cosine or constant",
     "dataset.split=offical": "dataset.split=offical: allowed are official or stratified",
     "dataset.classes=6": "dataset.classes=6: allowed are 7 or 8",
-    "trainer.precision=64": "trainer.precision=64: allowed are 32, 16 or bf16",
+    "trainer.precision=48": "trainer.precision=48: allowed are 32, 16, bf16 or 64",
     "trainer.stages=[train]": "trainer.stages.0=train: allowed are fit or test",
     "tracker.kind=wandb": "tracker.kind=wandb: allowed are csv",
     "name=a/b": "name=a/b: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
@@ -116,6 +116,18 @@ WRONG_CLOUD = {
     "inference.route=batch": "inference.route=batch: allowed are auto, process or transform",
 }
 
+WRONG_TRACKERS = {
+    "tracker=neptune": "tracker=neptune: there is no such option; allowed are csv, mlflow, tensorboard, wandb",
+    "tracker.wandb.project=x": "tracker.wandb.project: the chosen tracker has no such key; another one has: choose it "
+    "with tracker=OPTION",
+    "tracker=wandb tracker.wandb.mode=on": "tracker.wandb.mode=on: allowed are auto, offline or online",
+    "tracker=[csv,wandb] +tracker.wandb.api_key=1": "tracker.wandb.api_key=1: there is no such key",
+    "tracker=mlflow tracker.mlflow.uri=http://me:secret@host": "tracker.mlflow.uri=http://me:secret@host: must not "
+    "hold a password: run.yaml would keep it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the "
+    "variables of the database, in the environment",
+    "tracker.tensorboard=5": "tracker.tensorboard=5: must be true or false",
+}
+
 WRONG_SOURCES = {
     "{kind: floder, root: /}": "dataset.sources.mine.kind=floder: allowed are ferplus, rafdb, fer2013, folder, "
     "synthetic; did you mean folder?",
@@ -142,6 +154,7 @@ MALFORMED = {
 }
 
 MISTAKES = {**WRONG_KEYS, **WRONG_VALUES, **WRONG_OPTIONS, **WRONG_COMBINATIONS, **WRONG_CLOUD, **MALFORMED}
+MISTAKES |= WRONG_TRACKERS
 
 
 @pytest.mark.parametrize("overrides", MISTAKES)

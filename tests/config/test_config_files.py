@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from fer.config import Config
 from fer.config.dataset import FerplusSource, FolderSource, RafdbSource, SyntheticSource
-from fer.config.keys import sections_of
 from fer.config.load import CONF, load, load_overrides
+from fer.search_space import parameters_of
 from tests.config.composing import composed, fill, leaves
 
 OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))
@@ -29,7 +29,8 @@ def test_the_files_are_found() -> None:
         "tracker",
         "trainer",
     }
-    assert {path.name for path in CONF.iterdir()} == {"base.yaml", "config.yaml", *(group for group, _ in OPTIONS)}
+    others = {"base.yaml", "config.yaml", "hydra"}
+    assert {path.name for path in CONF.iterdir()} == {*others, *(group for group, _ in OPTIONS)}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -44,6 +45,10 @@ def test_every_option_composes_hides_no_key_and_arrives(group: str, option: str,
     content = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
     assert isinstance(content, dict)
     content.pop("defaults", None)
+    if group == "experiment":
+        # What a sweep tries is no value of a run.
+        for key, values in content.pop("hydra", {}).get("sweeper", {}).get("params", {}).items():
+            assert parameters_of({key: str(values)})[key], key
     wanted = leaves(content if group == "experiment" else {group: content})
     assert wanted
     for key, value in wanted.items():
@@ -65,6 +70,23 @@ def test_the_defaults_are_a_run_without_any_download() -> None:
     assert load_overrides(["model=resnet50", "name=mine"]).name == "mine"
 
 
+def test_several_trackers_are_chosen_together_and_none_by_default() -> None:
+    assert load_overrides([]).tracker.others() == {}
+    assert load_overrides(["tracker=csv"]).tracker.others() == {}
+    several = load_overrides(["tracker=[tensorboard,mlflow,wandb]", "tracker.wandb.project=faces"]).tracker
+    assert several.others() == {
+        "tensorboard": {},
+        "wandb": {"project": "faces", "entity": None, "mode": "auto"},
+        "mlflow": {"uri": None, "experiment": "fer"},
+    }
+
+
+def test_a_run_saved_before_there_were_other_trackers_is_still_valid() -> None:
+    saved = load_overrides([]).dump()
+    saved["tracker"] = {"kind": "csv"}
+    assert Config.model_validate(saved) == load_overrides([])
+
+
 def test_the_paper_needs_both_roots(tmp_path: Path) -> None:
     unfilled = composed("experiment=paper")
     assert fill(unfilled, tmp_path) == ["dataset.sources.ferplus.root", "dataset.sources.rafdb.root"]
@@ -78,16 +100,19 @@ def test_the_paper_needs_both_roots(tmp_path: Path) -> None:
     assert config.trainer.max_epochs == 15
 
 
-def test_only_sources_have_defaults() -> None:
-    """Elsewhere a default would be a second place for a value of conf/."""
+@pytest.mark.parametrize("overrides", [[], ["aws=sagemaker", "aws.bucket=faces"]])
+def test_a_default_is_the_value_of_the_files(overrides: list[str]) -> None:
+    """What was added later has a default, for run.yaml files of before; it is the value that a run has today."""
 
-    def check(section: type[BaseModel]) -> int:
-        required = [field.is_required() for field in section.model_fields.values()]
-        assert all(required), section
-        inner = [part for field in section.model_fields.values() for part in sections_of(field.annotation)]
-        return len(required) + sum(check(part) for part in inner)
+    def check(section: BaseModel) -> int:
+        fields = type(section).model_fields
+        for name, field in fields.items():
+            if not field.is_required():
+                assert field.get_default(call_default_factory=True) == getattr(section, name), name
+        inner = [getattr(section, name) for name in fields]
+        return len(fields) + sum(check(part) for part in inner if isinstance(part, BaseModel))
 
-    assert check(Config) > 50
+    assert check(load_overrides(overrides)) > 50
 
 
 def test_a_section_that_a_user_adds_is_checked(tmp_path: Path) -> None:

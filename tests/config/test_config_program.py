@@ -149,7 +149,7 @@ def test_the_documentation_is_the_table(table: str) -> None:
 def test_other_words_show_the_usage() -> None:
     done = run(PROJECT, "-m", "fer.config", "shema")
     assert done.returncode == 2
-    assert done.stderr == "usage: python -m fer.config schema | docs\n"
+    assert done.stderr == "usage: python -m fer.config schema | docs | diff A B\n"
 
 
 def test_a_saved_run_replays_with_overrides(saved: Path, tmp_path: Path) -> None:

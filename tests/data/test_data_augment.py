@@ -252,3 +252,15 @@ def test_the_same_seed_gives_the_same_batch() -> None:
     for seed in ((4, 2, 1), (3, 3, 1), (3, 2, 2)):
         assert not torch.equal(first[0], STRONG(images, labels(16), 64, seed)[0])
     assert torch.equal(images, random_batch(16))  # the input is as it was
+
+
+@pytest.mark.parametrize("augment", [STRONG, dataclasses.replace(STRONG, mixup=0.0, cutmix=0.0)])
+def test_a_share_of_a_batch_is_changed_as_the_whole_is(augment: Augmentation) -> None:
+    images, targets, seed = random_batch(9), labels(9), (4, 1, 2)
+    whole = augment(images, targets, 32, seed)
+    for start, stop in ((0, 4), (4, 9), (8, 9), (0, 9)):
+        rows = augment.rows((start, stop, 9), seed)
+        assert rows[: stop - start].tolist() == list(range(start, stop)) and len(set(rows)) == len(rows)
+        assert len(rows) == stop - start or augment is STRONG
+        share = augment(images[rows], targets[rows], 32, seed, (start, stop, 9))
+        assert all(torch.equal(got, all_rows[start:stop]) for got, all_rows in zip(share, whole, strict=True))

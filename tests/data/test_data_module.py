@@ -147,6 +147,31 @@ def test_a_memory_map_and_a_tensor_give_the_same_batches(tmp_path: Path) -> None
     assert mapped[:, 0, 0, 0].sum() == np.arange(2 * COUNT).astype(np.uint8).sum()
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [10, 5, 4096])
+def test_processes_share_every_batch_and_each_sample_is_seen_once(processes: int, batch_size: int) -> None:
+    order = EpochOrder(COUNT, 3)
+    whole = BatchLoader(images(), part(ROWS), batch_size, order)
+    validation = BatchLoader(images(), part(ROWS[:41]), batch_size)
+    for single in (whole, validation):
+        shared = [
+            list(BatchLoader(single.images, single.part, batch_size, single.sampler, rank, processes))
+            for rank in range(processes)
+        ]
+        for number, batch in enumerate(single):
+            parts = [batches[number] for batches in shared]
+            own = [taken["share"][1] - taken["share"][0] for taken in parts]
+            assert sum(own) == len(batch["targets"]) and max(own) - min(own) <= 1
+            for key in ("images", "targets", "weights"):
+                joined = torch.cat([taken[key][:count] for taken, count in zip(parts, own, strict=True)])
+                assert torch.equal(joined, batch[key])
+            assert {float(taken["whole_weight"]) for taken in parts} == {float(batch["weights"].sum())}
+            # One without a row of its own takes part with a row that does not count.
+            empty = [taken for taken, count in zip(parts, own, strict=True) if count == 0]
+            assert all(len(taken["images"]) == 1 and taken["weights"].tolist() == [0.0] for taken in empty)
+        assert len({len(batches) for batches in shared}) == 1
+
+
 class Watching(pl.LightningModule):
     """Keeps what reaches it."""
 

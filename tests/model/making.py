@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fer.model.network import FaceNetwork
 
@@ -49,12 +49,13 @@ def faces(count: int, side: int, channels: int = 3, seed: int = 0) -> np.ndarray
     return (coarse + random.integers(0, 56, (count, side, side, channels))).astype(np.uint8)
 
 
-def batch_of(count: int, side: int = 32) -> dict[str, Tensor]:
+def batch_of(count: int, side: int = 32) -> dict[str, Any]:
     """A training batch of ``count`` pictures, as the data module gives it."""
     return {
         "images": torch.from_numpy(faces(count, side)),
         "targets": torch.eye(7)[torch.arange(count) % 7],
         "weights": torch.ones(count),
+        "share": (0, count, count),
     }
 
 

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,15 @@ ANY_MODEL = (
 )
 TOLERANCE = 1e-5
 LONGEST_S = 300
+# Rights that the operations of S3 need where they are called otherwise.
+RIGHTS = {
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+}
 
 
 @dataclass(frozen=True)
@@ -125,3 +136,14 @@ def servers_below(pid: int) -> list[psutil.Process]:
 def answered(run: Path) -> int:
     """How many requests of a run's batch are answered."""
     return len(list(run.glob("shards/*.out")))
+
+
+def allowed(statements: list[dict[str, Any]], action: str, resource: str | None = None) -> bool:
+    """Whether a policy allows an action, on a resource if one is named."""
+    for statement in statements:
+        on = statement["Resource"]
+        resources = [on] if isinstance(on, str) else on
+        fits = resource is None or any(fnmatchcase(resource, pattern) for pattern in resources)
+        if action in statement["Action"] and fits:
+            return True
+    return False

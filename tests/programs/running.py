@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,26 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"}
 
 
-def start(*command: str, cwd: Path) -> subprocess.Popen[str]:
+def start(*command: str, cwd: Path, surroundings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `python COMMAND…` in a process group of its own, output in one stream."""
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
-        env=environment(),
+        env=surroundings or environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until something has happened in a running program; fails when it ends before."""
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
 
 
 def metrics_of(run: Path) -> dict[str, Any]:

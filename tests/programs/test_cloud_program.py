@@ -6,7 +6,6 @@ import signal
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -28,9 +27,11 @@ from tests.programs.cloud import (
     NAME,
     REGISTER,
     REGISTERING,
+    RIGHTS,
     ROLE,
     SAGEMAKER,
     Place,
+    allowed,
     assert_same_table,
     refused,
     succeeded,
@@ -43,15 +44,6 @@ CHAMPION, FIRST = f"models:/{NAME}@champion", f"models:/{NAME}/1"
 # Several objects, of which half can fail.
 SMALL_SHARDS = "aws.transform.shard_mb=0.1"
 PATIENCE_S = 200
-# Rights that the operations of S3 need where they are called otherwise.
-RIGHTS = {
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:HeadObject": "s3:GetObject",
-    "s3:CreateMultipartUpload": "s3:PutObject",
-    "s3:UploadPart": "s3:PutObject",
-    "s3:CompleteMultipartUpload": "s3:PutObject",
-    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
-}
 
 
 @pytest.fixture(scope="module")
@@ -292,14 +284,3 @@ def listed(done: Any) -> Counter[str]:
     requests = json.loads(done.stdout)
     assert all(set(request) == {"service", "operation", "parameters"} for request in requests)
     return Counter(request["operation"] for request in requests)
-
-
-def allowed(statements: list[dict[str, Any]], action: str, resource: str | None = None) -> bool:
-    """Whether a policy allows an action, on a resource if one is named."""
-    for statement in statements:
-        on = statement["Resource"]
-        resources = [on] if isinstance(on, str) else on
-        fits = resource is None or any(fnmatchcase(resource, pattern) for pattern in resources)
-        if action in statement["Action"] and fits:
-            return True
-    return False

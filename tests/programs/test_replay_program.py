@@ -24,19 +24,11 @@ from tests.programs.running import (
     png,
     provenance_of,
     start,
+    wait_for,
 )
 
 TRAIN = str(PROJECT / "train.py")
 Stopped = Callable[[subprocess.Popen[str]], None]
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Until something has happened in a running program; fails when it ends before."""
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.02)
 
 
 def rows_of(run: Path) -> int:

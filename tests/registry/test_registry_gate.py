@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer.cloud.gate import (
@@ -11,9 +12,8 @@ from fer.cloud.gate import (
     REJECTED,
     Champion,
     Status,
-    interval_of_mean,
+    images_in_common,
     judge,
-    paired_differences,
 )
 from fer.config.registry import Gate
 from tests.registry.candidates import table
@@ -70,29 +70,20 @@ def test_without_a_test_part_somebody_decides() -> None:
     assert judge(GATE, {}, None).status == PENDING
 
 
-def test_differences_are_of_the_same_images_with_the_same_label() -> None:
+def test_the_same_images_with_the_same_label_are_compared() -> None:
+    def wins(one: pd.DataFrame, other: pd.DataFrame) -> list[int]:
+        common = images_in_common(one, other)
+        right = [(common[column] == common["label"]).astype(int) for column in ("predicted", "predicted_other")]
+        return (right[0] - right[1]).tolist()
+
     new = table(np.array([True, True, False, False, True]))
     old = table(np.array([True, False, True, False, True]))
-    assert paired_differences(new, old).tolist() == [0, 1, -1, 0, 0]
+    assert wins(new, old) == [0, 1, -1, 0, 0]
     old.loc[1, "label"] = "sadness" if old.loc[1, "label"] != "sadness" else "anger"
     old.loc[4, "content_hash"] = "another"
-    assert paired_differences(new, old.sample(frac=1, random_state=0)).tolist() == [0, -1, 0]
+    assert wins(new, old.sample(frac=1, random_state=0)) == [0, -1, 0]
     doubled = new.loc[[0, 0, 2]]
-    assert paired_differences(doubled, old).tolist() == [0, -1]
-
-
-@pytest.mark.parametrize(("wins", "losses", "count"), [(8, 12, 400), (0, 40, 400), (30, 10, 150), (200, 200, 2000)])
-def test_the_interval_is_that_of_a_mean(wins: int, losses: int, count: int) -> None:
-    differences = np.repeat([1, -1, 0], [wins, losses, count - wins - losses])
-    mean = (wins - losses) / count
-    error = math.sqrt(((wins + losses) / count - mean**2) / count)
-    low, high = interval_of_mean(differences)
-    assert low == pytest.approx(mean - 1.96 * error, abs=0.2 * error + 1 / count)
-    assert high == pytest.approx(mean + 1.96 * error, abs=0.2 * error + 1 / count)
-
-
-def test_the_interval_without_differences_is_zero() -> None:
-    assert interval_of_mean(np.zeros(100, int)) == (0, 0)
+    assert wins(doubled, old) == [0, -1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""`python -m benchmarks.sweep`: what a sweep itself costs for each job, and the start of a program.
+
+Jobs with a refused value are composed, validated and recorded, and nothing else: the difference between a sweep of many
+of them and a sweep of one is what a job costs apart from its training's own process.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TRAIN = str(Path(__file__).resolve().parents[1] / "train.py")
+MANY = 21
+
+
+def seconds(place: str, *arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, TRAIN, *arguments], cwd=place, capture_output=True, check=False)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    starts, costs = [], []
+    with tempfile.TemporaryDirectory() as place:
+        for _ in range(rounds):
+            starts.append(seconds(place, "--cfg", "job"))
+            one = seconds(place, "-m", "optimizer.lr=-1", "seed=0")
+            many = seconds(place, "-m", "optimizer.lr=-1", f"seed=range({MANY})")
+            costs.append((many - one) / (MANY - 1))
+    print(f"train.py --cfg job: {statistics.median(starts):.2f} s (median of {rounds})")
+    print(f"a sweep's own cost: {statistics.median(costs):.3f} s a job (median of {rounds})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Extract the faces of many videos in S3 by many machines at a time: a processing job of SageMaker.
+
+python -m fer.cloud.extract extraction.input=s3://BUCKET/videos/ aws=sagemaker aws.bucket=BUCKET aws.role=ROLE_ARN
+    aws.processing.image=IMAGE aws.processing.instance_count=4
+    other overrides as for infer.py; leaves the run directory that infer.py extraction.stages=[extract] would leave
+python infer.py resume=RUN 'extraction.stages=[predict,report]' model_uri=MODEL
+    judges the faces and writes tables and page
+python -m fer.cloud.extract resume=RUN
+    waits for the job again after a lost terminal, and has extracted what a failed one has left
+python -m fer.cloud.extract … dry_run=true
+    prints every request to AWS as JSON, and sends none
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fer.config.load import CONF, load
+from fer.program import discard, log_into, reported, run_program
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(composed: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    run_directory = Path(hydra_config.runtime.output_dir)
+    with reported(run_directory):
+        config = load(composed, "infer")
+        if config.dry_run:
+            from fer.remote_extraction import dry_run
+
+            discard(run_directory)
+            dry_run(config)
+            return
+        from fer.remote_extraction import extract, resume
+
+        if config.resume is None:
+            code = extract(config, run_directory)
+        else:
+            discard(run_directory)
+            log_into(Path(config.resume))
+            changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
+            code = resume(changes, Path(config.resume))
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,29 @@
+"""Search hyper-parameters in SageMaker, and have the runs here as a sweep that python -m fer.compare reads.
+
+python -m fer.cloud.tune experiment=sweep_optuna aws.bucket=BUCKET aws.role=ROLE_ARN aws.training.image=IMAGE
+    the search space of hydra.sweeper.params, as jobs of one tuning job
+python -m fer.cloud.tune [RUN_OR_YAML] 'optimizer.lr=tag(log, interval(1e-4,1e-2))' model.drop_rate=0.1,0.2 …
+    a space on the command line; aws.tuning.max_jobs, max_parallel_jobs and strategy say how it is searched
+python -m fer.cloud.tune --attach JOB aws.bucket=BUCKET
+    waits for the job again after a lost terminal
+python -m fer.cloud.tune … dry_run=true
+    prints every request to AWS as JSON, and sends none
+"""
+
+from fer.cloud.train import command_line
+from fer.program import reported
+
+
+def main() -> None:
+    asked = command_line("python -m fer.cloud.tune", __doc__)
+    with reported():
+        from fer.remote_tuning import attach, tune
+
+        if asked.attach:
+            attach(asked.attach, asked.overrides)
+        else:
+            tune(asked.run, asked.overrides)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The search space of a sweep, from Hydra's grammar: `interval(1e-4,1e-2)`, `range(1,5)`, `choice(a,b)`, `a,b`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+from fer.errors import ConfigError
+
+GRAMMAR = "interval(1e-4,1e-2), tag(log, interval(1e-4,1e-2)), int(interval(1,8)), range(1,9,step=2) and choice(a,b)"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One key that is searched: one of ``choices``, or a number from ``low`` to ``high``, both included.
+
+    ``step`` None is any number between; ``log`` draws evenly over orders of magnitude. Choices are texts, as they are
+    typed on the command line.
+    """
+
+    kind: Literal["choice", "int", "float"]
+    choices: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+
+
+def parameters_of(params: Mapping[str, str]) -> dict[str, Parameter]:
+    """The parameters among ``params`` (key: value in Hydra's grammar); plain values are none. Raises ConfigError."""
+    return split([f"{key}={value}" for key, value in params.items()])[0]
+
+
+def split(overrides: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
+    """The parameters among overrides, and the overrides that have one value only. Raises ConfigError.
+
+    Of several for one key the last one counts, so that the command line comes before a file.
+    """
+    parameters: dict[str, Parameter] = {}
+    fixed: dict[str, str] = {}
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigError(f"{' '.join(str(error).splitlines()[:2])}; a search space is made of {GRAMMAR}") from None
+    for override in parsed:
+        key = override.get_key_element()
+        parameters.pop(key, None)
+        fixed.pop(key, None)
+        if override.is_sweep_override():
+            parameters[key] = parameter(key, override)
+        else:
+            fixed[key] = str(override.input_line)
+    return parameters, list(fixed.values())
+
+
+def parameter(key: str, override: Override) -> Parameter:
+    """What a sweep override searches. Raises ConfigError."""
+    value: Any = override.value()
+    if isinstance(value, ChoiceSweep):
+        return Parameter("choice", tuple(override.sweep_string_iterator()))
+    if isinstance(value, RangeSweep):
+        numbers = list(value.range())
+        if not numbers:
+            raise ConfigError(f"{override.input_line}: an empty range")
+        whole = all(isinstance(number, int) for number in numbers)
+        return Parameter("int" if whole else "float", (), min(numbers), max(numbers), abs(value.step))
+    assert isinstance(value, IntervalSweep)
+    low, high, log = value.start, value.end, "log" in value.tags
+    if low is None or high is None or low >= high or (log and low <= 0):
+        raise ConfigError(f"{override.input_line}: the first number must be below the second, and above 0 with log")
+    whole = isinstance(low, int) and isinstance(high, int)
+    return Parameter("int" if whole else "float", (), low, high, 1 if whole and not log else None, log)

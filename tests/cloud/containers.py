@@ -1,0 +1,94 @@
+"""Containers of SageMaker's jobs as processes: the real command, with a directory that stands for /opt/ml."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import matplotlib
+
+ML = "/opt/ml"
+# What is read as text and may name a path below /opt/ml; data, checkpoints and models are left alone.
+TEXTS = {".py", ".sh", ".json", ".yaml"}
+SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
+
+
+class Container:
+    """A process that runs ``command`` as a container would, in a session of its own, from its start on.
+
+    No machine but a container has an /opt/ml of its own, so every mention of it in the command, in the values of the
+    environment and in the texts below ``ml`` (code and settings that the job has brought) is made one of ``ml``.
+    The environment is ``environment`` alone, with this interpreter's packages: an image holds no more. ``note`` gets
+    each line of output, from a thread of the container.
+    """
+
+    def __init__(
+        self, command: Sequence[str], ml: Path, environment: Mapping[str, str], note: Callable[[str], None]
+    ) -> None:
+        self.note = note
+        for file in ml.rglob("*"):
+            if file.suffix in TEXTS and file.is_file() and ML in (text := file.read_text(encoding="utf-8")):
+                file.write_text(text.replace(ML, str(ml)), encoding="utf-8")
+        image = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+            **{"LANG": "C.UTF-8", "HOME": str(ml), "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"},
+            # Which fonts there are takes a second to find out; an image knows its own.
+            "MPLCONFIGDIR": matplotlib.get_cachedir(),
+        }
+        self.process = subprocess.Popen(
+            [part.replace(ML, str(ml)) for part in command],
+            cwd=ml,
+            env={**image, **{name: value.replace(ML, str(ml)) for name, value in environment.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.note(line.rstrip("\n"))
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit code of the first process, after which the others are gone, too; None where it still runs."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        self.kill()
+        return code
+
+    def terminate(self) -> None:
+        """SIGTERM as a container gets it: to its first process alone, and only where that one handles it.
+
+        The kernel spares process 1 what it has no handler for, and no shell passes it on to its children.
+        """
+        if handles_sigterm(self.process.pid):
+            with suppress(ProcessLookupError):
+                self.process.terminate()
+
+    def kill(self) -> None:
+        """End every process of the container at once."""
+        if self.reader.is_alive():
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.reader.join()
+
+
+def handles_sigterm(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM; taken for yes where the kernel does not tell (no Linux)."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) & SIGTERM_BIT)
+    return True

@@ -1,0 +1,78 @@
+"""What `python -m fer.cloud.extract` refuses, and what an instance is told and does."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fer.config.load import load_overrides
+from fer.errors import ConfigError, DataError, UserError
+from fer.extract_shard import extract_shard, write_task
+from fer.remote_extraction import COMMAND, ready, refuse_unfit
+from fer.video.media import Media
+
+SAGEMAKER = ("aws=sagemaker", "aws.bucket=faces", "aws.region=us-east-1")
+ROLE, IMAGE = "aws.role=arn:aws:iam::123456789012:role/fer", "aws.processing.image=image:1"
+ALL = (*SAGEMAKER, ROLE, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ["aws.kind=local", "aws=sagemaker"]),
+        ([*SAGEMAKER, IMAGE], ["aws.role", "add aws.role=ARN"]),
+        ([*SAGEMAKER, ROLE], ["aws.processing.image", "--target jobs"]),
+        (ALL, ["extraction.input=null", "s3://BUCKET/PREFIX"]),
+        ([*ALL, "extraction.input=clips"], ["extraction.input=clips", "one bucket"]),
+        ([*ALL, "extraction.input=[s3://a/x,clips]"], ["s3://a/x, clips", "one bucket"]),
+        ([*ALL, "extraction.input=[s3://a/x,s3://b/x]"], ["s3://a/x, s3://b/x", "one bucket"]),
+    ],
+)
+def test_mistakes_are_answered_before_anything_is_asked(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ready(load_overrides(overrides, "infer"))
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("key", ["v//a.mp4", "v/./a.mp4", "../a.mp4"])
+def test_key_that_is_no_path_is_refused(key: str) -> None:
+    media = Media(Path("a.mp4"), "a.mp4", "video", f"s3://videos/{key}")
+    with pytest.raises(DataError, match=r"cannot lay down this key as a file; rename the object, or use infer\.py$"):
+        refuse_unfit([media])
+
+
+def test_instances_get_the_weights_and_nothing_of_this_machine(tmp_path: Path) -> None:
+    weights, groups = tmp_path / "yunet.onnx", tmp_path / "groups.csv"
+    weights.write_bytes(b"network")
+    groups.touch()
+    given = [f"extraction.detector.weights={weights}", f"extraction.groups={groups}", f"extraction.labels={groups}"]
+    config = load_overrides(["extraction=yunet", *given, "extraction.fps=3", "trainer.threads=2"], "infer")
+    told = tmp_path / "input" / "task"
+    told.mkdir(parents=True)
+    media = {7: Media(tmp_path / "x.mp4", "deep/x.mp4", "video", "s3://videos/study/deep/x.mp4")}
+    write_task(config, media, "s3://videos/study/", told)
+    assert (told / "detector.onnx").read_bytes() == b"network"
+    task = json.loads((told / "task.json").read_text())
+    assert (task["extraction"]["fps"], task["threads"]) == (3, 2)
+    assert (task["extraction"]["groups"], task["extraction"]["labels"]) == (None, None)
+    [entry] = task["media"]
+    assert (entry["number"], entry["file"], entry["name"]) == (7, "deep/x.mp4", "deep/x.mp4")
+    # Weights that are none end the instance with a sentence.
+    weights.unlink()
+    with pytest.raises(UserError, match=r"detector\.onnx: .*|.*YuNet.*"):
+        extract_shard(tmp_path)
+
+
+def test_instance_without_a_video_ends_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = tmp_path / "input" / "task"
+    told.mkdir(parents=True)
+    media = {0: Media(tmp_path / "x.mp4", "x.mp4", "video", "s3://videos/x.mp4")}
+    with caplog.at_level("INFO"):
+        write_task(load_overrides(["trainer.threads=1"], "infer"), media, "s3://videos/", told)
+        extract_shard(tmp_path)
+    assert "This instance has 0 of the 1 videos" in caplog.text
+    assert not list((tmp_path / "output").iterdir())
+
+
+def test_command_is_one_that_sagemaker_takes() -> None:
+    assert all(len(part) <= 256 for part in COMMAND)
