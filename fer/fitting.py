@@ -156,6 +156,9 @@ def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, s
         "fused": device == "cuda" and config.trainer.precision != "16",
     }
     module = Classifier(network, settings)
+    if config.trainer.precision == "64":
+        # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
+        module.double()
     if config.trainer.compile:
         module.network.body.compile(mode="reduce-overhead" if device == "cuda" else None)
     return module, weights_sha256

@@ -38,7 +38,6 @@ TRAINING = (
     *(f"aws.bucket={BUCKET}", f"aws.role={ROLE}", f"aws.training.image={IMAGE}"),
     *("aws.training.poll_s=0.1", "aws.training.allow_changes=true"),
 )
-QUICK = (*FAST, "trainer.max_epochs=1")
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +180,6 @@ def test_ctrl_c_leaves_a_job_that_can_be_waited_for_again_and_one_that_is_stoppe
     )
     assert provenance_of(run)["status"] == "interrupted"
     assert (run / "checkpoints" / "last.ckpt").is_file() and metrics_of(run)["epochs"] >= 1
-
-
-def test_hosts_train_together_and_the_first_has_the_run(aws: Simulated, place: Place) -> None:
-    several = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2")
-    command = (*TRAIN, *QUICK, *several, *TRAINING, "aws.training.instance_count=2", "hydra.run.dir=several")
-    done = succeeded(place.run(*command))
-    assert "127.0.0.1: Epoch 1/1" in done.stdout and "127.0.0.2: Epoch" not in done.stdout
-    run = place.directory / "several"
-    assert provenance_of(run)["status"] == "finished" and (run / "bundle" / "weights.safetensors").is_file()
 
 
 def test_a_dry_run_prints_every_request_without_network(tmp_path: Path, read: tuple[str, ...]) -> None:
