@@ -119,6 +119,8 @@ def build_once(sources: Sequence[Source], side: int, colour: bool, folder: Path)
         if not folder.is_dir():
             build(sources, side, colour, folder)
     finally:
+        # Who waits for it looks again whether the store is there.
+        Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

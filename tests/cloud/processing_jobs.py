@@ -21,7 +21,7 @@ from tests.cloud import storage
 from tests.cloud.containers import ML, Container
 from tests.cloud.job_checks import manifest, refuse
 from tests.cloud.strictness import replace
-from tests.cloud.training_jobs import ECR, lay_down, objects_below
+from tests.cloud.training_checks import ECR, lay_down, objects_below
 
 GROUP = "/aws/sagemaker/ProcessingJobs"
 HERE = f"{ML}/processing"

@@ -15,7 +15,8 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from tests.cloud.job_checks import refuse
 from tests.cloud.strictness import replace
-from tests.cloud.training_jobs import LOOK_S, TrainingJob, TrainingJobs, check_definition
+from tests.cloud.training_checks import check_definition
+from tests.cloud.training_jobs import LOOK_S, TrainingJob, TrainingJobs
 
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 COUNTED = {"Completed": "Completed", "InProgress": "InProgress", "Stopping": "InProgress"}
