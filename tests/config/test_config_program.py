@@ -60,10 +60,10 @@ def test_a_mistake_exits_with_2_and_leaves_no_run(override: str, answer: str, tm
     assert not list(tmp_path.glob("outputs/*/*.log"))
 
 
-def test_help_shows_every_group_with_its_options_and_three_examples(tmp_path: Path) -> None:
+def test_help_shows_every_group_with_its_options_and_the_examples(tmp_path: Path) -> None:
     done = train(tmp_path, "--help")
     assert done.returncode == 0
-    for group in (path for path in CONF.iterdir() if path.is_dir()):
+    for group in (path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
         options = ", ".join(sorted(file.stem for file in group.glob("*.yaml")))
         assert f"\n{group.name}: {options}\n" in done.stdout
     examples = [line.split() for line in done.stdout.splitlines() if line.startswith("python train.py")]
@@ -71,6 +71,8 @@ def test_help_shows_every_group_with_its_options_and_three_examples(tmp_path: Pa
         [],
         ["experiment=ferplus", "dataset.sources.ferplus.root=ferplus.zip"],
         ["-m", "model=mobilenetv2_050,mobilenetv2_100"],
+        ["resume=RUN_DIR"],
+        ["sweep.resume=SWEEP_DIR"],
     ]
     assert not list(tmp_path.iterdir())
 
@@ -78,11 +80,13 @@ def test_help_shows_every_group_with_its_options_and_three_examples(tmp_path: Pa
 def test_the_examples_of_the_help_are_valid(tmp_path: Path) -> None:
     (tmp_path / "ferplus.zip").touch()
     (tmp_path / "FILE").touch()
-    places = {"ferplus.zip": str(tmp_path / "ferplus.zip"), "FILE": str(tmp_path / "FILE")}
+    (tmp_path / "RUN_DIR").mkdir()
+    places = {name: str(tmp_path / name) for name in ("ferplus.zip", "FILE", "RUN_DIR")}
     text = (PROJECT / "train.py").read_text(encoding="utf-8")
     examples = re.findall(r"^ *python train\.py(.*)$", text, re.MULTILINE)
-    assert len(examples) == 3
-    for example in examples:
+    assert len(examples) == 5
+    # That of a sweep stands for the command that started it.
+    for example in (text for text in examples if "sweep.resume" not in text):
         overrides = []
         for word in example.split():
             key, _, value = word.partition("=")

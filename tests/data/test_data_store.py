@@ -175,14 +175,16 @@ def test_the_pixel_hash_ignores_the_file_format_and_gray_as_rgb() -> None:
     assert len({pixel_hash(pixels) for pixels in (image, *others)}) == 5
 
 
-def test_two_threads_that_build_at_once_both_get_a_right_store(tmp_path: Path) -> None:
+def test_of_two_threads_that_begin_at_once_one_builds_the_store_for_both(tmp_path: Path) -> None:
     images = [noise(number) for number in range(4)]
     base = array_source(images, ["train"] * 4, ["fear"] * 4)
     both_here = threading.Barrier(2, timeout=30)
+    reads: list[str] = []
 
     def read(path: str) -> np.ndarray | bytes:
-        if path == "00003.png":
-            both_here.wait()  # neither surveys nor builds ahead of the other
+        reads.append(path)
+        if reads.count("00003.png") <= 2 and path == "00003.png":
+            both_here.wait()  # neither has surveyed before the other
         return base.read(path)
 
     cache = tmp_path / "cache"
@@ -191,6 +193,8 @@ def test_two_threads_that_build_at_once_both_get_a_right_store(tmp_path: Path) -
     for store in stores:
         assert np.array_equal(store.images[..., 0], np.stack(images))
     assert stores[0].fingerprint == stores[1].fingerprint and only_folder(cache).name.endswith("-48x1-v1")
+    # Surveyed twice, decoded once.
+    assert reads.count("00003.png") == 3
 
 
 BUILD = """
