@@ -65,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a process ended, as it says itself, and when; ``details`` where nobody can mend it."""
+    """Why a process ended, as it says itself, and when (0 where it could say nothing); ``details`` for who mends it."""
 
     reason: str
     details: str
@@ -177,31 +177,33 @@ def watch(
             # What one that fails leaves behind makes others fail, and may be noticed first.
             time.sleep(GRACE_S)
             first = machine.number * len(ranks)
-            raise UserError(cause(run, folder, {first + place: rank.poll() for place, rank in enumerate(ranks)}))
+            failure = cause(folder, {first + place: rank.poll() for place, rank in enumerate(ranks)})
+            if failure.time:
+                # It may be a consequence, of which another machine knows the cause.
+                meeting.look()
+            if not failure.details:
+                raise UserError(failure.reason)
+            write_text(run / FAILURE, failure.details)
+            raise UserError(f"{failure.reason}; more in {run / FAILURE}")
         meeting.look()
         time.sleep(LOOK_S)
 
 
-def cause(run: Path, folder: Path, codes: dict[int, int | None]) -> str:
+def cause(folder: Path, codes: dict[int, int | None]) -> Failure:
     """Why the processes with these exit codes failed: one that was killed, or what the first to fail says."""
-    failures: list[tuple[float, int, Failure]] = []
+    failures = []
     for rank, code in codes.items():
         if not code:
             continue
         try:
             failure = Failure(**json.loads(failure_path(folder, rank).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            # It could say nothing.
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             hint = "; the machine may be out of memory" if code == -signal.SIGKILL else ""
             output = output_path(folder, rank).read_text(encoding="utf-8", errors="replace")
             failure = Failure(f"process {rank} of the training {how}{hint}", output, 0.0)
-        failures.append((failure.time, rank, failure))
-    _, _, first = min(failures, key=lambda found: found[:2])
-    if not first.details:
-        return first.reason
-    write_text(run / FAILURE, first.details)
-    return f"{first.reason}; more in {run / FAILURE}"
+        failures.append(failure)
+    return min(failures, key=lambda failure: failure.time)
 
 
 def let_save(ranks: Sequence["subprocess.Popen[bytes]"], machine: Machine, meeting: Meeting) -> None:

@@ -11,6 +11,7 @@ from fer.config import Config
 from fer.data.manifest import Manifest
 from fer.data.store import Store
 from fer.distributed import Task, train_in_processes
+from fer.errors import UserError
 from fer.fitting import BEST, LAST, UNFINISHED, Trained, new_network, parts_of, train_network
 from fer.machines import this_machine
 from fer.model.network import FaceNetwork
@@ -41,15 +42,13 @@ def fit(config: Config, store: Store, manifest: Manifest, directory: Path, devic
     which alone has what the training ended with. Raises UserError.
     """
     train, val = parts_of(manifest)
-    own, elsewhere = directory / "checkpoints" / LAST, config.trainer.resume_from
-    resume = own if own.is_file() else Path(here(elsewhere)) if elsewhere else None
+    checkpoint = resume_checkpoint(config, directory)
     if config.trainer.processes == 1:
-        trained = train_network(config, store.images, train, val, directory, device, resume)
+        trained = train_network(config, store.images, train, val, directory, device, checkpoint)
     else:
         assert isinstance(store.images, np.memmap)
-        task = Task(
-            str(store.images.filename), device, torch.get_num_threads(), str(resume) if resume else None, train, val
-        )
+        images, resume = str(store.images.filename), str(checkpoint) if checkpoint else None
+        task = Task(images, device, torch.get_num_threads(), resume, train, val)
         machine = this_machine(config.trainer.num_nodes)
         ended = train_in_processes(directory, task, config.trainer.devices, machine, store.fingerprint)
         if ended is None:
@@ -68,6 +67,22 @@ def fit(config: Config, store: Store, manifest: Manifest, directory: Path, devic
         seconds=trained.seconds,
         starting_weights_sha256=trained.starting_weights_sha256,
     )
+
+
+def resume_checkpoint(config: Config, directory: Path) -> Path | None:
+    """The checkpoint to go on from: the run's own, or that which `trainer.resume_from` means. Raises UserError."""
+    own, resume_from = directory / "checkpoints" / LAST, config.trainer.resume_from
+    if own.is_file() or resume_from is None:
+        return own if own.is_file() else None
+    path = Path(here(resume_from))
+    if path.is_dir():
+        path = path / "checkpoints" / LAST
+        if not path.is_file():
+            raise UserError(
+                f"trainer.resume_from={resume_from}: has no checkpoints/{LAST}: the run ended before its first epoch "
+                "did; start it again without resume_from"
+            )
+    return path
 
 
 def judged_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:

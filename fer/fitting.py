@@ -206,16 +206,8 @@ def together(config: Config, device: str) -> DDPStrategy:
     )
 
 
-def resume_checkpoint(resume_from: Path, module: Classifier) -> Path:
-    """The checkpoint that ``trainer.resume_from`` means, checked against the network. Raises UserError."""
-    path = resume_from
-    if path.is_dir():
-        path = path / "checkpoints" / LAST
-        if not path.is_file():
-            raise UserError(
-                f"trainer.resume_from={resume_from}: has no checkpoints/{LAST}: the run ended before its first epoch "
-                "did; start it again without resume_from"
-            )
+def check_checkpoint(path: Path, module: Classifier) -> None:
+    """Raises ModelError where a checkpoint is not one of this network."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         shapes = {key: value.shape for key, value in state.items()}
@@ -226,7 +218,6 @@ def resume_checkpoint(resume_from: Path, module: Classifier) -> Path:
         raise ModelError(
             f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
         )
-    return path
 
 
 def train_network(
@@ -236,16 +227,17 @@ def train_network(
     val: Part,
     directory: Path,
     device: str,
-    resume: Path | None,
+    checkpoint: Path | None,
 ) -> Trained:
     """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far.
 
-    ``resume`` is a checkpoint, or a run directory, to go on from. Raises UserError.
+    ``checkpoint`` is one to go on from. Raises UserError.
     """
     module, weights_sha256 = classifier(config, train.targets.shape[1], device)
     history = History(directory / "history.csv")
     trainer = lightning_trainer(config, device, callbacks(config, history, directory), directory)
-    checkpoint = resume_checkpoint(resume, module) if resume else None
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, module)
     data = data_module(config, images, train, val)
     start = time.monotonic()
     with interruptible():

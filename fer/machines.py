@@ -8,6 +8,8 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,11 @@ def this_machine(count: int) -> Machine:
     return Machine(int(number), count, address, int(port))
 
 
+def is_helper(count: int) -> bool:
+    """Whether another machine than this one has the run."""
+    return count > 1 and os.environ.get("NODE_RANK", "0") != "0"
+
+
 class Meeting:
     """Where the machines of one training meet. Raises UserError where they cannot."""
 
@@ -74,16 +81,16 @@ class Meeting:
                 self.store.set(f"checkpoint-{number}", chunk)  # type: ignore[arg-type]
             self.store.set("begin", json.dumps({"data": data, "chunks": len(chunks)}))
             return checkpoint
-        begin = json.loads(self.store.get("begin"))
+        with while_reachable():
+            begin = json.loads(self.store.get("begin"))
+            content = b"".join(self.store.get(f"checkpoint-{number}") for number in range(begin["chunks"]))
         if begin["data"] != data:
             raise UserError(
                 f"this machine's data (fingerprint {data[:12]}) are not those of machine 0 ({begin['data'][:12]}); "
                 "give all machines the same files and the same command"
             )
-        if begin["chunks"] == 0:
-            return None
-        copy.write_bytes(b"".join(self.store.get(f"checkpoint-{number}") for number in range(begin["chunks"])))
-        return copy
+        copy.write_bytes(content)
+        return copy if content else None
 
     def look(self) -> None:
         """Raises UserError where another machine has ended before the training has, KeyboardInterrupt where it was
@@ -91,10 +98,8 @@ class Meeting:
         """
         if self.machine.count == 1:
             return
-        try:
+        with while_reachable():
             reason = self.store.get("ended").decode() if self.store.check(["ended"]) else None
-        except dist.DistError:
-            raise UserError("machine 0 has ended, or cannot be reached any more; see what it says") from None
         if reason == INTERRUPTED:
             raise KeyboardInterrupt
         if reason is not None:
@@ -115,6 +120,15 @@ class Meeting:
         except dist.DistError:
             # Machine 0 is gone, and with it the store.
             return
+
+
+@contextmanager
+def while_reachable() -> Iterator[None]:
+    """Raises UserError where the store, and so machine 0, cannot be reached."""
+    try:
+        yield
+    except dist.DistError:
+        raise UserError("machine 0 has ended, or cannot be reached any more; see what it says") from None
 
 
 def opened(machine: Machine) -> dist.TCPStore:

@@ -20,7 +20,7 @@ from fer.files import write_text, written_beside
 from fer.fitted import Fitted, fit
 from fer.fitting import FULL_MEMORY, device_of
 from fer.inputs import sources_of
-from fer.machines import this_machine
+from fer.machines import is_helper, this_machine
 from fer.model.bundle import Faces, describe, load_bundle, save_bundle
 from fer.model.card import model_card
 from fer.model.samples import Samples, write_samples
@@ -43,7 +43,7 @@ def train(config: Config, directory: Path) -> None:
     marked interrupted; then SystemExit(130) is raised.
     """
     run = Run(directory, config)
-    with tracked(directory, config.tracker.others()):
+    with tracked(directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
         do_stages(config, run)
 
 
@@ -57,7 +57,7 @@ def resume(directory: Path) -> None:
         log.info("%s: the run is finished", directory)
         return
     run = Run.begun_or_again(directory, config, "train.py")
-    with tracked(directory, config.tracker.others()):
+    with tracked(directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
         do_stages(config, run)
 
 

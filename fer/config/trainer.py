@@ -69,9 +69,7 @@ class Trainer(Section):
         return self.devices * self.num_nodes
 
     @model_validator(mode="after")
-    def several_processes_are_possible(self) -> Self:
-        if self.processes > 1 and self.accelerator == "mps":
-            raise ValueError("accelerator=mps has one device; use trainer.devices=1, or trainer.accelerator=cpu")
+    def compiling_needs_one_process(self) -> Self:
         if self.processes > 1 and self.compile:
             raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
         return self
