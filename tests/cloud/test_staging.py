@@ -100,11 +100,11 @@ def test_what_stands_in_s3_is_used_as_it_is(aws: Simulated, monkeypatch: pytest.
 # The SDK's own files have many.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_aws_own_image_installs_the_locked_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: dict[str, str] = {}
+    sent: dict[str, bytes] = {}
 
     class Kept(Staging):
         def put(self, path: Path, key: str) -> str:
-            sent[key] = path.read_text()
+            sent[key] = path.read_bytes()
             return self.uri(key)
 
     settings = cloud_settings()
@@ -115,7 +115,7 @@ def test_aws_own_image_installs_the_locked_packages(monkeypatch: pytest.MonkeyPa
     staging = Kept(calls, BUCKET, "fer/jobs/x", None)
     code = Input("code", f"s3://{BUCKET}/fer/inputs/1/", f"/opt/ml/input/data/code/{ARCHIVE}")
     request = training_request(calls, settings, staging, code, "exec python3 -m x", [], {"a": "b ([0-9])"}, True, {})
-    script = sent["drivers/sm_drivers/sm_train.sh"]
+    script = sent["drivers/sm_drivers/sm_train.sh"].decode()
     install, run = (script.index(text) for text in ("install_requirements.py requirements.lock", "exec python3 -m x"))
     assert script.index(f"tar -xzf {ARCHIVE}") < install < run
     assert json.loads(sent["drivers/sm_drivers/sourcecode.json"])["requirements"] == "requirements.lock"

@@ -51,8 +51,9 @@ def ended(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
 
 
 def instruction(name: str) -> list[str]:
-    """The command of one of the Dockerfile's instructions."""
-    (command,) = re.findall(rf"^{name} .*?(\[.+\])$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    """The command of one of the instructions of the Dockerfile's last stage, which is the server's."""
+    *_, server_stage = (PROJECT / "Dockerfile").read_text().split("\nFROM ")
+    (command,) = re.findall(rf"^{name} .*?(\[.+\])$", server_stage, re.MULTILINE)
     return json.loads(command)
 
 
