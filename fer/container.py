@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,13 +21,11 @@ from fer.cloud.snapshots import Snapshots
 from fer.config.load import load_overrides
 from fer.errors import UserError
 from fer.files import write_text
-from fer.lifeline import tied_to_me
 from fer.paths import VARIABLE
 from fer.run import GIT, METRICS, RUN_YAML, write_config
+from fer.train_process import INTERRUPTED, PROGRAM, error_of, start_training
 
-PROGRAM = "train.py"
 ORDER = "job.json"
-INTERRUPTED = 130
 PORT = "29500"
 SNAPSHOT_S = 1.0
 MOST_SAID = 1024  # characters that SageMaker keeps of a failure
@@ -95,15 +92,7 @@ class Container:
 
 def trained(run: Path, environment: Mapping[str, str], snapshots: Snapshots | None) -> tuple[int, str]:
     """Run train.py to its end, also where SageMaker asks for it; its exit code, and its error as a sentence."""
-    process = subprocess.Popen(
-        [sys.executable, PROGRAM, f"resume={run}", f"hydra.run.dir={run}"],
-        env=tied_to_me({**os.environ, **environment}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    process = start_training(run, environment)
     asked, ended = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:
@@ -126,8 +115,7 @@ def trained(run: Path, environment: Mapping[str, str], snapshots: Snapshots | No
         return INTERRUPTED, ""
     if code < 0:
         return 1, f"{PROGRAM} was ended by {signal.Signals(-code).name}; the machine's memory may have been full"
-    sentences = [line for line in said if line.startswith(f"{PROGRAM}: ")]
-    return code, " ".join(sentences or said[-1:]) if code else ""
+    return code, error_of(said, code) if code else ""
 
 
 def keep(snapshots: Snapshots | None, ended: threading.Event) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from fer.config.sweep import OptunaSearch
 from fer.errors import ConfigError
 from fer.files import write_text
+from fer.grid_sweeper import ComposedOnce
 from fer.search_space import Parameter, split
 from fer.studies import TRIAL, Place, open_study
 from fer.sweep_directory import Job, read_job, read_sweep
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-class OptunaSweep(Sweeper):
+class OptunaSweep(ComposedOnce):
     """Arguments as in conf/hydra/sweeper/optuna.yaml."""
 
     def __init__(self, **settings: Any) -> None:

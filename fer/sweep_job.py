@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,12 @@ from fer.config import Config
 from fer.config.load import load
 from fer.devices import own_gpu, threads_each
 from fer.errors import UserError
-from fer.lifeline import follow, tied_to_me
-from fer.run import METRICS, PROJECT, RUN_YAML, write_config
+from fer.lifeline import follow
+from fer.run import METRICS, RUN_YAML, write_config
 from fer.sweep_directory import Job, Status, Sweep, read_job, read_jobs, read_sweep, write_job
+from fer.train_process import INTERRUPTED, PROGRAM, PRUNED, error_of, start_training
 
-INTERRUPTED, PRUNED = 130, 5
 CTRL_C = "by Ctrl-C"
-PROGRAM = "train.py"
 log = logging.getLogger(__name__)
 
 
@@ -88,16 +86,7 @@ def with_threads(config: Config, at_once: int) -> Config:
 
 def trained(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
     """Run train.py in the job's directory, and say how it ended and why."""
-    place = json.dumps(str(directory))
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / PROGRAM), f"resume={place}", f"hydra.run.dir={place}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=tied_to_me({**os.environ, **environment}),
-        text=True,
-        errors="replace",
-    )
+    process = start_training(directory, environment)
     said: list[str] = []
     interrupted = ""
     try:
@@ -115,8 +104,7 @@ def trained(directory: Path, number: int, environment: dict[str, str]) -> tuple[
         return "interrupted", interrupted or "by SIGTERM"
     if code < 0:
         return "killed", f"by {signal.Signals(-code).name}; the machine's memory may have been full"
-    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in said if line.startswith(f"{PROGRAM}: ")]
-    return "failed", "; ".join(sentences) or (said[-1] if said else f"exit code {code}")
+    return "failed", error_of(said, code)
 
 
 def relay(process: "subprocess.Popen[str]", number: int, said: list[str]) -> None:

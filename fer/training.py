@@ -30,8 +30,8 @@ from fer.resolving import at_hand
 from fer.run import Run, saved_config, status_of
 from fer.serving import Predictor
 from fer.trackers.beside import tracked
+from fer.train_process import INTERRUPTED, PRUNED
 
-INTERRUPTED, PRUNED = 130, 5
 SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 

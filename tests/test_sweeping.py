@@ -8,10 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
-from fer.config.load import load_overrides
+from fer.config.load import CONF, load_overrides
 from fer.devices import own_gpu, threads_each
 from fer.errors import UserError
+from fer.grid_sweeper import shape
 from fer.run import Run, thread_count
 from fer.sweep_directory import Job, Sweep, ranked, read_job, read_jobs, read_sweep, write_job, write_sweep
 from fer.sweep_job import how_far, with_threads
@@ -66,6 +69,15 @@ def test_jobs_are_ranked_by_the_metric_and_read_again(tmp_path: Path) -> None:
     assert read_job(tmp_path / "nowhere") is None
     # Two at a time, a minute each: two of six are left, the killed one included.
     assert how_far(tmp_path, sweep(tmp_path, 2)) == "4 of 6 jobs done, about 1 min left"
+
+
+def test_jobs_that_differ_in_values_alone_are_composed_once_to_be_checked() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        groups = GlobalHydra.instance().config_loader()
+        shapes = {shape([f"optimizer.lr={lr}", "model=resnet50"], groups) for lr in (1, 2)}
+        assert shapes == {("optimizer.lr", "model=resnet50")}
+        job = ["+dataset.limit=3", "hydra/launcher=joblib"]
+        assert shape(job, groups) == ("+dataset.limit", "hydra/launcher=joblib")
 
 
 def test_a_sweep_is_led_on_by_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

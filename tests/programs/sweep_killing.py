@@ -70,12 +70,12 @@ def once(place: Path, wanted: dict[int, dict[str, object]], seconds: float, rng:
     directory = Path(tempfile.mkdtemp(dir=place))
     leader = started(place, directory)
     family: list[psutil.Process] = []
+    what = "nothing: it had ended"
     time.sleep(rng.uniform(1, seconds))
-    if leader.poll() is not None:
-        return "nothing: it had ended"
     with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(leader.pid).children(recursive=True)
-        what = kill_one(leader, rng)
+        if leader.poll() is None:
+            family = psutil.Process(leader.pid).children(recursive=True)
+            what = kill_one(leader, rng)
     code = leader.wait(LONGEST_S)
     _, alive = psutil.wait_procs(family, timeout=20)
     orphans = [process for process in alive if "resume=" in " ".join(process.cmdline())]

@@ -93,6 +93,8 @@ def test_a_job_replays_alone(swept: tuple[Path, Done], program: Program) -> None
         (("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"), 2, "hydra.sweeper.n_trials=0: "),
         (("-m", "hydra/sweeper=optuna", "optimizer.lr=interval(2,1)"), 2, "the first number must be below the second"),
         (("-m", "optimizer.lr=interval(1,2)"), 2, "does not support sweep type"),
+        # Before the first job begins.
+        (("-m", "seed=0,1", "model=mobilenetv2_050,nosuch"), 2, "model=nosuch: there is no such option"),
     ],
 )
 def test_what_cannot_be_swept_is_a_sentence(

@@ -1,0 +1,35 @@
+"""train.py as a process of its own, which does a run in the run's directory and ends with whoever started it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fer.lifeline import tied_to_me
+from fer.run import PROJECT
+
+PROGRAM = "train.py"
+# Exit codes beside 0 and those of errors: after Ctrl-C or SIGTERM, and where Optuna has ended a hopeless trial.
+INTERRUPTED, PRUNED = 130, 5
+
+
+def start_training(run: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``."""
+    place = json.dumps(str(run))
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / PROGRAM), f"resume={place}", f"hydra.run.dir={place}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=tied_to_me({**os.environ, **environment}),
+        text=True,
+        errors="replace",
+    )
+
+
+def error_of(said: Sequence[str], code: int) -> str:
+    """The error of a training that has ended with ``code``, from the lines that it said: its sentence or last line."""
+    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in said if line.startswith(f"{PROGRAM}: ")]
+    return "; ".join(sentences) or (said[-1] if said else f"exit code {code}")
