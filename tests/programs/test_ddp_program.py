@@ -134,22 +134,39 @@ def test_an_interrupted_run_of_two_processes_is_usable(running: tuple["subproces
     assert not any(psutil.pid_exists(rank.pid) for rank in ranks.values())
 
 
-def test_two_machines_are_as_two_processes(workplace: Path, tmp_path: Path, two: Path, stopped: Stopped) -> None:
+def machines(workplace: Path, tmp_path: Path, stopped: Stopped) -> list["subprocess.Popen[str]"]:
+    """Two machines with a process each, whose run directories are tmp_path/0 and tmp_path/1."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    machines = []
+    begun = []
     for number in range(2):
         surroundings = {**environment(), "NODE_RANK": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         command = [TRAIN, *OPTIONS, "trainer.num_nodes=2", f"hydra.run.dir={tmp_path / str(number)}"]
-        machines.append(start(*command, cwd=workplace, surroundings=surroundings))
-        stopped(machines[-1])
-    for machine in machines:
+        begun.append(start(*command, cwd=workplace, surroundings=surroundings))
+        stopped(begun[-1])
+    return begun
+
+
+def test_two_machines_are_as_two_processes(workplace: Path, tmp_path: Path, two: Path, stopped: Stopped) -> None:
+    for machine in machines(workplace, tmp_path, stopped):
         output, _ = machine.communicate(timeout=200)
         assert machine.returncode == 0, output
     assert metrics_of(tmp_path / "0") == metrics_of(two)
     assert {provenance_of(tmp_path / str(number))["node_rank"] for number in range(2)} == {0, 1}
     left = {file.name for file in (tmp_path / "1").iterdir()}
     assert left == {"exclusions.parquet", "manifest.parquet", "provenance.json", "run.yaml", "train.log"}
+
+
+def test_a_machine_whose_process_dies_ends_the_other(workplace: Path, tmp_path: Path, stopped: Stopped) -> None:
+    first, second = machines(workplace, tmp_path, stopped)
+    wait_for(lambda: (tmp_path / "0" / "checkpoints" / "last.ckpt").exists(), first)
+    ranks_of(second)["1"].kill()
+    reason = "process 1 of the training was ended by SIGKILL; the machine may be out of memory"
+    for machine, sentence in ((first, f"another machine ended the training: machine 1: {reason}"), (second, reason)):
+        output, _ = machine.communicate(timeout=60)
+        assert machine.returncode == 1 and "Traceback" not in output
+        assert output.splitlines()[-1].startswith(f"train.py: {sentence}")
+    assert {provenance_of(tmp_path / str(number))["status"] for number in range(2)} == {"failed"}
 
 
 @pytest.mark.parametrize(
