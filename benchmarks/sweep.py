@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from fer.config.load import composed
+
 TRAIN = str(Path(__file__).resolve().parents[1] / "train.py")
 MANY = 21
 
@@ -26,15 +28,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    starts, costs = [], []
+    starts, costs, composing = [], [], []
+    composed([])
     with tempfile.TemporaryDirectory() as place:
         for _ in range(rounds):
             starts.append(seconds(place, "--cfg", "job"))
             one = seconds(place, "-m", "optimizer.lr=-1", "seed=0")
             many = seconds(place, "-m", "optimizer.lr=-1", f"seed=range({MANY})")
             costs.append((many - one) / (MANY - 1))
+            start = time.perf_counter()
+            composed(["optimizer.lr=-1", "seed=0"], with_hydra=True)
+            composing.append(time.perf_counter() - start)
     print(f"train.py --cfg job: {statistics.median(starts):.2f} s (median of {rounds})")
     print(f"a sweep's own cost: {statistics.median(costs):.3f} s a job (median of {rounds})")
+    print(f"of it, Hydra's composition of a configuration: {statistics.median(composing):.3f} s (median of {rounds})")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Hydra's own sweeper for grids and lists, which composes each job once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.sweeper import Sweeper
 
 
@@ -17,15 +17,15 @@ class ComposedOnce(Sweeper):
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Raises HydraException where a job cannot be composed."""
         assert self.hydra_context is not None
-        groups = self.hydra_context.config_loader
-        super().validate_batch_is_legal(list({shape(job, groups): job for job in batch}.values()))
+        options = cache(self.hydra_context.config_loader.get_group_options)
+        super().validate_batch_is_legal(list({shape(job, options): job for job in batch}.values()))
 
 
 class GridSweep(ComposedOnce, BasicSweeper):
     """Arguments as in conf/hydra/sweeper/basic.yaml."""
 
 
-def shape(job: Sequence[str], groups: ConfigLoader) -> tuple[str, ...]:
-    """The keys of a job's overrides, with the value where it chooses an option of a group."""
+def shape(job: Sequence[str], options: Callable[[str], list[str]]) -> tuple[str, ...]:
+    """The keys of a job's overrides, with the value where it chooses one of the ``options`` of a group."""
     pairs = [(text, text.partition("=")[0]) for text in job]
-    return tuple(text if groups.get_group_options(key.lstrip("+~").partition("@")[0]) else key for text, key in pairs)
+    return tuple(text if options(key.lstrip("+~").partition("@")[0]) else key for text, key in pairs)

@@ -73,11 +73,11 @@ def test_jobs_are_ranked_by_the_metric_and_read_again(tmp_path: Path) -> None:
 
 def test_jobs_that_differ_in_values_alone_are_composed_once_to_be_checked() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        groups = GlobalHydra.instance().config_loader()
-        shapes = {shape([f"optimizer.lr={lr}", "model=resnet50"], groups) for lr in (1, 2)}
+        options = GlobalHydra.instance().config_loader().get_group_options
+        shapes = {shape([f"optimizer.lr={lr}", "model=resnet50"], options) for lr in (1, 2)}
         assert shapes == {("optimizer.lr", "model=resnet50")}
         job = ["+dataset.limit=3", "hydra/launcher=joblib"]
-        assert shape(job, groups) == ("+dataset.limit", "hydra/launcher=joblib")
+        assert shape(job, options) == ("+dataset.limit", "hydra/launcher=joblib")
 
 
 def test_a_sweep_is_led_on_by_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
