@@ -14,6 +14,13 @@ def ferplus_zip() -> str:
     return str(path)
 
 
+@pytest.fixture(scope="session")
+def ferplus_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
+    """A cache of decoded images that all workers share: the archive takes half a minute."""
+    own = tmp_path_factory.getbasetemp()
+    return str((own if worker_id == "master" else own.parent) / "ferplus-cache")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The programs' tests take longest, so they begin first: at the end no worker waits for them."""
     items.sort(key=lambda item: "programs" not in item.path.parts)

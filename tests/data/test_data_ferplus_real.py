@@ -1,7 +1,5 @@
 """The real FERPlus archive, where it is at hand: sizes, leaks, and nothing lost."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -37,9 +35,9 @@ def test_the_two_files_of_votes_disagree_on_one_row_in_twenty(ferplus_zip: str) 
     assert disagree == pytest.approx(0.045, abs=0.005)
 
 
-def test_leaks_of_the_real_archive(ferplus_zip: str, tmp_path: Path) -> None:
+def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None:
     source = read_source("plus", "ferplus", root=ferplus_zip, votes="auto")
-    store = open_store([source], 48, str(tmp_path))
+    store = open_store([source], 48, ferplus_cache)
     assert store.images.shape == (32_137, 48, 48, 1) and (store.index["problem"] == "").all()
 
     with pytest.raises(DataError) as caught:

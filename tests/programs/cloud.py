@@ -30,7 +30,6 @@ ANY_MODEL = (
     "registry.gate.max_calibration_error=1",
 )
 TOLERANCE = 1e-5
-LONGEST_S = 300
 # Rights that the operations of S3 need where they are called otherwise.
 RIGHTS = {
     "s3:ListObjectsV2": "s3:ListBucket",
@@ -57,17 +56,7 @@ class Place:
 
     def run(self, *command: str) -> Done:
         """Run `python COMMAND…` to its end."""
-        if command[0].endswith(".py"):
-            return run_forked(*command, cwd=self.directory, surroundings=self.environment)
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-        )
+        return run_forked(*command, cwd=self.directory, surroundings=self.environment)
 
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start `python COMMAND…`, without a terminal to ask at."""

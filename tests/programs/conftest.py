@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,11 +27,7 @@ def program(workplace: Path) -> Program:
     """Run `python COMMAND…` to its end."""
 
     def run(*command: str) -> Done:
-        if command[0].endswith(".py"):
-            return run_forked(*command, cwd=workplace, surroundings=environment())
-        return subprocess.run(
-            [sys.executable, *command], cwd=workplace, env=environment(), capture_output=True, text=True, timeout=300
-        )
+        return run_forked(*command, cwd=workplace, surroundings=environment())
 
     return run
 

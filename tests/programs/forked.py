@@ -1,8 +1,8 @@
 """Programs that start quickly: a process that has imported their libraries forks a child for each of them.
 
 Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. A child still is a process of its
-own that runs the program's file as `__main__`, with its own arguments, directory, environment, streams and exit code.
-Only libraries are imported beforehand: the project's own modules are read by each program.
+own that runs the program's file or module as `__main__`, with its own arguments, directory, environment, streams and
+exit code. Only libraries are imported beforehand: the project's own modules are read by each program.
 """
 
 import atexit
@@ -48,18 +48,18 @@ def forker() -> "subprocess.Popen[str]":
     return process
 
 
-def run_forked(script: str, *arguments: str, cwd: Path, surroundings: Mapping[str, str]) -> Done:
-    """Run `python SCRIPT ARGUMENTS…` to its end; ``surroundings`` is its environment."""
+def run_forked(*command: str, cwd: Path, surroundings: Mapping[str, str]) -> Done:
+    """Run `python COMMAND…` to its end, a script or a module; ``surroundings`` is its environment."""
     process = forker()
     with tempfile.TemporaryDirectory() as place:
         streams = [str(Path(place, name)) for name in ("stdout", "stderr")]
-        order = {"script": script, "arguments": arguments, "cwd": str(cwd), "environment": dict(surroundings)}
+        order = {"command": command, "cwd": str(cwd), "environment": dict(surroundings)}
         assert process.stdin is not None
         process.stdin.write(json.dumps({**order, "streams": streams}) + "\n")
         process.stdin.flush()
         code = int(answer(process))
         out, error = (Path(stream).read_text(encoding="utf-8", errors="replace") for stream in streams)
-    return subprocess.CompletedProcess([script, *arguments], code, out, error)
+    return subprocess.CompletedProcess(command, code, out, error)
 
 
 def answer(process: "subprocess.Popen[str]") -> str:
@@ -95,10 +95,14 @@ def become(order: Mapping[str, Any]) -> int:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
-    sys.argv = [order["script"], *order["arguments"]]
-    sys.path[0] = str(Path(order["script"]).parent)
+    what, *arguments = order["command"]
     try:
-        runpy.run_path(order["script"], run_name="__main__")
+        if what == "-m":
+            sys.argv, sys.path[0] = arguments, order["cwd"]
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv, sys.path[0] = [what, *arguments], str(Path(what).parent)
+            runpy.run_path(what, run_name="__main__")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:

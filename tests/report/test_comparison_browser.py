@@ -20,7 +20,7 @@ if CHROMIUM is None or DRIVER is None:
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -67,6 +67,9 @@ def open_page(driver: Any, page: Path, width: int, theme: str) -> Any:
     features = [{"name": "prefers-color-scheme", "value": theme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     driver.get(page.as_uri())
+    # On a busy machine a page was once found empty: be sure that it is this one, and complete.
+    loaded = "return document.readyState === 'complete' && location.href === arguments[0]"
+    WebDriverWait(driver, 30).until(lambda _: driver.execute_script(loaded, page.as_uri()))
     return driver
 
 
