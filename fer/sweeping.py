@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from fer.config.uris import without_password
 from fer.errors import ConfigError, UserError
 from fer.files import write_text
 from fer.program import fail
@@ -32,6 +33,7 @@ class SweepDirectory(Callback):
     """Opens and closes the directory of a sweep (`hydra.callbacks` in conf/base.yaml)."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        refuse_password(config.hydra.sweeper.get("storage"))
         jobs = job_count(config)
         directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,14 @@ class SweepDirectory(Callback):
                 f"python train.py {RESUME}{directory}",
                 SOME_FAILED,
             )
+
+
+def refuse_password(storage: str | None) -> None:
+    """End the program where the URL of a study holds a password, before it is written down."""
+    try:
+        without_password(storage or "")
+    except ValueError as error:
+        fail(f"hydra.sweeper.storage: {error}", ConfigError.exit_code)
 
 
 def hold(directory: Path) -> None:

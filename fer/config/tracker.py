@@ -1,21 +1,11 @@
 """Section `tracker`: where the figures of a training go, beside the run directory's own files."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from fer.config.section import Section
-
-
-def without_password(uri: str) -> str:
-    """run.yaml keeps what is typed, and run directories get passed from hand to hand."""
-    if re.search(r"://[^/@]*:[^/@]*@", uri):
-        raise ValueError(
-            "must not hold a password: run.yaml would keep it; set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or the variables of the database, in the environment"
-        )
-    return uri
+from fer.config.uris import without_password
 
 
 class Wandb(Section):

@@ -123,7 +123,7 @@ WRONG_TRACKERS = {
     "tracker=wandb tracker.wandb.mode=on": "tracker.wandb.mode=on: allowed are auto, offline or online",
     "tracker=[csv,wandb] +tracker.wandb.api_key=1": "tracker.wandb.api_key=1: there is no such key",
     "tracker=mlflow tracker.mlflow.uri=http://me:secret@host": "tracker.mlflow.uri=http://me:secret@host: must not "
-    "hold a password: run.yaml would keep it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the "
+    "hold a password: run files would keep it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the "
     "variables of the database, in the environment",
     "tracker.tensorboard=5": "tracker.tensorboard=5: must be true or false",
 }

@@ -93,6 +93,7 @@ def test_a_job_replays_alone(swept: tuple[Path, Done], program: Program) -> None
         (("-m", "hydra/sweeper=optuna", "seed=1"), 2, "nothing to search; give a range"),
         (("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"), 2, "hydra.sweeper.n_trials=0: "),
         (("-m", "hydra/sweeper=optuna", "optimizer.lr=interval(2,1)"), 2, "the first number must be below the second"),
+        (("-m", "hydra/sweeper=optuna", "hydra.sweeper.storage='mysql://a:b@c/d'"), 2, "must not hold a password"),
         (("-m", "optimizer.lr=interval(1,2)"), 2, "does not support sweep type"),
         # Before the first job begins.
         (("-m", "seed=0,1", "model=mobilenetv2_050,nosuch"), 2, "model=nosuch: there is no such option"),
