@@ -92,7 +92,7 @@ class Container:
 
 def trained(run: Path, environment: Mapping[str, str], snapshots: Snapshots | None) -> tuple[int, str]:
     """Run train.py to its end, also where SageMaker asks for it; its exit code, and its error as a sentence."""
-    process = start_training(run, environment)
+    process = start_training(run, environment, Path.cwd())
     asked, ended = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:

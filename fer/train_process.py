@@ -15,11 +15,14 @@ PROGRAM = "train.py"
 INTERRUPTED, PRUNED = 130, 5
 
 
-def start_training(run: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``."""
+def start_training(run: Path, environment: Mapping[str, str], project: Path = PROJECT) -> "subprocess.Popen[str]":
+    """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``.
+
+    ``project`` is the directory of the code.
+    """
     place = json.dumps(str(run))
     return subprocess.Popen(
-        [sys.executable, str(PROJECT / PROGRAM), f"resume={place}", f"hydra.run.dir={place}"],
+        [sys.executable, str(project / PROGRAM), f"resume={place}", f"hydra.run.dir={place}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
+from fer.distributed import Failure, cause, output_path
 from tests.programs.running import FAST, PROJECT, Program, environment, metrics_of, provenance_of, start, wait_for
 
 TRAIN = str(PROJECT / "train.py")
@@ -190,9 +191,12 @@ def test_what_cannot_train_together_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_a_mistake_that_only_the_processes_see_is_one_sentence(train: Program, two: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    done = train(*FAST, *TWO, "model=mobilenetv2_100", f"trainer.resume_from={two}", f"hydra.run.dir={run}")
-    assert done.returncode == 1
-    assert done.stderr.count("is of another network") == 1 and "Traceback" not in done.stderr
-    assert provenance_of(run)["status"] == "failed"
+def test_of_several_failures_the_first_one_is_told(tmp_path: Path) -> None:
+    """A process that fails makes the others fail, too."""
+    Failure("the others are gone", "details", 2.0).save(tmp_path, 0)
+    Failure("model.name=x: is of another network", "", 1.0).save(tmp_path, 1)
+    output_path(tmp_path, 2).write_text("its last words")
+    assert cause(tmp_path, {0: 1, 1: 1}).reason == "model.name=x: is of another network"
+    killed = cause(tmp_path, {0: 1, 1: 0, 2: -9})
+    assert killed.reason.startswith("process 2 of the training was ended by SIGKILL")
+    assert killed.details == "its last words"

@@ -75,7 +75,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_a_run_without_room_keeps_what_it_has_and_goes_on(
-    program: Program, infer: Program, model: Path, inferred: Path, clip: Path, workplace: Path
+    infer: Program, model: Path, inferred: Path, clip: Path, workplace: Path
 ) -> None:
     directory = workplace / "no-room"
     # Files of more than 16 KiB cannot be written: run.yaml can, a piece with its pictures cannot.
@@ -84,10 +84,11 @@ def test_a_run_without_room_keeps_what_it_has_and_goes_on(
         f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
     )
     chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
-    done = program("-c", limited, *chosen, f"hydra.run.dir={directory}")
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "file too large; make room" in done.stderr and ".parquet" in done.stderr
+    process = start("-c", limited, *chosen, f"hydra.run.dir={directory}", cwd=workplace)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert "file too large; make room" in output and ".parquet" in output
     assert provenance_of(directory)["status"] == "failed"
     assert not list(directory.rglob("*.part"))
     assert infer(f"resume={directory}").returncode == 0
