@@ -158,7 +158,7 @@ const Charts = (() => {
     const top = 34;
     const bottom = 14;
     const scales = axes.map(scale);
-    const nameWidths = axes.map((axis) => LETTER * 1.1 * cut(axis.name).length);
+    const nameWidths = axes.map((axis) => LETTER * 1.3 * cut(axis.name).length);
     const markWidths = scales.map(({ marks }) => LETTER * Math.max(...marks.map(([, text]) => cut(text).length)) + 20);
     const left = Math.max(24, nameWidths[0] / 2);
     const right = Math.max(markWidths[axes.length - 1], nameWidths[axes.length - 1] / 2);
