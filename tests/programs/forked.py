@@ -6,6 +6,7 @@ exit code. Only libraries are imported beforehand: the project's own modules are
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -75,6 +76,9 @@ def serve() -> None:
     """Fork a child for each order on standard input."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    # The collector then passes over what the libraries have made, and copies none of its pages.
+    gc.collect()
+    gc.freeze()
     print(READY, flush=True)
     # Not line by line through a buffer that a child would inherit half read.
     while line := sys.stdin.readline():
