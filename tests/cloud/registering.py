@@ -1,5 +1,7 @@
 """A model in a simulated AWS, and jobs over it, as requests that tests change."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,11 +84,26 @@ def until(holds: Callable[[], Any], within: float = 60) -> Any:
 
 @contextmanager
 def meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Do ``act`` in another thread."""
-    thread = Thread(target=act, daemon=True)
+    """Do ``act`` in another thread; where it fails, so does the block, which may be waiting for what never comes."""
+    failed: list[BaseException] = []
+
+    def acting() -> None:
+        try:
+            act()
+        except BaseException as error:
+            failed.append(error)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=acting, daemon=True)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+        thread.join()
+    except KeyboardInterrupt:
+        if not failed:
+            raise
+    if failed:
+        raise failed[0]
 
 
 def finished(aws: Simulated, job: str = "job-1") -> dict[str, Any]:
