@@ -33,12 +33,12 @@ class SweepDirectory(Callback):
     """Opens and closes the directory of a sweep (`hydra.callbacks` in conf/base.yaml)."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        refuse_password(config.hydra.sweeper.get("storage"))
+        arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+        refuse_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
         jobs = job_count(config)
         directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
         hold(directory)
-        arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
         metric = config.sweep.metric or config.trainer.early_stopping.monitor
         direction: Direction = "minimize" if metric == "val_loss" else "maximize"
         at_once = jobs_at_once(config, jobs)
@@ -73,12 +73,13 @@ class SweepDirectory(Callback):
             )
 
 
-def refuse_password(storage: str | None) -> None:
-    """End the program where the URL of a study holds a password, before it is written down."""
-    try:
-        without_password(storage or "")
-    except ValueError as error:
-        fail(f"hydra.sweeper.storage: {error}", ConfigError.exit_code)
+def refuse_passwords(overrides: list[str]) -> None:
+    """End the program where a URI holds a password, before sweep.yaml keeps what was typed."""
+    for override in overrides:
+        try:
+            without_password(override)
+        except ValueError as error:
+            fail(f"{override.partition('=')[0]}: {error}", ConfigError.exit_code)
 
 
 def hold(directory: Path) -> None:
