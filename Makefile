@@ -41,9 +41,9 @@ browser:
 	       || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; }; }; \
 	} || echo "Without chromium and chromium-driver the tests of the report in a browser are skipped"
 
-# Two workers a core: many tests wait, for what they killed, for a job's next look, or for a network that is not there.
+# A worker more than cores: some tests wait for what they killed, or for a network that is not there.
 test: lint browser
-	$(BIN)/python -m pytest --numprocesses $$($(PYTHON) -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist loadfile --no-loadscope-reorder
 
 bench: environment
 	$(BIN)/python -m benchmarks.train
