@@ -22,8 +22,9 @@ from fer.config.load import load_overrides
 from fer.errors import UserError
 from fer.files import write_text
 from fer.paths import VARIABLE
+from fer.program import INTERRUPTED
 from fer.run import GIT, METRICS, RUN_YAML, write_config
-from fer.train_process import INTERRUPTED, PROGRAM, error_of, start_training
+from fer.train_process import PROGRAM, sentences_of, start_training
 
 ORDER = "job.json"
 PORT = "29500"
@@ -115,7 +116,7 @@ def trained(run: Path, environment: Mapping[str, str], snapshots: Snapshots | No
         return INTERRUPTED, ""
     if code < 0:
         return 1, f"{PROGRAM} was ended by {signal.Signals(-code).name}; the machine's memory may have been full"
-    return code, error_of(said, code) if code else ""
+    return code, " ".join(sentences_of(said)) if code else ""
 
 
 def keep(snapshots: Snapshots | None, ended: threading.Event) -> None:

@@ -23,9 +23,10 @@ from fer.config.load import load
 from fer.devices import own_gpu, threads_each
 from fer.errors import UserError
 from fer.lifeline import follow
+from fer.program import INTERRUPTED
 from fer.run import METRICS, RUN_YAML, write_config
 from fer.sweep_directory import Job, Status, Sweep, read_job, read_jobs, read_sweep, write_job
-from fer.train_process import INTERRUPTED, PROGRAM, PRUNED, error_of, start_training
+from fer.train_process import PROGRAM, PRUNED, sentences_of, start_training
 
 CTRL_C = "by Ctrl-C"
 log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ def trained(directory: Path, number: int, environment: dict[str, str]) -> tuple[
         return "interrupted", interrupted or "by SIGTERM"
     if code < 0:
         return "killed", f"by {signal.Signals(-code).name}; the machine's memory may have been full"
-    return "failed", error_of(said, code)
+    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in sentences_of(said)]
+    return "failed", "; ".join(sentences) or f"exit code {code}"
 
 
 def relay(process: "subprocess.Popen[str]", number: int, said: list[str]) -> None:

@@ -11,8 +11,8 @@ from fer.lifeline import tied_to_me
 from fer.run import PROJECT
 
 PROGRAM = "train.py"
-# Exit codes beside 0 and those of errors: after Ctrl-C or SIGTERM, and where Optuna has ended a hopeless trial.
-INTERRUPTED, PRUNED = 130, 5
+# Its exit code where Optuna has ended a hopeless trial.
+PRUNED = 5
 
 
 def start_training(run: Path, environment: Mapping[str, str], project: Path = PROJECT) -> "subprocess.Popen[str]":
@@ -32,7 +32,9 @@ def start_training(run: Path, environment: Mapping[str, str], project: Path = PR
     )
 
 
-def error_of(said: Sequence[str], code: int) -> str:
-    """The error of a training that has ended with ``code``, from the lines that it said: its sentence or last line."""
-    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in said if line.startswith(f"{PROGRAM}: ")]
-    return "; ".join(sentences) or (said[-1] if said else f"exit code {code}")
+def sentences_of(said: Sequence[str]) -> list[str]:
+    """The errors of a training that has failed, each behind its program's name, from the lines that it said.
+
+    Its last line, if any, where it said none.
+    """
+    return [line for line in said if line.startswith(f"{PROGRAM}: ")] or list(said[-1:])

@@ -24,13 +24,14 @@ from fer.machines import is_helper, this_machine
 from fer.model.bundle import Faces, describe, load_bundle, save_bundle
 from fer.model.card import model_card
 from fer.model.samples import Samples, write_samples
+from fer.program import INTERRUPTED
 from fer.pruning import Pruned, raise_if_pruned
 from fer.reporting import write_report
 from fer.resolving import at_hand
 from fer.run import Run, saved_config, status_of
 from fer.serving import Predictor
 from fer.trackers.beside import tracked
-from fer.train_process import INTERRUPTED, PRUNED
+from fer.train_process import PRUNED
 
 SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
@@ -43,8 +44,7 @@ def train(config: Config, directory: Path) -> None:
     marked interrupted; then SystemExit(130) is raised.
     """
     run = Run(directory, config)
-    with tracked(directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
-        do_stages(config, run)
+    do_tracked(config, run)
 
 
 def resume(directory: Path) -> None:
@@ -57,7 +57,12 @@ def resume(directory: Path) -> None:
         log.info("%s: the run is finished", directory)
         return
     run = Run.begun_or_again(directory, config, "train.py")
-    with tracked(directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
+    do_tracked(config, run)
+
+
+def do_tracked(config: Config, run: Run) -> None:
+    """Do the stages; of several machines the first one, which has the run, tells the trackers."""
+    with tracked(run.directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
         do_stages(config, run)
 
 

@@ -103,7 +103,7 @@ def test_hosts_know_each_other_and_the_first_one_has_the_run(aws: Simulated) -> 
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        (FAIL, "AlgorithmError: model.name=x: is none; choose another, exit code: 1"),
+        (FAIL, "AlgorithmError: train.py: model.name=x: is none; choose another, exit code: 1"),
         (
             DIE,
             "AlgorithmError: train.py was ended by SIGKILL; the machine's memory may have been full, exit code: 1",
