@@ -191,6 +191,14 @@ def test_what_cannot_train_together_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_a_mistake_that_only_the_processes_see_is_one_sentence(train: Program, two: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train(*FAST, *TWO, "model=mobilenetv2_100", f"trainer.resume_from={two}", f"hydra.run.dir={run}")
+    assert done.returncode == 1
+    assert done.stderr.count("is of another network") == 1 and "Traceback" not in done.stderr
+    assert provenance_of(run)["status"] == "failed"
+
+
 def test_of_several_failures_the_first_one_is_told(tmp_path: Path) -> None:
     """A process that fails makes the others fail, too."""
     Failure("the others are gone", "details", 2.0).save(tmp_path, 0)

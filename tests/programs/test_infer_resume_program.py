@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.programs.running import (
     PROBABILITIES,
     SMOOTHED,
     Program,
+    environment,
     provenance_of,
     start,
     table_of,
@@ -84,11 +87,11 @@ def test_a_run_without_room_keeps_what_it_has_and_goes_on(
         f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
     )
     chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
-    process = start("-c", limited, *chosen, f"hydra.run.dir={directory}", cwd=workplace)
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 1, output
-    assert "Traceback" not in output
-    assert "file too large; make room" in output and ".parquet" in output
+    command = [sys.executable, "-c", limited, *chosen, f"hydra.run.dir={directory}"]
+    done = subprocess.run(command, cwd=workplace, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "file too large; make room" in done.stderr and ".parquet" in done.stderr
     assert provenance_of(directory)["status"] == "failed"
     assert not list(directory.rglob("*.part"))
     assert infer(f"resume={directory}").returncode == 0

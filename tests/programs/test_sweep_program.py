@@ -94,6 +94,7 @@ def test_a_job_replays_alone(swept: tuple[Path, Done], program: Program) -> None
         (("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"), 2, "hydra.sweeper.n_trials=0: "),
         (("-m", "hydra/sweeper=optuna", "optimizer.lr=interval(2,1)"), 2, "the first number must be below the second"),
         (("-m", "hydra/sweeper=optuna", "hydra.sweeper.storage='mysql://a:b@c/d'"), 2, "must not hold a password"),
+        (("-m", "tracker=mlflow", "tracker.mlflow.uri=http://a:b@c", "seed=0,1"), 2, "must not hold a password"),
         (("-m", "optimizer.lr=interval(1,2)"), 2, "does not support sweep type"),
         # Before the first job begins.
         (("-m", "seed=0,1", "model=mobilenetv2_050,nosuch"), 2, "model=nosuch: there is no such option"),
@@ -138,7 +139,7 @@ def test_a_killed_optuna_sweep_goes_on_in_the_same_study(workplace: Path, train:
 
 def test_submitit_runs_jobs_in_processes_of_its_own(train: Program, workplace: Path) -> None:
     directory = workplace / "submitted"
-    done = train("-m", *SHORT, "seed=3", "hydra/launcher=submitit_local", f"hydra.sweep.dir={directory}")
+    done = train("-m", *SHORT, "seed=0,1", "hydra/launcher=submitit_local", f"hydra.sweep.dir={directory}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {job.status for job in read_jobs(directory)} == {"finished"}
 

@@ -176,6 +176,15 @@ def test_a_bundle_is_judged_on_other_data(train: Program, finished: Path, face_f
     assert (directory / "report.html").is_file()
 
 
+def test_a_sweep_gives_a_run_directory_a_job(train: Program, workplace: Path) -> None:
+    done = train("-m", *FAST, "trainer=debug", "trainer.threads=1", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    seeds = [yaml.safe_load((workplace / "sweep" / job / "run.yaml").read_text())["seed"] for job in ("0", "1")]
+    assert seeds == [1, 2]
+    hashes = [metrics_of(workplace / "sweep" / job)["weights_sha256"] for job in ("0", "1")]
+    assert hashes[0] != hashes[1]
+
+
 def test_a_mistake_is_answered_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     process = start(str(PROJECT / "train.py"), "+trainer.max_epoch=3", cwd=tmp_path)
     output, _ = process.communicate(timeout=60)
