@@ -7,7 +7,7 @@ COPY requirements.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 
 # Jobs bring the code of their commit. A tuning job cannot name a command of its own; SageMaker appends the word train.
-ENTRYPOINT ["/bin/bash", "-c", "mkdir -p /opt/ml/code && cd /opt/ml/code && tar -xzf /opt/ml/input/data/code/code.tar.gz && exec python3 -m fer.container /opt/ml"]
+ENTRYPOINT ["/bin/bash", "-c", "mkdir -p /opt/ml/code && cd /opt/ml/code && tar -xzf /opt/ml/input/data/code/code.tar.gz && exec python3 -m fer.cloud.training_container /opt/ml"]
 
 # The model's server, for one machine, SageMaker (batch and endpoint) and Cloud Run. The model is mounted or unpacked
 # at /opt/ml/model: docker run -p 8080:8080 -v "$PWD/unpacked:/opt/ml/model:ro" IMAGE
@@ -20,8 +20,10 @@ COPY serving.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r serving.lock
 
 # What the server imports, and nothing of training.
-COPY fer/__init__.py fer/errors.py fer/files.py fer/images.py fer/
-COPY fer/model/__init__.py fer/model/calibration.py fer/model/description.py fer/model/samples.py fer/model/
+COPY fer/__init__.py fer/errors.py fer/emotions.py fer/
+COPY fer/bundle/ fer/bundle/
+COPY fer/core/ fer/core/
+COPY fer/metrics/ fer/metrics/
 COPY fer/serving/ fer/serving/
 
 RUN useradd --system --no-create-home --uid 10001 fer

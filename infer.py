@@ -17,9 +17,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from fer.cli import reported, run_program
 from fer.config import Config, SageMakerAws
-from fer.config.load import load, load_overrides
-from fer.program import discard, refuse_executable_yaml, reported, run_program
+from fer.config.compose import load, load_overrides, refuse_executable_yaml
+from fer.runs.run_directory import discard
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -29,17 +30,17 @@ def main(composed: DictConfig) -> None:
     with reported(run_directory):
         config = load(composed, "infer")
         if config.dry_run:
-            from fer.dry_run import dry_run
+            from fer.infer.dry_run import dry_run
 
             discard(run_directory)
             dry_run(config)
             return
         if (saved := run_to_resume(config)) is None:
-            from fer.inference import infer
+            from fer.infer.pipeline import infer
 
             code = infer(config, run_directory)
         else:
-            from fer.inference import resume, saved_media
+            from fer.infer.pipeline import resume, saved_media
 
             discard(run_directory)
             saved_media(saved)
@@ -56,7 +57,7 @@ def run_to_resume(config: Config) -> Path | None:
     if config.resume is not None:
         return Path(config.resume)
     if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
-        from fer.inference import run_of_job
+        from fer.infer.pipeline import run_of_job
 
         return run_of_job(config.aws.transform.attach)
     return None

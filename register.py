@@ -15,8 +15,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.config.load import load
-from fer.program import reported, run_program
+from fer.cli import reported, run_program
+from fer.config.compose import load
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -24,7 +24,7 @@ def main(composed: DictConfig) -> None:
     run_directory = Path(HydraConfig.get().runtime.output_dir)
     with reported(run_directory):
         config = load(composed, "register")
-        from fer.registering import act
+        from fer.registry.pipeline import act
 
         code = act(config, run_directory)
     if code:

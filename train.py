@@ -19,12 +19,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fer.config.load import load
+from fer.cli import reported, run_program
+from fer.config.compose import load
+from fer.core.process import hold
 from fer.errors import ConfigError
-from fer.lifeline import hold
-from fer.program import discard, log_into, reported, run_program
-from fer.sweep_job import run_job
-from fer.sweeping import resumed_arguments
+from fer.runs.run_directory import discard, log_into
+from fer.sweep.callback import resumed_arguments
+from fer.sweep.job import run_job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -37,7 +38,7 @@ def main(composed: DictConfig) -> float | None:
         config = load(composed)
         # PyTorch takes seconds to import; a mistake above is answered before.
         if config.resume is None:
-            from fer.training import train
+            from fer.train.pipeline import train
 
             train(config, run_directory)
         else:
@@ -55,7 +56,7 @@ def go_on(saved: Path, run_directory: Path) -> None:
     if saved.resolve() != run_directory.resolve():
         discard(run_directory)
         log_into(saved)
-    from fer.training import resume
+    from fer.train.pipeline import resume
 
     resume(saved)
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 from fer.config import Config
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.data.image_store import Store
 from fer.data.manifest import Manifest
-from fer.data.store import Store
-from fer.determinism import seed_everything, set_threads
-from fer.fitted import fit
-from fer.fitting import device_of
-from fer.run import Run
-from fer.training import prepare
+from fer.runs.run_directory import Run
+from fer.train.device import device_of
+from fer.train.fit import fit
+from fer.train.inputs import prepare
+from fer.train.reproducibility import seed_everything, set_threads
 
 
 def speed(config: Config, store: Store, manifest: Manifest, folder: Path) -> float:

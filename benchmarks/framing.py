@@ -12,15 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.data.decode import decode
-from fer.data.labels import majority
+from fer.bundle.predictor import Predictor
+from fer.core.image import to_gray
+from fer.data.decoding import decode
+from fer.data.label_rules import majority
 from fer.data.sources import Source, read_source
-from fer.data.sources.source import VOTE_COLUMNS
+from fer.data.sources.base import VOTE_COLUMNS
 from fer.emotions import FERPLUS_VOTES
-from fer.images import to_gray
-from fer.serving.predictor import Predictor
 from fer.video.crop import crop_face
-from fer.video.detect import Detector, Face, make_detector
+from fer.video.detectors import Detector, Face, make_detector
 
 ENLARGED, PADDED = 4, 0.5  # factor on the image's side, and part of the enlarged side that is added to each edge
 SIDES = (0.8, 0.9, 1.0, 1.1, 1.2)  # factors on the crop's side

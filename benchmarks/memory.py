@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.video import repeated
-from fer.parts import Parts
-from fer.run import PROJECT
-from fer.video.decode import open_video
+from fer.infer.chunk_store import Parts
+from fer.runs.provenance import PROJECT
+from fer.video.reader import open_video
 
 LENGTHS_S = (120, 3600)
 

@@ -30,11 +30,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.drawn import draw_dataset_face
-from fer.run import PROJECT
-from fer.serving.answers import decoded
-from fer.serving.loading import load_checked
-from fer.serving.payload import MAX_BYTES
+from fer.bundle.verification import load_checked
+from fer.runs.provenance import PROJECT
+from fer.serving.requests import MAX_BYTES
+from fer.serving.responses import decoded
+from fer.synthetic import draw_dataset_face
 
 PICTURES, SIZES, SHARD = 48, (48, 96, 200), 12
 MALFORMED_EVERY = 10

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fer.config.load import composed
+from fer.config.compose import composed
 
 TRAIN = str(Path(__file__).resolve().parents[1] / "train.py")
 MANY = 21

@@ -23,14 +23,15 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from fer.config import Config
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.data.image_store import Store
 from fer.data.manifest import Manifest
-from fer.data.store import Store
-from fer.determinism import seed_everything, set_threads
-from fer.fitting import classifier, data_module, device_of, lightning_trainer, parts_of
-from fer.model.callbacks import History
-from fer.run import Run
-from fer.training import prepare
+from fer.runs.run_directory import Run
+from fer.train.callbacks import History
+from fer.train.device import device_of
+from fer.train.inputs import prepare
+from fer.train.reproducibility import seed_everything, set_threads
+from fer.train.trainer import classifier, data_module, lightning_trainer, parts_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -16,15 +16,15 @@ import cv2
 import httpx2
 import numpy as np
 
-from fer.cloud.local_transform import LocalBatch
-from fer.cloud.shards import CONTENT_TYPES, answers, pack
 from fer.config.aws import LocalTransform
-from fer.config.load import load_overrides
-from fer.drawn import draw_dataset_face
-from fer.judging import read_crop
-from fer.resolving import Model, packaged
-from fer.run import thread_count
+from fer.config.compose import load_overrides
+from fer.core.system import thread_count
+from fer.infer.classify import read_crop
+from fer.infer.transform.local import LocalBatch
+from fer.infer.transform.shards import CONTENT_TYPES, answers, pack
+from fer.registry.resolve import Model, packaged
 from fer.serving import Predictor
+from fer.synthetic import draw_dataset_face
 
 DRAWN = 200  # different faces; drawing takes longer than judging
 

@@ -21,19 +21,19 @@ import cv2
 import numpy as np
 import torch
 
+from fer.bundle.io import load_bundle
 from fer.config import Config
-from fer.config.load import load_overrides
-from fer.determinism import set_threads
-from fer.extraction import Taken, VideoFaces, sampling_of
-from fer.fetching import Fetching
-from fer.following import Following
-from fer.judging import Judging, crops_of, keep
-from fer.model.bundle import load_bundle
-from fer.predicting import threads_of
+from fer.config.compose import load_overrides
+from fer.infer.classify import Judging, crops_of, keep
+from fer.infer.extract import Taken, VideoFaces, sampling_of
+from fer.infer.inputs import Fetching
+from fer.infer.stages import threads_of
+from fer.infer.track_ids import Following
 from fer.serving import Predictor
-from fer.video.decode import Frame, open_video, sampled_frames
-from fer.video.detect import Face
+from fer.train.reproducibility import set_threads
+from fer.video.detectors import Face
 from fer.video.media import Media
+from fer.video.reader import Frame, open_video, sampled_frames
 
 PLAIN_BATCH = 32
 

@@ -1,16 +1,33 @@
-"""Errors that a user can mend: one clear sentence, no traceback."""
+"""Errors that a user can correct, one clear sentence without a traceback, and the exit codes of all programs."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a program's end means to who started it."""
+
+    OK = 0
+    ERROR = 1
+    CONFIG = 2
+    # Some of many were done: videos left out, jobs failed, a model rejected.
+    PARTIAL = 3
+    # A batch is beyond a limit of its monitoring.
+    DRIFT = 4
+    # A sweep's sampler ended a hopeless trial.
+    PRUNED = 5
+    INTERRUPTED = 130
 
 
 class UserError(Exception):
     """Something outside the program is wrong; the message names the thing and the remedy."""
 
-    exit_code = 1
+    exit_code = ExitCode.ERROR
 
 
 class ConfigError(UserError):
     """The configuration is wrong; nothing was started."""
 
-    exit_code = 2
+    exit_code = ExitCode.CONFIG
 
 
 class DataError(UserError):

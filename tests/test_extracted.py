@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fer.cloud.result_archive import pack, unpack
 from fer.errors import DataError
-from fer.extracted import pack, unpack
 
 LEFT = {
     "parts/{}/000000.parquet": b"rows",

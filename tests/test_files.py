@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.files import CHUNK, sha256_file, write_text, written_beside
+from fer.core.io import CHUNK, sha256_file, write_text, written_beside
 
 
 def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.model.metrics import confusion_matrix, figures
-from fer.paired import RESAMPLES, decisions, difference, resample
+from fer.metrics.bootstrap import RESAMPLES, decisions, difference, resample
+from fer.metrics.classification import confusion_matrix, figures
 
 CLASSES = np.array(["anger", "fear", "neutral"])
 
@@ -83,7 +83,7 @@ def test_equal_decisions_differ_by_nothing_and_the_smallest_p_is_not_zero() -> N
 def test_many_images_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, predicted = made()
     whole = resample(labels, predicted).accuracy
-    monkeypatch.setattr("fer.paired.MOST_AT_A_TIME", 999)
+    monkeypatch.setattr("fer.metrics.bootstrap.MOST_AT_A_TIME", 999)
     assert np.array_equal(resample(labels, predicted).accuracy, whole)
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from fer.cli import reported
+from fer.config.compose import refuse_executable_yaml
 from fer.errors import ConfigError, DataError, ModelError
-from fer.program import discard, fresh_directory, refuse_executable_yaml, reported
+from fer.runs.run_directory import discard, fresh_directory
 
 PROJECT = Path(__file__).resolve().parents[1]
 EIGHT = """
 import json, multiprocessing, sys
-from fer.program import fresh_directory
+from fer.cli import fresh_directory
 
 def one(barrier, results):
     barrier.wait()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import fer.progress
-from fer.progress import progress, progress_line
+import fer.core.progress
+from fer.core.progress import progress, progress_line
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -33,15 +33,15 @@ def test_a_line_without_time_or_progress_is_still_a_line() -> None:
 
 
 def test_lines_are_logged_as_time_passes(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(fer.progress, "LINE_SECONDS", 0.0)
-    caplog.set_level(logging.INFO, "fer.progress")
+    monkeypatch.setattr(fer.core.progress, "LINE_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "fer.core.progress")
     assert list(progress("abc", 3, "Reading", "letters")) == ["a", "b", "c"]
     starts = [record.getMessage().split(",")[0] for record in caplog.records]
     assert starts == ["Reading: 1/3 letters", "Reading: 2/3 letters", "Reading: 3/3 letters"]
 
 
 def test_short_work_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "fer.progress")
+    caplog.set_level(logging.INFO, "fer.core.progress")
     assert list(progress(iter(range(1000)), 1000, "Reading")) == list(range(1000))
     assert list(progress([], 0, "Reading")) == []
     assert caplog.records == []
@@ -49,7 +49,7 @@ def test_short_work_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_terminal_gets_a_bar() -> None:
     """`script` gives the program a terminal of its own, which knows neither its width nor its height."""
-    code = "from fer.progress import progress; print(list(progress(range(3), 3, 'Reading', 'letters')))"
+    code = "from fer.core.progress import progress; print(list(progress(range(3), 3, 'Reading', 'letters')))"
     done = subprocess.run(
         ["script", "-qefc", shlex.join([sys.executable, "-c", code]), "/dev/null"],
         cwd=PROJECT,

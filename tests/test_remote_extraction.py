@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fer.config.load import load_overrides
+from fer.cloud.extraction import COMMAND, ready, refuse_unfit
+from fer.cloud.extraction_container import extract_shard, write_task
+from fer.config.compose import load_overrides
 from fer.errors import ConfigError, DataError, UserError
-from fer.extract_shard import extract_shard, write_task
-from fer.remote_extraction import COMMAND, ready, refuse_unfit
 from fer.video.media import Media
 
 SAGEMAKER = ("aws=sagemaker", "aws.bucket=faces", "aws.region=us-east-1")

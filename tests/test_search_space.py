@@ -3,7 +3,7 @@
 import pytest
 
 from fer.errors import ConfigError
-from fer.search_space import Parameter, parameters_of, split
+from fer.sweep.search_space import Parameter, parameters_of, split
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from fer.config.load import CONF, load_overrides
-from fer.devices import own_gpu, threads_each
+from fer.config.compose import CONF, load_overrides
+from fer.core.system import thread_count
 from fer.errors import UserError
-from fer.grid_sweeper import shape
-from fer.run import Run, thread_count
-from fer.sweep_directory import Job, Sweep, ranked, read_job, read_jobs, read_sweep, write_job, write_sweep
-from fer.sweep_job import how_far, with_threads
-from fer.sweeping import resumed_arguments
+from fer.runs.run_directory import Run
+from fer.sweep.callback import resumed_arguments
+from fer.sweep.grid_sweeper import shape
+from fer.sweep.job import how_far, with_threads
+from fer.sweep.records import Job, Sweep, ranked, read_job, read_jobs, read_sweep, write_job, write_sweep
+from fer.sweep.resources import own_gpu, threads_each
 
 
 def job(number: int, value: float | None, status: str = "finished") -> Job:
@@ -103,9 +104,9 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    heart = "import time; from fer.lifeline import hold; hold(); open('alive', 'w').close(); time.sleep(60)"
+    heart = "import time; from fer.core.process import hold; hold(); open('alive', 'w').close(); time.sleep(60)"
     tied = (
-        "import os, subprocess, sys; from fer.lifeline import tied_to_me; "
+        "import os, subprocess, sys; from fer.core.process import tied_to_me; "
         f"child = subprocess.Popen([sys.executable, '-c', {heart!r}], env=tied_to_me(os.environ)); "
         "print(child.pid, flush=True); child.wait()"
     )

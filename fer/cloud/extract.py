@@ -18,8 +18,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.config.load import CONF, load
-from fer.program import discard, log_into, reported, run_program
+from fer.cli import reported, run_program
+from fer.config.compose import CONF, load
+from fer.runs.run_directory import discard, log_into
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -29,12 +30,12 @@ def main(composed: DictConfig) -> None:
     with reported(run_directory):
         config = load(composed, "infer")
         if config.dry_run:
-            from fer.remote_extraction import dry_run
+            from fer.cloud.extraction import dry_run
 
             discard(run_directory)
             dry_run(config)
             return
-        from fer.remote_extraction import extract, resume
+        from fer.cloud.extraction import extract, resume
 
         if config.resume is None:
             code = extract(config, run_directory)

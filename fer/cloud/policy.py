@@ -8,9 +8,9 @@ import json
 import sys
 from typing import Any
 
-from fer.cloud.jobs import Kind, log_group, title_of
+from fer.aws.jobs import Kind, log_group, title_of
 from fer.config import Config, SageMakerAws
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
 from fer.errors import ConfigError
 
 USAGE = "usage: python -m fer.cloud.policy aws.bucket=BUCKET aws.role=ARN [key=value …]"

@@ -4,12 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer.cloud.archives import files_below
-from fer.cloud.buckets import encryption
-from fer.cloud.calls import AwsCalls
-from fer.cloud.transfers import in_parallel
+from fer.aws.client import AwsCalls
+from fer.aws.s3 import encryption, in_parallel
+from fer.core.archive import files_below
+from fer.core.io import sha256_file
 from fer.errors import DataError
-from fer.files import sha256_file
 
 DATA = "/opt/ml/input/data"
 

@@ -15,7 +15,7 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from fer.program import reported
+from fer.cli import reported
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def command_line(program: str, description: str | None) -> Asked:
 def main() -> None:
     asked = command_line("python -m fer.cloud.train", __doc__)
     with reported():
-        from fer.remote_training import attach, ordered, train
+        from fer.cloud.training import attach, ordered, train
 
         if asked.attach:
             attach(asked.attach, asked.overrides)

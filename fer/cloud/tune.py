@@ -10,14 +10,14 @@ python -m fer.cloud.tune … dry_run=true
     prints every request to AWS as JSON, and sends none
 """
 
+from fer.cli import reported
 from fer.cloud.train import command_line
-from fer.program import reported
 
 
 def main() -> None:
     asked = command_line("python -m fer.cloud.tune", __doc__)
     with reported():
-        from fer.remote_tuning import attach, tune
+        from fer.cloud.tuning import attach, tune
 
         if asked.attach:
             attach(asked.attach, asked.overrides)

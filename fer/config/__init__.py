@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, model_validator
 
 from fer.config.aws import Aws, LocalAws, SageMakerAws
+from fer.config.base import ExistingPath, Section
 from fer.config.dataset import Dataset
-from fer.config.extraction import Extraction, Inference
+from fer.config.inference import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
 from fer.config.registry import Registry
-from fer.config.section import ExistingPath, Section
 from fer.config.sweep import Sweep
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from fer.config import Config
-from fer.config.differences import difference_lines, read_saved
-from fer.config.keys import keys_of
+from fer.config.diff import difference_lines, read_saved
+from fer.config.key_docs import keys_of
 from fer.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fer.config.section import Section
+from fer.config.base import Section
 
 Packing = Literal["shard", "image"]
 Image = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^\S+$")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.section import InputPath, Probability, Section
+from fer.config.base import InputPath, Probability, Section
 from fer.emotions import canonical
 
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]

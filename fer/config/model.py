@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from fer.config.section import Fraction, Section, input_path
-from fer.paths import here
+from fer.config.base import Fraction, Section, input_path
+from fer.core.path_map import here
 
 
 @cache

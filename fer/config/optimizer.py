@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fer.config.section import Fraction, Probability, Section
+from fer.config.base import Fraction, Probability, Section
 
 
 class Schedule(Section):

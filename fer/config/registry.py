@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fer.config.section import Probability, Section
+from fer.config.base import Probability, Section
 
 
 class Gate(Section):

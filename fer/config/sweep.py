@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fer.config.section import Section
+from fer.config.base import Section
 from fer.config.trainer import Monitor
 
 

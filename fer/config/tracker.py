@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from fer.config.section import Section
-from fer.config.uris import without_password
+from fer.config.base import Section, without_password
 
 
 class Wandb(Section):

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.section import ExistingPath, Fraction, Section
+from fer.config.base import ExistingPath, Fraction, Section
 
 Monitor = Literal["val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss"]
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer.data import labels as label_rules
-from fer.data import splits
+from fer.data import label_rules, splits
 from fer.data.duplicates import duplicate_groups
-from fer.data.sources.source import PARTS, VOTE_COLUMNS, Source
-from fer.data.store import Store
+from fer.data.image_store import Store
+from fer.data.sources.base import PARTS, VOTE_COLUMNS, Source
 from fer.emotions import class_names
 from fer.errors import DataError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fer.data.sources.source import PARTS
+from fer.data.sources.base import PARTS
 from fer.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,5 @@
 """One predictor for every way of serving."""
 
-from fer.serving.predictor import Predictor
+from fer.bundle.predictor import Predictor
 
 __all__ = ["Predictor"]

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import uvicorn
 
+from fer.bundle.verification import load_checked
 from fer.errors import UserError
 from fer.serving.app import Service
-from fer.serving.loading import load_checked
 from fer.serving.settings import Settings, settings_from
 
 # How long a stopped server goes on answering what it has begun.

@@ -17,12 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fer.serving.answers import JSON_LINES, faces_of, lines
+from fer.bundle.predictor import Predictor
 from fer.serving.batching import Batcher
+from fer.serving.limiter import Room
 from fer.serving.metrics import Metrics
-from fer.serving.payload import MAX_BYTES, Kind, Picture, Refused, check_size, kind_of, pictures_of
-from fer.serving.predictor import Predictor
-from fer.serving.room import Room
+from fer.serving.requests import MAX_BYTES, Kind, Picture, Refused, check_size, kind_of, pictures_of
+from fer.serving.responses import JSON_LINES, faces_of, lines
 
 T = TypeVar("T")
 # Memory for bodies that are being answered, and what a request takes besides its body.

@@ -20,12 +20,12 @@ import psutil
 from filelock import FileLock
 
 from fer.errors import first_line
-from fer.trackers.beside import END_S
-from fer.trackers.contents import Memory, config_of, ended, epochs_of, run_id, seconds_since_start
-from fer.trackers.lanes import TITLES, Lane
-from fer.trackers.machine import Machine
-from fer.trackers.pictures import PLACE
-from fer.trackers.tracker import Begun
+from fer.trackers.background import END_S
+from fer.trackers.base import Begun
+from fer.trackers.dispatch import TITLES, Lane
+from fer.trackers.images import PLACE
+from fer.trackers.run_reader import Memory, config_of, ended, epochs_of, run_id, seconds_since_start
+from fer.trackers.system_metrics import Machine
 
 LOOK_S, FIRST_SAMPLE_S, SAMPLE_S = 0.5, 2.0, 10.0
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from fer.files import written_beside
-from fer.video.decode import sampled_frames
+from fer.core.io import written_beside
 from fer.video.media import Media
+from fer.video.reader import sampled_frames
 from fer.video.sampling import All
 
 _COLOUR = (80, 220, 80)  # BGR

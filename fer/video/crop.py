@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 
-from fer.video.detect import Face
+from fer.video.detectors import Face
 
 LARGEST = 256  # pixels a side; more is of no use to any model here and fills the memory
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fer.video.crop import roll
-from fer.video.detect import Face
+from fer.video.detectors import Face
 
 MEASURED_SIDE = 48  # pixels; the resolution of FER2013's faces
 # The nose tip's distance before the eyes over that between the eyes. From the eyes' corners it is 0.64 in MediaPipe's

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.package import build_package
-from fer.model.bundle import Faces
-from fer.model.network import FaceNetwork
-from fer.model.samples import Samples, write_samples
+from fer.bundle.io import Faces
+from fer.bundle.reference_samples import Samples, write_samples
+from fer.models.network import FaceNetwork
+from fer.registry.package import build_package
 from fer.serving import Predictor
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.model.making import SMALL, lively, one_thread

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from fer.drawn.clip import write_clip
+from fer.synthetic.video import write_clip
 from tests.cloud.registering import until
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.programs.cloud import (

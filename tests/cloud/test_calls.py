@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fer.cloud.calls import PART, AwsCalls, CloudError
+from fer.aws.client import PART, AwsCalls, CloudError
 from fer.errors import ConfigError, UserError
 from tests.cloud.registering import BUCKET
 from tests.cloud.simulator import Simulated

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.calls import AwsCalls, CloudError
+from fer.aws.client import AwsCalls, CloudError
 from fer.errors import UserError
-from fer.fetching import FETCHED, Fetching, media_of
+from fer.infer.inputs import FETCHED, Fetching, media_of
 from tests.cloud.registering import BUCKET, put
 from tests.cloud.simulator import Simulated
 

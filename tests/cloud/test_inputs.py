@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fer.config import Config
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.core.path_map import VARIABLE
 from fer.errors import ConfigError, DataError
-from fer.inputs import at_hand, sources_of
-from fer.paths import VARIABLE
+from fer.train.inputs import at_hand, sources_of
 from tests.cloud.registering import BUCKET, put
 from tests.cloud.simulator import Simulated
 from tests.programs.running import face, png

@@ -11,10 +11,10 @@ import httpx2
 import numpy as np
 import pytest
 
-from fer.cloud.local_transform import LocalBatch
-from fer.cloud.package import open_package
-from fer.cloud.shards import CONTENT_TYPES, Request
 from fer.errors import UserError
+from fer.infer.transform.local import LocalBatch
+from fer.infer.transform.shards import CONTENT_TYPES, Request
+from fer.registry.package import open_package
 from tests.cloud.transforming import assert_answers, expected, local_settings, missing, packed, times
 
 TAR = CONTENT_TYPES["shard"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.sagemaker_transform import SageMakerBatch
+from fer.aws.client import AwsCalls
 from fer.emotions import EMOTIONS
-from fer.fetching import media_of
+from fer.infer.inputs import media_of
+from fer.infer.transform.sagemaker import SageMakerBatch
 from tests.cloud.registering import BUCKET, put
 from tests.cloud.simulator import simulated_aws
 from tests.cloud.transforming import cloud_settings

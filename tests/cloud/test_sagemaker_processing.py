@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.sagemaker_processing import HERE, STATE, SageMakerProcessing, common_folder
+from fer.aws.client import AwsCalls
+from fer.cloud.processing_job import HERE, STATE, SageMakerProcessing, common_folder
 from fer.config import SageMakerAws
 from fer.errors import UserError
 from tests.cloud.registering import BUCKET, IMAGE, ROLE, meanwhile, put, until

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer.cloud.calls import AwsCalls, CloudError
-from fer.cloud.sagemaker_transform import STATE, SageMakerBatch
-from fer.cloud.shards import CONTENT_TYPES
+from fer.aws.client import AwsCalls, CloudError
 from fer.config import SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, UserError
+from fer.infer.transform.sagemaker import STATE, SageMakerBatch
+from fer.infer.transform.shards import CONTENT_TYPES
 from tests.cloud.registering import BUCKET, finished, meanwhile, put, registered, until
 from tests.cloud.simulator import Simulated
 from tests.cloud.transforming import assert_answers, cloud_settings, expected, missing, packed, times

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.cloud.shards import INDEX, Request, answers, pack
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.serving.payload import MAX_PICTURES, pictures_of
+from fer.infer.transform.shards import INDEX, Request, answers, pack
+from fer.serving.requests import MAX_PICTURES, pictures_of
 from tests.cloud.transforming import FACES, IDS, PAIR_MB, crops, line
 from tests.model.making import faces
 

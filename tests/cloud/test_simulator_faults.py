@@ -9,7 +9,7 @@ import requests
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
 
-from fer.cloud.calls import AwsCalls, CloudError
+from fer.aws.client import AwsCalls, CloudError
 from tests.cloud.registering import BUCKET
 from tests.cloud.simulator import Simulated
 

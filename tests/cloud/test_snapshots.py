@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.snapshots import SUMS, Snapshots
+from fer.cloud.checkpoint_sync import SUMS, Snapshots
 
 
 class Training:

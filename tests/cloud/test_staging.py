@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.code import ARCHIVE, pack
-from fer.cloud.model_trainer import training_request
+from fer.aws.client import AwsCalls
+from fer.cloud.source_archive import ARCHIVE, pack
 from fer.cloud.staging import Input, Staging
+from fer.cloud.training_job import training_request
 from fer.errors import DataError, UserError
 from tests.cloud.registering import BUCKET, put
 from tests.cloud.simulator import Simulated

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fer.cloud.archives import SUMS
+from fer.core.archive import SUMS
 from tests.cloud.package_server import PROJECT
 from tests.cloud.registering import BUCKET, IMAGE, ROLE, put, until
 from tests.cloud.simulator import Simulated
 
-COMMAND = "cd /opt/ml/input/data/code && exec python3 -m fer.container /opt/ml"
+COMMAND = "cd /opt/ml/input/data/code && exec python3 -m fer.cloud.training_container /opt/ml"
 SAY_HOST = """
 import os
 print("I am", os.environ.get("NODE_RANK"), os.environ.get("MASTER_ADDR"), os.environ.get("GLOO_SOCKET_IFNAME"))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer.cloud.shards import Answers
-from fer.extraction import crop_path
-from fer.parts import Parts
-from fer.transforming import crops_of, judged
+from fer.infer.chunk_store import Parts
+from fer.infer.extract import crop_path
+from fer.infer.transform.shards import Answers
+from fer.infer.transform.stage import crops_of, judged
 from tests.cloud.transforming import FACES
 from tests.programs.running import png
 

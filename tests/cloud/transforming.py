@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fer.cloud.shards import Answers, Request, answers, pack
 from fer.config import SageMakerAws
 from fer.config.aws import LocalTransform
 from fer.emotions import EMOTIONS
+from fer.infer.transform.shards import Answers, Request, answers, pack
 from fer.serving import Predictor
 from tests.cloud.registering import BUCKET, ROLE
 from tests.model.making import faces

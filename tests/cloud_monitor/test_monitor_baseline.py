@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import fer.baseline
-from fer.baseline import write_baseline
-from fer.cloud.drift import read_baseline
-from fer.data.store import Store
-from fer.drawn import draw_dataset_face
+import fer.train.baseline
+from fer.data.image_store import Store
 from fer.emotions import EMOTIONS
-from fer.evaluation import Judgement
+from fer.monitoring.drift import read_baseline
+from fer.synthetic import draw_dataset_face
+from fer.train.baseline import write_baseline
+from fer.train.evaluation import Judgement
 
 
 def judged(rows: np.ndarray) -> Judgement:
@@ -42,7 +42,7 @@ def test_it_describes_the_judged_images(tmp_path: Path, channels: int) -> None:
 
 
 def test_of_many_images_some_are_taken_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fer.baseline, "MOST_IMAGES", 10)
+    monkeypatch.setattr(fer.train.baseline, "MOST_IMAGES", 10)
     images = np.repeat(np.arange(100, dtype=np.uint8), 8 * 8).reshape(100, 8, 8, 1)
     write_baseline(tmp_path, Store(images, pd.DataFrame(), "", 8, False), judged(np.arange(100)))
     found = read_baseline(tmp_path / "baseline.json")

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.cloud.drift import BASELINE, baseline_of
-from fer.cloud.labels import read_labels
-from fer.cloud.monitor import figures, monitoring_of
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.model.metrics import figures as figures_of_training
-from fer.monitoring import baseline_of_run, retraining_command, write_monitoring
-from fer.run import Run
+from fer.infer.monitoring import baseline_of_run, retraining_command, write_monitoring
+from fer.metrics.classification import figures as figures_of_training
+from fer.monitoring.drift import BASELINE, baseline_of
+from fer.monitoring.ground_truth import read_labels
+from fer.monitoring.report import figures, monitoring_of
+from fer.runs.run_directory import Run
 from tests.cloud_monitor.batches import Limits, batch, videos_of, with_empty_frames
 
 COMMAND = "python train.py --config-dir RUN --config-name run"

@@ -8,12 +8,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.cloudwatch import alarms, publish
-from fer.cloud.drift import baseline_of
-from fer.cloud.monitor import monitoring_of
+from fer.aws.client import AwsCalls
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
+from fer.monitoring.cloudwatch import alarms, publish
+from fer.monitoring.drift import baseline_of
+from fer.monitoring.report import monitoring_of
 from tests.cloud_monitor.batches import Limits, batch, videos_of, with_empty_frames
 from tests.cloud_monitor.test_monitor_batch import labels_of
 

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.cloud.drift import (
+from fer.emotions import EMOTIONS
+from fer.errors import DataError, ModelError
+from fer.metrics.bootstrap import RESAMPLES, Stretches
+from fer.monitoring.drift import (
     CONSTANT,
     QUANTITIES,
     TOO_ALIKE,
@@ -21,9 +24,6 @@ from fer.cloud.drift import (
     read_baseline,
     stability_index,
 )
-from fer.cloud.resampling import RESAMPLES, Stretches
-from fer.emotions import EMOTIONS
-from fer.errors import DataError, ModelError
 from tests.cloud_monitor.batches import batch
 
 

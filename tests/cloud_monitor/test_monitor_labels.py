@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.cloud.labels import label_of, read_labels
 from fer.errors import DataError
+from fer.monitoring.ground_truth import label_of, read_labels
 from tests.cloud_monitor.batches import batch
 
 VIDEOS = ["anna.mp4", "ben.mp4"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fer.comparison.runs import ComparedRun, find_runs
+from fer.compare.runs import ComparedRun, find_runs
 from fer.emotions import EMOTIONS
 
 SETTINGS: dict[str, Any] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.comparison.figures import Choice, Figure, best_of, choose, ranked
-from fer.comparison.groups import seed_groups
-from fer.comparison.importance import importance
+from fer.compare.groups import seed_groups
+from fer.compare.importance import importance
+from fer.compare.ranking import Choice, Figure, best_of, choose, ranked
 from tests.comparison.making import edit, make_run, part, read
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.comparison.pairs import Pairs, compare_pairs
+from fer.compare.pairs import Pairs, compare_pairs
 from fer.emotions import EMOTIONS
-from fer.paired import difference, resample
+from fer.metrics.bootstrap import difference, resample
 from tests.comparison.making import IMAGES, make_run, predictions, read
 
 

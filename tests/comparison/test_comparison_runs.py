@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.comparison.runs import find_runs
-from fer.comparison.tables import figures_of
+from fer.compare.runs import find_runs
+from fer.compare.tables import figures_of
 from fer.errors import UserError
 from tests.comparison.making import edit, make_run, read
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from fer.comparison.figures import choose
-from fer.comparison.page import notes_on
-from fer.comparison.runs import ComparedRun
-from fer.comparison.settings import all_differing, parameters, short_names, shown_columns, text_of, value_of
+from fer.compare.hyperparameters import all_differing, parameters, short_names, shown_columns, text_of, value_of
+from fer.compare.page import notes_on
+from fer.compare.ranking import choose
+from fer.compare.runs import ComparedRun
 from tests.comparison.making import make_run, read
 
 

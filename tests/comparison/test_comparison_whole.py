@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.compare import compare
+from fer.compare.__main__ import compare
 from tests.comparison.making import make_run, predictions
 
 

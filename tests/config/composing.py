@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from fer.config.load import CONF, load_overrides
+from fer.config.compose import CONF, load_overrides
 from fer.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]

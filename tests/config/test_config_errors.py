@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.config.explain import known_keys
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.config.error_messages import known_keys
 from tests.config.composing import refusal
 
 OPTIMIZERS = "adamw, adamw_constant, adamw_cosine"

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from fer.config import Config
+from fer.config.compose import CONF, load, load_overrides
 from fer.config.dataset import FerplusSource, FolderSource, RafdbSource, SyntheticSource
-from fer.config.load import CONF, load, load_overrides
-from fer.search_space import parameters_of
+from fer.sweep.search_space import parameters_of
 from tests.config.composing import composed, fill, leaves
 
 OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))

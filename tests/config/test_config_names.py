@@ -7,8 +7,8 @@ import pytest
 import timm
 
 from fer.config import Config
-from fer.config.explain import known_keys
-from fer.config.keys import keys_of, nearest
+from fer.config.error_messages import known_keys
+from fer.config.key_docs import keys_of, nearest
 from fer.config.model import timm_architectures
 from tests.config.composing import PROJECT
 
@@ -20,7 +20,7 @@ def test_architectures_are_those_of_timm() -> None:
 
 
 def test_the_configuration_answers_at_once() -> None:
-    code = f"import sys, fer.config.load, fer.program; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, fer.config.compose, fer.cli; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -29,7 +29,7 @@ def test_the_configuration_answers_at_once() -> None:
 
 def test_checking_a_name_does_not_import_timm() -> None:
     code = (
-        "import sys; from fer.config.load import load_overrides; "
+        "import sys; from fer.config.compose import load_overrides; "
         "print(load_overrides(['model=resnet50']).model.name, 'timm' in sys.modules, 'torch' in sys.modules)"
     )
     done = subprocess.run(

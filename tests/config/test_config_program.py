@@ -13,8 +13,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from fer.config import Config
-from fer.config.keys import keys_of
-from fer.config.load import CONF, load, load_overrides
+from fer.config.compose import CONF, load, load_overrides
+from fer.config.key_docs import keys_of
 from tests.config.composing import PROJECT, leaves
 
 Done = subprocess.CompletedProcess[str]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from fer.data.image_store import Store, open_store
 from fer.data.manifest import Manifest, build_manifest
-from fer.data.sources.source import Source
-from fer.data.store import Store, open_store
+from fer.data.sources.base import Source
 from tests.data.made import Laid
 
 

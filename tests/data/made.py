@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.data.sources.source import Source, labelled_table, voted_table
+from fer.data.sources.base import Source, labelled_table, voted_table
 from fer.emotions import FERPLUS_VOTES
 
 Content = Mapping[str, bytes | str | None]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer.data.augment import MAX_ERASED, MIN_ERASED, Augmentation
+from fer.data.augmentation import MAX_ERASED, MIN_ERASED, Augmentation
 
 OFF = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
 STRONG = Augmentation(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from fer.data.image_store import open_store
 from fer.data.manifest import build_manifest
 from fer.data.sources import read_source
 from fer.data.splits import LEAK, leaks
-from fer.data.store import open_store
 from fer.errors import DataError
 
 OPTIONS = {

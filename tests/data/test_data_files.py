@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer.data.sources import read_source
-from fer.data.sources.files import Files
+from fer.data.sources.archive import Files
 from fer.errors import DataError
 from tests.data.made import Laid, encoded
 

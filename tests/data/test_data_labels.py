@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer.data.labels import (
+from fer.data.label_rules import (
     IS_CONTEMPT,
     NO_AGREEMENT,
     NO_EMOTION,
@@ -11,8 +11,8 @@ from fer.data.labels import (
     targets_from_labels,
     targets_from_votes,
 )
+from fer.data.sources.archive import Files
 from fer.data.sources.ferplus import new_rows
-from fer.data.sources.files import Files
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, class_names
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from fer.data.labels import IS_CONTEMPT, NO_AGREEMENT, NO_EMOTION
+from fer.data.label_rules import IS_CONTEMPT, NO_AGREEMENT, NO_EMOTION
 from fer.data.manifest import LIMITED, Manifest
 from fer.data.sources import Source, read_source
-from fer.data.sources.source import VOTE_COLUMNS
+from fer.data.sources.base import VOTE_COLUMNS
 from fer.data.splits import LEAK
 from fer.emotions import EMOTIONS, FERPLUS_VOTES
 from fer.errors import DataError

@@ -7,8 +7,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from fer.data.augment import Augmentation
-from fer.data.module import Batch, BatchLoader, EpochOrder, FaceData, Part
+from fer.data.augmentation import Augmentation
+from fer.data.datamodule import Batch, BatchLoader, EpochOrder, FaceData, Part
 from tests.data.made import noise
 
 COUNT = 103

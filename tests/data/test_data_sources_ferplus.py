@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.data.sources import read_source
-from fer.data.sources.source import VOTE_COLUMNS, Source
+from fer.data.sources.base import VOTE_COLUMNS, Source
 from fer.emotions import FERPLUS_VOTES
 from fer.errors import DataError
 from tests.data.made import Laid, encoded, noise

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.data.decode import MAX_PIXELS, decode, header
+from fer.core.image import to_native
+from fer.data.decoding import MAX_PIXELS, decode, header
+from fer.data.image_store import Store, open_store, pixel_hash
 from fer.data.sources import Source, read_source
-from fer.data.store import Store, open_store, pixel_hash
 from fer.errors import DataError
-from fer.images import to_native
 from tests.data.made import Laid, array_source, encoded, noise
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -201,7 +201,7 @@ BUILD = """
 import sys, time
 from pathlib import Path
 from fer.data.sources import read_source
-from fer.data.store import open_store
+from fer.data.image_store import open_store
 root, cache, ready, other = sys.argv[1:]
 Path(ready).touch()
 while not Path(other).exists():
@@ -260,7 +260,7 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(lay: Laid, tmp_p
         pytest.skip("this machine lets nobody mount a small disk")
     root = lay({f"fear/{number:02d}.png": encoded(number, 224, True) for number in range(12)})  # 1.8 MB decoded
     program = (
-        "import os, sys; from fer.data.sources import read_source; from fer.data.store import open_store\n"
+        "import os, sys; from fer.data.sources import read_source; from fer.data.image_store import open_store\n"
         f"try: open_store([read_source('own', 'folder', root={root!r}, class_map={{}})], 224, {str(small)!r})\n"
         f"except OSError as error: print(error.errno, os.listdir({str(small)!r}))"
     )

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from fer.drawn import FaceActions, actions_for
-from fer.drawn.actions import ACTION_RANGES, PROTOTYPES
 from fer.emotions import EMOTIONS
+from fer.synthetic import FaceActions, actions_for
+from fer.synthetic.actions import ACTION_RANGES, PROTOTYPES
 
 
 def test_every_emotion_has_prototypes_and_neutral_is_the_relaxed_face() -> None:

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer.drawn import FaceActions, Scene, actions_for
-from fer.drawn.actions import PROTOTYPES
-from fer.drawn.annotators import ANNOTATORS, perceived_votes
 from fer.emotions import EMOTIONS
+from fer.synthetic import FaceActions, Scene, actions_for
+from fer.synthetic.actions import PROTOTYPES
+from fer.synthetic.annotators import ANNOTATORS, perceived_votes
 
 
 def mean_votes(actions: list[FaceActions], scene: Scene) -> dict[str, float]:

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fer.drawn import GENERATOR_VERSION, draw_dataset_face
 from fer.emotions import EMOTIONS
+from fer.synthetic import GENERATOR_VERSION, draw_dataset_face
 
 LABELS = (*EMOTIONS, "unknown")
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.drawn import FaceActions, Identity, Scene, actions_for, draw_face, paste_face
 from fer.emotions import EMOTIONS
+from fer.synthetic import FaceActions, Identity, Scene, actions_for, draw_face, paste_face
 
 
 def changed(actions: FaceActions) -> np.ndarray:

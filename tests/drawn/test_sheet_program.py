@@ -1,4 +1,4 @@
-"""`python -m fer.drawn FILE.png`, run as a user runs it."""
+"""`python -m fer.synthetic FILE.png`, run as a user runs it."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def draw(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fer.drawn", *arguments]
+    command = [sys.executable, "-m", "fer.synthetic", *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
 from tests.model.making import SMALL, lively, one_thread
 
 

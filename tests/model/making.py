@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
 
 SMALL = "mobilenetv2_035"
 

@@ -10,11 +10,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from fer.bundle.io import Faces, describe, load_bundle, save_bundle
+from fer.core.io import sha256_file
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
-from fer.files import sha256_file
-from fer.model.bundle import Faces, describe, load_bundle, save_bundle
-from fer.model.network import FaceNetwork, predict_logits
+from fer.models.network import FaceNetwork, predict_logits
 from tests.model.making import SMALL, faces, lively
 
 FACTS = {"metrics": {"val": None, "test": None}, "data_fingerprint": "f" * 64, "config_sha256": "c" * 64}

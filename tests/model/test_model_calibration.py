@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fer.model.calibration import RANGE, fit_temperature, probabilities
-from fer.model.metrics import log_loss
+from fer.metrics.calibration import RANGE, fit_temperature, probabilities
+from fer.train.metrics import log_loss
 
 
 def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

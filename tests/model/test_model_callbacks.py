@@ -14,9 +14,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from fer.model.callbacks import History, Progress, RandomState
-from fer.model.classifier import Classifier
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
+from fer.train.callbacks import History, Progress, RandomState
+from fer.train.module import Classifier
 from tests.model.making import batch_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
@@ -106,10 +106,10 @@ def test_history_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:
 
 
 def test_a_log_gets_a_line_an_epoch(make_network: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "fer.model.callbacks")
+    caplog.set_level(logging.INFO, "fer.train.callbacks")
     history = History(tmp_path / "history.csv")
     fit(make_network(), history, 2)
-    lines = [record.getMessage() for record in caplog.records if record.name == "fer.model.callbacks"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "fer.train.callbacks"]
     best = 0.0
     assert len(lines) == 2
     for number, (line, row) in enumerate(zip(lines, history.rows, strict=True), start=1):
@@ -122,7 +122,7 @@ def test_a_log_gets_a_line_an_epoch(make_network: Make, tmp_path: Path, caplog: 
 
 
 def test_the_best_loss_is_the_smallest(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    caplog.set_level(logging.INFO, "fer.model.callbacks")
+    caplog.set_level(logging.INFO, "fer.train.callbacks")
     history = History(tmp_path / "history.csv")
     trainer = cast(Any, SimpleNamespace(current_epoch=1, max_epochs=5))
     usual = {"train_loss": 0.5, "images_per_second": 90.0, "seconds": 2.0}

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fer.bundle.io import Faces, describe
+from fer.bundle.model_card import interval, licences, model_card, shown, table_of, with_verdict
 from fer.emotions import EMOTIONS
-from fer.model.bundle import Faces, describe
-from fer.model.card import interval, licences, model_card, shown, table_of, with_verdict
-from fer.model.metrics import report
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
+from fer.train.metrics import report
 
 CONFIG = "seed: 0\noptimizer:\n  lr: 0.0005\n"
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fer.model.classifier import Classifier
-from fer.model.losses import loss_of
-from fer.model.metrics import confusion_matrix, figures
-from fer.model.network import FaceNetwork
-from fer.model.schedules import rate_factor
+from fer.metrics.classification import confusion_matrix, figures
+from fer.models.losses import loss_of
+from fer.models.network import FaceNetwork
+from fer.train.module import Classifier
+from fer.train.schedules import rate_factor
 from tests.model.making import batch_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:Found .* in eval mode", "ignore:.*num_workers")

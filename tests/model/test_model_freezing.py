@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fer.model.freezing import any_frozen, freeze_but, trainable_names
-from fer.model.network import FaceNetwork
+from fer.models.freezing import any_frozen, freeze_but, trainable_names
+from fer.models.network import FaceNetwork
 from tests.model.making import batch_of
 
 HEAD = {"classifier.weight", "classifier.bias"}

@@ -8,10 +8,10 @@ import torch.distributed as dist
 import torch.multiprocessing as spawning
 from torch import nn
 
-from fer.model.classifier import Classifier
-from fer.model.freezing import freeze_but
-from fer.model.global_batch import of_all
-from fer.model.network import FaceNetwork
+from fer.models.freezing import freeze_but
+from fer.models.network import FaceNetwork
+from fer.train.distributed.global_batch import of_all
+from fer.train.module import Classifier
 from tests.model.making import batch_of, settings
 
 PROCESSES = 2

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from safetensors.torch import save
 
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME, REPOSITORY = "mobilenetv2_050", "timm/mobilenetv2_050.lamb_in1k"
@@ -23,7 +23,7 @@ CLIENT = """
 import json, sys, time
 time.sleep = lambda seconds: None
 from fer.errors import ModelError
-from fer.model.network import FaceNetwork, load_starting_weights
+from fer.models.network import FaceNetwork, load_starting_weights
 for line in sys.stdin:
     network = FaceNetwork(json.loads(line), 7, 48, 0.0)
     try:

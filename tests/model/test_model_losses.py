@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fer.model.losses import cross_entropy, focal, loss_of, smooth
+from fer.models.losses import cross_entropy, focal, loss_of, smooth
 
 LN = {p: -math.log(p) for p in (0.7, 0.2, 0.1)}
 

@@ -9,16 +9,9 @@ import torch
 from torchmetrics.functional import classification as theirs
 
 from fer.emotions import EMOTIONS
-from fer.model.metrics import (
-    calibration_error,
-    confusion_matrix,
-    figures,
-    kl_to_votes,
-    log_loss,
-    report,
-    resampled,
-    with_interval,
-)
+from fer.metrics.bootstrap import resampled, with_interval
+from fer.metrics.classification import confusion_matrix, figures
+from fer.train.metrics import calibration_error, kl_to_votes, log_loss, report
 
 
 def judged(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

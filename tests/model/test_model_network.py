@@ -15,7 +15,7 @@ from timm.models import _registry
 from torch import nn
 
 from fer.errors import ModelError
-from fer.model.network import FaceNetwork, create_body, predict_logits
+from fer.models.network import FaceNetwork, create_body, predict_logits
 from tests.model.making import SMALL, faces
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fer.model.schedules import rate_factor
+from fer.train.schedules import rate_factor
 
 
 def rates(kind: str, steps: int, warmup: float, final: float = 0.0) -> list[float]:

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fer.core.io import sha256_file
 from fer.errors import ModelError
-from fer.files import sha256_file
-from fer.model.network import FaceNetwork, file_state, load_starting_weights
+from fer.models.network import FaceNetwork, file_state, load_starting_weights
 from tests.model.making import SMALL, faces
 
 Make = Callable[[], FaceNetwork]

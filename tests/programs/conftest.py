@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.drawn.clip import write_clip
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
+from fer.synthetic.video import write_clip
 from tests.programs.forked import run_forked
 from tests.programs.running import FAST, INFER, PROJECT, Done, Program, environment, face, png
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from fer.drawn import draw_dataset_face
 from fer.emotions import EMOTIONS
+from fer.synthetic import draw_dataset_face
 
 PROJECT = Path(__file__).resolve().parents[2]
 INFER = str(PROJECT / "infer.py")

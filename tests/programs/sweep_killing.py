@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from fer.sweep_directory import read_jobs
+from fer.sweep.records import read_jobs
 from tests.programs.running import FAST, PROJECT, environment, metrics_of
 
 TRAIN = str(PROJECT / "train.py")

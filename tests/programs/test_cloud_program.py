@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.gate import APPROVED, PENDING
-from fer.cloud.promotion import promote
-from fer.cloud.sagemaker_registry import SageMakerRegistry
+from fer.aws.client import AwsCalls
 from fer.config import SageMakerAws
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.registry.gate import APPROVED, PENDING
+from fer.registry.promotion import promote
+from fer.registry.sagemaker import SageMakerRegistry
 from tests.cloud.registering import until
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.programs.cloud import (

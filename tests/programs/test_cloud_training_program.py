@@ -14,9 +14,9 @@ import yaml
 from safetensors.torch import save_file
 
 from fer.cloud.policy import policies
-from fer.config.load import load_overrides
-from fer.sweep_directory import read_jobs, read_sweep
-from fer.sweep_job import value_of
+from fer.config.compose import load_overrides
+from fer.sweep.job import value_of
+from fer.sweep.records import read_jobs, read_sweep
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.programs.cloud import (
     ANY_MODEL,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
-from fer.distributed import Failure, cause, output_path
+from fer.train.distributed.launch import Failure, cause, output_path
 from tests.programs.running import FAST, PROJECT, Program, environment, metrics_of, provenance_of, start, wait_for
 
 TRAIN = str(PROJECT / "train.py")
@@ -70,7 +70,7 @@ def history_of(run: Path) -> pd.DataFrame:
 
 def ranks_of(process: "subprocess.Popen[str]") -> dict[str, psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)
-    return {child.environ()["RANK"]: child for child in children if "fer.rank" in child.cmdline()}
+    return {child.environ()["RANK"]: child for child in children if "fer.train.distributed.rank" in child.cmdline()}
 
 
 def test_two_processes_have_the_learning_curve_of_one(one: Path, two: Path) -> None:

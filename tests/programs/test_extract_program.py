@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from fer.cloud.policy import policies
-from fer.config.load import load_overrides
-from fer.drawn.clip import write_clip
+from fer.config.compose import load_overrides
+from fer.synthetic.video import write_clip
 from tests.cloud.registering import until
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.programs.cloud import BUCKET, IMAGE, RIGHTS, ROLE, Place, allowed, succeeded, without_aws

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.mlflow_registry import MlflowRegistry
+from fer.registry.mlflow import MlflowRegistry
 from tests.cloud.registering import until
 from tests.programs.running import PROJECT, Done, Program, environment, provenance_of, start
 

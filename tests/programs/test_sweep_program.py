@@ -13,7 +13,7 @@ import optuna
 import pytest
 import torch
 
-from fer.sweep_directory import Job, read_jobs
+from fer.sweep.records import Job, read_jobs
 from tests.programs.running import FAST, PROJECT, Done, Program, metrics_of, provenance_of, start
 
 Stop = Callable[["subprocess.Popen[str]"], None]

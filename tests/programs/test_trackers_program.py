@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fer.trackers.tracker import flat
+from fer.trackers.base import flat
 from tests.programs.forked import run_forked
 from tests.programs.running import FAST, PROJECT, Done, Program, environment, metrics_of
 from tests.trackers.made import events_of, mlflow_run, offline_runs, saved_scalars, text_of

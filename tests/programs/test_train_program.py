@@ -17,9 +17,9 @@ import torch
 import yaml
 
 from fer.config import Config
-from fer.drawn import draw_dataset_face
 from fer.emotions import EMOTIONS
 from fer.serving import Predictor
+from fer.synthetic import draw_dataset_face
 from tests.programs.running import (
     FAST,
     FAST_ANY_DATA,

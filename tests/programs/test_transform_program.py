@@ -12,9 +12,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from fer.files import written_beside
-from fer.run import saved_config
-from fer.transforming import requests_of
+from fer.core.io import written_beside
+from fer.infer.transform.stage import requests_of
+from fer.runs.run_directory import saved_config
 from tests.cloud.killing import compared
 from tests.cloud.registering import until
 from tests.programs.cloud import Place, answered, assert_same_table, servers_below, succeeded

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer.cloud.gate import APPROVED, Status, Verdict
-from fer.cloud.registry import Candidate
+from fer.core.io import sha256_file
 from fer.emotions import EMOTIONS
-from fer.files import sha256_file
+from fer.registry.base import Candidate
+from fer.registry.gate import APPROVED, Status, Verdict
 
 NAME = "fer-test"
 BUCKET = "models-of-tests"

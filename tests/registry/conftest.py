@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.cloud.calls import AwsCalls
-from fer.cloud.mlflow_registry import MlflowRegistry
-from fer.cloud.package import build_package
-from fer.cloud.registry import Registry
-from fer.cloud.sagemaker_registry import SageMakerRegistry
+from fer.aws.client import AwsCalls
 from fer.config import Config, SageMakerAws
-from fer.config.load import load_overrides
+from fer.config.compose import load_overrides
+from fer.registry.base import Registry
+from fer.registry.mlflow import MlflowRegistry
+from fer.registry.package import build_package
+from fer.registry.sagemaker import SageMakerRegistry
 from tests.cloud.simulator import Simulated, simulated_aws
 from tests.model.making import one_thread
 from tests.registry.candidates import BUCKET, IMAGE, NAME

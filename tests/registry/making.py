@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fer.bundle.io import Faces, describe, save_bundle
+from fer.bundle.model_card import model_card
+from fer.bundle.reference_samples import Samples, write_samples
 from fer.emotions import EMOTIONS
-from fer.model.bundle import Faces, describe, save_bundle
-from fer.model.card import model_card
-from fer.model.metrics import report
-from fer.model.network import FaceNetwork
-from fer.model.samples import Samples, write_samples
+from fer.models.network import FaceNetwork
 from fer.serving import Predictor
+from fer.train.metrics import report
 from tests.model.making import SMALL, faces, lively
 from tests.registry.candidates import SETTINGS, table
 

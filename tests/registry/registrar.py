@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from fer.cloud.mlflow_registry import MlflowRegistry
-from fer.cloud.promotion import enrol
-from fer.program import reported
+from fer.cli import reported
+from fer.registry.mlflow import MlflowRegistry
+from fer.registry.promotion import enrol
 from tests.registry.candidates import NAME, candidate
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.cloud.gate import (
+from fer.config.registry import Gate
+from fer.registry.gate import (
     APPROVED,
     PENDING,
     REJECTED,
@@ -15,7 +16,6 @@ from fer.cloud.gate import (
     images_in_common,
     judge,
 )
-from fer.config.registry import Gate
 from tests.registry.candidates import table
 from tests.registry.making import metrics_of
 

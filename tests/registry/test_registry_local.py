@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from fer.cloud.mlflow_registry import MlflowRegistry, flat
 from fer.errors import UserError
+from fer.registry.mlflow import MlflowRegistry, flat
 from tests.cloud.registering import until
 from tests.programs.running import PROJECT, environment
 from tests.registry.candidates import NAME, candidate

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.cloud import archives
-from fer.cloud.checking import check_package
-from fer.cloud.package import build_package, fingerprint, open_package, sums_of, write_archive
+from fer.bundle.reference_samples import Samples, read_samples, write_samples
+from fer.core import archive as archives
+from fer.core.io import sha256_file
 from fer.errors import ModelError
-from fer.files import sha256_file
-from fer.model.samples import Samples, read_samples, write_samples
+from fer.registry.package import build_package, fingerprint, open_package, sums_of, write_archive
+from fer.registry.verify_package import check_package
 
 TarEdit = Callable[[tarfile.TarFile], None]
 
@@ -79,7 +79,7 @@ def silent_about_samples(root: Path) -> None:
     ("change", "said"),
     [
         (other_probabilities, "cannot answer in a fresh process .*differ by .*; it is not registered"),
-        (incomplete, r"(No module named 'fer.serving.payload'|came from elsewhere).*; it is not registered"),
+        (incomplete, r"(No module named 'fer.serving.requests'|came from elsewhere).*; it is not registered"),
         (silent_about_samples, r"in a fresh process, its probabilities differ by .* from the run's \(at most 0.0001"),
     ],
 )

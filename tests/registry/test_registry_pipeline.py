@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from fer.cloud.registry import Registry, open_registry
 from fer.config import Config
+from fer.core.io import sha256_file, write_text
 from fer.errors import ModelError
-from fer.files import sha256_file, write_text
-from fer.registering import act
+from fer.registry.base import Registry
+from fer.registry.factory import open_registry
+from fer.registry.pipeline import act
 from tests.cloud.simulator import Simulated
 from tests.registry.candidates import NAME, table
 from tests.registry.making import metrics_of

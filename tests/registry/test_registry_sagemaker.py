@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from fer.cloud.buckets import refuse_public
-from fer.cloud.calls import AwsCalls, CloudError
-from fer.cloud.gate import PENDING
-from fer.cloud.promotion import enrol, promote
-from fer.cloud.registry import open_registry
-from fer.cloud.sagemaker_card import quality
-from fer.cloud.sagemaker_registry import SageMakerRegistry, card_name
+from fer.aws.client import AwsCalls, CloudError
+from fer.aws.s3 import refuse_public
 from fer.config import Config
 from fer.errors import ConfigError
+from fer.registry.factory import open_registry
+from fer.registry.gate import PENDING
+from fer.registry.promotion import enrol, promote
+from fer.registry.sagemaker import SageMakerRegistry, card_name
+from fer.registry.sagemaker_model_card import quality
 from tests.cloud.simulator import Simulated
 from tests.registry.candidates import BUCKET, IMAGE, NAME, candidate
 

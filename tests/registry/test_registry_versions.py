@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.gate import APPROVED, PENDING, REJECTED, Status
-from fer.cloud.promotion import enrol, promote, rollback
-from fer.cloud.registry import Aliases, Registry, Version
 from fer.errors import ModelError, UserError
+from fer.registry.base import Aliases, Registry, Version
+from fer.registry.gate import APPROVED, PENDING, REJECTED, Status
+from fer.registry.promotion import enrol, promote, rollback
 from tests.cloud.simulator import Simulated
 from tests.registry.candidates import BUCKET, NAME, candidate
 

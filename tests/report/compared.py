@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer.report.comparison import Column, ComparisonReport, FigureColumn, GroupRow, RunRow, Setting
+from fer.reports.comparison import Column, ComparisonReport, FigureColumn, GroupRow, RunRow, Setting
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 RATES = (0.0001, 0.001, 0.01)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pandas as pd
 
-from fer.report.videos import GroupPage, Peak, VideoPage, VideoReport
+from fer.reports.videos import GroupPage, Peak, VideoPage, VideoReport
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 SECONDS = 20

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fer.report.comparison import write_comparison
+from fer.reports.comparison import write_comparison
 from tests.report.compared import comparison_report, failed_run, pair_table, run_row
 
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from fer.report.comparison import ComparisonReport, Setting, write_comparison
-from fer.report.comparison_data import axis_of, curves_of, pair_rows
+from fer.reports.comparison import ComparisonReport, Setting, write_comparison
+from fer.reports.comparison_data import axis_of, curves_of, pair_rows
 from tests.report.compared import comparison_report, failed_run, pair_table, run_row
 from tests.report.parsed import Page
 

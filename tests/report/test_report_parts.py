@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import fer.report
-from fer.report import figures, formats
-from fer.report.colours import CSS_OF_STAND_IN, EMOTION_COLOURS, emotion_colour
-from fer.report.pictures import png_data_uri
+import fer.reports
+from fer.reports import figures, formats
+from fer.reports.colors import CSS_OF_STAND_IN, EMOTION_COLOURS, emotion_colour
+from fer.reports.images import png_data_uri
 
-STYLE = (Path(fer.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+STYLE = (Path(fer.reports.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
 LIGHT, DARK = (
     dict(re.findall(r"--([\w-]+): (#\w{6});", block))
     for block in re.findall(r":root \{(.*?)\}", STYLE, flags=re.DOTALL)[:2]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.report.training import Picture, TrainingReport, write_training_report
+from fer.reports.training import Picture, TrainingReport, write_training_report
 from tests.report.parsed import Page
 
 MakeReport = Callable[..., TrainingReport]
@@ -255,9 +255,9 @@ def test_nothing_is_left_behind_when_writing_fails(
 def test_room_stands_alone_and_leaves_pyplot_alone() -> None:
     """The room imports no other room, no heavy framework, and nothing with global figures."""
     program = (
-        "import sys, fer.report.training;"
+        "import sys, fer.reports.training;"
         "print([name for name in sys.modules if name in ('matplotlib.pyplot', 'torch')"
-        " or name.startswith('fer.') and not name.startswith(('fer.report', 'fer.files'))])"
+        " or name.startswith('fer.') and not name.startswith(('fer.reports', 'fer.core.io'))])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.report.videos import write_video_report
+from fer.reports.videos import write_video_report
 from tests.report.filmed import group_page, make_clip, video_page, video_report
 
 webdriver = pytest.importorskip("selenium.webdriver")

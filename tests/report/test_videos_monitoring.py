@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fer.report.monitoring import HEIGHT, bins_of, shown_monitoring
-from fer.report.videos import write_video_report
+from fer.reports.monitoring import HEIGHT, bins_of, shown_monitoring
+from fer.reports.videos import write_video_report
 from tests.report.filmed import CLASSES, video_page, video_report
 from tests.report.parsed import Page
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.report.formats import clock
-from fer.report.group_figures import shown_stimuli
-from fer.report.sources import find_sources
-from fer.report.timelines import timeline
+from fer.reports.formats import clock
+from fer.reports.group_figures import shown_stimuli
+from fer.reports.sources import find_sources
+from fer.reports.timelines import timeline
 from tests.report.filmed import CLASSES, emotion_rows, group_page, row
 
 

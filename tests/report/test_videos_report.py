@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.report.videos import Peak, VideoReport, write_video_report
+from fer.reports.videos import Peak, VideoReport, write_video_report
 from tests.report.filmed import (
     CLASSES,
     broken_page,

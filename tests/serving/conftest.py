@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.model.bundle import Faces
-from fer.model.network import FaceNetwork
+from fer.bundle.io import Faces
+from fer.models.network import FaceNetwork
 from tests.model.making import SMALL, lively, one_thread
 from tests.serving.making import run_of
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fer.bundle.io import Faces, describe, save_bundle
 from fer.emotions import EMOTIONS
-from fer.model.bundle import Faces, describe, save_bundle
-from fer.model.network import FaceNetwork
+from fer.models.network import FaceNetwork
 from tests.model.making import faces
 
 FACTS = {"metrics": {}, "data_fingerprint": "0", "config_sha256": "0"}

@@ -18,12 +18,12 @@ import numpy as np
 import uvicorn
 
 from benchmarks.serving import ask
-from fer.model.bundle import Faces
-from fer.model.network import FaceNetwork
-from fer.model.samples import Samples, write_samples
+from fer.bundle.io import Faces
+from fer.bundle.reference_samples import Samples, write_samples
+from fer.bundle.verification import load_checked
+from fer.models.network import FaceNetwork
 from fer.serving import Predictor
 from fer.serving.app import Service
-from fer.serving.loading import load_checked
 from tests.model.making import SMALL, faces, lively
 from tests.programs.running import PROJECT, png
 from tests.serving.making import run_of

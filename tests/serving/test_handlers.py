@@ -11,14 +11,15 @@ import pytest
 from sagemaker_inference.transformer import Transformer
 
 from benchmarks.serving import shard
+from fer.bundle.io import Faces
 from fer.errors import ModelError
-from fer.model.bundle import Faces
-from fer.serving import Predictor, handlers
-from fer.serving.answers import decoded
+from fer.serving import Predictor
+from fer.serving import sagemaker_handlers as handlers
+from fer.serving.responses import decoded
 from tests.serving.served import JPEG, PNG, TAR, Answer, gray_png, packaged, post, probabilities_of, server
 
 Ask = Callable[..., Answer]
-INFERENCE = "from fer.serving.handlers import input_fn, model_fn, output_fn, predict_fn\n"
+INFERENCE = "from fer.serving.sagemaker_handlers import input_fn, model_fn, output_fn, predict_fn\n"
 
 
 @pytest.fixture(scope="module")

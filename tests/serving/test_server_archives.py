@@ -7,8 +7,8 @@ import tarfile
 import pytest
 
 from benchmarks.serving import shard
-from fer.serving import payload
-from fer.serving.payload import MAX_HEADER, Picture, Refused, pictures_of
+from fer.serving import requests as payload
+from fer.serving.requests import MAX_HEADER, Picture, Refused, pictures_of
 
 BLOCK = tarfile.BLOCKSIZE
 CUT = "the archive is damaged or cut off: it does not end as a tar archive does"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.serving.batching import Batcher
-from fer.serving.room import Room
+from fer.serving.limiter import Room
 
 
 class Held:

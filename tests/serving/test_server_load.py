@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import ask, shard
-from fer.model.bundle import Faces
+from fer.bundle.io import Faces
 from fer.serving import Predictor, app
-from fer.serving.answers import decoded
 from fer.serving.app import OVERHEAD_BYTES, Service
-from fer.serving.room import Room
+from fer.serving.limiter import Room
+from fer.serving.responses import decoded
 from tests.serving.served import (
     PATIENCE_S,
     PNG,

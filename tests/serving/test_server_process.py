@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import measure, shard
+from fer.bundle.io import Faces
+from fer.bundle.reference_samples import Samples, read_samples, write_samples
 from fer.errors import ConfigError
-from fer.model.bundle import Faces
-from fer.model.samples import Samples, read_samples, write_samples
 from fer.serving import Predictor
-from fer.serving.answers import decoded
+from fer.serving.responses import decoded
 from fer.serving.settings import Settings, settings_from
 from tests.programs.running import PROJECT
 from tests.serving.served import (
@@ -187,7 +187,7 @@ class Elsewhere:
 
 sys.meta_path.insert(0, Elsewhere())
 import fer.serving.__main__
-from fer.serving import handlers
+from fer.serving import sagemaker_handlers as handlers
 predictor = handlers.model_fn(model)
 print(handlers.predict_fn(handlers.input_fn(open(picture, "rb").read(), "image/png"), predictor))
 print(handlers.__file__)

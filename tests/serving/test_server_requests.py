@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import ask, shard
-from fer.model.bundle import Faces
-from fer.serving import Predictor, payload
-from fer.serving.answers import decoded
+from fer.bundle.io import Faces
+from fer.serving import Predictor
+from fer.serving import requests as payload
 from fer.serving.app import Service
-from fer.serving.payload import Refused
+from fer.serving.requests import Refused
+from fer.serving.responses import decoded
 from tests.programs.running import png
 from tests.serving.making import mixed
 from tests.serving.served import (

@@ -11,13 +11,15 @@ import onnxruntime
 import pytest
 import torch
 
+from fer.bundle import onnx_export
+from fer.bundle.io import Faces, load_bundle
+from fer.bundle.metadata import read_description
+from fer.bundle.onnx_backend import FILE, OnnxNetwork
+from fer.bundle.onnx_export import exported, traced
+from fer.bundle.onnx_trial import trial_pictures
 from fer.errors import ModelError
-from fer.model.bundle import Faces, load_bundle
-from fer.model.description import read_description
-from fer.model.network import FaceNetwork
-from fer.serving import Predictor, onnx_export
-from fer.serving.onnx_export import exported, traced
-from fer.serving.onnx_runtime import FILE, OnnxNetwork, trial_pictures
+from fer.models.network import FaceNetwork
+from fer.serving import Predictor
 from tests.model.making import SMALL, faces, lively
 from tests.programs.running import PROJECT
 from tests.serving.making import mixed, run_of
@@ -133,7 +135,7 @@ def test_what_does_not_fit_is_exported_again(
     ):
         file.write_bytes(wrong)
         caplog.clear()
-        with caplog.at_level(logging.INFO, logger="fer.serving.onnx_runtime"):
+        with caplog.at_level(logging.INFO, logger="fer.bundle.onnx_backend"):
             OnnxNetwork(description, tmp_path)
         assert caplog.messages == [f"{file} does not fit the bundle and is exported again"]
         assert file.read_bytes() == right
@@ -152,7 +154,7 @@ def test_a_place_that_cannot_be_written_does_not_matter(
     occupied = tmp_path / "onnx"
     occupied.write_text("a file where the directory would be")
     description = read_description(str(runs["gray"]))
-    with caplog.at_level(logging.INFO, logger="fer.serving.onnx_runtime"):
+    with caplog.at_level(logging.INFO, logger="fer.bundle.onnx_backend"):
         found = Predictor(description, OnnxNetwork(description, occupied)).predict(mixed())
     np.testing.assert_allclose(found, Predictor.load(str(runs["gray"])).predict(mixed()), atol=1e-5)
     assert caplog.messages[0].endswith("the next start exports the network again")

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fer.bundle.io import load_bundle
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
-from fer.model.bundle import load_bundle
-from fer.model.calibration import probabilities
-from fer.model.network import predict_logits
+from fer.metrics.calibration import probabilities
+from fer.models.network import predict_logits
 from fer.serving import Predictor
 from tests.model.making import faces
 from tests.serving.making import mixed

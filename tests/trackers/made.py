@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fer.config.load import load_overrides
-from fer.drawn import draw_dataset_face
+from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
-from fer.model.metrics import report
-from fer.run import Run
-from fer.trackers.pictures import PLACE, SAMPLES, write_sample_sheet
+from fer.runs.run_directory import Run
+from fer.synthetic import draw_dataset_face
+from fer.trackers.images import PLACE, SAMPLES, write_sample_sheet
+from fer.train.metrics import report
 from tests.trackers.wandb_files import OfflineRun, read_offline_run
 
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_accuracy")

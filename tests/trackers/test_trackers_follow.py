@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-from fer.run import Run
-from fer.trackers import beside
-from fer.trackers.beside import tracked
+from fer.runs.run_directory import Run
+from fer.trackers import background as beside
+from fer.trackers.background import tracked
 from tests.trackers.made import (
     begun,
     conclude,
@@ -172,7 +172,7 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
     run = begun(place / "outputs" / "run")
     grow(run.directory, 1)
     code = (
-        "import sys, time; from pathlib import Path; from fer.trackers.beside import tracked\n"
+        "import sys, time; from pathlib import Path; from fer.trackers.background import tracked\n"
         f"with tracked(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(100)"
     )
     training = subprocess.Popen(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.trackers.machine import Machine
+from fer.trackers.system_metrics import Machine
 
 PROJECT = Path(__file__).resolve().parents[2]
 HELD = 200 << 20
@@ -17,7 +17,7 @@ def test_cpu_and_memory_are_those_of_the_process_and_its_children_but_the_watche
     """A process with two children: one holds memory and never rests, the other one holds more, and watches."""
     busy = f"held = bytearray({HELD})\nprint('held', flush=True)\nwhile True: pass"
     watch = (
-        "import json, os, time; from fer.trackers.machine import Machine\n"
+        "import json, os, time; from fer.trackers.system_metrics import Machine\n"
         f"machine, mine = Machine(os.getppid()), bytearray({5 * HELD})\ntime.sleep(1)\n"
         "print(json.dumps(machine.sample()))"
     )

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.drawn import FaceActions, Identity, Scene, paste_face
-from fer.video.detect import Face
+from fer.synthetic import FaceActions, Identity, Scene, paste_face
+from fer.video.detectors import Face
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer.video.crop import crop_face, roll
-from fer.video.detect import Face
+from fer.video.detectors import Face
 from tests.video.faces import face
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fer.video.decode
-from fer.video.decode import Frame, VideoError, open_video, sampled_frames
+import fer.video.reader
+from fer.video.reader import Frame, VideoError, open_video, sampled_frames
 from fer.video.sampling import All, EveryN, Interval
 from tests.video.clips import HEIGHT, WIDTH, Truth, decoded, number_in, numbered, write_clip
 
@@ -112,7 +112,7 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
-    monkeypatch.setattr(fer.video.decode.cv2, "VideoCapture", Watched)
+    monkeypatch.setattr(fer.video.reader.cv2, "VideoCapture", Watched)
     Watched.grabbed = Watched.retrieved = 0
     return Watched
 
@@ -138,7 +138,7 @@ def settled(count: type[Watched]) -> int:
 def test_decoding_runs_ahead_within_bounds_of_number_and_size(
     tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch, ahead: int, size: int, waiting: int
 ) -> None:
-    monkeypatch.setattr(fer.video.decode, "AHEAD_BYTES", size)
+    monkeypatch.setattr(fer.video.reader, "AHEAD_BYTES", size)
     frames = sampled_frames(write_clip(tmp_path / "clip.mp4", range(80)), All(), ahead)
     next(frames)
     # One handed over, those that wait, and one in the thread's hands that finds no place.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.errors import ModelError
-from fer.video.detect import Detector, HaarDetector, WholeImage, YuNetDetector, largest_first, make_detector
+from fer.video.detectors import Detector, HaarDetector, WholeImage, YuNetDetector, largest_first, make_detector
 from tests.video.faces import drawn_frame, face, person, shared, yunet_weights
 
 PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)]

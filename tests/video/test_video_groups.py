@@ -10,18 +10,17 @@ from scipy.stats import bootstrap, false_discovery_control
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.video.groups import (
-    BOOTSTRAP_SAMPLES,
+from fer.infer.group_analysis import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
-    INTERVAL,
     baseline,
     compare_groups,
     group_curves,
     permutation_p,
     read_groups,
 )
-from fer.video.timeline import smooth
+from fer.infer.smoothing import smooth
+from fer.metrics.bootstrap import INTERVAL, RESAMPLES
 from tests.video.emotion_table import P, S, excluded, happy, random_faces, table_of, usable
 
 VIDEOS = ["anna.mp4", "ben/clip.mp4", "Zoë 1.mov"]
@@ -204,7 +203,7 @@ def test_the_band_is_scipys_percentile_bootstrap() -> None:
         width = known.high - known.low
         assert found.at[step, "low"] == pytest.approx(known.low, abs=0.05 * width)
         assert found.at[step, "high"] == pytest.approx(known.high, abs=0.05 * width)
-    assert INTERVAL == (2.5, 97.5) and BOOTSTRAP_SAMPLES == 2000
+    assert INTERVAL == (2.5, 97.5) and RESAMPLES == 2000
 
 
 def test_curves_are_the_same_again_and_vary_with_the_seed() -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.drawn import FaceActions, Scene, draw_face
+from fer.synthetic import FaceActions, Scene, draw_face
 from fer.video.quality import NOSE_LENGTH, Quality, Thresholds, measure, verdict
 from tests.video.faces import face, person
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.video.decode import Sampling, sampled_frames
-from fer.video.sampling import All, EveryN, Interval
-from fer.video.scenes import Scene
+from fer.video.reader import Sampling, sampled_frames
+from fer.video.sampling import All, EveryN, Interval, Scene
 from tests.video.clips import write_clip
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.video.summary import per_video
+from fer.infer.summary import per_video
 from tests.video.emotion_table import excluded, happy, table_of, usable
 
 SMALL = "face smaller than 24 pixels"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.video.timeline import SMOOTHERS, Kind, emotions_of, smooth
+from fer.infer.smoothing import SMOOTHERS, Kind, emotions_of, smooth
 from tests.video.emotion_table import P, S, excluded, happy, only, random_faces, table_of, usable
 
 KINDS: list[Kind] = ["none", "exponential", "median", "gaussian"]

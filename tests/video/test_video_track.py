@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fer.video.detect import Face, YuNetDetector
-from fer.video.track import FaceTracker
+from fer.video.detectors import Face, YuNetDetector
+from fer.video.tracker import FaceTracker
 from tests.video.faces import drawn_frame, face, person, yunet_weights
 
 Place = tuple[float, float]

@@ -7,11 +7,11 @@ keys in ``fer/config/dataset.py`` and its values in ``conf/dataset/``.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fer.data.sources.class_folders import read_folder
+from fer.data.sources.base import Source
 from fer.data.sources.fer2013 import read_fer2013
 from fer.data.sources.ferplus import read_ferplus
+from fer.data.sources.image_folder import read_folder
 from fer.data.sources.rafdb import read_rafdb
-from fer.data.sources.source import Source
 from fer.data.sources.synthetic import read_synthetic
 from fer.errors import DataError
 

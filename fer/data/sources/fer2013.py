@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fer.data.sources.class_folders import part_folders, read_class_folders
-from fer.data.sources.files import Files, wrong_layout
-from fer.data.sources.source import Source, labelled_table
+from fer.data.sources.archive import Files, wrong_layout
+from fer.data.sources.base import Source, labelled_table
+from fer.data.sources.image_folder import part_folders, read_class_folders
 from fer.emotions import FER2013_LABELS
 from fer.errors import DataError
 

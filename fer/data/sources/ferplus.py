@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from fer.data.sources.archive import Files, is_image, wrong_layout
+from fer.data.sources.base import Source, voted_table
 from fer.data.sources.fer2013 import USAGE_PARTS, read_pixel_table
-from fer.data.sources.files import Files, is_image, wrong_layout
-from fer.data.sources.source import Source, voted_table
 from fer.emotions import FERPLUS_VOTES
 from fer.errors import DataError
 

@@ -1,8 +1,8 @@
 """RAF-DB, basic emotions (Li and Deng, 2019): single labels, official training and test parts."""
 
-from fer.data.sources.class_folders import part_folders, read_class_folders
-from fer.data.sources.files import Files, wrong_layout
-from fer.data.sources.source import Source, labelled_table
+from fer.data.sources.archive import Files, wrong_layout
+from fer.data.sources.base import Source, labelled_table
+from fer.data.sources.image_folder import part_folders, read_class_folders
 from fer.emotions import RAFDB_LABELS
 from fer.errors import DataError
 

@@ -5,9 +5,9 @@ import hashlib
 import cv2
 import numpy as np
 
-from fer.data.sources.source import Look, Source, voted_table
-from fer.drawn import GENERATOR_VERSION, DrawnFace, draw_dataset_face
+from fer.data.sources.base import Look, Source, voted_table
 from fer.emotions import EMOTIONS
+from fer.synthetic import GENERATOR_VERSION, DrawnFace, draw_dataset_face
 
 ORDER = (*EMOTIONS, "unknown")
 

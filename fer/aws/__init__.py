@@ -1,0 +1,1 @@
+"""Amazon Web Services: requests, S3, jobs."""

@@ -1,0 +1,200 @@
+"""Requests to AWS: sent, with errors as a sentence; or, in a dry run, checked and noted."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+from boto3.exceptions import Boto3Error, S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.validate import ParamValidator
+from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
+
+from fer.core.io import written_beside
+from fer.errors import ConfigError, UserError, first_line
+
+PART = 8 << 20  # bytes of one part of a multipart upload
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+UNKNOWN = {"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+NOT_SIGNED_IN = "NotSignedIn"
+LONGEST_MESSAGE = 300  # characters
+CREDENTIALS_MISSING = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.LoginError,
+)
+
+# They tell at every client where keys and addresses come from.
+for name in ("botocore", "boto3", "s3transfer"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class CloudError(UserError):
+    """AWS refused or did not answer; ``code`` is AWS's name of the error, or empty."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AwsCalls:
+    """Sends requests to AWS in one ``region``; in a dry run checks and notes them in ``requests``, and sends none."""
+
+    def __init__(self, region: str | None = None, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self.requests: list[dict[str, Any]] = []
+        self.clients: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
+        if dry_run:
+            # Nothing is signed or sent, but a client is not made without them.
+            keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+        try:
+            self.session = boto3.Session(region_name=region, **keys)
+        except botocore.exceptions.BotoCoreError as error:
+            raise CloudError(f"AWS's own settings cannot be used: {first_line(error)}") from None
+        self.region = self.session.region_name or ("us-east-1" if dry_run else None)
+        if self.region is None:
+            raise ConfigError("aws.region: is not set, and AWS's own settings name none; add aws.region=…")
+
+    def client(self, service: str) -> Any:
+        """boto3's client of a service."""
+        if service not in self.clients:
+            retries = {
+                "mode": os.environ.get("AWS_RETRY_MODE", "adaptive"),
+                "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", "8")),
+            }
+            timeouts = {"connect_timeout": 10, "read_timeout": 60}
+            chosen = Config(retries=retries, **timeouts)
+            self.clients[service] = self.attempt(
+                service,
+                lambda: self.session.client(service, region_name=self.region, config=chosen),
+            )
+        return self.clients[service]
+
+    def call(
+        self, service: str, operation: str, parameters: dict[str, Any], dry: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """AWS's answer to one request; in a dry run ``dry``. Raises CloudError."""
+        client = self.client(service)
+        if self.dry_run:
+            self.check(client, operation, parameters)
+            self.note(service, operation, parameters)
+            return dry or {}
+        what = f"{service}:{client.meta.method_to_api_mapping[operation]}"
+        return self.attempt(what, lambda: getattr(client, operation)(**parameters))
+
+    def upload(self, path: Path, bucket: str, key: str, **extra: Any) -> None:
+        """Put a file into S3, large ones in parts. ``extra`` are arguments of PutObject. Raises CloudError."""
+        if self.dry_run:
+            self.note_upload(path, bucket, key, extra)
+            return
+        transfer = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
+        self.attempt(
+            f"s3:PutObject of s3://{bucket}/{key}",
+            lambda: self.client("s3").upload_file(str(path), bucket, key, ExtraArgs=extra, Config=transfer),
+        )
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        """Get a file from S3, whole or not at all. Raises CloudError."""
+        if self.dry_run:
+            self.call("s3", "get_object", {"Bucket": bucket, "Key": key})
+            return
+        with written_beside(path) as beside:
+            self.attempt(
+                f"s3:GetObject of s3://{bucket}/{key}",
+                lambda: self.client("s3").download_file(bucket, key, str(beside)),
+            )
+
+    def objects(self, bucket: str, prefix: str) -> dict[str, int]:
+        """Key and size in bytes of each object whose key begins with ``prefix``. Raises CloudError."""
+        return {item["Key"]: item["Size"] for item in self.listed(bucket, prefix)}
+
+    def listed(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """What S3 says of each object whose key begins with ``prefix``: Key, Size, ETag and more. Raises CloudError."""
+        parameters = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            page = self.call("s3", "list_objects_v2", parameters)
+            yield from page.get("Contents", [])
+            if not page.get("IsTruncated"):
+                return
+            parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
+
+    def attempt(self, what: str, request: Callable[[], Any]) -> Any:
+        """Do a request; its errors become a sentence that names ``what``."""
+        try:
+            return request()
+        except botocore.exceptions.ClientError as error:
+            raise refused(what, error) from None
+        except S3UploadFailedError as error:
+            inner = error.__cause__ or error.__context__
+            if isinstance(inner, botocore.exceptions.ClientError):
+                raise refused(what, inner) from None
+            raise CloudError(f"{what} failed: {first_line(error)}; try again") from None
+        except (Boto3Error, S3DownloadFailedError, S3ValidationError) as error:
+            raise CloudError(f"{what} broke off: {no_dot(error)}; try again") from None
+        except CREDENTIALS_MISSING as error:
+            message = f"{what}: {no_dot(error)}; sign in to AWS (aws configure, aws sso login)"
+            raise CloudError(message, NOT_SIGNED_IN) from None
+        except botocore.exceptions.InvalidRegionError:
+            raise ConfigError(f"aws.region={self.region}: is no region of AWS; name one such as us-east-1") from None
+        except botocore.exceptions.ParamValidationError as error:
+            raise CloudError(f"{what}: {' '.join(str(error).split())}", "ParamValidation") from None
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
+            raise CloudError(f"{what}: AWS cannot be reached ({no_dot(error)}); check the network, try again") from None
+
+    def check(self, client: Any, operation: str, parameters: dict[str, Any]) -> None:
+        """Refuse parameters that AWS's own description of the operation does not allow."""
+        api = client.meta.method_to_api_mapping[operation]
+        shape = client.meta.service_model.operation_model(api).input_shape
+        if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
+            raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
+
+    def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        plain = json.loads(json.dumps(parameters, default=str))
+        self.requests.append({"service": service, "operation": operation, "parameters": plain})
+
+    def note_upload(self, path: Path, bucket: str, key: str, extra: dict[str, Any]) -> None:
+        size = path.stat().st_size
+        target = {"Bucket": bucket, "Key": key}
+        content = f"{size} bytes of {path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        if size < PART:
+            self.note("s3", "put_object", {**target, **extra, "Body": content})
+            return
+        self.note("s3", "create_multipart_upload", {**target, **extra})
+        parts = -(-size // PART)
+        for part in range(1, parts + 1):
+            part_of = f"part {part} of {parts}: {content}"
+            self.note("s3", "upload_part", {**target, "PartNumber": part, "UploadId": "UPLOAD", "Body": part_of})
+        self.note("s3", "complete_multipart_upload", {**target, "UploadId": "UPLOAD"})
+
+
+def refused(what: str, error: botocore.exceptions.ClientError) -> CloudError:
+    """What AWS answered, and what to do about it."""
+    code = str(error.response["Error"].get("Code", ""))
+    # What stands between AWS and this machine answers with whole pages.
+    said = " ".join(str(error.response["Error"].get("Message", "")).split()).rstrip(".")[:LONGEST_MESSAGE]
+    if code in EXPIRED:
+        return CloudError(f"{what}: AWS's credentials have expired; sign in again (aws sso login), then go on", code)
+    if code in UNKNOWN:
+        return CloudError(f"{what}: AWS does not know these credentials ({code}); sign in to AWS", code)
+    if code in DENIED:
+        return CloudError(
+            f"{what}: not allowed ({said}); `python -m fer.cloud.policy` prints the rights that are needed", code
+        )
+    # What is wrong on AWS's side, or too much at once, passes.
+    passes = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or "Throttl" in code
+    return CloudError(f"{what}: {said or 'refused'} ({code}){'; try again later' if passes else ''}", code)
+
+
+def no_dot(error: BaseException) -> str:
+    return first_line(error).rstrip(".")

@@ -1,0 +1,1 @@
+"""What leaves a training: weights, metadata, and the predictor that loads them."""

@@ -1,0 +1,65 @@
+"""Sample pictures in a bundle, and what the network that was trained answered to them.
+
+Wherever a bundle is served, its samples show whether the answers are still those of the run. They are drawn, so that
+no picture of the training data leaves with the model.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fer.core.io import written_beside
+from fer.errors import ModelError, first_line
+
+SAMPLES = "samples.npz"
+# How far a probability may be from the run's: runtimes add up in another order.
+TOLERANCE = 1e-4
+
+
+class Predicts(Protocol):
+    """What judges pictures."""
+
+    def predict(self, images: Sequence[np.ndarray]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``images`` (N, H, W, 3) uint8 RGB and their ``probabilities`` (N, classes) float32."""
+
+    images: np.ndarray
+    probabilities: np.ndarray
+
+
+def write_samples(bundle: Path, samples: Samples) -> None:
+    """Keep the samples in a bundle's directory."""
+    with written_beside(bundle / SAMPLES) as beside, beside.open("wb") as file:
+        np.savez(file, images=samples.images, probabilities=samples.probabilities)
+
+
+def read_samples(bundle: Path) -> Samples | None:
+    """The samples of a bundle; None where it has none. Raises ModelError."""
+    path = bundle / SAMPLES
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            samples = Samples(content["images"], content["probabilities"])
+        if samples.images.ndim != 4 or samples.images.dtype != np.uint8 or not len(samples.images):
+            raise ValueError(f"pictures of the form {samples.images.shape} {samples.images.dtype}")
+        if samples.probabilities.ndim != 2 or len(samples.probabilities) != len(samples.images):
+            raise ValueError(f"probabilities of the form {samples.probabilities.shape}")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: cannot be read ({first_line(error)}); restore the bundle") from None
+    return samples
+
+
+def disagreement(predictor: Predicts, samples: Samples) -> float:
+    """Largest absolute difference of a probability from the run's; infinite where the classes do not fit."""
+    found = predictor.predict(list(samples.images))
+    if found.shape != samples.probabilities.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found - samples.probabilities).max())

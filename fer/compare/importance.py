@@ -1,0 +1,75 @@
+"""How much of the differences between runs each hyper-parameter accounts for."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fer.compare.hyperparameters import SEED, Parameter, parameters, value_of
+from fer.compare.ranking import Choice
+from fer.compare.runs import FINISHED, ComparedRun
+from fer.config.diff import token
+
+RUNS_A_PARAMETER, FEWEST_RUNS = 3, 6
+
+
+@dataclass(frozen=True)
+class Importance:
+    """``shares``: of the variance that a random forest explains, for each parameter, largest first, adding up to 1;
+    empty where that cannot be told, and ``reason`` says why. ``runs``: how many it rests on.
+    """
+
+    shares: tuple[tuple[Parameter, float], ...]
+    runs: int
+    reason: str | None = None
+
+
+def importance(runs: Sequence[ComparedRun], choice: Choice) -> Importance:
+    """Functional ANOVA (Hutter et al., ICML 2014) of the ranking figure; equal runs give equal shares."""
+    judged = [run for run in runs if run.settings and run.status == FINISHED and choice.score(run) is not None]
+    differing = parameters(judged)
+    scores = [score for run in judged if (score := choice.score(run)) is not None]
+    needed = max(FEWEST_RUNS, RUNS_A_PARAMETER * len(differing))
+    if not differing:
+        return Importance((), len(judged), "The finished runs do not differ in any hyper-parameter.")
+    if len(differing) == 1:
+        return Importance((), len(judged), f"Only {differing[0].key} differs, so there is nothing to weigh it against.")
+    if len(judged) < needed:
+        reason = (
+            f"{len(judged)} finished runs are too few to weigh {len(differing)} hyper-parameters; {needed} are needed."
+        )
+        return Importance((), len(judged), reason)
+    if len(set(scores)) == 1:
+        return Importance((), len(judged), f"All runs have the same {choice.ranked.name}.")
+    found = functional_anova([[value_of(run, item.key) for run in judged] for item in differing], differing, scores)
+    ordered = sorted(differing, key=lambda item: -found[item.key])
+    return Importance(tuple((item, found[item.key]) for item in ordered), len(judged))
+
+
+def functional_anova(
+    columns: Sequence[Sequence[Any]], differing: Sequence[Parameter], scores: Sequence[float]
+) -> dict[str, float]:
+    """Share of each parameter by its key. ``columns``: its value in each run."""
+    # Imported here: it takes a second, and comparisons of few runs do without.
+    import optuna
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    trials: list[dict[str, Any]] = [{} for _ in scores]
+    for item, values in zip(differing, columns, strict=True):
+        numeric = item.key != SEED and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if numeric:
+            low, high = float(min(values)), float(max(values))
+            space[item.key] = optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low >= 10)
+        else:
+            values = [token(value) for value in values]
+            space[item.key] = optuna.distributions.CategoricalDistribution(sorted(set(values)))
+        for trial, value in zip(trials, values, strict=True):
+            trial[item.key] = float(value) if numeric else value
+    study = optuna.create_study()
+    for trial, score in zip(trials, scores, strict=True):
+        study.add_trial(optuna.trial.create_trial(params=trial, distributions=space, value=score))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))

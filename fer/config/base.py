@@ -1,0 +1,66 @@
+"""What every section of the configuration has in common."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from fer.core.path_map import here, moved
+
+
+class Section(BaseModel):
+    """A part of the configuration: no unknown keys, no changes after it was checked, no NaN.
+
+    Values stand in ``conf/*.yaml``, not here. A field that is added after a release gets a default that
+    means "as before", so that a run.yaml saved earlier still replays.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def no_truth_for_a_number(cls, values: Any) -> Any:
+        # Pydantic would take true for 1: `early_stopping.patience=true` must not mean one epoch.
+        for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
+            if isinstance(values.get(name), bool) and field.annotation is not bool:
+                raise ValueError(f"{name} must not be true or false")
+        return values
+
+
+def existing_path(value: str) -> str:
+    """The absolute form of a path that must exist, so that a saved run replays from any directory.
+
+    One that lies elsewhere on this machine keeps its text, so that run.yaml is the same wherever it runs.
+    """
+    path = Path(here(value)).expanduser()
+    if not path.exists():
+        raise ValueError("no such file or directory")
+    return value if value in moved() else str(path.resolve())
+
+
+def input_path(value: str) -> str:
+    """An existing path, or s3://BUCKET/KEY, which is looked for when it is read."""
+    if not value.startswith("s3://"):
+        return existing_path(value)
+    if not all(value.removeprefix("s3://").partition("/")[::2]):
+        raise ValueError("must have the form s3://BUCKET/KEY")
+    return value
+
+
+ExistingPath = Annotated[str, AfterValidator(existing_path)]
+InputPath = Annotated[str, AfterValidator(input_path)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def without_password(uri: str) -> str:
+    """The URI itself. Raises ValueError where it holds a password: run directories get passed from hand to hand."""
+    if re.search(r"://[^/@]*:[^/@]*@", uri):
+        raise ValueError(
+            "must not hold a password: run files would keep it; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or the variables of the database, in the environment"
+        )
+    return uri

@@ -1,0 +1,156 @@
+"""Errors of Hydra, OmegaConf and Pydantic in the words of somebody who types overrides."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from fer.config import Config, Dataset
+from fer.config.diff import as_typed
+from fer.config.key_docs import keys_of, kind_of, nearest, sections_of
+from fer.errors import ConfigError
+
+SECTIONS = tuple(Config.model_fields)
+GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "aws", "experiment")
+LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+LIST_KEYS = "`python -m fer.config docs` lists every key, `python train.py --help` the groups and options"
+
+
+def known_keys(config: Any = None) -> list[str]:
+    """All dotted keys, with the names and the kinds that sources have in ``config``."""
+    keys = [key.name for key in keys_of(Config) if "<name>" not in key.name]
+    dataset = config.get("dataset") if isinstance(config, dict) else None
+    names = dataset.get("sources") if isinstance(dataset, dict) else None
+    if not isinstance(names, dict):
+        names = {}
+    concrete = [
+        key.name
+        for name, source in names.items()
+        for section in sections_of(get_args(Dataset.model_fields["sources"].annotation)[1])
+        if not isinstance(source, dict) or source.get("kind", kind_of(section)) == kind_of(section)
+        for key in keys_of(section, f"dataset.sources.{name}.")
+    ]
+    return list(dict.fromkeys([*concrete, *keys, *SECTIONS]))
+
+
+def did_you_mean(name: str, known: list[str], cutoff: float = 0.75) -> str:
+    near = nearest(name, known, cutoff)
+    return f"; did you mean {near}?" if near and near != name else ""
+
+
+def location(error: ErrorDetails) -> str:
+    """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union on `kind`."""
+    parts = [str(part) for part in error["loc"]]
+    for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2), (["aws"], 1)):
+        if parts[: len(union)] == union and len(parts) > tag:
+            del parts[tag]
+    return ".".join(parts)
+
+
+def sentence(error: ErrorDetails, config: Any) -> str:
+    """One Pydantic error as `key=value: what is wrong and what is allowed`."""
+    key, value, context = location(error), error["input"], error.get("ctx", {})
+    shown = key if isinstance(value, dict) else f"{key}={as_typed(value)}"
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{shown}: there is no such key{did_you_mean(key, known_keys(config))}"
+        case "missing":
+            return f"{key}: a value is needed"
+        case "literal_error":
+            return f"{shown}: allowed are {context['expected'].replace(chr(39), '')}"
+        case "union_tag_invalid":
+            kinds = context["expected_tags"].replace("'", "")
+            near = did_you_mean(context["tag"], kinds.split(", "), cutoff=0.5)
+            return f"{key}.kind={context['tag']}: allowed are {kinds}{near}"
+        case "union_tag_not_found":
+            return f"{key}.kind: a value is needed; it names the kind of source"
+        case "value_error":
+            return f"{shown if error['loc'] else 'the configuration'}: {context['error']}"
+        case "string_pattern_mismatch":
+            return f"{shown}: must match {context['pattern']}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return f"{shown}: must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            return f"{shown}: must be a number"
+        case "bool_parsing" | "bool_type":
+            return f"{shown}: must be true or false"
+        case kind if kind in LIMITS:
+            word, limit = LIMITS[kind]
+            return f"{shown}: must be {word} {context[limit]}"
+        case _:
+            return f"{shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def validation_error(error: ValidationError, config: Any) -> ConfigError:
+    """All of Pydantic's findings, a line each, less those that only follow from one further inside."""
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+    inner = [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
+    return ConfigError("\n".join(dict.fromkeys(sentence(detail, config) for detail in inner)))
+
+
+def composition_error(error: HydraException | OmegaConfBaseException) -> ConfigError:
+    """One of Hydra's or OmegaConf's errors as a sentence."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = sorted(error.options)
+        near = did_you_mean(option, options, cutoff=0.5)
+        return ConfigError(f"{group}={option}: there is no such option{near}; allowed are {', '.join(options)}")
+    if isinstance(error, ConfigCompositionException | MissingConfigException):
+        if found := re.search(r"Could not (?:override|append to|delete)[^']*'([^'@]+)", text):
+            return unknown_override(found.group(1), text)
+        if error.__cause__ is not None and isinstance(error.__cause__, OmegaConfBaseException):
+            return composition_error(error.__cause__)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"the override {error.override!r} is not of the form key=value: {first_line(text)}")
+    key = getattr(error, "full_key", None)
+    return ConfigError(f"{key}: {first_line(text)}" if key else first_line(text))
+
+
+def unknown_override(key: str, text: str) -> ConfigError:
+    """The answer to an override of something that does not exist, or that a saved run holds as values."""
+    if key in GROUPS and "defaults list" in text:
+        return ConfigError(
+            f"{key}: this configuration holds values, not a choice of {key} option, so `{key}=…` cannot replace it; "
+            f"override single keys ({key}.KEY=VALUE), or merge an option over the saved values with `+{key}=OPTION`"
+        )
+    if found := re.fullmatch(r"dataset\.sources\.([^.]+)(\..+)?", key):
+        return ConfigError(
+            f"{key}: the configuration has no source {found.group(1)!r} or the source has no such key"
+            f"{did_you_mean(key, known_keys({'dataset': {'sources': {found.group(1): {}}}}))}; choose it "
+            f"(dataset={found.group(1)}) or add one (+dataset.sources.{found.group(1)}='{{kind: folder, root: …}}')"
+        )
+    if key in known_keys():
+        group = key.partition(".")[0]
+        return ConfigError(f"{key}: the chosen {group} has no such key; another one has: choose it with {group}=OPTION")
+    return ConfigError(f"{key}: there is no such key{did_you_mean(key, known_keys())}")
+
+
+def group_error(error: ValueError, overrides: Sequence[str]) -> ConfigError:
+    """Hydra's ValueError after `trainer=null` or `model=50` as a sentence; any other error is raised as it is."""
+    if not str(error).startswith("Config group override must be"):
+        raise error
+    no_names = re.compile(r"([^.=-]*)=(null|true|false|[\d.+-]*)", re.IGNORECASE)
+    found = [(text, no_names.fullmatch(text)) for text in overrides]
+    values = set(SECTIONS) - set(GROUPS)
+    wrong = [text for text, match in found if match and match.group(1).lstrip("+") not in values]
+    return ConfigError(f"{' '.join(wrong)}: a group is set to the name of an option, not to null or a number")
+
+
+def first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "the configuration cannot be read"

@@ -1,0 +1,140 @@
+"""Section `extraction`: which frames of which videos, which faces in them, and what becomes of the results."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fer.config.base import ExistingPath, Probability, Section
+
+Stage = Literal["extract", "predict", "report"]
+
+
+class HaarDetector(Section):
+    """OpenCV's Haar cascade: comes with OpenCV, nothing to download."""
+
+    kind: Literal["haar"] = Field(description="Haar cascade of OpenCV")
+    min_score: float = Field(ge=0, description="Faces with a lower score are left out")
+    min_size: int = Field(ge=8, description="Smallest face, pixels of the frame")
+    margin: float | None = Field(
+        ge=-0.5, le=1, description="Added to the box's side, as a fraction; null frames faces as FER2013's are"
+    )
+
+
+class YuNetDetector(Section):
+    """YuNet: finds turned and partly hidden faces, gives eye points."""
+
+    kind: Literal["yunet"] = Field(description="YuNet, a small network")
+    weights: ExistingPath | None = Field(
+        description="The ONNX file; null downloads OpenCV zoo's once into extraction.cache_dir"
+    )
+    min_score: float = Field(ge=0, le=1, description="Faces with a lower score are left out")
+    min_size: int = Field(ge=8, description="Smallest face, pixels of the frame")
+    margin: float | None = Field(
+        ge=-0.5, le=1, description="Added to the box's side, as a fraction; null frames faces as FER2013's are"
+    )
+    align: bool = Field(description="Turn the crop so that the eyes are level")
+
+
+class WholeImage(Section):
+    """The whole image is the face: for pictures that are cropped already."""
+
+    kind: Literal["none"] = Field(description="The whole image is the face")
+
+
+Detector = Annotated[HaarDetector | YuNetDetector | WholeImage, Field(discriminator="kind")]
+
+
+class Quality(Section):
+    """Faces beyond these limits get the status low_quality, and no probabilities."""
+
+    min_size: float = Field(ge=0, description="Smallest side of a face's box, pixels")
+    min_sharpness: float = Field(ge=0, description="Least variance of the Laplacian of the crop")
+    min_brightness: float = Field(ge=0, le=1, description="Darkest mean of the crop, 0 to 1")
+    max_brightness: float = Field(ge=0, le=1, description="Brightest mean of the crop, 0 to 1")
+    max_yaw: float = Field(ge=0, le=180, description="Largest turn of the head, degrees, where eye points tell it")
+
+
+class Smoothing(Section):
+    """Curves over time, for each track by itself, never across gaps."""
+
+    kind: Literal["none", "exponential", "median", "gaussian"] = Field(description="How probabilities are smoothed")
+    window_s: float = Field(gt=0, description="Time constant, window or standard deviation, seconds")
+    max_gap_s: float = Field(gt=0, description="A longer stretch without the face starts the smoothing anew, seconds")
+
+
+class Extraction(Section):
+    """From videos to faces, and from faces to tables and pages."""
+
+    input: str | tuple[str, ...] | None = Field(
+        description="A video, an image, a directory, a glob, or a list of them; null draws a clip of 20 seconds"
+    )
+    stages: tuple[Stage, ...] = Field(
+        min_length=1, description="`extract` finds faces, `predict` judges them, `report` writes tables and page"
+    )
+    sampling: Literal["interval", "every_n", "all", "scene"] = Field(
+        description="Frames at `fps` a second, every `every_n`th, all of them, or one a scene"
+    )
+    fps: float = Field(gt=0, le=1000, description="sampling=interval: frames a second")
+    every_n: int = Field(ge=1, description="sampling=every_n: one frame of so many")
+    detector: Detector = Field(description="What finds the faces")
+    faces: Literal["largest", "all"] = Field(description="The largest face of a frame, or all of them")
+    max_missed: int = Field(ge=0, description="A person keeps the id over so many sampled frames without the face")
+    quality: Quality = Field(description="Limits beyond which a face is not judged")
+    save: Literal["none", "crops", "frames"] = Field(
+        description="Pictures to keep: face crops, or sampled frames; stages=[extract] keeps the crops in any case"
+    )
+    smoothing: Smoothing = Field(description="Smoothing over time")
+    groups: ExistingPath | None = Field(
+        description="CSV with video, respondent, stimulus, group: curves and comparison over respondents"
+    )
+    baseline_seconds: float = Field(
+        ge=0, description="Subtract each respondent's own mean of the first seconds from group figures; 0 is off"
+    )
+    labels: ExistingPath | None = Field(
+        description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; judges the batch"
+    )
+    annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
+    cache_dir: str = Field(description="Directory of downloaded detectors")
+
+    @field_validator("stages")
+    @classmethod
+    def in_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        order = ("extract", "predict", "report")
+        if value not in {order[start:stop] for start in range(3) for stop in range(start + 1, 4)}:
+            raise ValueError("stages follow each other: extract, predict, report; none twice, none left out between")
+        return value
+
+    @model_validator(mode="after")
+    def brightness_range(self) -> Self:
+        if self.quality.min_brightness >= self.quality.max_brightness:
+            raise ValueError("quality.min_brightness must be below quality.max_brightness")
+        return self
+
+
+class Monitor(Section):
+    """When a batch is reported as out of the ordinary: a warning, and exit code 4. null never warns."""
+
+    baseline: ExistingPath | None = Field(
+        description="Run of infer.py that shows what is ordinary; null takes the training's, kept in the bundle"
+    )
+    min_faces: int = Field(ge=1, description="Fewer faces are too few to tell a drift")
+    max_psi: float | None = Field(
+        gt=0, description="Largest population stability index (0.25 is usual), at the lower end of its 95 % interval"
+    )
+    max_failures: Probability | None = Field(description="Largest share of sampled frames that could not be judged")
+    min_accuracy: Probability | None = Field(description="Least accuracy, where extraction.labels is given")
+    min_macro_f1: Probability | None = Field(description="Least macro-F1, where extraction.labels is given")
+
+
+class Inference(Section):
+    """How faces are judged."""
+
+    route: Literal["auto", "process", "transform"] = Field(
+        description="`process`: in infer.py itself; `transform`: by the packaged model, in a batch; `auto`: transform "
+        "with aws=sagemaker, otherwise process"
+    )
+
+    runtime: Literal["torch", "onnx"] = Field(description="PyTorch, or ONNX Runtime (several times faster on CPUs)")
+    batch_size: int = Field(ge=1, le=4096, description="Faces judged at a time")
+    flip: bool = Field(description="Judge each face and its mirror image, and take the mean")
+    monitor: Monitor = Field(description="When a batch is out of the ordinary")

@@ -1,0 +1,1 @@
+"""From videos and images to an emotion table and its report."""

@@ -1,0 +1,203 @@
+"""Figures over respondents: curves per stimulus and group with bootstrap bands, and tests between groups."""
+
+import difflib
+import logging
+from collections.abc import Sequence
+from io import StringIO
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, permutation_test
+
+from fer.errors import DataError
+from fer.infer.smoothing import SAME_TIME_S, emotions_of
+from fer.metrics.bootstrap import band
+
+COLUMNS = ("video", "respondent", "stimulus", "group")
+PERMUTATIONS = 9999
+CURVE_COLUMNS = (
+    *("stimulus", "group", "emotion", "second", "respondents"),
+    *("mean", "low", "high", "share", "max", "min"),
+)
+COMPARISON_COLUMNS = (
+    *("stimulus", "emotion", "group_a", "group_b", "respondents_a", "respondents_b"),
+    *("mean_a", "mean_b", "difference", "p", "p_corrected"),
+)
+log = logging.getLogger(__name__)
+
+
+def read_groups(path: Path, videos: Sequence[str]) -> pd.DataFrame:
+    """Who watched what in which video: columns COLUMNS, all text, in the file's order.
+
+    ``videos`` are the names that the file may use; it need not use all. Separated by commas, or by semicolons as
+    Excel writes it in much of Europe. Raises DataError, which names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        header = text.partition("\n")[0]
+        separator = ";" if header.count(";") > header.count(",") else ","
+        # Without index_col=False a line with too many fields would shift all columns.
+        read = pd.read_csv(
+            StringIO(text), sep=separator, dtype=str, index_col=False, keep_default_na=False, skip_blank_lines=False
+        )
+    except (OSError, ValueError) as error:
+        # What pandas finds wrong with a CSV, and bytes that are no UTF-8, are ValueErrors.
+        problem = str(error).splitlines()[0]
+        raise DataError(f"extraction.groups={path}: cannot be read as CSV in UTF-8 ({problem})") from None
+    read.columns = read.columns.str.strip().str.lower()
+    missing = [name for name in COLUMNS if name not in read]
+    if missing:
+        raise DataError(
+            f"extraction.groups={path}: lacks {', '.join(missing)}; its first line must name {', '.join(COLUMNS)}"
+        )
+    found = read[list(COLUMNS)].fillna("").apply(lambda column: column.str.strip())
+    # Lines of the file: the header is the first.
+    found.index += 2
+    found = found[(found != "").any(axis=1)]
+    if found.empty:
+        raise DataError(f"extraction.groups={path}: names no video; it needs a line for each")
+    refuse_wrong_lines(path, found, videos)
+    return found.reset_index(drop=True)
+
+
+def refuse_wrong_lines(path: Path, found: pd.DataFrame, videos: Sequence[str]) -> None:
+    """Raise DataError for the first line (the index) that is incomplete, unknown or contradicts another."""
+    lines: dict[str, int] = {}
+    group_of: dict[tuple[str, str], str] = {}
+    for line, video, respondent, stimulus, group in found.itertuples():
+        where = f"extraction.groups={path}, line {line}: "
+        empty = [name for name in COLUMNS if not found.at[line, name]]
+        if empty:
+            raise DataError(f"{where}has no {' and no '.join(empty)}")
+        if video not in videos:
+            near = difflib.get_close_matches(video, videos, n=1, cutoff=0.0)
+            raise DataError(f"{where}{video!r} is not among the videos; the nearest name is {near[0]!r}")
+        if video in lines:
+            raise DataError(f"{where}{video!r} stands in line {lines[video]} already; a video takes one line")
+        lines[video] = line
+        if group_of.setdefault((stimulus, respondent), group) != group:
+            raise DataError(
+                f"{where}respondent {respondent!r} is in the groups {group_of[stimulus, respondent]!r} and {group!r} "
+                f"of the stimulus {stimulus!r}; groups are compared as different people, so choose one"
+            )
+
+
+def respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The usable rows of the person who is recorded: where a frame shows several faces, the largest.
+
+    A person who was lost and found again has several tracks, so tracks do not tell who it is.
+    """
+    usable = table[table["status"] == "ok"].dropna(subset=[f"p_{name}" for name in emotions_of(table)])
+    size = (usable["face_w"] * usable["face_h"]).rename("size")
+    largest = usable.join(size).sort_values("size", ascending=False, kind="stable").drop_duplicates(["video", "frame"])
+    return largest.drop(columns="size").sort_values(["video", "frame"])
+
+
+def baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """The table with p_ and s_ minus each video's own mean over its first ``seconds``: changes, no probabilities.
+
+    A recording without a usable face in that time gets empty figures, and so leaves the group figures: a mean over
+    changes and probabilities would mean nothing.
+    """
+    columns = [name for name in table.columns.astype(str) if name.startswith(("p_", "s_"))]
+    rows = respondent_rows(table)
+    start = table.groupby("video")["time_s"].min()
+    early = rows[rows["time_s"] < rows["video"].map(start) + seconds - SAME_TIME_S]
+    means = early.groupby("video")[columns].mean()
+    for video in sorted(set(rows["video"]) - set(means.index)):
+        log.warning("%s: left out of the group figures: no usable face in its first %g seconds", video, seconds)
+    changed = table.copy()
+    changed[columns] = table[columns] - means.reindex(table["video"]).to_numpy()
+    return changed
+
+
+def group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0, seed: int = 0) -> pd.DataFrame:
+    """For each stimulus, group, emotion and step of time, figures over the respondents (CURVE_COLUMNS).
+
+    A respondent counts once a step, with the mean of the step's rows. ``mean``, ``max`` and ``min`` are over
+    respondents, ``low`` and ``high`` the 95 % percentile bootstrap band of the mean (empty for fewer than two),
+    ``share`` the respondents in whom the emotion leads at least one frame of the step. ``second`` is the step's
+    beginning; steps without anybody are there too, empty.
+    """
+    emotions = emotions_of(table)
+    rows = respondent_rows(table).merge(groups, on="video")
+    rows["step"] = np.floor(rows["time_s"] / step_s + SAME_TIME_S).astype("int64")
+    leads = pd.DataFrame({f"leads_{name}": rows["emotion"] == name for name in emotions}, index=rows.index)
+    kept = [f"p_{name}" for name in emotions]
+    keys = ["stimulus", "group", "respondent", "step"]
+    people = rows[[*keys, *kept]].groupby(keys).mean().join(rows[keys].join(leads).groupby(keys).any()).reset_index()
+    found = []
+    for stimulus, group in in_order(groups):
+        part = people[(people["stimulus"] == stimulus) & (people["group"] == group)]
+        if part.empty:
+            continue
+        steps = pd.RangeIndex(part["step"].min(), part["step"].max() + 1)
+        for name in emotions:
+            values = part.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
+            share = part.groupby("step")[f"leads_{name}"].mean().reindex(steps)
+            low, high = band(values.to_numpy(), seed)
+            figures = {"mean": values.mean(), "low": low, "high": high, "share": share}
+            figures |= {"max": values.max(), "min": values.min()}
+            known = {"stimulus": stimulus, "group": group, "emotion": name, "second": steps * float(step_s)}
+            found.append(pd.DataFrame({**known, "respondents": values.count(), **figures}, index=steps))
+    return (
+        pd.concat(found, ignore_index=True)[list(CURVE_COLUMNS)] if found else pd.DataFrame(columns=list(CURVE_COLUMNS))
+    )
+
+
+def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """For each stimulus, emotion and pair of groups, the difference of the respondents' means (COMPARISON_COLUMNS).
+
+    ``difference`` is mean_a - mean_b; ``p`` comes from a two-sided permutation test of it, exact where there are few
+    enough permutations, and is empty where a group has fewer than two respondents. ``p_corrected`` bounds the false
+    discovery rate over all tests of the table (Benjamini & Hochberg 1995), which holds approximately for two-sided
+    tests that depend on each other as those of one stimulus do (Reiner-Benaim 2007, Biometrical Journal 49).
+    """
+    emotions = emotions_of(table)
+    rows = respondent_rows(table).merge(groups, on="video")
+    people = rows.groupby(["stimulus", "group", "respondent"])[[f"p_{name}" for name in emotions]].mean()
+    found = []
+    for stimulus in dict.fromkeys(groups["stimulus"]):
+        samples = {
+            group: people.loc[(stimulus, group)].to_numpy()
+            for watched, group in in_order(groups)
+            if watched == stimulus and (stimulus, group) in people.index
+        }
+        for (name_a, a), (name_b, b) in combinations(samples.items(), 2):
+            p_values = permutation_p(a, b, seed)
+            for place, emotion in enumerate(emotions):
+                mean_a, mean_b = a[:, place].mean(), b[:, place].mean()
+                known = (stimulus, emotion, name_a, name_b, len(a), len(b))
+                found.append((*known, mean_a, mean_b, mean_a - mean_b, p_values[place], np.nan))
+    comparison = pd.DataFrame(found, columns=list(COMPARISON_COLUMNS))
+    tested = comparison["p"].notna()
+    if tested.any():
+        comparison.loc[tested, "p_corrected"] = false_discovery_control(comparison.loc[tested, "p"].to_numpy())
+    return comparison
+
+
+def permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
+    """Two-sided p-values (emotions,) of the difference of means of respondents (n, emotions) of two groups."""
+    if min(len(a), len(b)) < 2:
+        return np.full(a.shape[1], np.nan)
+
+    def difference(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+        return first.mean(axis=axis) - second.mean(axis=axis)
+
+    tested = permutation_test(
+        (a, b),
+        difference,
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        batch=500,
+        axis=0,
+        rng=np.random.default_rng(seed),
+    )
+    return np.asarray(tested.pvalue)
+
+
+def in_order(groups: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each pair of stimulus and group once, as the file first names them."""
+    return list(dict.fromkeys(zip(groups["stimulus"], groups["group"], strict=True)))

@@ -1,0 +1,18 @@
+"""The emotion table: its columns, and rows made into a table."""
+
+from typing import Any
+
+import pandas as pd
+
+ROW_COLUMNS = (
+    *("video", "frame", "time_s", "track_id", "status", "reason", "face_x", "face_y", "face_w", "face_h"),
+    *("det_score", "sharpness", "brightness"),
+)
+
+
+def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows, or none, with the columns and types that every piece has."""
+    frame = pd.DataFrame(rows, columns=list(ROW_COLUMNS))
+    texts, numbers = ("video", "status", "reason"), ("time_s", *ROW_COLUMNS[6:])
+    types = {**dict.fromkeys(texts, "str"), **dict.fromkeys(numbers, "float64")}
+    return frame.astype({**types, "track_id": "Int64", "frame": "int64"})

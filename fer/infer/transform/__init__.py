@@ -1,0 +1,1 @@
+"""Faces classified in batches by the packaged model, here or in SageMaker."""

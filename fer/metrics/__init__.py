@@ -1,0 +1,1 @@
+"""Metrics and their uncertainty, from NumPy and SciPy alone."""

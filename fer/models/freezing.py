@@ -1,0 +1,42 @@
+"""Gradual unfreezing: the classifier first, then the blocks from the top down."""
+
+from typing import Any
+
+from timm.models import group_parameters
+from torch import nn
+
+from fer.models.network import FaceNetwork
+
+
+def trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
+    """Names of the body's parameters that train in ``epoch`` (counted from 0).
+
+    In the first ``head_epochs`` only the classifier; then ``unfreeze_per_epoch`` more of timm's parameter groups
+    each epoch from the top, or all at once where that is 0. A function of the epoch alone, so that it resumes.
+    """
+    body: Any = network.body
+    names = [name for name, _ in body.named_parameters()]
+    head = {name for name in names if name.startswith(tuple(f"{name}." for name in network.classifier_names))}
+    if epoch < head_epochs:
+        return head
+    if unfreeze_per_epoch == 0:
+        return set(names)
+    groups = group_parameters(body, body.group_matcher(coarse=True))
+    below = [set(groups[number]) - head for number in sorted(groups, reverse=True)]
+    below = [group for group in below if group]
+    free = below[: (epoch - head_epochs + 1) * unfreeze_per_epoch]
+    return head.union(*free)
+
+
+def freeze_but(body: nn.Module, free: set[str]) -> None:
+    """Let only the named parameters train; a batch norm whose parameters are frozen keeps its statistics."""
+    for name, parameter in body.named_parameters():
+        parameter.requires_grad_(name in free)
+    for module in body.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train(all(parameter.requires_grad for parameter in module.parameters(recurse=False)))
+
+
+def any_frozen(head_epochs: int, unfreeze_per_epoch: int) -> bool:
+    """Whether a configuration freezes anything at all."""
+    return head_epochs > 0 or unfreeze_per_epoch > 0

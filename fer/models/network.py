@@ -1,0 +1,186 @@
+"""The network: a timm architecture with its own preprocessing in front."""
+
+import logging
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fer.core.io import sha256_file
+from fer.errors import ModelError, first_line
+
+log = logging.getLogger(__name__)
+
+
+class FaceNetwork(nn.Module):
+    """Faces in, logits out.
+
+    The preprocessing is part of the network, so that training, judging and serving cannot differ: resize to
+    ``image_size``, gray repeated to three channels, the architecture's normalisation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, classes: int, image_size: int, drop_rate: float, channels_last: bool = True) -> None:
+        super().__init__()
+        self.name = name
+        self.classes = classes
+        self.image_size = image_size
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.body = create_body(name, classes, image_size, drop_rate)
+        # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
+        self.published: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
+        self.register_buffer("mean", torch.empty(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.empty(1, 3, 1, 1), persistent=False)
+        self.set_normalisation(self.published["mean"], self.published["std"])
+        self.to(memory_format=self.memory_format)
+
+    @property
+    def classifier_names(self) -> tuple[str, ...]:
+        """Names of the body's classifier modules; some architectures have two."""
+        names = self.published["classifier"]
+        return (names,) if isinstance(names, str) else tuple(names or ())
+
+    def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Three channel means and deviations, of images in 0…1. Raises ValueError for another number of them."""
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError("normalisation takes three means and three deviations above 0")
+        self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
+        self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """(N, h, w, C) uint8, or (N, C, h, w) float in 0…1, as the body's input (N, 3, image_size, image_size)."""
+        if images.dtype == torch.uint8:
+            images = images.permute(0, 3, 1, 2).float() / 255
+        if images.shape[-2:] != (self.image_size, self.image_size):
+            images = F.interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+        return ((images - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes)."""
+        return self.body(self.prepare(images))
+
+
+@torch.inference_mode()
+def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, batch_size: int = 128) -> np.ndarray:
+    """Logits (len(rows), classes) float32 of some rows of ``images`` (M, h, w, C) uint8, on the network's device."""
+    device = network.mean.device
+    network.eval()
+    found = [
+        network(torch.from_numpy(images[rows[start : start + batch_size]]).to(device)).float().cpu().numpy()
+        for start in range(0, len(rows), batch_size)
+    ]
+    return np.concatenate(found) if found else np.empty((0, network.classes), np.float32)
+
+
+def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> nn.Module:
+    """A timm model with random weights and a classifier of ``classes``. Raises ModelError."""
+    if not timm.is_model(name):
+        raise ModelError(f"model.name={name}: no architecture of timm has this name")
+    options: dict[str, Any] = {"num_classes": classes, "drop_rate": drop_rate}
+    try:
+        try:
+            body = timm.create_model(name, img_size=image_size, **options)
+        except TypeError:
+            # Only architectures with a fixed input, such as transformers, take the size.
+            body = timm.create_model(name, **options)
+        # Some architectures fail only when they see a picture of a size that they do not take.
+        with torch.no_grad():
+            shape = tuple(body.eval()(torch.zeros(1, 3, image_size, image_size)).shape)
+        if shape != (1, classes):
+            raise ValueError(f"it gives an output of {shape}, not logits of {classes} classes")
+    except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:
+        raise ModelError(f"model.name={name}: cannot be built for {image_size} pixels ({first_line(error)})") from None
+    classifier = cast(Any, body).get_classifier()
+    if isinstance(classifier, nn.Linear):
+        # timm's own start is meant for 1,000 classes: for 7 it gives logits, and a first loss, that are far too large.
+        nn.init.normal_(classifier.weight, std=0.01)
+        nn.init.zeros_(classifier.bias)
+    return body.train()
+
+
+def load_starting_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:
+    """Load a checkpoint of the same architecture; a classifier of another size starts at random.
+
+    ``weights`` is a .safetensors or .pth file, or `pretrained` for timm's hub; ``sha256``, where given, is what the
+    file must have. Returns the file's SHA-256. Raises ModelError.
+    """
+    path = hub_file(network) if weights == "pretrained" else Path(weights)
+    found = sha256_file(path)
+    if sha256 is not None and found != sha256:
+        raise ModelError(
+            f"model.weights={weights}: has the SHA-256 {found}, but model.weights_sha256 asks for {sha256}"
+        )
+    state = file_state(path)
+    body = network.body
+    own = body.state_dict()
+    classifier = {f"{name}.{kind}" for name in network.classifier_names for kind in ("weight", "bias")}
+    fitting = {key: value for key, value in state.items() if key not in classifier or value.shape == own[key].shape}
+    wrong = [key for key, value in fitting.items() if key not in own or value.shape != own[key].shape]
+    missing = [key for key in own if key not in fitting and key not in classifier]
+    if wrong or missing:
+        example = (wrong or missing)[0]
+        raise ModelError(
+            f"model.weights={weights}: not weights of {network.name} ({len(wrong)} tensors do not fit, {len(missing)} "
+            f"are missing, such as {example}); choose the matching model.name, or other weights"
+        )
+    body.load_state_dict(fitting, strict=False)
+    log.info("Starting from %s (%d tensors)", weights, len(fitting))
+    return found
+
+
+def file_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors file, or of a .pth file, which is unpickled for tensors only. Raises ModelError."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # PyTorch's own words advise to load it nevertheless.
+        raise ModelError(
+            f"model.weights={path}: is damaged, or holds more than tensors, which could run code; save the weights' "
+            "state_dict alone"
+        ) from None
+    except Exception as error:
+        # Damaged files raise whatever the damaged part is read by.
+        raise ModelError(f"model.weights={path}: cannot be read as weights ({first_line(error)})") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(f"model.weights={path}: holds no table of tensors")
+    return state
+
+
+def hub_file(network: FaceNetwork) -> Path:
+    """The architecture's published weights (.safetensors), from the hub's cache or the hub. Raises ModelError."""
+    repository = network.published.get("hf_hub_id")
+    if not repository:
+        raise ModelError(
+            f"model.weights=pretrained: no weights are published for {network.name}; use model.weights=none"
+        )
+    try:
+        path = Path(hf_hub_download(repository, "model.safetensors"))
+    except (httpx2.HTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"model.weights=pretrained: the weights of {network.name} cannot be fetched from the hub "
+            f"({first_line(error)}); with a network try again, otherwise give a file (model.weights=FILE) or start at "
+            "random (model.weights=none)"
+        ) from None
+    # The hub names a large file by its SHA-256, and its client checks the length alone.
+    name = path.resolve().name
+    if len(name) == 64 and sha256_file(path) != name:
+        path.resolve().unlink()
+        raise ModelError(
+            f"model.weights=pretrained: the download of {repository} was damaged and is removed; try again"
+        )
+    return path

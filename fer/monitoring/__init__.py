@@ -1,0 +1,1 @@
+"""What a batch looks like beside the training data and beside ground truth."""

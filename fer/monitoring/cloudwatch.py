@@ -1,0 +1,124 @@
+"""A batch's figures for CloudWatch, and alarms on them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer.aws.client import AwsCalls
+from fer.errors import ConfigError
+from fer.monitoring.drift import QUANTITIES
+from fer.monitoring.report import Limits
+
+MOST_DIMENSIONS = 30  # of CloudWatch, a metric
+PERIOD_S = 300
+DRIFT, FAILURES, ACCURACY, MACRO_F1 = "DriftLowerLimit", "FailureShare", "Accuracy", "MacroF1"
+
+
+def publish(
+    calls: AwsCalls, monitoring: Mapping[str, Any], namespace: str, dimensions: Mapping[str, str], model: str
+) -> None:
+    """Send the figures of monitoring.json with put_metric_data; CloudWatch gives them its own time.
+
+    Shares are from 0 to 1, as in monitoring.json. ``DriftLowerLimit`` is what alarms look at; like
+    ``PopulationStabilityIndex`` it is not sent where there is no verdict. These are some 40 metrics, of 1,000 that a
+    request may have. Raises ConfigError and CloudError.
+    """
+    counts, labels = monitoring["counts"], monitoring["labels"] or {}
+    found = [
+        metric("Videos", counts["videos"], "Count"),
+        metric("VideosWithProblems", monitoring["failures"]["videos"], "Count"),
+        metric("Frames", counts["frames"], "Count"),
+        metric("Faces", counts["faces"], "Count"),
+        metric(FAILURES, monitoring["failures"]["share"]),
+        metric("ImagesPerSecond", monitoring["images_per_s"], "Count/Second"),
+        metric("Confidence", monitoring["confidence"]["mean"]),
+        metric("LabelledFaces", labels.get("faces"), "Count"),
+        metric(ACCURACY, labels.get("accuracy", {}).get("value")),
+        metric(MACRO_F1, labels.get("macro_f1", {}).get("value")),
+    ]
+    for status, rows in counts["rows"].items():
+        found.append(metric("Rows", rows, "Count", Status=status))
+    for name, share in (monitoring["class_shares"] or {}).items():
+        found.append(metric("ClassShare", share, Emotion=name))
+    for name, own in (monitoring["drift"] or {}).items():
+        if own["note"] is None:
+            found.append(metric("PopulationStabilityIndex", own["psi"], Quantity=name))
+            found.append(metric(DRIFT, own["low"], Quantity=name))
+    common = named(dimensions, model)
+    data = [{**one, "Dimensions": pairs({**common, **one["Dimensions"]})} for one in found if one["Value"] is not None]
+    calls.call("cloudwatch", "put_metric_data", {"Namespace": namespace, "MetricData": data})
+
+
+def alarms(
+    calls: AwsCalls,
+    limits: Limits,
+    namespace: str,
+    dimensions: Mapping[str, str],
+    model: str,
+    topic: str | None,
+) -> list[str]:
+    """Create or replace an alarm for each limit that is set, which tells the SNS ``topic`` if there is one.
+
+    Returns the alarms' names. A batch without the figure, or no batch at all, raises none. Raises ConfigError and
+    CloudError.
+    """
+    above, below = "GreaterThanThreshold", "LessThanThreshold"
+    wanted: list[tuple[str, dict[str, str], str, float | None]] = [
+        *((DRIFT, {"Quantity": name}, above, limits.max_psi) for name in QUANTITIES),
+        (FAILURES, {}, above, limits.max_failures),
+        (ACCURACY, {}, below, limits.min_accuracy),
+        (MACRO_F1, {}, below, limits.min_macro_f1),
+    ]
+    common = named(dimensions, model)
+    names = []
+    for what, own, comparison, limit in wanted:
+        if limit is None:
+            continue
+        name = " ".join([namespace, *common.values(), what, *own.values()])[-255:]
+        calls.call(
+            "cloudwatch",
+            "put_metric_alarm",
+            {
+                "AlarmName": name,
+                "AlarmDescription": f"Batches judged by {common['Model']}: {what} against inference.monitor"[:1024],
+                "Namespace": namespace,
+                "MetricName": what,
+                "Dimensions": pairs({**common, **own}),
+                # Of several batches in a period the worst counts.
+                "Statistic": "Maximum" if comparison == above else "Minimum",
+                "Period": PERIOD_S,
+                "EvaluationPeriods": 1,
+                "Threshold": limit,
+                "ComparisonOperator": comparison,
+                "TreatMissingData": "notBreaching",
+                "AlarmActions": [topic] if topic else [],
+            },
+        )
+        names.append(name)
+    return names
+
+
+def metric(name: str, value: float | None, unit: str = "None", **dimensions: str) -> dict[str, Any]:
+    return {"MetricName": name, "Value": value, "Unit": unit, "Dimensions": dimensions}
+
+
+def named(dimensions: Mapping[str, str], model: str) -> dict[str, str]:
+    """All dimensions that every metric has. Raises ConfigError for those that CloudWatch does not take."""
+    common = {**dimensions, "Model": model.encode("ascii", "backslashreplace").decode()[-1024:]}
+    # Emotion, Quantity and Status come beside them.
+    if len(common) > MOST_DIMENSIONS - 1:
+        raise ConfigError(
+            f"aws.cloudwatch.dimensions: has {len(dimensions)} entries, and CloudWatch takes {MOST_DIMENSIONS - 2} "
+            "beside the model and the class; remove some"
+        )
+    for key, value in dimensions.items():
+        for text, most in ((key, 255), (value, 1024)):
+            if not text.isascii() or not text.isprintable() or not text.strip() or text[0] == ":" or len(text) > most:
+                raise ConfigError(
+                    f"aws.cloudwatch.dimensions: {key!r}={value!r} cannot be a dimension; CloudWatch takes printable "
+                    "ASCII that does not begin with a colon"
+                )
+    return common
+
+
+def pairs(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in dimensions.items()]

@@ -1,0 +1,194 @@
+"""How far a batch lies from what is ordinary: population stability indices against a baseline, with 95 % limits.
+
+The index is the sum over bins of (p - q) ln(p / q), p the batch's share and q the baseline's (Siddiqi 2006, "Credit
+Risk Scorecards"); below 0.1 is usually called stable, above 0.25 a shift. No library here has it with limits that
+respect that frames of a video are alike, and the formula is one line.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from fer.errors import DataError, ModelError, first_line
+from fer.metrics.bootstrap import Stretches
+
+BASELINE = "baseline.json"
+NUMBERS = ("brightness", "sharpness", "face_size", "confidence")
+QUANTITIES = (*NUMBERS, "emotion")
+NEEDED = ("brightness", "sharpness", "face_w", "face_h", "confidence", "emotion")
+BINS = 10
+UPPER = 97.5  # per cent
+# Added to the count of every bin, the batch's and the baseline's (Jeffreys' prior): no share is 0, so that the index
+# is finite, and what was seen once among few weighs less than what was seen often.
+HALF_A_COUNT = 0.5
+TOO_FEW = "too few faces"
+TOO_ALIKE = "all faces stand in one stretch of one video, which shows no variation"
+CONSTANT = "the baseline has a single value, which does not show what is ordinary"
+DECIMALS = 6  # of probabilities in emotion tables; others are brought to them
+
+
+class Distribution(TypedDict):
+    """Bin i holds the values above edge i-1 and up to edge i; the first and last bins are open. ``shares``: of each."""
+
+    edges: list[float]
+    shares: list[float]
+    mean: float
+
+
+class Baseline(TypedDict):
+    """What is ordinary: ``numbers`` by the names NUMBERS, ``classes`` the share predicted as each emotion."""
+
+    faces: int
+    numbers: dict[str, Distribution]
+    classes: dict[str, float]
+
+
+def baseline_of(columns: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """The baseline that these faces make: rows of an emotion table with the columns NEEDED; unjudged ones are left out.
+
+    Edges are the deciles. A value that takes several deciles is a bin of its own, so that of a constant the bins are
+    below, at and above. Raises DataError where columns or faces are missing.
+    """
+    missing = [name for name in NEEDED if name not in columns]
+    if missing:
+        raise DataError(f"the baseline's table lacks {', '.join(missing)}; it must be one that infer.py wrote")
+    faces = columns.dropna(subset=list(NEEDED))
+    if faces.empty:
+        raise DataError("the baseline's table has no judged face; choose another")
+    if foreign := sorted(set(faces["emotion"]) - set(classes)):
+        raise DataError(f"the baseline's table has emotions that the model does not know: {', '.join(foreign)}")
+    numbers = {}
+    for name, values in numbers_of(faces).items():
+        edges = edges_of(values)
+        counts = np.bincount(bins_of(values, edges), minlength=len(edges) + 1)
+        numbers[name] = {
+            "edges": edges,
+            "shares": (counts / len(faces)).tolist(),
+            "mean": float(values.mean()),
+        }
+    shares = faces["emotion"].value_counts(normalize=True)
+    return {
+        "faces": len(faces),
+        "numbers": numbers,
+        "classes": {name: float(shares.get(name, 0.0)) for name in classes},
+    }
+
+
+def read_baseline(path: Path) -> dict[str, Any]:
+    """A baseline.json. Raises ModelError."""
+    try:
+        found = TypeAdapter(Baseline).validate_json(path.read_bytes())
+        if set(found["numbers"]) != set(NUMBERS) or found["faces"] < 1:
+            raise ValueError(f"it must hold {', '.join(NUMBERS)} of some faces")
+        for name, own in found["numbers"].items():
+            if len(own["shares"]) != len(own["edges"]) + 1 or own["edges"] != sorted(own["edges"]):
+                raise ValueError(f"the bins of {name} do not fit together")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{path}: is no baseline ({place}: {first['msg']}); restore the bundle") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: is no baseline ({first_line(error)}); restore the bundle") from None
+    return dict(found)
+
+
+def drift_of(faces: pd.DataFrame, baseline: Mapping[str, Any], min_faces: int) -> dict[str, dict[str, Any]]:
+    """For each of QUANTITIES, how far the judged ``faces`` (rows of the emotion table) lie from the baseline.
+
+    ``psi`` with its limits ``low`` and ``high``, the number of ``faces`` and of the ``baseline``'s, shares of the bins
+    and means of both. ``note`` says why there is no verdict: then it is shown, but warns of nothing.
+    """
+    known = faces.dropna(subset=list(NEEDED))
+    stretches = Stretches.of(known)
+    columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    means: dict[str, tuple[float | None, float | None]] = {"emotion": (None, None)}
+    for name, values in numbers_of(known).items():
+        own = baseline["numbers"][name]
+        columns[name] = bins_of(values, own["edges"]), np.array(own["shares"])
+        means[name] = (float(values.mean()) if len(values) else None), own["mean"]
+    names = list(baseline["classes"])
+    columns["emotion"] = pd.Index(names).get_indexer(known["emotion"]), np.array(list(baseline["classes"].values()))
+
+    counts = {name: stretches.counts(codes, len(shares)) for name, (codes, shares) in columns.items()}
+    enough = len(known) >= min_faces
+    varied = len(stretches.video) > 1
+    ends = np.cumsum([table.shape[1] for table in counts.values()])[:-1]
+    drawn = (
+        dict(zip(counts, np.split(stretches.resampled(np.hstack(list(counts.values()))), ends, axis=1), strict=True))
+        if enough and varied
+        else {}
+    )
+    found = {}
+    for name, (_, shares) in columns.items():
+        total = counts[name].sum(axis=0)
+        expected = shares * baseline["faces"]
+        psi = float(stability_index(total, expected)) if enough else None
+        low, high = (
+            limits_of(psi, stability_index(drawn[name], expected)) if psi is not None and drawn else (None, None)
+        )
+        constant = name in NUMBERS and bool((shares == 1).any())
+        mean, baseline_mean = means[name]
+        found[name] = {
+            "psi": psi,
+            "low": low,
+            "high": high,
+            "faces": len(known),
+            "baseline": baseline["faces"],
+            "mean": mean,
+            "baseline_mean": baseline_mean,
+            "shares": (total / max(len(known), 1)).tolist(),
+            "baseline_shares": shares.tolist(),
+            "note": TOO_FEW if not enough else CONSTANT if constant else None if varied else TOO_ALIKE,
+        }
+    return found
+
+
+def stability_index(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Population stability index of counts (…, bins) against the baseline's (bins,), HALF_A_COUNT added to each."""
+    p, q = smoothed(counts), smoothed(expected)
+    return np.asarray(((p - q) * np.log(p / q)).sum(axis=-1))
+
+
+def smoothed(counts: np.ndarray) -> np.ndarray:
+    raised = counts + HALF_A_COUNT
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def limits_of(psi: float, samples: np.ndarray) -> tuple[float, float]:
+    """95 % limits from bootstrap samples: the upper percentile, and as far below ``psi``, but not below 0.
+
+    Resampled indices lie above ``psi``, for chance alone moves shares apart; their lower percentile would be above
+    the truth in up to every third batch, and in every batch that has not drifted at all. So what is above is
+    mirrored (the lower limit of the basic bootstrap: Davison and Hinkley 1997, section 5.2).
+    """
+    high = max(float(np.percentile(samples, UPPER)), psi)
+    return max(0.0, 2 * psi - high), high
+
+
+def numbers_of(faces: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The quantities that are numbers, by name. Face size is the shorter side of the box, pixels."""
+    size = faces[["face_w", "face_h"]].min(axis=1)
+    measured = faces.assign(face_size=size, confidence=faces["confidence"].round(DECIMALS))
+    return {name: measured[name].to_numpy(float) for name in NUMBERS}
+
+
+def edges_of(values: np.ndarray) -> list[float]:
+    """Ascending edges at the deciles of ``values``; around a value that takes several of them, two."""
+    deciles = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
+    edges: list[float] = []
+    for value, times in zip(*np.unique(deciles, return_counts=True), strict=True):
+        if times > 1:
+            edges.append(math.nextafter(value, -math.inf))
+        edges.append(float(value))
+    return edges
+
+
+def bins_of(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """The number of each value's bin (see Distribution)."""
+    return np.searchsorted(np.asarray(edges), values, side="left")

@@ -1,0 +1,160 @@
+"""What monitoring.json says of a batch: counts, failures, speed, confidence, drift, and the figures against labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from fer.errors import DataError
+from fer.metrics.bootstrap import Stretches, with_interval
+from fer.metrics.classification import figures
+from fer.monitoring.drift import drift_of
+from fer.monitoring.ground_truth import label_of
+
+DECILES = np.arange(1, 10) / 10
+LIMITS = ("min_faces", "max_psi", "max_failures", "min_accuracy", "min_macro_f1")
+NAMES = {"face_size": "face size", "emotion": "predicted classes"}
+
+
+class Limits(Protocol):
+    """When a batch is out of the ordinary; None never warns. See fer.config.inference.Monitor."""
+
+    @property
+    def min_faces(self) -> int: ...
+    @property
+    def max_psi(self) -> float | None: ...
+    @property
+    def max_failures(self) -> float | None: ...
+    @property
+    def min_accuracy(self) -> float | None: ...
+    @property
+    def min_macro_f1(self) -> float | None: ...
+
+
+def monitoring_of(
+    table: pd.DataFrame,
+    videos: pd.DataFrame,
+    baseline: Mapping[str, Any] | None,
+    labels: pd.DataFrame | None,
+    seconds: float,
+    limits: Limits,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of monitoring.json, plain JSON without NaN.
+
+    ``table`` is the emotion table, ``videos`` a row a video with ``problem``, ``seconds`` what judging the faces took
+    (0 where it is not known). ``facts`` stand in it as they are; ``retraining_command`` must be among them, and ends
+    the warnings where there are any. Raises DataError where the baseline has other classes than the table.
+    """
+    classes = [str(column)[2:] for column in table if str(column).startswith("p_")]
+    if baseline is not None and list(baseline["classes"]) != classes:
+        raise DataError(
+            f"the baseline of the monitoring has the classes {', '.join(baseline['classes'])}, this batch "
+            f"{', '.join(classes)}; set inference.monitor.baseline to a run with the same classes"
+        )
+    faces = table[table["status"] == "ok"]
+    shares = faces["emotion"].value_counts(normalize=True)
+    found = {
+        **facts,
+        "counts": counts_of(table, videos),
+        "failures": failures_of(table, videos),
+        "seconds": round(seconds, 3) or None,
+        "images_per_s": round(len(faces) / seconds, 2) if seconds else None,
+        "confidence": {
+            "mean": float(faces["confidence"].mean()) if len(faces) else None,
+            "deciles": faces["confidence"].quantile(DECILES).tolist() if len(faces) else None,
+        },
+        "class_shares": {name: float(shares.get(name, 0.0)) for name in classes} if len(faces) else None,
+        "baseline_class_shares": None if baseline is None else dict(baseline["classes"]),
+        "drift": None if baseline is None else drift_of(faces, baseline, limits.min_faces),
+        "labels": None if labels is None else against_labels(faces, labels, classes),
+        "limits": {name: getattr(limits, name) for name in LIMITS},
+    }
+    return {**found, "warnings": warnings_of(found, limits)}
+
+
+def counts_of(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
+    """How many videos (or images), sampled frames, judged faces, and rows by status."""
+    rows = table["status"].value_counts()
+    return {
+        "videos": len(videos),
+        "frames": len(table[["video", "frame"]].drop_duplicates()),
+        "faces": int(rows.get("ok", 0)),
+        "rows": {str(status): int(rows[status]) for status in sorted(rows.index)},
+    }
+
+
+def failures_of(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
+    """Sampled frames without a judged face and their share (1 where nothing was sampled), and videos with problems."""
+    judged = (table["status"] == "ok").groupby([table["video"], table["frame"]]).any()
+    return {
+        "frames": int((~judged).sum()),
+        "share": float((~judged).mean()) if len(judged) else 1.0,
+        "videos": int((videos["problem"].fillna("") != "").sum()),
+    }
+
+
+def against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """Accuracy, macro-F1 and each class's F1 on the labelled faces, with 95 % bootstrap intervals.
+
+    A label that the model has no class for counts as a mistake.
+    """
+    truth = label_of(faces, labels)
+    labelled = faces[truth.notna()]
+    names = [*classes, *sorted(set(labels["emotion"]) - set(classes))]
+    index = pd.Index(names)
+    codes = index.get_indexer(truth.dropna()) * len(names) + index.get_indexer(labelled["emotion"])
+    stretches = Stretches.of(labelled)
+    counts = stretches.counts(codes, len(names) ** 2)
+    form = (-1, len(names), len(names))
+    confusion = counts.sum(axis=0).reshape(form)[0]
+    values = figures(confusion)
+    samples = figures(stretches.resampled(counts).reshape(form)) if len(stretches.video) > 1 else None
+    f1_samples = None if samples is None else samples["f1"].T
+    return {
+        "faces": len(labelled),
+        **{
+            name: with_interval(values[name], None if samples is None else samples[name])
+            for name in ("accuracy", "macro_f1")
+        },
+        "per_class": {
+            name: {
+                "faces": int(confusion[row].sum()),
+                "f1": with_interval(values["f1"][row], None if f1_samples is None else f1_samples[row]),
+            }
+            for row, name in enumerate(names)
+        },
+    }
+
+
+def warnings_of(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
+    """A sentence for each limit that the batch is beyond, and then how to train anew."""
+    found = []
+    if limits.max_psi is not None:
+        for name, own in (monitoring["drift"] or {}).items():
+            if own["note"] is None and own["low"] > limits.max_psi:
+                found.append(
+                    f"Drift of {NAMES.get(name, name)}: population stability index {own['psi']:.3f} "
+                    f"[{own['low']:.3f}, {own['high']:.3f}], the lower limit above inference.monitor.max_psi="
+                    f"{limits.max_psi:g}"
+                )
+    failed = monitoring["failures"]
+    if limits.max_failures is not None and failed["share"] > limits.max_failures:
+        found.append(
+            f"Failures: {failed['frames']} of {monitoring['counts']['frames']} sampled frames could not be judged, "
+            f"{failed['share']:.1%}, above inference.monitor.max_failures={limits.max_failures:g}"
+        )
+    if (labelled := monitoring["labels"]) is not None:
+        for name, words in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
+            least, value = getattr(limits, f"min_{name}"), labelled[name]["value"]
+            if least is not None and value is None:
+                found.append(
+                    f"{words}: no judged face has a label, so inference.monitor.min_{name}={least:g} was not tested"
+                )
+            elif least is not None and value < least:
+                found.append(
+                    f"{words}: {value:.3f} on {labelled['faces']} labelled faces, below "
+                    f"inference.monitor.min_{name}={least:g}"
+                )
+    return [*found, f"To train anew: {monitoring['retraining_command']}"] if found else []

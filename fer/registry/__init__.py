@@ -1,0 +1,1 @@
+"""Model packages, the gate, and registries of versions."""

@@ -1,0 +1,76 @@
+"""From a template to one self-contained HTML file."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from fer.core.io import written_beside
+from fer.reports import formats
+from fer.reports.colors import emotion_colour
+from fer.reports.images import png_data_uri
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+_FILTERS = (
+    formats.percent,
+    formats.decimals,
+    formats.significant,
+    formats.p_value,
+    formats.interval,
+    formats.count,
+    formats.duration,
+    formats.clock,
+    png_data_uri,
+    emotion_colour,
+)
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """The HTML page that ``templates/<template>`` makes of ``content``.
+
+    Everything in ``content`` is escaped unless it is ``Markup``. Raises jinja2.UndefinedError where the
+    template names something that ``content`` lacks.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    stylesheet = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(content, stylesheet=stylesheet)
+
+
+def page_script(name: str) -> str:
+    """The text of the script ``templates/<name>``, to stand inside a ``<script>`` element."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def json_for_script(content: Any) -> Markup:
+    """JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", r"\u003c"))
+
+
+def script_policy(scripts: Sequence[str], media: str) -> Markup:
+    """What the browser may load: this page's own scripts, known by their hashes, and what ``media`` allows."""
+    none = "'none'"
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    return Markup(f"default-src 'none'; {media}; style-src 'unsafe-inline'; script-src {hashes or none}")
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write ``html`` to ``path``, which is replaced only once the new page is complete."""
+    with written_beside(path) as beside:
+        # Paths and command lines that are not valid text arrive as lone surrogates, which UTF-8 cannot hold.
+        beside.write_text(html, encoding="utf-8", errors="replace", newline="\n")

@@ -1,0 +1,157 @@
+"""The report of a training run: what ``report.html`` shows and where each part comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from fer.reports import figures
+from fer.reports.images import Picture
+from fer.reports.page import render, write_page
+
+__all__ = ["Picture", "TrainingReport", "write_training_report"]
+
+# The test split comes first: it is what the page's headline is about wherever there is one.
+_EVALUATED_SPLITS = {"test": "Test", "val": "Validation"}
+_SPLIT_LABELS = {"train": "Training", "val": "Validation", "test": "Test"}
+_MOST_CONFUSIONS = 4
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """Everything a training run's page is made of.
+
+    ``status``: "finished" or "interrupted". ``command`` started the run, ``reproduce`` repeats it.
+    ``metrics``: the content of metrics.json; its splits ("val", "test") may be None, and so may the figures
+    of a class without images. ``history``: a row an epoch with epoch, lr, train_loss, train_accuracy,
+    val_loss, val_accuracy, val_balanced_accuracy, val_macro_f1, seconds, images_per_second. ``class_counts``:
+    images by class (index) and split (columns). ``findings``: what the integrity checks found, how many, what
+    was done. ``samples``: training images as the network sees them, captioned with their class; neighbours of
+    one caption are shown together. ``notes``: remarks for the top of the page.
+    """
+
+    title: str
+    status: str
+    command: str
+    reproduce: str
+    metrics: dict[str, Any]
+    history: pd.DataFrame
+    classes: list[str]
+    class_counts: pd.DataFrame
+    findings: list[tuple[str, int, str]]
+    samples: list[Picture]
+    mistakes: list[Picture]
+    config_yaml: str
+    environment: dict[str, str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _EvaluatedSplit:
+    label: str
+    figures: Mapping[str, Any]
+    counts: np.ndarray
+    confusion: Markup
+    worst_confusions: list["_Confusion"]
+
+
+@dataclass(frozen=True)
+class _Confusion:
+    true: str
+    predicted: str
+    images: int
+    of: int
+
+
+def write_training_report(report: TrainingReport, path: Path) -> None:
+    """Write the page to ``path``; it is written beside and renamed, so no reader meets half a page.
+
+    Equal reports give equal bytes. Raises ValueError if a confusion matrix does not fit the classes or a
+    picture is not uint8 gray or RGB, and OSError if the page cannot be written.
+    """
+    content = {
+        "report": report,
+        "metrics": report.metrics,
+        "splits": _evaluated_splits(report),
+        "best": _best_epoch_row(report),
+        "history": report.history.to_dict("records"),
+        "curves": _curves(report),
+        "class_bars": _class_bars(report),
+        "samples": [
+            (caption, list(group)) for caption, group in groupby(report.samples, lambda picture: picture.caption)
+        ],
+    }
+    write_page(render("training.html.j2", content), path)
+
+
+def _evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
+    splits = []
+    for name, label in _EVALUATED_SPLITS.items():
+        split_figures = report.metrics[name]
+        if split_figures is None:
+            continue
+        counts = np.asarray(split_figures["confusion_matrix"])
+        size = len(report.classes)
+        if counts.shape != (size, size):
+            raise ValueError(f"confusion matrix of {name} is {counts.shape}, but there are {size} classes")
+        splits.append(
+            _EvaluatedSplit(
+                label=label,
+                figures=split_figures,
+                counts=counts,
+                confusion=figures.confusion_matrix(counts, report.classes, label.lower()),
+                worst_confusions=_worst_confusions(counts, report.classes),
+            )
+        )
+    return splits
+
+
+def _worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_Confusion]:
+    """The wrong cells that take the largest share of their row, largest first."""
+    shares = figures.row_shares(counts)
+    np.fill_diagonal(shares, 0)
+    totals = counts.sum(axis=1)
+    # A stable sort keeps the order of the classes among equals.
+    order = np.argsort(-shares, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    cells = [divmod(int(flat), len(classes)) for flat in order]
+    return [
+        _Confusion(classes[row], classes[column], int(counts[row, column]), int(totals[row]))
+        for row, column in cells
+        if shares[row, column] > 0
+    ]
+
+
+def _best_epoch_row(report: TrainingReport) -> dict[str, Any] | None:
+    rows = report.history[report.history["epoch"] == report.metrics["best_epoch"]].to_dict("records")
+    return {str(column): value for column, value in rows[0].items()} if rows else None
+
+
+def _curves(report: TrainingReport) -> dict[str, Markup] | None:
+    if report.history.empty:
+        return None
+    best_epoch = report.metrics["best_epoch"]
+    return {
+        "loss": figures.loss_curves(report.history, best_epoch),
+        "accuracy": figures.accuracy_curves(report.history, best_epoch),
+        "learning_rate": figures.learning_rate_curve(report.history, best_epoch),
+    }
+
+
+def _class_bars(report: TrainingReport) -> list[tuple[str, int, Markup]]:
+    """Label, number of images and bars of each split that has images."""
+    counts = report.class_counts.reindex(report.classes, fill_value=0).fillna(0).astype(int)
+    counts = counts.loc[:, counts.sum() > 0]
+    largest_share = float((counts / counts.sum()).to_numpy().max(initial=0))
+    return [
+        (
+            _SPLIT_LABELS.get(str(split), str(split)),
+            int(counts[split].sum()),
+            figures.class_bars(counts[split], largest_share, str(split)),
+        )
+        for split in counts.columns
+    ]

@@ -1,0 +1,162 @@
+"""The report of an inference run: what ``report.html`` shows of each video and of the groups who watched."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from fer.reports.group_page import GroupPage
+from fer.reports.monitoring import shown_monitoring
+from fer.reports.page import json_for_script, page_script, render, script_policy, write_page
+from fer.reports.sources import Source, find_sources
+from fer.reports.timelines import timeline
+
+__all__ = ["GroupPage", "Peak", "VideoPage", "VideoReport", "write_video_report"]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A moment at which an emotion is strongest. ``picture``: the face, (H, W, 3) RGB or (H, W) gray, uint8."""
+
+    emotion: str
+    time_s: float
+    confidence: float
+    picture: np.ndarray
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """What the page shows of one video or image.
+
+    ``source``: path of the file, absolute or relative to the working directory. ``duration_s``, ``fps`` and
+    ``usable_share`` (0-1, of the sampled frames) may be None or NaN where nothing could be opened. ``rows``: the
+    emotion table's rows of this video. ``exclusions``: reason and number of rows. ``per_emotion``: columns emotion,
+    mean, max, min and share (of the usable rows in which the emotion leads), all 0-1 or NaN.
+    """
+
+    name: str
+    source: str
+    duration_s: float | None
+    fps: float | None
+    sampled: int
+    usable_share: float | None
+    rows: pd.DataFrame
+    exclusions: list[tuple[str, int]]
+    per_emotion: pd.DataFrame
+    peaks: list[Peak]
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """Everything an inference run's page is made of.
+
+    ``command`` started the run at ``created``. ``notes``: remarks for the top of the page. ``model``: what is known
+    of the model, by name. ``groups``: figures over respondents, None without groups. ``monitoring``: the content of
+    monitoring.json, None without.
+    """
+
+    title: str
+    command: str
+    created: str
+    notes: list[str]
+    videos: list[VideoPage]
+    classes: list[str]
+    groups: GroupPage | None
+    model: dict[str, str]
+    environment: dict[str, str]
+    config_yaml: str
+    monitoring: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Totals:
+    unusable: int
+    sampled: int
+    usable_share: float | None
+
+
+@dataclass(frozen=True)
+class _ShownPeak:
+    peak: Peak
+    track: int | None
+
+
+@dataclass(frozen=True)
+class _ShownVideo:
+    page: VideoPage
+    source: Source
+    timeline: Mapping[str, Any] | None
+    timeline_json: Markup
+    per_emotion: list[dict[str, Any]]
+    leading: str | None
+    peaks: list[_ShownPeak]
+
+
+def write_video_report(report: VideoReport, path: Path) -> None:
+    """Write the page to ``path``; it is written beside and renamed, so no reader meets half a page.
+
+    Equal reports and equal source files give equal bytes. Sources are embedded or linked relatively to the page,
+    see ``find_sources``. Raises ValueError if a picture is not uint8 gray or RGB, and OSError if the page cannot be
+    written; a source that cannot be read is linked all the same.
+    """
+    sources = find_sources([video.source for video in report.videos], path.parent)
+    videos = [_shown(video, source, report.classes) for video, source in zip(report.videos, sources, strict=True)]
+    has_timelines = any(video.timeline for video in videos)
+    scripts = [get_plotlyjs(), page_script("videos.js")] if has_timelines else []
+    stimuli = []
+    if report.groups:
+        # Imported here, because matplotlib is slow to start and only these figures need it.
+        from fer.reports.group_figures import shown_stimuli
+
+        stimuli = shown_stimuli(report.groups, report.classes)
+    content = {
+        "report": report,
+        "videos": videos,
+        "totals": _totals(report.videos),
+        "stimuli": stimuli,
+        "monitoring": shown_monitoring(report.monitoring) if report.monitoring else None,
+        "comparison": report.groups.comparison.to_dict("records") if report.groups else [],
+        "scripts": [Markup(script) for script in scripts],
+        "policy": script_policy(scripts, "img-src data: file: 'self'; media-src data: file: 'self'"),
+    }
+    write_page(render("videos.html.j2", content), path)
+
+
+def _shown(video: VideoPage, source: Source, classes: Sequence[str]) -> _ShownVideo:
+    curves = timeline(video.rows, classes, video.duration_s)
+    per_emotion = video.per_emotion.to_dict("records")
+    led = video.per_emotion.dropna(subset=["share"])
+    return _ShownVideo(
+        page=video,
+        source=source,
+        timeline=curves,
+        timeline_json=json_for_script(curves),
+        per_emotion=[{str(key): value for key, value in row.items()} for row in per_emotion],
+        leading=None if led.empty else str(led["emotion"].iloc[int(led["share"].to_numpy(dtype=float).argmax())]),
+        peaks=[_ShownPeak(peak, _track_at(video.rows, peak)) for peak in video.peaks],
+    )
+
+
+def _track_at(rows: pd.DataFrame, peak: Peak) -> int | None:
+    """The track a peak belongs to: of the faces judged so at that time, the one nearest in confidence."""
+    then = rows[(rows["emotion"] == peak.emotion) & ((rows["time_s"] - peak.time_s).abs() < 1e-6)]
+    then = then.dropna(subset=["track_id"])
+    if then.empty:
+        return None
+    distance = (then[f"p_{peak.emotion}"] - peak.confidence).abs().to_numpy(dtype=float)
+    return int(then["track_id"].iloc[int(distance.argmin())])
+
+
+def _totals(videos: Sequence[VideoPage]) -> _Totals:
+    sampled = sum(video.sampled for video in videos)
+    usable = sum(video.sampled * (video.usable_share or 0) for video in videos if video.sampled)
+    return _Totals(
+        unusable=sum(not (video.rows["status"] == "ok").any() for video in videos),
+        sampled=sampled,
+        usable_share=usable / sampled if sampled else None,
+    )

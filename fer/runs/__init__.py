@@ -1,0 +1,1 @@
+"""Run directories: what they hold, where their results come from, and programs that work on them."""

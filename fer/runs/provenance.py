@@ -1,0 +1,81 @@
+"""Where the results of a run come from: code, packages, machine and command line."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fer.core.system import PROJECT
+
+# What git_state() says where the code is no checkout but was brought as an archive, JSON.
+GIT = "FER_GIT"
+PACKAGES = (
+    *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
+    *("opencv-python", "av", "onnxruntime", "trackers", "imagehash", "safetensors"),
+    *("hydra-core", "omegaconf", "pydantic"),
+)
+
+
+def command_line() -> list[str]:
+    """What stands behind `python`."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", "")
+    program = ["-m", module] if module.startswith("fer.") else [Path(sys.argv[0]).name]
+    return [*program, *sys.argv[1:]]
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def environment_now() -> dict[str, Any]:
+    """Code, interpreter, machine and packages of this process: what decides whether figures can be repeated."""
+    return {
+        **git_state(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def git_state() -> dict[str, str | None]:
+    """The project's commit, and the SHA-256 of uncommitted changes to it (None where there are none)."""
+    if GIT in os.environ:
+        return dict(json.loads(os.environ[GIT]))
+
+    def git(*arguments: str) -> bytes | None:
+        try:
+            done = subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True, timeout=30, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout
+
+    commit, diff = git("rev-parse", "HEAD"), git("diff", "HEAD")
+    return {
+        "git_commit": commit.decode().strip() if commit else None,
+        "git_diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
+    }
+
+
+def processor() -> str:
+    """The CPU's name: bit-identical results are promised on the same kind only."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,189 @@
+"""The run directory: its configuration, where its figures come from, and how it ended."""
+
+import json
+import logging
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from fer.config import Config, Program
+from fer.config.error_messages import validation_error
+from fer.core.io import sha256_file, write_text
+from fer.errors import UserError
+from fer.runs.provenance import command_line, environment_now, now
+
+RUN_YAML = "run.yaml"
+PROVENANCE = "provenance.json"
+METRICS = "metrics.json"
+LOCK = ".lock"
+HEADER = """\
+# The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with
+#   python {program} --config-dir RUN --config-name run
+"""
+REPLAY = """\
+# and compare every figure of another run of it with
+#   python -m fer.replay RUN
+"""
+
+
+class Run:
+    """A run directory that belongs to this process alone.
+
+    Raises UserError where the directory already holds a run: none is ever overwritten.
+    """
+
+    def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.lock = locked(directory)
+        try:
+            # Creating this file is the claim: of two processes only one succeeds.
+            with (directory / PROVENANCE).open("x", encoding="utf-8"):
+                pass
+        except FileExistsError:
+            raise UserError(
+                f"{directory}: already holds a run, which is never overwritten; choose another hydra.run.dir"
+            ) from None
+        self.provenance: dict[str, Any] = {
+            "status": "running",
+            "command": command_line(),
+            "start": now(),
+            "end": None,
+            **environment_now(),
+        }
+        write_config(directory, config, program)
+        self.note()
+
+    @classmethod
+    def again(cls, directory: Path, config: Config, program: str) -> Self:
+        """A run that was begun before, to go on with; what it knows of its begin stays. Raises UserError."""
+        run = cls.__new__(cls)
+        run.directory = directory
+        run.lock = locked(directory)
+        run.provenance = json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))
+        resumed = [*run.provenance.get("resumed", []), {"command": command_line(), "start": now()}]
+        write_config(directory, config, program)
+        run.note(status="running", end=None, resumed=resumed)
+        return run
+
+    @classmethod
+    def begun_or_again(cls, directory: Path, config: Config, program: str) -> Self:
+        """The run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
+        provenance = directory / PROVENANCE
+        if provenance.is_file() and provenance.stat().st_size:
+            return cls.again(directory, config, program)
+        # Claimed, and killed before it knew anything.
+        provenance.unlink(missing_ok=True)
+        return cls(directory, config, program)
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to provenance.json."""
+        self.provenance.update(facts)
+        write_text(self.directory / PROVENANCE, json.dumps(self.provenance, indent=2, default=str) + "\n")
+
+    def end(self, status: str, **facts: Any) -> None:
+        """Mark how the run ended: finished, interrupted, failed or pruned."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        mebibytes = round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+        self.note(status=status, end=now(), peak_memory_mib=mebibytes, **facts)
+        (self.directory / LOCK).unlink(missing_ok=True)
+        self.lock.release()
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        write_text(self.directory / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+    @property
+    def config_text(self) -> str:
+        """Content of run.yaml."""
+        return (self.directory / RUN_YAML).read_text(encoding="utf-8")
+
+    @property
+    def config_sha256(self) -> str:
+        """SHA-256 of run.yaml."""
+        return sha256_file(self.directory / RUN_YAML)
+
+
+def write_config(directory: Path, config: Config, program: str) -> None:
+    """Write run.yaml: what makes a directory one that ``program`` can run, or go on with."""
+    header = HEADER.format(program=program) + (REPLAY if program == "train.py" else "")
+    content = {"defaults": ["base", "_self_"], **config.dump()}
+    write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def locked(directory: Path) -> FileLock:
+    """The lock of a run directory, held until the process ends. Raises UserError where another one has it."""
+    lock = FileLock(directory / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{directory}: another process is at work on this run; wait for it, or end it") from None
+    return lock
+
+
+def status_of(directory: Path) -> str | None:
+    """How the run of a directory stands, None where it was not begun."""
+    try:
+        return str(json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def saved_config(run: Path, program: Program = "train") -> Config:
+    """The checked configuration in a run's run.yaml. Raises UserError."""
+    try:
+        content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
+        content.pop("defaults", None)
+        return Config.model_validate(content, context={"program": program})
+    except ValidationError as error:
+        raise validation_error(error, content) from None
+    except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{run / RUN_YAML}: cannot be read ({str(error).splitlines()[0]}); name a run directory"
+        ) from None
+
+
+def fresh_directory(wanted: str) -> str:
+    """Create and return a directory that nobody had before: ``wanted``, or ``wanted-2``, ``wanted-3`` and so on.
+
+    ``os.mkdir`` fails where the directory exists, so two programs that start in the same second get two.
+    """
+    path, attempt = Path(wanted), 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            path.mkdir()
+            return str(path)
+        except FileExistsError:
+            attempt += 1
+            path = Path(f"{wanted}-{attempt}")
+
+
+def discard(directory: Path | None) -> None:
+    """Remove a directory that holds nothing but Hydra's empty log, and the day's directory when that is empty then."""
+    if (
+        directory is None
+        or not directory.is_dir()
+        or any(file.suffix != ".log" or file.stat().st_size for file in directory.iterdir())
+    ):
+        return
+    for file in directory.iterdir():
+        file.unlink()
+    directory.rmdir()
+    # Fails where other runs are left; asking first would race against one that starts now.
+    with suppress(OSError):
+        directory.parent.rmdir()
+
+
+def log_into(directory: Path) -> None:
+    """Go on with the log of a run in its own directory: Hydra has opened one where a new run would be."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            name = Path(handler.baseFilename).name
+            handler.close()
+            handler.baseFilename = str((directory / name).resolve())

@@ -1,0 +1,146 @@
+"""A sweep as a whole: what Hydra calls before its first and after its last job, and going on with a killed one."""
+
+import csv
+import io
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from fer.cli import fail
+from fer.config.base import without_password
+from fer.core.io import write_text
+from fer.core.system import PROJECT, thread_count
+from fer.errors import ConfigError, ExitCode, UserError
+from fer.sweep.records import SWEEP_CSV, Direction, Job, Sweep, ranked, read_jobs, read_sweep, write_sweep
+
+RESUME = "sweep.resume="
+# Held until the process ends: two leaders of one sweep would do its jobs twice.
+_held: list[FileLock] = []
+log = logging.getLogger(__name__)
+
+
+class SweepDirectory(Callback):
+    """Opens and closes the directory of a sweep (`hydra.callbacks` in conf/base.yaml)."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+        refuse_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
+        jobs = job_count(config)
+        directory = Path(config.hydra.sweep.dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        hold(directory)
+        metric = config.sweep.metric or config.trainer.early_stopping.monitor
+        direction: Direction = "minimize" if metric == "val_loss" else "maximize"
+        at_once = jobs_at_once(config, jobs)
+        write_sweep(directory, Sweep(arguments, os.getcwd(), metric, direction, jobs, at_once, os.getpid()))
+        # Jobs that are started elsewhere must find the project, wherever they are.
+        paths = [str(PROJECT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+        print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
+        print(f"After an interruption: python train.py {RESUME}{directory}", flush=True)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        directory = Path(config.hydra.sweep.dir)
+        sweep = read_sweep(directory)
+        jobs = read_jobs(directory)
+        write_text(directory / SWEEP_CSV, table_of(jobs))
+        for job in jobs:
+            if not job.over:
+                print(f"#{job.number} {sweep.own(job.overrides)}: {job.outcome}")
+        best = ranked(jobs, sweep.direction)
+        done = sum(job.over for job in jobs)
+        print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")
+        if best:
+            print(f"Best: #{best[0].number} {sweep.own(best[0].overrides)}: {best[0].outcome}")
+            print(f"Compare: python -m fer.compare {directory}", flush=True)
+        if not best and done < len(jobs):
+            fail(f"no job of the sweep finished; the reasons are in {directory / SWEEP_CSV}", ExitCode.ERROR)
+        if done < len(jobs):
+            fail(
+                f"{len(jobs) - done} of {len(jobs)} jobs failed; to try them again: "
+                f"python train.py {RESUME}{directory}",
+                ExitCode.PARTIAL,
+            )
+
+
+def refuse_passwords(overrides: list[str]) -> None:
+    """End the program where a URI holds a password, before sweep.yaml keeps what was typed."""
+    for override in overrides:
+        try:
+            without_password(override)
+        except ValueError as error:
+            fail(f"{override.partition('=')[0]}: {error}", ExitCode.CONFIG)
+
+
+def hold(directory: Path) -> None:
+    """Be the one process that leads the sweep; ends the program where another one does."""
+    lock = FileLock(directory / ".sweep.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        fail(f"{directory}: another process leads this sweep; wait for it, or end it", ExitCode.ERROR)
+    _held.append(lock)
+
+
+def job_count(config: DictConfig) -> int:
+    """How many jobs the sweeper will start."""
+    if "n_trials" in config.hydra.sweeper:
+        return int(config.hydra.sweeper.n_trials)
+    params = config.hydra.sweeper.params or {}
+    overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return sum(map(len, BasicSweeper.split_arguments(parsed, None)))
+
+
+def jobs_at_once(config: DictConfig, jobs: int) -> int:
+    """How many jobs share this machine: those of joblib, or all that submitit's local executor starts."""
+    launcher = config.hydra.launcher
+    if "n_jobs" in launcher:
+        wanted = int(launcher.n_jobs)
+        return max(1, min(jobs, wanted if wanted > 0 else thread_count(None) + 1 + wanted))
+    return jobs if str(launcher._target_).endswith(".LocalLauncher") else 1
+
+
+def table_of(jobs: list[Job]) -> str:
+    """sweep.csv: a row a job."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", "status", "metric", "value", "seconds", "reason", "overrides"])
+    for job in jobs:
+        writer.writerow(
+            [job.number, job.status, job.metric, job.value, job.seconds, job.reason, " ".join(job.overrides)]
+        )
+    return text.getvalue()
+
+
+def resumed_arguments(arguments: list[str]) -> list[str]:
+    """The command line of the sweep that ``sweep.resume=DIR`` names, led on in its directory; others as they are.
+
+    What follows may change how the jobs are run (``hydra.…``), never which. Raises UserError.
+    """
+    named = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
+    if not named:
+        return arguments
+    directory = Path(named[-1]).resolve()
+    others = [text for text in arguments if not text.startswith(RESUME) and text not in ("-m", "--multirun")]
+    if changed := [text for text in others if not text.startswith(("hydra.", "hydra/"))]:
+        raise ConfigError(
+            f"{changed[0]}: a resumed sweep keeps its jobs; only hydra.… and hydra/… may be given with it"
+        )
+    sweep = read_sweep(directory)
+    if not Path(sweep.directory).is_dir():
+        raise UserError(f"{sweep.directory}: is not there, but the sweep's paths begin there; start a new sweep")
+    # Its paths are relative to where it was typed.
+    os.chdir(sweep.directory)
+    keys = {text.partition("=")[0] for text in others}
+    kept = [text for text in sweep.arguments if text.partition("=")[0] not in keys]
+    return [*kept, *others, f"hydra.sweep.dir={json.dumps(str(directory))}"]

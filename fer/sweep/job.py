@@ -1,0 +1,133 @@
+"""One job of a sweep: a training in a process and a run directory of its own, whatever becomes of it.
+
+A process of its own, so that neither lack of memory nor a crash takes the other jobs along, and the run comes out as it
+would alone.
+"""
+
+import csv
+import json
+import logging
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fer.config import Config
+from fer.config.compose import load
+from fer.core.process import follow
+from fer.errors import ExitCode, UserError
+from fer.runs.run_directory import METRICS, RUN_YAML, write_config
+from fer.runs.subprocess import PROGRAM, sentences_of, start_training
+from fer.sweep.records import Job, Status, Sweep, read_job, read_jobs, read_sweep, write_job
+from fer.sweep.resources import own_gpu, threads_each
+
+CTRL_C = "by Ctrl-C"
+log = logging.getLogger(__name__)
+
+
+def run_job(composed: DictConfig) -> float | None:
+    """Do the job that Hydra has composed, unless an earlier start of the sweep did; its value where it finished.
+
+    A job's own failure is written into its job.json and raises nothing. Raises KeyboardInterrupt after Ctrl-C.
+    """
+    hydra = HydraConfig.get()
+    directory, number = Path(hydra.runtime.output_dir), int(hydra.job.num)
+    sweep = read_sweep(directory.parent)
+    if sweep.process == os.getppid():
+        follow(sweep.process)
+    # A job that a killed sweep has left on a cluster may still be at work here.
+    with FileLock(directory / ".job.lock"):
+        job = read_job(directory)
+        if job is not None and job.over:
+            log.info("#%d was done before: %s", number, job.outcome)
+            return job.value
+        job = done_in_process(composed, directory, number, sweep)
+        write_job(directory, job)
+    log.info("#%d %s", number, job.outcome)
+    log.info("%s", how_far(directory.parent, sweep))
+    if job.reason == CTRL_C:
+        raise KeyboardInterrupt
+    return job.value
+
+
+def done_in_process(composed: DictConfig, directory: Path, number: int, sweep: Sweep) -> Job:
+    """Run the job to its end, and how it ended."""
+    start = time.monotonic()
+    overrides = list(HydraConfig.get().overrides.task)
+    status: Status = "failed"
+    value = None
+    try:
+        config = load(composed)
+        if not (directory / RUN_YAML).is_file():
+            write_config(directory, with_threads(config, sweep.at_once), PROGRAM)
+        log.info("#%d begins: %s", number, sweep.own(overrides))
+        at_once = 1 if config.trainer.accelerator == "cpu" else sweep.at_once
+        with own_gpu(directory.parent, at_once) as gpu:
+            status, reason = trained(directory, number, gpu)
+        if status == "finished":
+            value = value_of(directory, sweep.metric)
+    except UserError as error:
+        reason = str(error)
+    return Job(number, overrides, status, sweep.metric, value, reason, round(time.monotonic() - start, 1))
+
+
+def with_threads(config: Config, at_once: int) -> Config:
+    """The configuration with its share of the machine's threads, which a replay then takes as well."""
+    if at_once == 1 or config.trainer.threads is not None:
+        return config
+    return config.model_copy(update={"trainer": config.trainer.model_copy(update={"threads": threads_each(at_once)})})
+
+
+def trained(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
+    """Run train.py in the job's directory, and say how it ended and why."""
+    process = start_training(directory, environment)
+    said: list[str] = []
+    interrupted = ""
+    try:
+        relay(process, number, said)
+    except KeyboardInterrupt:
+        # Ctrl-C reached it as well, and it is now judging the best weights so far.
+        interrupted = CTRL_C
+        relay(process, number, said)
+    code = process.wait()
+    if code == 0:
+        return "finished", ""
+    if code == ExitCode.PRUNED:
+        return "pruned", said[-1] if said else ""
+    if code == ExitCode.INTERRUPTED:
+        return "interrupted", interrupted or "by SIGTERM"
+    if code < 0:
+        return "killed", f"by {signal.Signals(-code).name}; the machine's memory may have been full"
+    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in sentences_of(said)]
+    return "failed", "; ".join(sentences) or f"exit code {code}"
+
+
+def relay(process: "subprocess.Popen[str]", number: int, said: list[str]) -> None:
+    """Hand on what a job says, line by line with its number, until it is done."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said.append(line.rstrip())
+        print(f"#{number} | {said[-1]}", flush=True)
+
+
+def value_of(directory: Path, metric: str) -> float | None:
+    """A figure of history.csv at the best epoch; None for a run without training."""
+    metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+    if metrics["best_epoch"] is None:
+        return None
+    with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
+        return next(float(row[metric]) for row in csv.DictReader(file) if int(row["epoch"]) == metrics["best_epoch"])
+
+
+def how_far(directory: Path, sweep: Sweep) -> str:
+    """`5 of 12 jobs done, about 3 min left`."""
+    done = [job for job in read_jobs(directory) if job.over or job.status == "failed"]
+    mean = sum(job.seconds for job in done) / len(done) if done else 0.0
+    left = mean * (sweep.jobs - len(done)) / sweep.at_once
+    return f"{len(done)} of {sweep.jobs} jobs done" + (f", about {left / 60:.0f} min left" if left >= 60 else "")

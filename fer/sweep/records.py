@@ -1,0 +1,100 @@
+"""The directory of a sweep: sweep.yaml, a numbered run directory a job with its job.json, and sweep.csv at the end."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from fer.core.io import write_text
+from fer.errors import UserError
+
+SWEEP_YAML, JOB_JSON, SWEEP_CSV = "sweep.yaml", "job.json", "sweep.csv"
+Direction = Literal["maximize", "minimize"]
+Status = Literal["finished", "pruned", "failed", "killed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep is: the command line that started it and the directory it was typed in.
+
+    ``jobs`` is how many there will be, ``at_once`` how many run at the same time, ``process`` the number of the
+    process that leads it now.
+    """
+
+    arguments: list[str]
+    directory: str
+    metric: str
+    direction: Direction
+    jobs: int
+    at_once: int
+    process: int
+
+    def own(self, overrides: Sequence[str]) -> str:
+        """What a job has that not every job has."""
+        return " ".join(text for text in overrides if text not in self.arguments)
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a job ended, and the ``value`` of the sweep's ``metric`` where it finished."""
+
+    number: int
+    overrides: list[str]
+    status: Status
+    metric: str
+    value: float | None
+    reason: str
+    seconds: float
+
+    @property
+    def over(self) -> bool:
+        """Whether a resumed sweep leaves it as it is."""
+        return self.status in ("finished", "pruned")
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words."""
+        value = "" if self.value is None else f": {self.metric} {self.value:.4f}"
+        return f"{self.status}{value}{f' ({self.reason})' if self.reason else ''}"
+
+
+def write_sweep(directory: Path, sweep: Sweep) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / SWEEP_YAML, yaml.safe_dump(asdict(sweep), sort_keys=False, allow_unicode=True))
+
+
+def read_sweep(directory: Path) -> Sweep:
+    """Raises UserError where the directory is none of a sweep."""
+    try:
+        content = yaml.safe_load((directory / SWEEP_YAML).read_text(encoding="utf-8"))
+        return Sweep(**{field.name: content[field.name] for field in fields(Sweep)})
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+        raise UserError(f"{directory}: holds no readable {SWEEP_YAML}; name the directory of a sweep") from None
+
+
+def write_job(directory: Path, job: Job) -> None:
+    write_text(directory / JOB_JSON, json.dumps(asdict(job), indent=2) + "\n")
+
+
+def read_job(directory: Path) -> Job | None:
+    """How the job of a run directory ended; None before that."""
+    try:
+        content = json.loads((directory / JOB_JSON).read_text(encoding="utf-8"))
+        return Job(**{field.name: content[field.name] for field in fields(Job)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_jobs(directory: Path) -> list[Job]:
+    """The jobs of a sweep that have ended, in the order of their numbers."""
+    jobs = [read_job(path.parent) for path in directory.glob(f"*/{JOB_JSON}") if path.parent.name.isdigit()]
+    return sorted((job for job in jobs if job is not None), key=lambda job: job.number)
+
+
+def ranked(jobs: Sequence[Job], direction: str) -> list[Job]:
+    """The finished jobs, the best one first."""
+    valued = [job for job in jobs if job.status == "finished" and job.value is not None]
+    return sorted(valued, key=lambda job: job.value or 0, reverse=direction == "maximize")

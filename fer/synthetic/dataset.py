@@ -1,0 +1,73 @@
+"""The drawn data set: face ``index`` of ``seed``, with the votes of ten annotators."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer.emotions import EMOTIONS
+from fer.synthetic.actions import FaceActions, actions_for
+from fer.synthetic.annotators import perceived_votes
+from fer.synthetic.identity import Identity
+from fer.synthetic.render import SMALLEST, draw_face
+from fer.synthetic.scene import Scene
+
+# Raised whenever the same seed and index give another picture or other votes.
+GENERATOR_VERSION = 1
+
+# As unbalanced as collected sets are; in the order of EMOTIONS.
+_FREQUENCIES = (0.13, 0.09, 0.09, 0.23, 0.17, 0.14, 0.15)
+_BLENDED = 0.22  # share of faces that show two emotions
+# Which second emotion a blend holds: mostly what people feel, or confuse, together.
+_COMPANIONS: dict[str, tuple[str, ...]] = {
+    "anger": ("disgust", "sadness", "neutral"),
+    "disgust": ("anger", "sadness", "neutral"),
+    "fear": ("surprise", "sadness", "neutral"),
+    "happiness": ("surprise", "neutral", "disgust"),
+    "neutral": ("sadness", "anger", "happiness", "surprise"),
+    "sadness": ("fear", "anger", "neutral"),
+    "surprise": ("fear", "happiness", "neutral"),
+}
+
+
+@dataclass(frozen=True)
+class DrawnFace:
+    """One labelled face; drawn when it is looked at, since its votes do not need it."""
+
+    actions: FaceActions
+    identity: Identity
+    scene: Scene
+    size: int  # pixels
+    emotion: str  # the one it was meant to show
+    votes: dict[str, int]  # over EMOTIONS and "unknown", ten in all
+
+    @property
+    def image(self) -> np.ndarray:
+        """(size, size, 3) uint8 RGB."""
+        return draw_face(self.actions, self.identity, self.scene, self.size)
+
+
+def draw_dataset_face(seed: int, index: int, size: int) -> DrawnFace:
+    """Face ``index`` of data set ``seed`` at ``size`` pixels.
+
+    Depends on its arguments alone: which other faces are drawn, and where, does not matter. The votes do
+    not depend on ``size``. Raises ValueError for a negative seed or index, or a size under 16.
+    """
+    if size < SMALLEST:
+        raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
+    rng = np.random.default_rng((seed, index))
+    emotion = str(rng.choice(EMOTIONS, p=_FREQUENCIES))
+    actions = _expression(emotion, rng)
+    actions = actions.posed(*(float(np.clip(rng.normal(0.0, spread), -28.0, 28.0)) for spread in (3.0, 1.8, 1.8)))
+    identity, scene = Identity.random(rng), Scene.random(rng)
+    votes = perceived_votes(actions.expression(), scene, rng)
+    return DrawnFace(actions, identity, scene, size, emotion, votes)
+
+
+def _expression(emotion: str, rng: np.random.Generator) -> FaceActions:
+    """Posed or spontaneous, pure or blended: most faces show their emotion clearly, some hardly."""
+    actions = actions_for(emotion, 0.25 + 0.75 * rng.beta(2.2, 1.3), rng)
+    if rng.random() < _BLENDED:
+        companions = _COMPANIONS[emotion]
+        second = companions[rng.integers(len(companions))]
+        actions = actions.toward(actions_for(second, rng.uniform(0.6, 1.0), rng), rng.uniform(0.15, 0.5))
+    return actions

@@ -1,0 +1,108 @@
+"""Draws a face: a picture of its own, or into a place of a larger one."""
+
+import cv2
+import numpy as np
+
+from fer.synthetic.actions import FaceActions
+from fer.synthetic.creases import creases
+from fer.synthetic.eyes import brows, eyes, glasses
+from fer.synthetic.geometry import Projection, Shape
+from fer.synthetic.hair import hair_behind, hair_front
+from fer.synthetic.head import beard, body, ears, outline
+from fer.synthetic.identity import Identity
+from fer.synthetic.light import backdrop, photographed, relit
+from fer.synthetic.mouth import mouth
+from fer.synthetic.nose import nose
+from fer.synthetic.occluders import occluder
+from fer.synthetic.painter import paint, paint_shade
+from fer.synthetic.scene import Scene
+from fer.synthetic.shading import shades
+
+SMALLEST = 16  # pixels; below this no expression is left
+_DRAWN_AT_LEAST = 128  # pixels a side; smaller pictures are drawn larger and shrunk
+_FACE_UNITS = 2.1  # head units a picture's side spans: brow to chin, with the hair cut as in FER2013
+_PERSON_HALF_WIDTH, _PERSON_ABOVE = 2.4, 2.0  # head units from the face's middle that a person reaches
+_MIDDLE_Y = 0.06  # head units below the face's middle that stand at the picture's centre
+
+
+def draw_face(actions: FaceActions, identity: Identity, scene: Scene, size: int) -> np.ndarray:
+    """The face alone, tightly framed: (size, size, 3) uint8 RGB.
+
+    A pure function of its arguments. Raises ValueError for a size under 16 pixels.
+    """
+    if size < SMALLEST:
+        raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
+    factor = max(2, -(-_DRAWN_AT_LEAST // size))
+    side = factor * size
+    canvas = backdrop(side, scene)
+    unit = side / _FACE_UNITS * scene.scale
+    middle = 0.5 * side
+    origin = (middle + side * scene.shift_x, middle + side * scene.shift_y - _MIDDLE_Y * unit)
+    _draw_person(canvas, actions, identity, scene, unit, origin)
+    small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    return photographed(relit(small, scene), scene)
+
+
+def paste_face(
+    canvas_rgb: np.ndarray,
+    actions: FaceActions,
+    identity: Identity,
+    scene: Scene,
+    center_xy: tuple[float, float],
+    face_height: float,
+) -> np.ndarray:
+    """Draw a person into ``canvas_rgb`` (height, width, 3) uint8 RGB in place, and return it.
+
+    ``center_xy``: pixel of the face's middle (between crown and chin); ``face_height``: pixels from crown
+    to chin. Shoulders reach down to the canvas's lower edge. Of the scene only light and occluder count:
+    framing, backdrop and camera are the canvas's own. Raises ValueError for a face under 16 pixels.
+    """
+    if face_height < SMALLEST:
+        raise ValueError(f"face_height must be at least {SMALLEST} pixels, not {face_height}")
+    unit = 0.5 * face_height
+    left = max(int(center_xy[0] - _PERSON_HALF_WIDTH * unit), 0)
+    right = max(int(center_xy[0] + _PERSON_HALF_WIDTH * unit), 0)
+    top = max(int(center_xy[1] - _PERSON_ABOVE * unit), 0)
+    patch = canvas_rgb[top:, left:right]
+    if patch.size == 0:
+        return canvas_rgb  # the person is out of the picture
+    large = cv2.resize(patch, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    origin = (2.0 * (center_xy[0] - left), 2.0 * (center_xy[1] - top))
+    _draw_person(large, actions, identity, scene, 2.0 * unit, origin)
+    # Nearest enlargement and area shrinking undo each other: untouched pixels come back unchanged.
+    person = cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
+    # Only the person is lit; the canvas brought its own light.
+    drawn = (person != patch).any(axis=2)
+    patch[drawn] = np.clip(relit(person, scene)[drawn], 0.0, 255.0).astype(np.uint8)
+    return canvas_rgb
+
+
+def _draw_person(
+    canvas: np.ndarray,
+    actions: FaceActions,
+    identity: Identity,
+    scene: Scene,
+    unit: float,
+    origin: tuple[float, float],
+) -> None:
+    """Paint body and head; ``unit``: pixels a head unit; ``origin``: pixel of the face's middle."""
+    upright = Projection.of_head(unit, origin, 0.0, 0.0, 0.0)
+    turned = Projection.of_head(unit, origin, actions.yaw, actions.pitch, actions.roll)
+    face = Shape(outline(actions, identity), identity.skin)
+    paint(canvas, turned, hair_behind(identity))
+    paint(canvas, upright, body(actions, identity))
+    paint(canvas, turned, [*ears(identity), face, *creases(actions, identity), *beard(actions, identity)])
+    paint_shade(canvas, turned, face, shades(actions, identity, face.contours, scene.light_x), 0.055 * unit)
+    paint(
+        canvas,
+        turned,
+        [
+            *nose(actions, identity),
+            *mouth(actions, identity),
+            *eyes(actions, identity),
+            *brows(actions, identity),
+            *glasses(identity),
+            *hair_front(identity),
+            *occluder(identity, scene),
+        ],
+    )

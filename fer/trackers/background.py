@@ -1,0 +1,85 @@
+"""Trackers beside a training: the side of the training, which only starts their process and waits at the end."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, TextIO
+
+from fer.core.system import PROJECT
+
+# So long trackers may take for the end of a run, and their process for its own.
+END_S, LEAVE_S, SHORT_S = 45.0, 15.0, 3.0
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def tracked(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Have ``trackers`` (name: options) follow what the block writes into the run ``directory``.
+
+    They live in a process of their own that reads the run directory: whatever they do, the block's work and results
+    stay the same. After the block they have a minute at most to take in the end. Raises nothing of its own.
+    """
+    process = started(directory, trackers) if trackers else None
+    if process is None:
+        yield
+        return
+    relay = Thread(target=pass_on, args=(process.stdout,), daemon=True)
+    relay.start()
+    try:
+        yield
+    finally:
+        end(process)
+        relay.join(SHORT_S)
+
+
+def started(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subprocess.Popen[str] | None":
+    order = {"directory": str(directory.absolute()), "pid": os.getpid(), "trackers": trackers}
+    try:
+        # -P: nothing is imported from the current directory. A session of its own: Ctrl-C is not for it.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fer.trackers"],
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+    except OSError as error:
+        log.warning("Trackers are off for this run (%s)", error)
+        return None
+    return process
+
+
+def pass_on(output: TextIO) -> None:
+    """Log what the process says."""
+    for line in output:
+        level, _, sentence = line.strip().partition(" ")
+        log.log(logging.getLevelNamesMapping()[level], "%s", sentence)
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Say that the run is over and wait for the process, which is killed where it takes too long."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.write("over\n")
+        process.stdin.close()
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SHORT_S)
+        if process.poll() is None:
+            log.info("Waiting for the trackers, a minute at most; Ctrl-C goes on without them")
+        process.wait(END_S + LEAVE_S - SHORT_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+    if process.wait() != 0:
+        log.warning("The trackers did not come to their end; they may lack a part of this run")

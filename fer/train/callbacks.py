@@ -1,0 +1,175 @@
+"""What a training writes and shows while it runs, and what makes it resume exactly."""
+
+import logging
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from fer.core.io import write_text
+from fer.core.progress import LINE_SECONDS, progress_line, terminal_bar
+from fer.train.module import Classifier
+
+REFRESH_SECONDS = 0.5
+log = logging.getLogger(__name__)
+
+
+HISTORY_COLUMNS = (
+    *("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy"),
+    *("val_macro_f1", "seconds", "images_per_second"),
+)
+
+
+class RandomState(Callback):
+    """Keeps the random generators' state in checkpoints, without which a resumed run would draw other dropout."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+        assert name == "MT19937"
+        return {
+            "torch": torch.get_rng_state(),
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
+            "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss],
+            "python": [list(random.getstate()[1]), random.getstate()[2]],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loaded = state_dict
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.loaded is None:
+            return
+        torch.set_rng_state(self.loaded["torch"].cpu())
+        if self.loaded["cuda"] and torch.cuda.is_available():
+            # Of several processes each has its own device, and all of them are in the state of the first.
+            torch.cuda.set_rng_state(self.loaded["cuda"][0].cpu())
+        keys, position, has_gauss, gauss = self.loaded["numpy"]
+        np.random.set_state(("MT19937", keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
+        numbers, gauss = self.loaded["python"]
+        random.setstate((3, tuple(numbers), gauss))
+        self.loaded = None
+
+
+class History(Callback):
+    """Writes history.csv, a row an epoch; the rows of the run that a resumed one goes on from come first.
+
+    Of several processes all keep the rows, and the first one writes them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.epoch_start = 0.0
+        self.train_seconds = 0.0
+        self.images = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images a second of the current epoch, of all processes together."""
+        return self.images / max(self.train_seconds, 1e-9)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch_start, self.train_seconds, self.images = time.monotonic(), 0.0, 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.images += batch["share"][2]
+        if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
+            # A GPU lags behind the program that feeds it: its speed is known when it has done the last batch.
+            torch.cuda.synchronize()
+        self.train_seconds = time.monotonic() - self.epoch_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
+        total, right, count = pl_module.train_sums.tolist()
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                "train_loss": total / max(count, 1),
+                "train_accuracy": right / max(count, 1),
+                **pl_module.validated,
+                "seconds": round(time.monotonic() - self.epoch_start, 3),
+                "images_per_second": round(self.images_per_second, 1),
+            }
+        )
+        if trainer.is_global_zero:
+            write_text(self.path, pd.DataFrame(self.rows, columns=HISTORY_COLUMNS).to_csv(index=False))
+
+
+class Progress(Callback):
+    """A bar with loss, metric, images a second and time left in a terminal; plain lines elsewhere."""
+
+    def __init__(self, history: History, monitor: str) -> None:
+        self.history = history
+        self.monitor = monitor
+        self.bar: Any = None
+        self.shown = 0.0
+        self.metric = ""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.shown = time.monotonic()
+        if sys.stderr.isatty():
+            title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            total = int(trainer.num_training_batches)
+            self.bar = terminal_bar(total, title, " batches")
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.monotonic()
+        if now - self.shown < (REFRESH_SECONDS if self.bar is not None else LINE_SECONDS):
+            return
+        self.shown = now
+        assert isinstance(pl_module, Classifier)
+        total, _, count = pl_module.train_sums.tolist()
+        loss = f"loss {total / max(count, 1):.3f}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(
+                f"{loss}{self.metric}, {self.history.images_per_second:.0f} images/s", refresh=False
+            )
+            self.bar.update(batch_idx + 1 - self.bar.n)
+        else:
+            images = self.history.images
+            whole = int(trainer.num_training_batches) * images // (batch_idx + 1)
+            title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            seconds = self.history.train_seconds
+            log.info("%s, %s", progress_line(title, images, whole, "images", seconds), loss)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.close_bar()
+        row = self.history.rows[-1]
+        best = [past[self.monitor] for past in self.history.rows]
+        best_value = min(best) if self.monitor == "val_loss" else max(best)
+        self.metric = f", {self.monitor} {row[self.monitor]:.4f}"
+        left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
+        log.info(
+            "Epoch %d/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f images/s, at most %.0f s left",
+            *(trainer.current_epoch + 1, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
+            *(row[self.monitor], best_value, row["images_per_second"], left * row["seconds"]),
+        )
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.close_bar()
+
+    def close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

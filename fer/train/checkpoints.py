@@ -1,0 +1,43 @@
+"""Lightning's checkpoints and early stopping, made to survive a move into another run directory."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
+
+# The third holds the weights at an interruption before any epoch was finished.
+BEST, LAST, UNFINISHED = "best.ckpt", "last.ckpt", "unfinished.ckpt"
+
+
+class Checkpoints(ModelCheckpoint):
+    """Best or last checkpoint; a resumed run takes the best one of the run that it goes on from along."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        source, own = Path(state_dict["dirpath"]), Path(str(self.dirpath))
+        # A run that goes on in its own directory has it there already.
+        if source != own and (source / BEST).is_file():
+            take_along(source / BEST, own)
+
+        def moved(path: str) -> str:
+            return str(own / Path(path).name) if path else path
+
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        paths = {key: moved(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": str(own)})
+
+
+@rank_zero_only
+def take_along(file: Path, folder: Path) -> None:
+    """Copy a file; of several processes the first one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, folder / file.name)
+
+
+class Patience(EarlyStopping):
+    """Early stopping that still knows, when a run goes on, that it had come to its end."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience

@@ -1,0 +1,101 @@
+"""What a training ends with, whether this process trained or several did."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fer.config import Config
+from fer.core.path_map import here
+from fer.data.image_store import Store
+from fer.data.manifest import Manifest
+from fer.errors import UserError
+from fer.models.network import FaceNetwork
+from fer.train.checkpoints import BEST, LAST, UNFINISHED
+from fer.train.distributed.launch import Task, train_in_processes
+from fer.train.distributed.machines import this_machine
+from fer.train.trainer import Trained, new_network, parts_of, train_network
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training ended with: the best network, on the CPU, and a row of ``history`` an epoch.
+
+    ``best_epoch`` (counted from 1) is None where no epoch was finished.
+    """
+
+    network: FaceNetwork
+    history: list[dict[str, float]]
+    best_epoch: int | None
+    interrupted: bool
+    seconds: float
+    starting_weights_sha256: str | None
+
+
+def fit(config: Config, store: Store, manifest: Manifest, directory: Path, device: str) -> Fitted | None:
+    """Train in this process, or in several as ``trainer.devices`` and ``trainer.num_nodes`` have it.
+
+    A run directory with a last checkpoint goes on from there. None on another machine than the first of several,
+    which alone has what the training ended with. Raises UserError.
+    """
+    train, val = parts_of(manifest)
+    checkpoint = resume_checkpoint(config, directory)
+    if config.trainer.processes == 1:
+        trained = train_network(config, store.images, train, val, directory, device, checkpoint)
+    else:
+        assert isinstance(store.images, np.memmap)
+        images, resume = str(store.images.filename), str(checkpoint) if checkpoint else None
+        task = Task(images, device, torch.get_num_threads(), resume, train, val)
+        machine = this_machine(config.trainer.num_nodes)
+        ended = train_in_processes(directory, task, config.trainer.devices, machine, store.fingerprint)
+        if ended is None:
+            return None
+        trained = Trained(**ended)
+    best, unfinished = directory / "checkpoints" / BEST, directory / "checkpoints" / UNFINISHED
+    network = judged_network(config, len(manifest.classes), best if best.is_file() else unfinished)
+    if not best.is_file():
+        log.warning("No epoch was finished: the weights of this moment are kept")
+        unfinished.unlink()
+    return Fitted(
+        network=network,
+        history=trained.history,
+        best_epoch=best_epoch(trained.history, config.trainer.early_stopping.monitor),
+        interrupted=trained.interrupted,
+        seconds=trained.seconds,
+        starting_weights_sha256=trained.starting_weights_sha256,
+    )
+
+
+def resume_checkpoint(config: Config, directory: Path) -> Path | None:
+    """The checkpoint to go on from: the run's own, or that which `trainer.resume_from` means. Raises UserError."""
+    own, resume_from = directory / "checkpoints" / LAST, config.trainer.resume_from
+    if own.is_file() or resume_from is None:
+        return own if own.is_file() else None
+    path = Path(here(resume_from))
+    if path.is_dir():
+        path = path / "checkpoints" / LAST
+        if not path.is_file():
+            raise UserError(
+                f"trainer.resume_from={resume_from}: has no checkpoints/{LAST}: the run ended before its first epoch "
+                "did; start it again without resume_from"
+            )
+    return path
+
+
+def judged_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
+    """The network of a checkpoint that validation judged: the moving average where there is one."""
+    prefix = "average.module." if config.trainer.ema_decay else "network."
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    network = new_network(config, classes)
+    network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
+    return network.eval()
+
+
+def best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
+    """The first epoch, counted from 1, with the best value of the monitored figure."""
+    rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
+    return int(rows[0]["epoch"]) if rows else None

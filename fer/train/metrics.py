@@ -1,0 +1,105 @@
+"""The content of metrics.json: every metric of a split, with bootstrap intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from fer.config import Config
+from fer.metrics.bootstrap import resampled, with_interval
+from fer.metrics.classification import confusion_matrix, figures
+from fer.train.evaluation import Judgement
+from fer.train.fit import Fitted
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-probability of the label, nats."""
+    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error over 15 bins of confidence (arXiv:1706.04599)."""
+    return float(
+        multiclass_calibration_error(
+            torch.tensor(probabilities), torch.tensor(labels), probabilities.shape[1], n_bins=15, norm="l1"
+        )
+    )
+
+
+def kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
+    """Mean KL divergence (nats) from the annotators' distribution to the predicted one.
+
+    ``votes`` (N, C) are counts over the classes; rows without votes are left out; None if there are no others.
+    """
+    counts = np.nan_to_num(votes)
+    voted = counts.sum(1) > 0
+    if not voted.any():
+        return None
+    shares = counts[voted] / counts[voted].sum(1, keepdims=True)
+    ratio = np.clip(shares, 1e-12, 1) / np.clip(probabilities[voted], 1e-12, 1)
+    return float((shares * np.log(ratio)).sum(1).mean())
+
+
+def report(
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+    labels: np.ndarray,
+    votes: np.ndarray,
+    sources: Sequence[str],
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """All figures of one part, as metrics.json holds them.
+
+    ``raw`` and ``calibrated`` (N, C) are probabilities before and after temperature scaling, ``labels`` (N,) class
+    indices, ``votes`` (N, C) counts or NaN, ``sources`` (N,) names.
+    """
+    predicted = calibrated.argmax(1)
+    confusion = confusion_matrix(labels, predicted, len(classes))
+    values, samples = figures(confusion), figures(resampled(confusion))
+    whole = {
+        name: with_interval(float(values[name]), samples[name])
+        for name in ("accuracy", "balanced_accuracy", "macro_f1")
+    }
+    per_class = {
+        name: {
+            "samples": int(confusion[number].sum()),
+            **{
+                figure: with_interval(values[figure][number], samples[figure][:, number])
+                for figure in ("precision", "recall", "f1")
+            },
+        }
+        for number, name in enumerate(classes)
+    }
+    by_source = {}
+    for source in dict.fromkeys(sources):
+        chosen = np.array([name == source for name in sources])
+        matrix = confusion_matrix(labels[chosen], predicted[chosen], len(classes))
+        accuracy = with_interval(float(figures(matrix)["accuracy"]), figures(resampled(matrix))["accuracy"])
+        by_source[source] = {"samples": int(chosen.sum()), "accuracy": accuracy}
+    return {
+        "samples": len(labels),
+        **whole,
+        "log_loss": log_loss(raw, labels),
+        "log_loss_calibrated": log_loss(calibrated, labels),
+        "ece": calibration_error(raw, labels),
+        "ece_calibrated": calibration_error(calibrated, labels),
+        "kl_to_votes": kl_to_votes(calibrated, votes),
+        "per_class": per_class,
+        "confusion_matrix": confusion.tolist(),
+        "by_source": by_source,
+    }
+
+
+def metrics_of(
+    config: Config, judged: dict[str, Judgement], temperature: float, fitted: Fitted | None
+) -> dict[str, Any]:
+    """The content of metrics.json, less the weights' hash."""
+    return {
+        "monitor": config.trainer.early_stopping.monitor,
+        "best_epoch": fitted.best_epoch if fitted else None,
+        "epochs": len(fitted.history) if fitted else 0,
+        "temperature": temperature,
+        **{part: judged[part].figures() if part in judged else None for part in ("val", "test")},
+    }

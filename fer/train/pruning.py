@@ -1,0 +1,66 @@
+"""A training that belongs to an Optuna sweep tells it each epoch's figure, and ends where it is hopeless."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from fer.core.io import write_text
+from fer.errors import first_line
+from fer.sweep.study import TRIAL, Place, open_study
+from fer.train.module import Classifier
+
+PRUNED = "pruned.json"
+log = logging.getLogger(__name__)
+
+
+class Pruned(Exception):
+    """The training was ended after ``epoch``."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"pruned after epoch {epoch}")
+        self.epoch = epoch
+
+
+class Pruning(Callback):
+    """Reports ``metric`` of each epoch to the study named in the run directory's trial.json."""
+
+    def __init__(self, directory: Path, metric: str) -> None:
+        self.directory, self.metric = directory, metric
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
+        epoch = trainer.current_epoch + 1
+        hopeless = trainer.is_global_zero and self.hopeless(epoch, pl_module.validated[self.metric])
+        if trainer.strategy.reduce_boolean_decision(hopeless, all=False):
+            trainer.should_stop = True
+            if trainer.is_global_zero:
+                write_text(self.directory / PRUNED, json.dumps({"epoch": epoch}))
+
+    def hopeless(self, epoch: int, value: float) -> bool:
+        """Whether the study's pruner would end the trial here; a study that cannot be reached ends none."""
+        try:
+            return report(self.directory, epoch, value)
+        except Exception as error:
+            # A database may raise anything; a training is worth more than its pruning.
+            log.warning("The sweep's study cannot be told of epoch %d (%s)", epoch, first_line(error))
+            return False
+
+
+def report(directory: Path, epoch: int, value: float) -> bool:
+    """Store the figure of an epoch; whether the trial is to end."""
+    import optuna
+
+    trial: dict[str, Any] = json.loads((directory / TRIAL).read_text(encoding="utf-8"))
+    own = optuna.Trial(open_study(Place(**trial["study"])), trial["trial_id"])
+    own.report(value, epoch)
+    return own.should_prune()
+
+
+def raise_if_pruned(directory: Path) -> None:
+    """Raise Pruned where the training in this directory was."""
+    if (directory / PRUNED).is_file():
+        raise Pruned(int(json.loads((directory / PRUNED).read_text(encoding="utf-8"))["epoch"]))
