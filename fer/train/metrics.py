@@ -7,11 +7,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fer.config import Config
 from fer.metrics.bootstrap import resampled, with_interval
 from fer.metrics.classification import confusion_matrix, figures
-from fer.train.evaluation import Judgement
-from fer.train.fit import Fitted
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -89,17 +86,4 @@ def report(
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
         "by_source": by_source,
-    }
-
-
-def metrics_of(
-    config: Config, judged: dict[str, Judgement], temperature: float, fitted: Fitted | None
-) -> dict[str, Any]:
-    """The content of metrics.json, less the weights' hash."""
-    return {
-        "monitor": config.trainer.early_stopping.monitor,
-        "best_epoch": fitted.best_epoch if fitted else None,
-        "epochs": len(fitted.history) if fitted else 0,
-        "temperature": temperature,
-        **{part: judged[part].figures() if part in judged else None for part in ("val", "test")},
     }

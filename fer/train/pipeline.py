@@ -24,10 +24,9 @@ from fer.train.distributed.machines import is_helper, this_machine
 from fer.train.evaluation import headline, judge
 from fer.train.fit import Fitted, fit
 from fer.train.inputs import prepare
-from fer.train.metrics import metrics_of
 from fer.train.pruning import Pruned, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
-from fer.train.results import conclude
+from fer.train.results import conclude, metrics_of
 from fer.train.trainer import FULL_MEMORY
 
 SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31

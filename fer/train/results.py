@@ -45,3 +45,16 @@ def conclude(
 def with_bounds(figure: dict[str, float]) -> str:
     """`0.861 [0.848, 0.873]`: a figure and its 95 % interval."""
     return f"{figure['value']:.4f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+
+
+def metrics_of(
+    config: Config, judged: dict[str, Judgement], temperature: float, fitted: Fitted | None
+) -> dict[str, Any]:
+    """The content of metrics.json, less the weights' hash."""
+    return {
+        "monitor": config.trainer.early_stopping.monitor,
+        "best_epoch": fitted.best_epoch if fitted else None,
+        "epochs": len(fitted.history) if fitted else 0,
+        "temperature": temperature,
+        **{part: judged[part].figures() if part in judged else None for part in ("val", "test")},
+    }

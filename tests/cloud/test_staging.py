@@ -13,9 +13,9 @@ from fer.cloud.source_archive import ARCHIVE, pack
 from fer.cloud.staging import Input, Staging
 from fer.cloud.training_job import training_request
 from fer.errors import DataError, UserError
-from tests.cloud.registering import BUCKET, put
-from tests.cloud.simulator import Simulated
-from tests.cloud.transforming import cloud_settings
+from tests.helpers.aws_simulator.simulator import Simulated
+from tests.helpers.registering import BUCKET, put
+from tests.helpers.transforming import cloud_settings
 
 ALLOWING = "aws.training.allow_changes=true"
 

@@ -1,24 +1,15 @@
 """Small data sets that the tests draw themselves."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from fer.data.image_store import Store, open_store
 from fer.data.manifest import Manifest, build_manifest
 from fer.data.sources.base import Source
-from tests.data.made import Laid
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.helpers.image_data import Laid
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Both registries, empty."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,10 @@ from fer.registry.base import Registry
 from fer.registry.mlflow import MlflowRegistry
 from fer.registry.package import build_package
 from fer.registry.sagemaker import SageMakerRegistry
-from tests.cloud.simulator import Simulated, simulated_aws
-from tests.model.making import one_thread
-from tests.registry.candidates import BUCKET, IMAGE, NAME
-from tests.registry.making import small_run
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="session")
-def simulator() -> Iterator[Simulated]:
-    with simulated_aws() as simulated:
-        yield simulated
+from tests.helpers.aws_simulator.simulator import Simulated
+from tests.helpers.candidates import BUCKET, IMAGE, NAME
+from tests.helpers.networks import one_thread
+from tests.helpers.registry_runs import small_run
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fer.serving import Predictor, app
 from fer.serving.app import OVERHEAD_BYTES, Service
 from fer.serving.limiter import Room
 from fer.serving.responses import decoded
-from tests.serving.served import (
+from tests.helpers.server import (
     PATIENCE_S,
     PNG,
     TAR,

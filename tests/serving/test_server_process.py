@@ -21,8 +21,8 @@ from fer.errors import ConfigError
 from fer.serving import Predictor
 from fer.serving.responses import decoded
 from fer.serving.settings import Settings, settings_from
-from tests.programs.running import PROJECT
-from tests.serving.served import (
+from tests.helpers.paths import PROJECT
+from tests.helpers.server import (
     PNG,
     TAR,
     gray_png,

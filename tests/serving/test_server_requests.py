@@ -16,9 +16,9 @@ from fer.serving import requests as payload
 from fer.serving.app import Service
 from fer.serving.requests import Refused
 from fer.serving.responses import decoded
-from tests.programs.running import png
-from tests.serving.making import mixed
-from tests.serving.served import (
+from tests.helpers.programs import png
+from tests.helpers.served_runs import mixed
+from tests.helpers.server import (
     JPEG,
     PNG,
     TAR,

@@ -1,0 +1,317 @@
+"""Requests to AWS: what goes wrong is a sentence with a remedy, what passes by itself is got over."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from fer.aws.client import PART, AwsCalls, CloudError
+from fer.errors import ConfigError, UserError
+from tests.helpers.aws_simulator.simulator import Simulated
+from tests.helpers.registering import BUCKET
+
+CONTENT = bytes(range(256)) * 8
+# Nobody listens there.
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def calls_of(simulator: Simulated) -> Callable[[int], AwsCalls]:
+    """Calls that try each request so many times; a client is made once: that takes as long as a dozen requests."""
+
+    @cache
+    def made(attempts: int) -> AwsCalls:
+        with pytest.MonkeyPatch.context() as patch:
+            tries = {"AWS_MAX_ATTEMPTS": str(attempts), "AWS_RETRY_MODE": "standard"}
+            set_environment(patch, **simulator.environment, **tries)
+            calls = AwsCalls()
+            for service in ("s3", "sagemaker", "cloudwatch"):
+                calls.client(service)
+        return calls
+
+    return made
+
+
+@pytest.fixture
+def stored(aws: Simulated, monkeypatch: pytest.MonkeyPatch) -> Simulated:
+    """AWS with one object, found by this process, which tries each request once."""
+    set_environment(monkeypatch, AWS_MAX_ATTEMPTS="1", **aws.environment)
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    aws.client("s3").put_object(Bucket=BUCKET, Key="content", Body=CONTENT)
+    return aws
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, **wanted: str) -> None:
+    """No variable of AWS's but these, and no file of settings."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    for name, value in {**files, "AWS_EC2_METADATA_DISABLED": "true", **wanted}.items():
+        monkeypatch.setenv(name, value)
+
+
+def large(folder: Path) -> Path:
+    """A file of two parts and a half, in which no two parts are the same."""
+    path = folder / "large"
+    path.write_bytes(os.urandom(PART * 5 // 2))
+    return path
+
+
+def describe(calls: AwsCalls, _: Path) -> None:
+    calls.call("sagemaker", "describe_transform_job", {"TransformJobName": "job-1"})
+
+
+def measure(calls: AwsCalls, _: Path) -> None:
+    calls.call("cloudwatch", "put_metric_data", {"Namespace": "fer", "MetricData": [{"MetricName": "m", "Value": 1.0}]})
+
+
+def put(calls: AwsCalls, folder: Path) -> None:
+    (folder / "file").write_bytes(CONTENT)
+    calls.upload(folder / "file", BUCKET, "file")
+
+
+def get(calls: AwsCalls, folder: Path) -> None:
+    calls.download(BUCKET, "content", folder / "got")
+
+
+DESCRIBE, PUT, GET = "sagemaker:DescribeTransformJob", "s3:PutObject of s3://faces/file", "s3:GetObject of s3://faces/"
+REQUESTS = [
+    ("DescribeTransformJob", describe, DESCRIBE),
+    ("PutMetricData", measure, "cloudwatch:PutMetricData"),
+    ("PutObject", put, PUT),
+    ("GetObject", get, f"{GET}content"),
+]
+REMEDIES = {
+    "throttling": r"\((ThrottlingException|Throttling|SlowDown)\); try again later$",
+    "error": r"\((InternalFailure|InternalError)\); try again later$",
+    "expired": r"AWS's credentials have expired; sign in again \(aws sso login\), then go on$",
+    "denied": r"not allowed \(.+ not authorized .+\); `python -m fer.cloud.policy` prints the rights that are needed$",
+    "timeout": r"AWS cannot be reached \(.+\); check the network, try again$",
+    "reset": r"AWS cannot be reached \(.+\); check the network, try again$",
+}
+
+
+@pytest.mark.parametrize("kind", REMEDIES)
+@pytest.mark.parametrize(("operation", "request_of", "what"), REQUESTS, ids=[name for name, *_ in REQUESTS])
+def test_refusal_is_a_sentence_with_a_remedy(
+    stored: Simulated,
+    calls_of: Callable[[int], AwsCalls],
+    tmp_path: Path,
+    operation: str,
+    request_of: Callable[..., None],
+    what: str,
+    kind: str,
+) -> None:
+    stored.fault(kind, operation=operation, times=None, seconds=0.01)
+    with pytest.raises(CloudError, match=rf"^{what}: .*{REMEDIES[kind]}") as caught:
+        request_of(calls_of(1), tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list(tmp_path.glob("*got*"))
+
+
+@pytest.mark.parametrize("kind", ["throttling", "error", "timeout", "reset"])
+@pytest.mark.parametrize(("operation", "request_of", "_what"), REQUESTS[1:], ids=[name for name, *_ in REQUESTS[1:]])
+def test_what_passes_by_itself_is_got_over(
+    stored: Simulated,
+    calls_of: Callable[[int], AwsCalls],
+    tmp_path: Path,
+    operation: str,
+    request_of: Callable[..., None],
+    _what: str,
+    kind: str,
+) -> None:
+    stored.fault(kind, operation=operation, seconds=0.01)
+    request_of(calls_of(2), tmp_path)
+    assert not stored.faults()
+
+
+def test_throttling_is_got_over_by_default(stored: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    stored.fault("throttling", operation="ListModels")
+    assert AwsCalls().call("sagemaker", "list_models", {})["Models"] == []
+    assert stored.calls()["sagemaker:ListModels"] == 2
+
+
+def test_own_refusals_keep_their_words_and_code(
+    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+) -> None:
+    with pytest.raises(CloudError, match=rf"^{DESCRIBE}: Could not find .*job-1.* \(ValidationException\)$") as caught:
+        describe(calls_of(1), tmp_path)
+    assert caught.value.code == "ValidationException"
+
+
+def test_bucket_of_nobody(stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    with pytest.raises(CloudError, match=r"^s3:PutObject of s3://nobodys/file: .*bucket does not exist \(NoSuchBucket"):
+        calls_of(1).upload(tmp_path / "file", "nobodys", "file")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, r"^s3:ListBuckets: Unable to locate credentials; sign in to AWS \(aws configure, aws sso login\)$"),
+        ({"AWS_ACCESS_KEY_ID": "a"}, r"^s3: Partial credentials .*SECRET_ACCESS_KEY; sign in to AWS \(aws conf"),
+        ({"AWS_PROFILE": "nobody"}, r"^AWS's own settings cannot be used: .*profile \(nobody\) could not be found"),
+    ],
+)
+def test_credentials_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    set_environment(monkeypatch, HOME=str(tmp_path), AWS_ENDPOINT_URL=NOWHERE, AWS_DEFAULT_REGION="us-east-1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CloudError, match=said):
+        AwsCalls().call("s3", "list_buckets", {})
+
+
+def test_session_of_single_sign_on_that_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = tmp_path / "config"
+    profile = {"sso_session": "s", "sso_account_id": "123456789012", "sso_role_name": "r", "region": "us-east-1"}
+    session = {"sso_start_url": "https://example.org/start", "sso_region": "us-east-1"}
+    sections = {"profile p": profile, "sso-session s": session}
+    settings.write_text(
+        "".join(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in pairs.items()) for name, pairs in sections.items())
+    )
+    set_environment(
+        monkeypatch, HOME=str(tmp_path), AWS_ENDPOINT_URL=NOWHERE, AWS_PROFILE="p", AWS_CONFIG_FILE=str(settings)
+    )
+    with pytest.raises(CloudError, match=r"^s3:ListBuckets: .*; sign in to AWS \(aws configure, aws sso login\)$"):
+        AwsCalls().call("s3", "list_buckets", {})
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
+    set_environment(monkeypatch, AWS_ENDPOINT_URL=NOWHERE, AWS_DEFAULT_REGION="us-east-1", **keys)
+    with pytest.raises(
+        CloudError, match=rf"^sts:GetCallerIdentity: AWS cannot be reached \(.*{NOWHERE}.*\); check the"
+    ):
+        AwsCalls().call("sts", "get_caller_identity", {})
+
+
+def test_region_that_is_missing_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+    with pytest.raises(ConfigError, match=r"^aws.region: is not set, .*; add aws.region=…$"):
+        AwsCalls()
+    with pytest.raises(ConfigError, match=r"^aws.region=mid earth: is no region of AWS; .*us-east-1$"):
+        AwsCalls("mid earth").call("sts", "get_caller_identity", {})
+
+
+def test_large_file_arrives_whole_although_a_part_was_broken_off(
+    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+) -> None:
+    path = large(tmp_path)
+    stored.fault("reset", operation="UploadPart", skip=1)
+    calls = calls_of(2)
+    calls.upload(path, BUCKET, "deep/läge 1", ServerSideEncryption="AES256")
+    counted = stored.calls()
+    assert (counted["s3:CreateMultipartUpload"], counted["s3:UploadPart"], counted["s3:PutObject"]) == (1, 4, 1)
+    assert stored.client("s3").head_object(Bucket=BUCKET, Key="deep/läge 1")["ServerSideEncryption"] == "AES256"
+    calls.download(BUCKET, "deep/läge 1", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "said"), [("reset", "cannot be reached"), ("denied", "fer.cloud.policy")])
+def test_large_upload_that_fails_leaves_nothing(
+    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path, kind: str, said: str
+) -> None:
+    stored.fault(kind, operation="UploadPart", skip=1, times=None)
+    with pytest.raises(CloudError, match=rf"^s3:PutObject of s3://{BUCKET}/large: .*{said}"):
+        calls_of(1).upload(large(tmp_path), BUCKET, "large")
+    s3 = stored.client("s3")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["content"]
+    assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_download_of_what_is_not_there_leaves_what_was(
+    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+) -> None:
+    target = tmp_path / "file"
+    with pytest.raises(CloudError, match=rf"^{GET}other: Not Found \(404\)"):
+        calls_of(1).download(BUCKET, "other", target)
+    assert not list(tmp_path.iterdir())
+    target.write_text("as before")
+    with pytest.raises(CloudError, match="404"):
+        calls_of(1).download(BUCKET, "other", target)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert target.read_text() == "as before"
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """S3 with one object, whose connection ends in the middle of the body."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("ETag", '"e"')
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(CONTENT[: len(CONTENT) // 2])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def breaking() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_download_that_breaks_off_leaves_no_half_file(
+    breaking: str, stored: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", breaking)
+    with pytest.raises(CloudError, match=rf"^{GET}content broke off: .*; try again$"):
+        AwsCalls().download(BUCKET, "content", tmp_path / "got")
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_notes_requests_and_sends_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_environment(monkeypatch, AWS_ENDPOINT_URL=NOWHERE, AWS_MAX_ATTEMPTS="1")
+    calls = AwsCalls(dry_run=True)
+    assert calls.call("sagemaker", "describe_model", {"ModelName": "m"}) == {}
+    assert calls.call("sagemaker", "describe_model", {"ModelName": "m"}, dry={"ModelName": "m"}) == {"ModelName": "m"}
+    (tmp_path / "small").write_bytes(CONTENT)
+    calls.upload(tmp_path / "small", BUCKET, "small", ServerSideEncryption="AES256")
+    calls.upload(large(tmp_path), BUCKET, "large", ServerSideEncryption="AES256")
+    calls.download(BUCKET, "content", tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+    assert [(request["service"], request["operation"]) for request in calls.requests] == [
+        *[("sagemaker", "describe_model")] * 2,
+        *[("s3", "put_object"), ("s3", "create_multipart_upload")],
+        *[("s3", "upload_part")] * 3,
+        *[("s3", "complete_multipart_upload"), ("s3", "get_object")],
+    ]
+    small = calls.requests[2]["parameters"]
+    assert (small["Bucket"], small["Key"], small["ServerSideEncryption"]) == (BUCKET, "small", "AES256")
+    assert f"{len(CONTENT)} bytes" in small["Body"]
+    assert json.loads(json.dumps(calls.requests)) == calls.requests
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_wrong_parameters_are_refused_before_anything_is_sent(
+    stored: Simulated, calls_of: Callable[[int], AwsCalls], dry_run: bool
+) -> None:
+    before = stored.calls()
+    calls = AwsCalls(dry_run=True) if dry_run else calls_of(1)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({}, "Missing required parameter.*TransformJobName"),
+        ({"TransformJobName": 1}, "Invalid type for parameter TransformJobName"),
+        ({"TransformJobName": "j", "Name": "k"}, "Unknown parameter.*Name"),
+    ]
+    for parameters, said in wrong:
+        with pytest.raises(UserError, match=rf"DescribeTransformJob: .*{said}"):
+            calls.call("sagemaker", "describe_transform_job", parameters)
+    assert (calls.requests, stored.calls()) == ([], before)

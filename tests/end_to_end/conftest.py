@@ -1,0 +1,137 @@
+"""Small data sets that the tests draw, and the programs run on them."""
+
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
+from fer.synthetic.video import write_clip
+from tests.helpers.forkserver import run_forked
+from tests.helpers.paths import PROJECT
+from tests.helpers.programs import FAST, INFER, Done, Program, environment, face, png
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which programs run; its cache of decoded images serves all tests."""
+    return tmp_path_factory.mktemp("workplace")
+
+
+@pytest.fixture(scope="session")
+def program(workplace: Path) -> Program:
+    """Run `python COMMAND…` to its end."""
+
+    def run(*command: str) -> Done:
+        return run_forked(*command, cwd=workplace, surroundings=environment())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train(program: Program) -> Program:
+    """Run train.py to its end."""
+
+    def run(*overrides: str) -> Done:
+        return program(str(PROJECT / "train.py"), *overrides)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(train: Program, workplace: Path) -> Path:
+    """A finished run of two epochs on drawn faces, with all stages."""
+    directory = workplace / "finished"
+    done = train(*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight seconds of the drawn clip: the last one has nobody in it."""
+    return write_clip(tmp_path_factory.mktemp("clip"), seconds=8)
+
+
+@pytest.fixture(scope="session")
+def model(finished: Path, workplace: Path) -> Path:
+    """A small trained model: a copy, because its ONNX network is kept beside it."""
+    return Path(shutil.copytree(finished, workplace / "model"))
+
+
+@pytest.fixture(scope="session")
+def infer(program: Program, model: Path) -> Program:
+    """Run infer.py with a small trained model to its end."""
+
+    def run(*overrides: str) -> Done:
+        return program(INFER, f"model_uri={model}", "trainer.threads=1", *overrides)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def inferred(infer: Program, clip: Path, workplace: Path) -> Path:
+    """A finished run over the clip, five frames a second."""
+    directory = workplace / "inferred"
+    done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert str(directory / "report.html") in done.stdout
+    return directory
+
+
+@pytest.fixture(scope="session")
+def face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of one folder a class, 14 colour faces each."""
+    root = tmp_path_factory.mktemp("faces")
+    for number in range(14 * len(EMOTIONS)):
+        path = root / EMOTIONS[number % len(EMOTIONS)] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(face(number)))
+    return root
+
+
+@pytest.fixture(scope="session")
+def ferplus_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .zip in FERPlus's layout with training and validation parts, gray faces, all eight emotions."""
+    path = tmp_path_factory.mktemp("ferplus") / "ferplus.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, first, count in (("FER2013Train", 0, 96), ("FER2013Valid", 500, 32)):
+            rows = []
+            for number in range(first, first + count):
+                votes = np.zeros(10, int)
+                votes[number % 8], votes[(number + 1) % 8] = 8, 2
+                name = f"fer{number:07d}.png"
+                rows.append(f'{name},"(0, 0, 48, 48)",' + ",".join(map(str, votes)))
+                archive.writestr(f"{part}/{name}", png(cv2.cvtColor(face(number), cv2.COLOR_RGB2GRAY)))
+            archive.writestr(f"{part}/label.csv", "\n".join(rows) + "\n")
+    assert FERPLUS_VOTES[7] == "contempt"
+    return path
+
+
+@pytest.fixture(scope="session")
+def rafdb_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in RAF-DB's Kaggle layout, 100×100 colour faces."""
+    root = tmp_path_factory.mktemp("rafdb")
+    for part, first, count in (("train", 1000, 98), ("test", 2000, 28)):
+        for number in range(first, first + count):
+            path = root / "DATASET" / part / str(number % 7 + 1) / f"{part}_{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(face(number, 100)))
+    assert set(RAFDB_LABELS) == set(range(1, 8))
+    return root
+
+
+@pytest.fixture
+def stopped() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+    """Register a process that must not outlive the test."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes.append
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

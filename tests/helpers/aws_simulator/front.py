@@ -1,0 +1,108 @@
+"""The WSGI application before moto's: counts calls, refuses bad parameters, does the faults, and is set by HTTP."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.test import run_wsgi_app
+
+from tests.helpers.aws_simulator.constraints import broken
+from tests.helpers.aws_simulator.faults import REFUSALS, SAYINGS, Fault, Faults
+from tests.helpers.aws_simulator.protocols import Answer, Asked, Environ, asked_for, body_of, refusal
+
+
+class Front:
+    """Goes between HTTP and ``app``; ``reset`` empties what is behind it."""
+
+    def __init__(self, app: Any, faults: Faults, reset: Callable[[], None]) -> None:
+        self.app = app
+        self.faults = faults
+        self.reset = reset
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/simulator/"):
+            status, content = self.administered(environ)
+            body = json.dumps(content).encode()
+            start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [body]
+        asked = asked_for(environ)
+        with self.lock:
+            self.calls[asked.service, asked.operation] += 1
+        fault = self.faults.for_request(asked)
+        if fault is not None:
+            return self.faulty(fault, asked, environ, start_response)
+        if asked.service == "sagemaker" and (refused := broken("sagemaker", asked.operation, parameters(environ))):
+            return answered(refusal(asked.protocol, "ValidationException", refused, 400), start_response)
+        answer: Iterable[bytes] = self.app(environ, start_response)
+        return answer
+
+    def administered(self, environ: Environ) -> tuple[str, Any]:
+        """Status and content of the answer to a request at `/simulator/`."""
+        done = "200 OK"
+        match environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix("/simulator/"):
+            case "GET", "calls":
+                with self.lock:
+                    counts = list(self.calls.items())
+                return done, [{"service": one, "operation": other, "count": count} for (one, other), count in counts]
+            case "GET", "faults":
+                return done, [asdict(fault) for fault in self.faults.active]
+            case "POST", "faults":
+                try:
+                    self.faults.add(Fault(**parameters(environ)))
+                except (TypeError, ValueError) as error:
+                    return "400 Bad Request", {"error": str(error)}
+                return done, {}
+            case "DELETE", "faults":
+                self.faults.clear()
+                return done, {}
+            case "POST", "reset":
+                self.faults.clear()
+                self.reset()
+                with self.lock:
+                    self.calls.clear()
+                return done, {}
+        return "404 Not Found", {"error": "calls, faults or reset"}
+
+    def faulty(self, fault: Fault, asked: Asked, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """What the request gets under a fault. A ConnectionError becomes a reset of the connection."""
+        if fault.kind in REFUSALS:
+            code, status = REFUSALS[fault.kind][asked.protocol]
+            return answered(refusal(asked.protocol, code, SAYINGS[fault.kind], status), start_response)
+        if fault.kind == "timeout":
+            self.faults.cleared.wait(fault.seconds)
+            raise ConnectionResetError
+        if fault.kind == "reset":
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0) // 2)
+            raise ConnectionResetError
+        content, status_line, headers = run_wsgi_app(self.app, environ)
+        body = b"".join(content)
+        if fault.kind == "lost":
+            raise ConnectionResetError
+        middle = len(body) // 2
+        changed = body[:middle]
+        if fault.kind == "tampered":
+            changed += bytes([body[middle] ^ 0xFF]) + body[middle + 1 :]
+        kept = [(name, value) for name, value in headers if not damaged(name)]
+        start_response(status_line, [*kept, ("Content-Length", str(len(changed)))])
+        return [changed]
+
+
+def damaged(header: str) -> bool:
+    """Whether a header speaks of the content as it was before."""
+    return header.lower() == "content-length" or header.lower().startswith("x-amz-checksum")
+
+
+def parameters(environ: Environ) -> dict[str, Any]:
+    """The body of a request, JSON."""
+    return dict(json.loads(body_of(environ) or b"{}"))
+
+
+def answered(answer: Answer, start_response: Any) -> Iterable[bytes]:
+    status, headers, body = answer
+    start_response(status, headers)
+    return [body]

@@ -1,0 +1,125 @@
+"""Videos and images in S3: listed, fetched one at a time, removed again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fer.aws.client import AwsCalls, CloudError
+from fer.errors import UserError
+from fer.infer.inputs import FETCHED, Fetching, media_of
+from tests.helpers.aws_simulator.simulator import Simulated
+from tests.helpers.registering import BUCKET, put
+
+# Each with its own content. Those of the second line are legal keys that are no paths of files.
+KEYS = [
+    *("videos/a.mp4", "videos/deep/a.mp4", "videos/with space.MOV", "videos/grüße ½+%20&?#.webm", "videos/face.png"),
+    *("videos//twice.mp4", "videos/../../../up.mp4", "videos/./dot.mp4", "videos/a/../../b.mp4", "videos/é\u0301.mp4"),
+]
+OTHERS = ["videos/", "videos/notes.txt", "videos/no-suffix", "videos/folder.mp4/", "other/c.mp4"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _found_by_this_process(simulator: Simulated) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**simulator.environment, "AWS_MAX_ATTEMPTS": "1"}.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def calls() -> AwsCalls:
+    return AwsCalls()
+
+
+@pytest.fixture
+def stored(aws: Simulated) -> Simulated:
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    put(aws, {key: key.encode() for key in (*KEYS, *OTHERS)})
+    return aws
+
+
+def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    media = media_of([f"s3://{BUCKET}/videos/"], run, calls)
+    assert sorted(item.remote for item in media) == sorted(f"s3://{BUCKET}/{key}" for key in KEYS)
+    assert len({item.name for item in media}) == len({item.path for item in media}) == len(KEYS)
+    assert [item.kind for item in media if item.remote.endswith(".png")] == ["image"]
+    assert stored.calls()["s3:GetObject"] == 0
+    fetching = Fetching(None, kept=False)
+    for item in media:
+        # Never beside or above the run.
+        assert item.path.resolve().is_relative_to(run / FETCHED)
+        assert not item.path.exists()
+        with fetching(item):
+            assert item.path.read_bytes().decode() == item.remote.removeprefix(f"s3://{BUCKET}/")
+        assert not item.path.exists()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert stored.calls()["s3:GetObject"] == len(KEYS)
+
+
+def test_prefix_that_is_a_key_or_ends_in_the_middle(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+    def keys(uri: str) -> list[str]:
+        return [item.remote for item in media_of([uri], tmp_path, calls)]
+
+    assert keys(f"s3://{BUCKET}/videos/a.mp4") == [f"s3://{BUCKET}/videos/a.mp4"]
+    assert keys(f"s3://{BUCKET}/o") == [f"s3://{BUCKET}/other/c.mp4"]
+    assert len(keys(f"s3://{BUCKET}")) == len(KEYS) + 1
+
+
+def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
+    stored: Simulated, calls: AwsCalls, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mp4").touch()
+    inputs = [f"s3://{BUCKET}/videos/deep/", f"s3://{BUCKET}/videos/deep/a.mp4", str(tmp_path / "a.mp4")]
+    media = media_of(inputs, tmp_path / "run", calls)
+    assert [item.remote for item in media] == ["", f"s3://{BUCKET}/videos/deep/a.mp4"]
+    assert len({item.name for item in media}) == 2
+    with Fetching(None, kept=False)(media[0]):
+        assert stored.calls()["s3:GetObject"] == 0
+    assert media[0].path.exists()
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("s3://", "s3://: names no bucket; it must have the form s3://BUCKET/KEY"),
+        (f"s3://{BUCKET}/nothing/", f"s3://{BUCKET}/nothing/: no video or image there"),
+        (f"s3://{BUCKET}/videos/notes.txt", f"s3://{BUCKET}/videos/notes.txt: no video or image there"),
+    ],
+)
+def test_input_that_gives_nothing_is_a_sentence(
+    stored: Simulated, calls: AwsCalls, tmp_path: Path, uri: str, said: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        media_of([uri], tmp_path, calls)
+    assert str(caught.value) == said
+
+
+def test_bucket_of_nobody_is_a_sentence(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+    with pytest.raises(CloudError, match=r"^s3:ListObjectsV2: .*bucket does not exist \(NoSuchBucket\)$"):
+        media_of(["s3://nobodys/videos/"], tmp_path, calls)
+
+
+def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
+    stored: Simulated, calls: AwsCalls, tmp_path: Path
+) -> None:
+    [item] = media_of([f"s3://{BUCKET}/other/"], tmp_path, calls)
+    with pytest.raises(ZeroDivisionError), Fetching(None, kept=False)(item):
+        raise ZeroDivisionError
+    assert not item.path.exists()
+    keeping = Fetching(None, kept=True)
+    for _ in range(2):
+        with keeping(item):
+            assert item.path.is_file()
+    assert item.path.is_file()
+    # Once for each of the two.
+    assert stored.calls()["s3:GetObject"] == 2
+
+
+def test_video_that_has_gone_since_it_was_listed(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+    [item] = media_of([f"s3://{BUCKET}/other/"], tmp_path, calls)
+    stored.client("s3").delete_object(Bucket=BUCKET, Key="other/c.mp4")
+    with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), Fetching(None, kept=False)(item):
+        pytest.fail("there is nothing to look at")
+    assert not item.path.exists()

@@ -1,0 +1,251 @@
+"""What the programs share: run directories, refusals, and errors as one sentence."""
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from fer.cli import reported
+from fer.config.compose import refuse_executable_yaml
+from fer.errors import ConfigError, DataError, ModelError
+from fer.runs.run_directory import discard, fresh_directory
+from tests.helpers.paths import PROJECT
+
+EIGHT = """
+import json, multiprocessing, sys
+from fer.cli import fresh_directory
+
+def one(barrier, results):
+    barrier.wait()
+    results.put(fresh_directory(sys.argv[1]))
+
+fork = multiprocessing.get_context("fork")
+barrier, results = fork.Barrier(8), fork.Queue()
+processes = [fork.Process(target=one, args=(barrier, results)) for _ in range(8)]
+for process in processes:
+    process.start()
+print(json.dumps([results.get(timeout=60) for _ in processes]))
+"""
+
+
+def test_eight_programs_in_one_moment_get_eight_directories(tmp_path: Path) -> None:
+    wanted = tmp_path / "day" / "12-00-00-run"
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT, str(wanted)], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    names = {"12-00-00-run", *(f"12-00-00-run-{number}" for number in range(2, 9))}
+    assert sorted(json.loads(done.stdout)) == sorted(str(wanted.parent / name) for name in names)
+    assert {path.name for path in wanted.parent.iterdir()} == names
+
+
+def test_a_directory_that_exists_is_never_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-2").write_text("a file")
+    assert fresh_directory(str(tmp_path / "run")) == str(tmp_path / "run-3")
+    assert (tmp_path / "run-2").read_text() == "a file"
+
+
+Form = Callable[[Path], list[str]]
+FORMS: dict[str, Form] = {
+    "two words": lambda folder: ["--config-dir", str(folder)],
+    "equals": lambda folder: [f"--config-dir={folder}"],
+    "short": lambda folder: ["-cd", str(folder)],
+    "short, equals": lambda folder: [f"-cd={folder}"],
+    "beginning": lambda folder: ["--config-di", str(folder)],
+    "among others": lambda folder: ["-m", "seed=1", "--config-dir", str(folder), "--config-name", "run", "seed=2"],
+}
+HOSTILE = {
+    "_target_": "hydra: {callbacks: [{deep: {_target_: os.system}}]}",
+    "_target_ ": '{a: [{"_targe\\u0074_": x}]}',
+    "()": 'hydra: {job_logging: {filters: {f: {"()": subprocess.run}}}}',
+    "class": "hydra: {job_logging: {handlers: {h: {class: logging.FileHandler, filename: /etc/x, mode: w}}}}",
+    "searchpath": "hydra: {searchpath: ['file:///elsewhere']}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_configuration_that_could_run_code_is_refused(form: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("seed: 1\n")
+    refuse_executable_yaml(FORMS[form](tmp_path))
+    file = tmp_path / "sub" / "other.yaml"
+    file.parent.mkdir()
+    file.write_text("trainer:\n  inner:\n    - {_target_: os.system, command: ls}\n")
+    with pytest.raises(ConfigError) as raised:
+        refuse_executable_yaml(FORMS[form](tmp_path))
+    assert str(raised.value) == f"{file}: holds `_target_`, which could run code; remove it"
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_whatever_hydra_would_call_is_refused(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(HOSTILE[key])
+    with pytest.raises(ConfigError) as raised:
+        refuse_executable_yaml(["--config-dir", str(tmp_path)])
+    assert str(raised.value) == f"{file}: holds `{key.strip()}`, which could run code; remove it"
+
+
+def test_a_value_that_only_mentions_a_key_is_no_danger(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("name: _target_ class searchpath ()\nlist: [_target_, class]\n")
+    refuse_executable_yaml(["--config-dir", str(tmp_path)])
+    refuse_executable_yaml(["name=_target_", "seed=1"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a: [1\n", "while parsing a flow sequence"),
+        (b"\xff\xfe\x00_target_", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (b"a: !!python/object/apply:os.system [ls]\n", "could not determine a constructor for the tag"),
+        (b"a: &a [*a]\n", "maximum recursion depth exceeded"),
+    ],
+)
+def test_unreadable_yaml_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        refuse_executable_yaml([f"--config-dir={tmp_path}"])
+    assert str(raised.value).startswith(f"{file}: cannot be read as YAML ({reason}")
+
+
+@pytest.mark.parametrize("arguments", [["--config-dir", "/nowhere/at/all"], ["-cd=/nowhere/at/all"]])
+def test_a_missing_directory_is_named(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^--config-dir /nowhere/at/all: no such directory$"):
+        refuse_executable_yaml(arguments)
+
+
+def test_a_hostile_run_is_refused_before_hydra_reads_it(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    (tmp_path / "run.yaml").write_text(
+        "defaults: [base, _self_]\nname: x\nhydra:\n  job_logging:\n    handlers:\n      file:\n"
+        f"        class: logging.FileHandler\n        filename: {touched}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "train.py"), "--config-dir", str(tmp_path), "--config-name", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"train.py: {tmp_path / 'run.yaml'}: holds `class`, which could run code; remove it\n"
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Function that runs something inside ``reported`` and returns exit code and what stands on stderr."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "seed=1"])
+
+    def run(action: Callable[[], object], directory: Path | None = None) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as left, reported(directory):
+            action()
+        assert isinstance(left.value.code, int)
+        return left.value.code, capsys.readouterr().err
+
+    return run
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+HINT = "train.py: `python -m fer.config docs` lists every key, `python train.py --help` the groups and options\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConfigError("a=1: wrong\nb=2: wrong"), 2, f"train.py: a=1: wrong\ntrain.py: b=2: wrong\n{HINT}"),
+        (DataError("x.zip: no images"), 1, "train.py: x.zip: no images\n"),
+        (ModelError("w.pth: damaged"), 1, "train.py: w.pth: damaged\n"),
+        (KeyboardInterrupt(), 130, "train.py: interrupted\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/run/last.ckpt"),
+            1,
+            "train.py: /data/run/last.ckpt: no space left on device; make room or choose another place\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/data/run"),
+            1,
+            "train.py: /data/run: permission denied; make room or choose another place\n",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/data/run"),
+            1,
+            "train.py: /data/run: read-only file system; make room or choose another place\n",
+        ),
+    ],
+)
+def test_an_error_is_a_sentence_and_an_exit_code(
+    error: BaseException, code: int, text: str, answer: Callable[..., tuple[int, str]]
+) -> None:
+    assert answer(raising(error)) == (code, text)
+
+
+def test_a_full_disk_is_a_sentence(answer: Callable[..., tuple[int, str]]) -> None:
+    """/dev/full is always full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    code, text = answer(lambda: Path("/dev/full").write_text("x"))
+    assert (code, text) == (1, "train.py: no space left on device; make room or choose another place\n")
+
+
+def test_hydras_errors_are_sentences(answer: Callable[..., tuple[int, str]]) -> None:
+    broken = OmegaConf.create({"a": "${b}"})
+    assert answer(lambda: broken.a) == (2, f"train.py: a: Interpolation key 'b' not found\n{HINT}")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a mistake of ours"), FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("x")]
+)
+def test_our_own_mistakes_keep_their_traceback(error: Exception, tmp_path: Path) -> None:
+    (tmp_path / "train.log").touch()
+    with pytest.raises(type(error)) as raised, reported(tmp_path):
+        raise error
+    assert raised.value is error
+    assert (tmp_path / "train.log").exists()
+
+
+@pytest.mark.parametrize("error", [ConfigError("wrong"), DataError("wrong")])
+def test_a_run_that_did_not_begin_leaves_nothing(
+    error: Exception, tmp_path: Path, answer: Callable[..., tuple[int, str]]
+) -> None:
+    run = tmp_path / "train" / "day" / "run"
+    run.mkdir(parents=True)
+    (run / "train.log").touch()
+    answer(raising(error), run)
+    assert list((tmp_path / "train").iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", ["provenance.json", "notes.txt", "checkpoints", "old.log"])
+def test_a_directory_with_content_is_left_alone(kept: str, tmp_path: Path) -> None:
+    run = tmp_path / "day" / "run"
+    run.mkdir(parents=True)
+    (run / "train.log").touch()
+    if "." in kept:
+        (run / kept).write_text("something")
+    else:
+        (run / kept).mkdir()
+    discard(run)
+    assert {path.name for path in run.iterdir()} == {"train.log", kept}
+
+
+def test_only_an_empty_day_is_removed(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "day" / name).mkdir(parents=True)
+    discard(None)
+    discard(tmp_path / "day" / "a")
+    assert [path.name for path in (tmp_path / "day").iterdir()] == ["b"]
+    discard(tmp_path / "day" / "b")
+    assert list(tmp_path.iterdir()) == []

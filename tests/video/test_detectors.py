@@ -1,0 +1,124 @@
+"""Detectors on drawn frames and on the real clips beside the repository."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.errors import ModelError
+from fer.video.detectors import Detector, HaarDetector, WholeImage, YuNetDetector, largest_first, make_detector
+from tests.helpers.faces import drawn_frame, face, person, shared, yunet_weights
+
+PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)]
+
+
+@pytest.fixture(params=["haar", "yunet"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    if request.param == "yunet":
+        return make_detector("yunet", 0.7, 24, yunet_weights())
+    return make_detector("haar", min_size=24)
+
+
+def frames_of(name: str) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(str(shared(f"data/videos/{name}")))
+    frames = []
+    while True:
+        good, bgr = capture.read()
+        if not good:
+            return frames
+        frames.append(bgr)
+
+
+def test_drawn_faces_are_found_where_they_are_the_largest_first(detector: Detector) -> None:
+    found = detector.detect(drawn_frame(PEOPLE))
+    assert len(found) == 2
+    for face_found, (_, place, height) in zip(found, PEOPLE[::-1], strict=True):
+        x, y = face_found.x + 0.5 * face_found.width, face_found.y + 0.5 * face_found.height
+        assert abs(x - place[0]) < 0.12 * height and abs(y - place[1]) < 0.25 * height
+        assert 0.5 * height < face_found.height < 1.2 * height
+
+
+def test_an_empty_frame_has_no_face(detector: Detector) -> None:
+    assert detector.detect(drawn_frame([])) == []
+    assert detector.detect(np.zeros((5, 3, 3), np.uint8)) == []
+
+
+def test_min_size_leaves_small_faces_out(detector: Detector) -> None:
+    kind = "haar" if isinstance(detector, HaarDetector) else "yunet"
+    large = make_detector(kind, 0.0, 300, yunet_weights() if kind == "yunet" else None)
+    assert large.detect(drawn_frame(PEOPLE)) == []
+
+
+def test_a_detector_gives_the_same_whatever_it_saw_before(detector: Detector) -> None:
+    frame = drawn_frame(PEOPLE)
+    first = detector.detect(frame)
+    detector.detect(drawn_frame(PEOPLE[:1], size=(320, 300)))
+    again = detector.detect(frame)
+    assert [(a.x, a.y, a.width, a.height, a.score) for a in first] == [
+        (b.x, b.y, b.width, b.height, b.score) for b in again
+    ]
+
+
+def test_yunet_finds_the_same_on_the_shrunk_frame() -> None:
+    frame = drawn_frame(PEOPLE)
+    shrunk = YuNetDetector(yunet_weights()).detect(frame)
+    full = YuNetDetector(yunet_weights(), long_side=640).detect(frame)
+    assert len(shrunk) == len(full) == 2
+    for a, b in zip(shrunk, full, strict=True):
+        assert (a.x, a.y, a.width, a.height) == pytest.approx((b.x, b.y, b.width, b.height), abs=0.12 * b.height)
+        assert a.landmarks is not None and b.landmarks is not None
+        assert a.landmarks.shape == (5, 2)
+        assert a.landmarks == pytest.approx(b.landmarks, abs=0.05 * b.height)
+
+
+def test_landmarks_stand_in_the_face_the_right_eye_to_the_left() -> None:
+    found = YuNetDetector(yunet_weights()).detect(drawn_frame(PEOPLE[:1]))[0]
+    assert found.landmarks is not None
+    right_eye, left_eye, nose, right_mouth, left_mouth = found.landmarks
+    assert right_eye[0] < nose[0] < left_eye[0] and right_mouth[0] < left_mouth[0]
+    assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
+
+
+def test_a_small_face_of_a_large_frame_is_still_found() -> None:
+    """The frame is shrunk only so far that the smallest wanted face can be seen."""
+    frame = drawn_frame([(person(1), (1500.0, 300.0), 70.0)], size=(1920, 1080))
+    assert len(YuNetDetector(yunet_weights(), min_size=24).detect(frame)) == 1
+
+
+def test_the_whole_image_is_the_face() -> None:
+    found = WholeImage().detect(np.zeros((48, 64, 3), np.uint8))
+    assert [(f.x, f.y, f.width, f.height, f.score, f.landmarks) for f in found] == [(0, 0, 64, 48, 1, None)]
+
+
+def test_the_largest_come_first_and_equal_ones_from_left_to_right() -> None:
+    faces = [face(300, 100, 40), face(100, 200, 50), face(100, 100, 40), face(50, 100, 40)]
+    assert [(f.x, f.width) for f in largest_first(faces)] == [(75, 50), (30, 40), (80, 40), (280, 40)]
+
+
+def test_a_file_that_is_no_detector_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(ModelError) as caught:
+        YuNetDetector(path)
+    assert str(caught.value) == (
+        f"extraction.detector.weights={path}: is not YuNet as ONNX; take OpenCV zoo's face_detection_yunet_2023mar.onnx"
+    )
+    with pytest.raises(ModelError, match=r"gone\.onnx: cannot be read \(No such file or directory\)$"):
+        YuNetDetector(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("kind", ["dlib", "yunet"])
+def test_an_unknown_kind_or_missing_weights_are_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"no detector '{kind}' with weights None"):
+        make_detector(kind)
+
+
+def test_nobody_is_found_in_the_clip_without_faces() -> None:
+    detector = YuNetDetector(yunet_weights())
+    assert [len(detector.detect(frame)) for frame in frames_of("no_face.mp4")] == [0] * 95
+
+
+def test_one_face_is_found_in_every_frame_of_the_clip_with_one(detector: Detector) -> None:
+    frames = frames_of("single_face.mp4")[::4]
+    assert [len(detector.detect(frame)) for frame in frames] == [1] * len(frames)
