@@ -6,31 +6,24 @@ the second one, as history.csv states it. On the CPU one process has all cores, 
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+import pandas as pd
 
-from fer.config import Config
 from fer.config.compose import load_overrides
-from fer.data.image_store import Store
-from fer.data.manifest import Manifest
-from fer.runs.run_directory import Run
-from fer.train.device import device_of
-from fer.train.fit import fit
-from fer.train.inputs import prepare
-from fer.train.reproducibility import seed_everything, set_threads
+from fer.core.system import PROJECT
 
 
-def speed(config: Config, store: Store, manifest: Manifest, folder: Path) -> float:
+def measure_speed(overrides: Sequence[str], folder: Path) -> float:
     """Images a second of a training in a new run directory."""
-    set_threads(config.trainer.threads, config.trainer.devices)
-    seed_everything(config.seed)
-    run = Run(folder, config)
-    fitted = fit(config, store, manifest, run.directory, device_of(config))
-    assert fitted is not None
+    command = [sys.executable, str(PROJECT / "train.py"), *overrides, f"hydra.run.dir={folder}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     # The first epoch warms up.
-    return fitted.history[-1]["images_per_second"]
+    return float(pd.read_csv(folder / "history.csv")["images_per_second"].iloc[-1])
 
 
 def main() -> None:
@@ -40,23 +33,22 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=25, help="batches an epoch")
     parser.add_argument("--grow", action="store_true", help="so many times the batch, instead of the same, on several")
     parser.add_argument("overrides", nargs="*", help="such as trainer.accelerator=gpu dataset.batch_size=256")
-    chosen = parser.parse_args()
-    limits = [f"trainer.limit_batches={chosen.batches}", "trainer.max_epochs=2", "trainer.early_stopping.patience=null"]
+    args = parser.parse_args()
+    limits = [f"trainer.limit_batches={args.batches}", "trainer.max_epochs=2", "trainer.early_stopping.patience=null"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        shared = [*limits, f"dataset.cache_dir={folder / 'cache'}", *chosen.overrides]
-        one = load_overrides([*shared, "trainer.devices=1"])
-        batch = one.dataset.batch_size * (chosen.devices if chosen.grow else 1)
-        several = load_overrides([*shared, f"trainer.devices={chosen.devices}", f"dataset.batch_size={batch}"])
-        device = device_of(several)
-        seed_everything(one.seed)
-        store, manifest = prepare(one, Run(folder / "prepared", one), one.model.image_size)
-        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {set_threads(one.trainer.threads)} threads"
-        print(f"{one.model.name}, {one.model.image_size} px, batches of {one.dataset.batch_size} and {batch}, {name}")
-        speeds: dict[int, list[float]] = {1: [], chosen.devices: []}
-        for turn in range(chosen.rounds):
-            for count, config in ((1, one), (chosen.devices, several)):
-                speeds[count].append(speed(config, store, manifest, folder / f"{turn}-{count}"))
+        shared = [*limits, f"dataset.cache_dir={folder / 'cache'}", *args.overrides]
+        config = load_overrides(shared)
+        batch = config.dataset.batch_size * (args.devices if args.grow else 1)
+        commands = {
+            1: [*shared, "trainer.devices=1"],
+            args.devices: [*shared, f"trainer.devices={args.devices}", f"dataset.batch_size={batch}"],
+        }
+        print(f"{config.model.name}, {config.model.image_size} px, batches of {config.dataset.batch_size} and {batch}")
+        speeds: dict[int, list[float]] = {count: [] for count in commands}
+        for turn in range(args.rounds):
+            for count, overrides in commands.items():
+                speeds[count].append(measure_speed(overrides, folder / f"{turn}-{count}"))
             print(
                 ", ".join(f"{count} devices {values[-1]:.1f}" for count, values in speeds.items()),
                 "images/s",
@@ -64,7 +56,7 @@ def main() -> None:
             )
     ratios = [more / alone for alone, more in zip(*speeds.values(), strict=True)]
     print(
-        f"{chosen.devices} devices over one: median {statistics.median(ratios):.3f} "
+        f"{args.devices} devices over one: median {statistics.median(ratios):.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f})"
     )
 

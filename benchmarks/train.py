@@ -26,10 +26,9 @@ from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.data.image_store import Store
 from fer.data.manifest import Manifest
-from fer.runs.run_directory import Run
 from fer.train.callbacks import History
 from fer.train.device import device_of
-from fer.train.inputs import prepare
+from fer.train.inputs import prepare_data
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.trainer import classifier, data_module, lightning_trainer, parts_of
 
@@ -159,7 +158,8 @@ def main() -> None:
         config = load_overrides([*limits, f"dataset.cache_dir={folder / 'cache'}", *chosen.overrides])
         threads, device = set_threads(config.trainer.threads), device_of(config)
         seed_everything(config.seed)
-        store, manifest = prepare(config, Run(folder / "run", config), config.model.image_size)
+        data = prepare_data(config, config.model.image_size)
+        store, manifest = data.store, data.manifest
         save_images(store, manifest, folder / "images")
         loops = {
             "bare": bare_loop(config, device, chosen.batches),

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import refuse_executable_yaml
 from fer.config.error_messages import LIST_KEYS, composition_error, group_error
+from fer.core.process import LAUNCHED
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import discard, fresh_directory
 
@@ -24,8 +25,10 @@ LAUNCHERS = ("joblib", "submitit")
 
 def fail(message: str, code: int) -> NoReturn:
     """Print what is wrong, prefixed by the program's name, and leave."""
-    name = Path(sys.argv[0]).name
-    print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
+    # Of several processes the one that has started them speaks.
+    if LAUNCHED not in os.environ:
+        name = Path(sys.argv[0]).name
+        print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
     sys.exit(code)
 
 

@@ -31,8 +31,7 @@ class Trainer(Section):
         1,
         ge=1,
         le=1024,
-        description="Machines that train together, each with the same command and its own NODE_RANK (0, 1, …); "
-        "MASTER_ADDR and MASTER_PORT say where machine 0 is",
+        description="Machines that train together, on each of which torchrun or srun starts train.py",
     )
     precision: Literal["32", "16", "bf16", "64"] = Field(
         description="Arithmetic: full, or mixed with half or bfloat16; 64 shows whether a difference is rounding alone"
@@ -45,6 +44,9 @@ class Trainer(Section):
     threads: int | None = Field(ge=1, le=1024, description="CPU threads of a process; null divides the cores")
     channels_last: bool = Field(description="Memory order of images: faster on most devices")
     compile: bool = Field(description="Compile the network (torch.compile); pays on long trainings and GPUs")
+    sync_batchnorm: bool = Field(
+        True, description="Batch norm over the batch of all GPUs; processes on the CPU each normalise their own part"
+    )
     resident: bool = Field(description="Keep all images on the device as bytes")
     limit_batches: int | None = Field(ge=1, description="Batches an epoch and part at most; null takes all")
     resume_from: ExistingPath | None = Field(

@@ -1,12 +1,16 @@
-"""A process that ends when the one that started it does, however that was ended."""
+"""Processes: their rank among several, their ends by a signal, and with the process that started them."""
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 VARIABLE = "FER_LIFELINE"
 LOOK_S = 0.2
+# The run directory of the processes that train.py itself has started.
+LAUNCHED = "FER_LAUNCHED"
 
 
 def tied_to_me(environment: Mapping[str, str]) -> dict[str, str]:
@@ -30,3 +34,31 @@ def follow(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def global_rank() -> int:
+    """The number of this process among those that torchrun or srun has started together; 0 where it is alone."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ.get("RANK", "0"))
+    return int(os.environ.get("SLURM_PROCID", "0")) if int(os.environ.get("SLURM_NTASKS", "1")) > 1 else 0
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM interrupts as Ctrl-C does, and both do so once: what follows is the saving.
+
+    Of several processes only rank 0 is interrupted, and the others answer it until it has saved.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        for either in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(either, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handler = signal.SIG_IGN if global_rank() else interrupt
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -10,7 +10,7 @@ from fer.bundle.reference_samples import TOLERANCE
 from fer.errors import ModelError
 from fer.registry.package import open_package
 
-PROBE = Path(__file__).with_name("probing.py")
+PROBE = Path(__file__).with_name("package_probe.py")
 LONGEST = 600  # seconds
 
 

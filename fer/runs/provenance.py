@@ -22,11 +22,16 @@ PACKAGES = (
 )
 
 
-def command_line() -> list[str]:
-    """What stands behind `python`."""
+def program_arguments() -> list[str]:
+    """What starts this program once more, behind `python`."""
     module = getattr(sys.modules["__main__"].__spec__, "name", "")
-    program = ["-m", module] if module.startswith("fer.") else [Path(sys.argv[0]).name]
-    return [*program, *sys.argv[1:]]
+    return [*(["-m", module] if module.startswith("fer.") else [sys.argv[0]]), *sys.argv[1:]]
+
+
+def command_line() -> list[str]:
+    """What stands behind `python`, with the program's name alone."""
+    program, *arguments = program_arguments()
+    return [program if program == "-m" else Path(program).name, *arguments]
 
 
 def now() -> str:

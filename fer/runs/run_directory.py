@@ -1,9 +1,13 @@
 """The run directory: its configuration, where its figures come from, and how it ended."""
 
+import atexit
 import json
 import logging
+import os
 import resource
+import shutil
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +19,7 @@ from pydantic import ValidationError
 from fer.config import Config, Program
 from fer.config.error_messages import validation_error
 from fer.core.io import sha256_file, write_text
+from fer.core.process import LAUNCHED, global_rank
 from fer.errors import UserError
 from fer.runs.provenance import command_line, environment_now, now
 
@@ -126,6 +131,17 @@ def locked(directory: Path) -> FileLock:
     return lock
 
 
+def mark_failed(directory: Path, error: str) -> None:
+    """Mark a run whose process could not do so itself. Without effect where it was not begun."""
+    path = directory / PROVENANCE
+    if path.is_file() and path.stat().st_size:
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+        if provenance.get("status") != "failed":
+            provenance |= {"status": "failed", "end": now(), "error": error}
+            write_text(path, json.dumps(provenance, indent=2, default=str) + "\n")
+    (directory / LOCK).unlink(missing_ok=True)
+
+
 def status_of(directory: Path) -> str | None:
     """How the run of a directory stands, None where it was not begun."""
     try:
@@ -153,6 +169,13 @@ def fresh_directory(wanted: str) -> str:
 
     ``os.mkdir`` fails where the directory exists, so two programs that start in the same second get two.
     """
+    if LAUNCHED in os.environ:
+        return os.environ[LAUNCHED]
+    if global_rank():
+        # Only rank 0 writes; what Hydra leaves in the directory of another one ends with it.
+        scratch = tempfile.mkdtemp(prefix="fer-rank-")
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        return scratch
     path, attempt = Path(wanted), 1
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

@@ -1,22 +1,20 @@
-"""What a training ends with, whether this process trained or several did."""
+"""What a training ends with."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from fer.config import Config
 from fer.core.path_map import here
+from fer.core.process import global_rank
 from fer.data.image_store import Store
 from fer.data.manifest import Manifest
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
 from fer.train.checkpoints import BEST, LAST, UNFINISHED
-from fer.train.distributed.launch import Task, train_in_processes
-from fer.train.distributed.machines import this_machine
-from fer.train.trainer import Trained, new_network, parts_of, train_network
+from fer.train.trainer import new_network, parts_of, train_network
 
 log = logging.getLogger(__name__)
 
@@ -37,24 +35,16 @@ class Fitted:
 
 
 def fit(config: Config, store: Store, manifest: Manifest, directory: Path, device: str) -> Fitted | None:
-    """Train in this process, or in several as ``trainer.devices`` and ``trainer.num_nodes`` have it.
+    """Train in this process, alone or as one of several.
 
-    A run directory with a last checkpoint goes on from there. None on another machine than the first of several,
-    which alone has what the training ended with. Raises UserError.
+    A run directory with a last checkpoint goes on from there. None on another rank than 0, which alone has what the
+    training ended with. Raises UserError.
     """
     train, val = parts_of(manifest)
     checkpoint = resume_checkpoint(config, directory)
-    if config.trainer.processes == 1:
-        trained = train_network(config, store.images, train, val, directory, device, checkpoint)
-    else:
-        assert isinstance(store.images, np.memmap)
-        images, resume = str(store.images.filename), str(checkpoint) if checkpoint else None
-        task = Task(images, device, torch.get_num_threads(), resume, train, val)
-        machine = this_machine(config.trainer.num_nodes)
-        ended = train_in_processes(directory, task, config.trainer.devices, machine, store.fingerprint)
-        if ended is None:
-            return None
-        trained = Trained(**ended)
+    trained = train_network(config, store, train, val, directory, device, checkpoint)
+    if global_rank():
+        return None
     best, unfinished = directory / "checkpoints" / BEST, directory / "checkpoints" / UNFINISHED
     network = judged_network(config, len(manifest.classes), best if best.is_file() else unfinished)
     if not best.is_file():

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from fer.aws.client import AwsCalls
@@ -66,8 +67,17 @@ def fetched(uri: str, config: Config) -> Path:
     return cache / place_of(key.rstrip("/"))
 
 
-def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifest]:
-    """Read, decode, check and split the data; writes manifest.parquet and exclusions.parquet."""
+@dataclass(frozen=True)
+class PreparedData:
+    """Decoded images, what is used of them and how, and ``notes`` on the sources for people."""
+
+    store: Store
+    manifest: Manifest
+    notes: list[str]
+
+
+def prepare_data(config: Config, largest_side: int) -> PreparedData:
+    """Read, decode, check and split the data. Raises UserError."""
     chosen = config.dataset
     specs = {name: spec.model_dump() for name, spec in chosen.sources.items()}
     sources = sources_of(config)
@@ -75,7 +85,6 @@ def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifes
     for note in notes:
         log.info("Source %s", note)
     store = open_store(sources, largest_side, chosen.cache_dir)
-    run.note(data_fingerprint=store.fingerprint, data_notes=notes)
     manifest = build_manifest(
         sources,
         store,
@@ -91,7 +100,12 @@ def prepare(config: Config, run: Run, largest_side: int) -> tuple[Store, Manifes
         limit=chosen.limit,
         seed=config.seed,
     )
-    for name, table in (("manifest.parquet", manifest.samples), ("exclusions.parquet", manifest.excluded)):
+    return PreparedData(store, manifest, notes)
+
+
+def record_data(run: Run, data: PreparedData) -> None:
+    """Write manifest.parquet and exclusions.parquet, and what the data are into the provenance."""
+    run.note(data_fingerprint=data.store.fingerprint, data_notes=data.notes)
+    for name, table in (("manifest.parquet", data.manifest.samples), ("exclusions.parquet", data.manifest.excluded)):
         with written_beside(run.directory / name) as beside:
             table.to_parquet(beside, index=False)
-    return store, manifest

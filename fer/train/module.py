@@ -1,19 +1,19 @@
 """The training of a face network, as a Lightning module."""
 
-from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from timm.optim import param_groups_weight_decay
-from timm.utils import ModelEmaV3
+from timm.utils import ModelEmaV3, distribute_bn
 from torch import Tensor
 
+from fer.data.augmentation import Share
 from fer.metrics.classification import confusion_matrix, figures
 from fer.models.freezing import any_frozen, freeze_but, trainable_names
 from fer.models.losses import loss_of
 from fer.models.network import FaceNetwork
-from fer.train.distributed.global_batch import Share, WholeBatch, of_all, processes, sum_of_all
+from fer.train.distributed import gather_rows, sum_over_ranks, world_size
 from fer.train.schedules import rate_factor
 
 
@@ -72,11 +72,10 @@ class Classifier(pl.LightningModule):
             freeze_but(self.network.body, free)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        together = processes()
-        with WholeBatch(batch["share"]) if together > 1 else nullcontext():
-            logits = self.network(batch["images"])
+        processes = world_size()
+        logits = self.network(batch["images"])
         loss = self.loss(logits, batch)
-        if together > 1:
+        if processes > 1:
             # Its part of the whole batch's loss; Lightning's strategy averages the gradients of all parts.
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
         with torch.no_grad():
@@ -84,11 +83,16 @@ class Classifier(pl.LightningModule):
             right = (logits.argmax(1) == batch["targets"].argmax(1))[: stop - start].sum()
             count = torch.full_like(right, stop - start)
             self.train_sums += torch.stack((loss.detach() * whole, right, count)).to(self.train_sums)
-        return loss * together if together > 1 else loss
+        return loss * processes if processes > 1 else loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.average is not None:
             self.average.update(self.network, step=self.global_step)
+
+    def on_validation_epoch_start(self) -> None:
+        if world_size() > 1:
+            # Each process has normalised its own part of the batches: what is validated is one network.
+            distribute_bn(self, world_size(), reduce=True)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         logits = self.judged(batch["images"])
@@ -96,11 +100,11 @@ class Classifier(pl.LightningModule):
         self.seen_shares.append(batch["share"])
 
     def on_validation_epoch_end(self) -> None:
-        logits, targets, weights = (of_all(column, self.seen_shares) for column in zip(*self.seen, strict=True))
+        logits, targets, weights = (gather_rows(column, self.seen_shares) for column in zip(*self.seen, strict=True))
         self.seen.clear()
         self.seen_shares.clear()
         # Callbacks read the sums when the epoch ends, before the module's own hook.
-        sum_of_all(self.train_sums)
+        sum_over_ranks(self.train_sums)
         loss = self.loss(logits, {"targets": targets, "weights": weights})
         labels, predicted = targets.argmax(1).cpu().numpy(), logits.argmax(1).cpu().numpy()
         values = figures(confusion_matrix(labels, predicted, targets.shape[1]))

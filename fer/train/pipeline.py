@@ -1,6 +1,7 @@
 """The pipeline of train.py: data, training, judgement, bundle and report, in one run directory."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fer.bundle.model_card import model_card
 from fer.bundle.reference_samples import Samples, write_samples
 from fer.config import Config
 from fer.core.io import write_text
+from fer.core.process import global_rank
 from fer.data.image_store import images_like
 from fer.errors import ExitCode, UserError
 from fer.registry.resolve import at_hand
@@ -20,10 +22,10 @@ from fer.synthetic import draw_dataset_face
 from fer.trackers.background import tracked
 from fer.train.baseline import write_baseline
 from fer.train.device import device_of
-from fer.train.distributed.machines import is_helper, this_machine
+from fer.train.distributed import apply_launcher, launch, needs_launch, run_rank
 from fer.train.evaluation import headline, judge
 from fer.train.fit import Fitted, fit
-from fer.train.inputs import prepare
+from fer.train.inputs import prepare_data, record_data
 from fer.train.pruning import Pruned, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import conclude, metrics_of
@@ -39,8 +41,7 @@ def train(config: Config, directory: Path) -> None:
     Raises UserError for what a user can mend. After Ctrl-C the run is completed with the best weights so far and
     marked interrupted; then SystemExit(130) is raised.
     """
-    run = Run(directory, config)
-    do_tracked(config, run)
+    start(apply_launcher(config), directory, Run)
 
 
 def resume(directory: Path) -> None:
@@ -52,13 +53,37 @@ def resume(directory: Path) -> None:
     if status_of(directory) == "finished":
         log.info("%s: the run is finished", directory)
         return
-    run = Run.begun_or_again(directory, config, "train.py")
-    do_tracked(config, run)
+    start(apply_launcher(config), directory, lambda *_: Run.begun_or_again(directory, config, "train.py"))
+
+
+def start(config: Config, directory: Path, open_run: Callable[[Path, Config], Run]) -> None:
+    """Do the stages in this process, as its rank has them, or have them done by several that are started here."""
+    if needs_launch(config):
+        # What is wrong with the device is said once, before there are processes.
+        device_of(config)
+        launch(config, directory)
+    elif global_rank():
+        logging.getLogger().handlers.clear()
+        run_rank(lambda: join_training(config, directory))
+    else:
+        run_rank(lambda: do_tracked(config, open_run(directory, config)))
+
+
+def join_training(config: Config, directory: Path) -> None:
+    """What another rank than 0 does: the same training, of which it keeps nothing."""
+    set_threads(config.trainer.threads, config.trainer.devices)
+    seed_everything(config.seed)
+    device = device_of(config)
+    data = prepare_data(config, config.model.image_size)
+    try:
+        fit(config, data.store, data.manifest, directory, device)
+    except torch.OutOfMemoryError:
+        raise UserError(FULL_MEMORY) from None
 
 
 def do_tracked(config: Config, run: Run) -> None:
-    """Do the stages; of several machines the first one, which has the run, tells the trackers."""
-    with tracked(run.directory, {} if is_helper(config.trainer.num_nodes) else config.tracker.others()):
+    """Do the stages while trackers are told of them."""
+    with tracked(run.directory, config.tracker.others()):
         do_stages(config, run)
 
 
@@ -73,7 +98,6 @@ def do_stages(config: Config, run: Run) -> None:
         run.note(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
         fitted = None
         if "fit" in config.trainer.stages:
-            run.note(node_rank=this_machine(config.trainer.num_nodes).number)
             fitted = fit_and_judge(config, run, device)
         else:
             judge_only(config, run, device)
@@ -99,13 +123,13 @@ def do_stages(config: Config, run: Run) -> None:
         raise SystemExit(ExitCode.INTERRUPTED)
 
 
-def fit_and_judge(config: Config, run: Run, device: str) -> Fitted | None:
-    """Train, judge the best weights, and write bundle, figures and report; None where another machine does that."""
-    store, manifest = prepare(config, run, config.model.image_size)
+def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
+    """Train, judge the best weights, and write bundle, figures and report."""
+    data = prepare_data(config, config.model.image_size)
+    record_data(run, data)
+    store, manifest = data.store, data.manifest
     fitted = fit(config, store, manifest, run.directory, device)
-    if fitted is None:
-        log.info("The training is done; machine 0 judges it and has the run")
-        return None
+    assert fitted is not None, "rank 0 keeps what a training ends with"
     raise_if_pruned(run.directory)
     run.note(
         fit_seconds=fitted.seconds,
@@ -143,7 +167,9 @@ def judge_only(config: Config, run: Run, device: str) -> None:
     if len(bundle.description.classes) != config.dataset.classes:
         count = len(bundle.description.classes)
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
-    store, manifest = prepare(config, run, bundle.network.image_size)
+    data = prepare_data(config, bundle.network.image_size)
+    record_data(run, data)
+    store, manifest = data.store, data.manifest
     faces = bundle.description.faces
     images = images_like(store, faces.side, faces.colour)
     judged, temperature = judge(

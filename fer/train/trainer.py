@@ -10,22 +10,22 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.plugins.environments import TorchElasticEnvironment
-from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.trainer.states import TrainerStatus
+from timm.layers import convert_sync_batchnorm
 
 from fer.config import Config
 from fer.core.io import written_beside
+from fer.core.process import interruptible
 from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceData, Part
+from fer.data.image_store import Store
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, first_line
-from fer.models.freezing import any_frozen
 from fer.models.network import FaceNetwork, load_starting_weights
 from fer.sweep.study import TRIAL
 from fer.train.callbacks import History, Progress, RandomState
 from fer.train.checkpoints import BEST, LAST, UNFINISHED, Checkpoints, Patience
-from fer.train.distributed.launch import interruptible
+from fer.train.distributed import SameDataCheck, build_ddp_strategy
 from fer.train.inputs import at_hand
 from fer.train.module import Classifier
 from fer.train.pruning import Pruning
@@ -101,6 +101,9 @@ def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, s
         # Scaled half-precision gradients cannot be clipped inside a fused step.
         "fused": device == "cuda" and config.trainer.precision != "16",
     }
+    if device == "cuda" and config.trainer.processes > 1 and config.trainer.sync_batchnorm:
+        # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
+        network.body = convert_sync_batchnorm(network.body)
     module = Classifier(network, settings)
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
@@ -121,7 +124,7 @@ def lightning_trainer(config: Config, device: str, watching: list[Callback], dir
         accelerator=device,
         devices=chosen.devices,
         num_nodes=chosen.num_nodes,
-        strategy=together(config, device) if chosen.processes > 1 else "auto",
+        strategy=build_ddp_strategy(config, device) if chosen.processes > 1 else "auto",
         precision=PRECISIONS[chosen.precision],  # type: ignore[arg-type]
         max_epochs=chosen.max_epochs,
         gradient_clip_val=chosen.gradient_clip or None,
@@ -136,20 +139,9 @@ def lightning_trainer(config: Config, device: str, watching: list[Callback], dir
         callbacks=watching,
         default_root_dir=directory,
     )
-    # It would have the processes agree before every batch whether one got SIGTERM, which only train.py gets.
+    # It would have the processes agree before every batch whether one got SIGTERM, which rank 0 alone heeds.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
-
-
-def together(config: Config, device: str) -> DDPStrategy:
-    """How this process trains with the others that fer.train.distributed.launch started."""
-    return DDPStrategy(
-        cluster_environment=TorchElasticEnvironment(),
-        process_group_backend="nccl" if device == "cuda" else "gloo",
-        # All processes compute the same buffers, but for the sums of an epoch, which are each one's own.
-        broadcast_buffers=False,
-        find_unused_parameters=any_frozen(config.model.head_epochs, config.model.unfreeze_per_epoch),
-    )
 
 
 def check_checkpoint(path: Path, module: Classifier) -> None:
@@ -167,13 +159,7 @@ def check_checkpoint(path: Path, module: Classifier) -> None:
 
 
 def train_network(
-    config: Config,
-    images: np.ndarray,
-    train: Part,
-    val: Part,
-    directory: Path,
-    device: str,
-    checkpoint: Path | None,
+    config: Config, store: Store, train: Part, val: Part, directory: Path, device: str, checkpoint: Path | None
 ) -> Trained:
     """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far.
 
@@ -181,10 +167,10 @@ def train_network(
     """
     module, weights_sha256 = classifier(config, train.targets.shape[1], device)
     history = History(directory / "history.csv")
-    trainer = lightning_trainer(config, device, callbacks(config, history, directory), directory)
+    trainer = lightning_trainer(config, device, callbacks(config, history, directory, store.fingerprint), directory)
     if checkpoint is not None:
         check_checkpoint(checkpoint, module)
-    data = data_module(config, images, train, val)
+    data = data_module(config, store.images, train, val)
     start = time.monotonic()
     with interruptible():
         try:
@@ -200,11 +186,13 @@ def train_network(
     return Trained(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
 
 
-def callbacks(config: Config, history: History, directory: Path) -> list[Callback]:
+def callbacks(config: Config, history: History, directory: Path, fingerprint: str) -> list[Callback]:
     """What watches a training; the checkpoints come last, so that they hold what the others know."""
     stopping = config.trainer.early_stopping
     mode = "min" if stopping.monitor == "val_loss" else "max"
     chosen: list[Callback] = [RandomState(), history, Progress(history, stopping.monitor)]
+    if config.trainer.processes > 1:
+        chosen.append(SameDataCheck(fingerprint))
     if (directory / TRIAL).is_file():
         chosen.append(Pruning(directory, config.sweep.metric or stopping.monitor))
     if stopping.patience is not None:

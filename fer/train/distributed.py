@@ -1,0 +1,218 @@
+"""One training in several processes: PyTorch's elastic launcher starts them, Lightning's DDP strategy joins them."""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
+from torch.distributed.launcher import LaunchConfig, elastic_launch
+
+from fer import errors
+from fer.config import Config
+from fer.core.io import write_text
+from fer.core.process import LAUNCHED, tied_to_me
+from fer.data.augmentation import Share
+from fer.errors import ExitCode, UserError
+from fer.models.freezing import any_frozen
+from fer.runs.provenance import program_arguments
+from fer.runs.run_directory import mark_failed
+
+FAILURE = "failure.txt"
+# So long an interrupted training may take to save its weights: SLURM kills 30 s after it asks to end.
+SAVING_S = 20
+# Exit codes that a rank has explained itself.
+EXPLAINED = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
+log = logging.getLogger(__name__)
+
+
+def world_size() -> int:
+    """How many processes train together; 1 outside of a group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def apply_launcher(config: Config) -> Config:
+    """The configuration with the devices and machines that torchrun or srun has started processes for."""
+    if TorchElasticEnvironment.detect():
+        local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    elif config.trainer.processes > 1 and started_by_srun():
+        world = int(os.environ["SLURM_NTASKS"])
+        local = world // int(os.environ.get("SLURM_NNODES", "1"))
+    else:
+        return config
+    if world > 1 and config.trainer.compile:
+        raise UserError("compile=true is for one process; with several devices use trainer.compile=false")
+    return config.model_copy(
+        update={"trainer": config.trainer.model_copy(update={"devices": local, "num_nodes": world // local})}
+    )
+
+
+def started_by_srun() -> bool:
+    return SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1
+
+
+def needs_launch(config: Config) -> bool:
+    """Whether this process has to start those that train. Raises UserError where they are of several machines."""
+    trainer = config.trainer
+    if trainer.processes == 1 or "fit" not in trainer.stages or TorchElasticEnvironment.detect() or started_by_srun():
+        return False
+    if trainer.num_nodes > 1:
+        raise UserError(
+            f"trainer.num_nodes={trainer.num_nodes}: start train.py by PyTorch's launcher on each machine: torchrun "
+            f"--nnodes={trainer.num_nodes} --nproc-per-node={trainer.devices} --rdzv-backend=c10d "
+            "--rdzv-endpoint=HOST:PORT train.py …, or by srun"
+        )
+    return True
+
+
+def launch(config: Config, run_directory: Path) -> None:
+    """Run this program once more in each of ``trainer.devices`` processes, as `torchrun --standalone` does.
+
+    Raises UserError where one fails, KeyboardInterrupt after Ctrl-C or SIGTERM, when rank 0 has saved its weights,
+    and SystemExit with the code of a training that was pruned.
+    """
+    devices = config.trainer.devices
+    with tempfile.TemporaryDirectory(prefix="fer-") as folder:
+        started = tied_to_me({LAUNCHED: str(run_directory)})
+        os.environ.update(started)
+        logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+        launcher = elastic_launch(
+            LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=devices,
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="localhost:0",
+                max_restarts=0,
+                # Rank 0 speaks for all.
+                logs_specs=DefaultLogsSpecs(folder, dict.fromkeys(range(1, devices), Std.ALL)),
+                shutdown_timeout=SAVING_S,
+            ),
+            sys.executable,
+        )
+        try:
+            launcher(*program_arguments())
+        except SignalException:
+            raise KeyboardInterrupt from None
+        except ChildFailedError as error:
+            failure = first_failure(list(error.failures.values()))
+            if failure.exitcode in EXPLAINED:
+                raise SystemExit(failure.exitcode) from None
+            sentence = describe_failure(failure, run_directory)
+            mark_failed(run_directory, sentence)
+            raise UserError(sentence) from None
+        finally:
+            for name in started:
+                os.environ.pop(name, None)
+
+
+def first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
+    """The failure that made the others fail: a process that was killed, or the first one to record an error."""
+    killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
+    recorded = [failure for failure in failures if failure.error_file_data != _NOTHING]
+    return min(killed or recorded or list(failures), key=lambda failure: (int(failure.timestamp), failure.local_rank))
+
+
+# What PyTorch has of a process that wrote no error file.
+_NOTHING: dict[str, Any] = {"message": "<NONE>"}
+
+
+def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
+    """The reason in one sentence; the traceback of an unexpected error goes into FAILURE."""
+    rank = failure.local_rank
+    if failure.exitcode < 0:
+        hint = "; the machine may be out of memory" if failure.exitcode == -signal.SIGKILL else ""
+        return f"process {rank} of the training was ended by {signal.Signals(-failure.exitcode).name}{hint}"
+    message = failure.error_file_data["message"]
+    if not isinstance(message, dict):
+        return f"process {rank} of the training ended with exit code {failure.exitcode}"
+    kind, _, text = str(message["message"]).partition(": ")
+    if issubclass(getattr(errors, kind, Exception), UserError):
+        return text
+    with suppress(OSError):
+        write_text(run_directory / FAILURE, str(message["extraInfo"]["py_callstack"]))
+    return f"process {rank}: {kind}: {(text.splitlines() or [''])[0][:200]}; more in {run_directory / FAILURE}"
+
+
+def build_ddp_strategy(config: Config, device: str) -> DDPStrategy:
+    """Lightning's strategy for a process that torchrun, srun or ``launch`` has started."""
+    environment: ClusterEnvironment = (
+        TorchElasticEnvironment() if TorchElasticEnvironment.detect() else SLURMEnvironment(auto_requeue=False)
+    )
+    return DDPStrategy(
+        cluster_environment=environment,
+        process_group_backend="nccl" if device == "cuda" else "gloo",
+        # The sums of an epoch are each process's own; statistics of batch norm are averaged before validation.
+        broadcast_buffers=False,
+        find_unused_parameters=any_frozen(config.model.head_epochs, config.model.unfreeze_per_epoch),
+    )
+
+
+def run_rank(function: Callable[[], None]) -> None:
+    """Run what a process does as one of several: what goes wrong is recorded for the launcher.
+
+    The one of train.py tells it, so an error that nobody expected leaves no traceback of each process.
+    """
+    if not TorchElasticEnvironment.detect():
+        function()
+        return
+    try:
+        record(function)()
+    except UserError:
+        raise
+    except Exception:
+        if LAUNCHED in os.environ:
+            raise SystemExit(ExitCode.ERROR) from None
+        raise
+
+
+class SameDataCheck(Callback):
+    """Ends a training whose processes have read different data."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.strategy.broadcast(self.fingerprint) != self.fingerprint:
+            raise UserError(
+                f"process {trainer.global_rank} of the training has read other data than process 0; each machine "
+                "needs the same files"
+            )
+
+
+def sum_over_ranks(values: Tensor) -> None:
+    """Replace ``values`` by their sum over all processes."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+
+
+def gather_rows(local: Sequence[Tensor], shares: Sequence[Share]) -> Tensor:
+    """The rows of all processes in the order in which a single one has them.
+
+    ``local`` holds this process's rows of every batch, ``shares`` where they belong.
+    """
+    if world_size() == 1:
+        return torch.cat(list(local))
+    rows = local[0].new_zeros(sum(count for _, _, count in shares), *local[0].shape[1:])
+    first = 0
+    for batch, (start, stop, count) in zip(local, shares, strict=True):
+        rows[first + start : first + stop] = batch[: stop - start]
+        first += count
+    # Every row is 0 in all processes but one.
+    dist.all_reduce(rows)
+    return rows
