@@ -17,22 +17,22 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.cli import reported, run_program
+from fer.cli import run_program, user_errors_to_exit_code
 from fer.config import Config, SageMakerAws
-from fer.config.compose import load, load_overrides, refuse_executable_yaml
-from fer.runs.run_directory import discard
+from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
+from fer.runs.run_directory import remove_if_empty
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     run_directory = Path(hydra_config.runtime.output_dir)
-    with reported(run_directory):
-        config = load(composed, "infer")
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed, "infer")
         if config.dry_run:
             from fer.infer.dry_run import dry_run
 
-            discard(run_directory)
+            remove_if_empty(run_directory)
             dry_run(config)
             return
         if (saved := run_to_resume(config)) is None:
@@ -40,10 +40,10 @@ def main(composed: DictConfig) -> None:
 
             code = infer(config, run_directory)
         else:
-            from fer.infer.pipeline import resume, saved_media
+            from fer.infer.pipeline import load_saved_media, resume
 
-            discard(run_directory)
-            saved_media(saved)
+            remove_if_empty(run_directory)
+            load_saved_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
             # What names the run; a job is that of the run's own configuration.
             naming = ("resume=",) if config.resume else ("aws",)
@@ -57,9 +57,9 @@ def run_to_resume(config: Config) -> Path | None:
     if config.resume is not None:
         return Path(config.resume)
     if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
-        from fer.infer.pipeline import run_of_job
+        from fer.infer.pipeline import find_run_by_job
 
-        return run_of_job(config.aws.transform.attach)
+        return find_run_by_job(config.aws.transform.attach)
     return None
 
 

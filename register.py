@@ -15,18 +15,18 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.cli import reported, run_program
-from fer.config.compose import load
+from fer.cli import run_program, user_errors_to_exit_code
+from fer.config.compose import load_config
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> None:
     run_directory = Path(HydraConfig.get().runtime.output_dir)
-    with reported(run_directory):
-        config = load(composed, "register")
-        from fer.registry.pipeline import act
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed, "register")
+        from fer.registry.pipeline import run_action
 
-        code = act(config, run_directory)
+        code = run_action(config, run_directory)
     if code:
         sys.exit(code)
 

@@ -19,12 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fer.cli import reported, run_program
-from fer.config.compose import load
-from fer.core.process import hold
+from fer.cli import run_program, user_errors_to_exit_code
+from fer.config.compose import load_config
+from fer.core.process import exit_with_parent
 from fer.errors import ConfigError
-from fer.runs.run_directory import discard, log_into
-from fer.sweep.callback import resumed_arguments
+from fer.runs.run_directory import redirect_log, remove_if_empty
+from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.job import run_job
 
 
@@ -34,8 +34,8 @@ def main(composed: DictConfig) -> float | None:
     if hydra_config.mode == RunMode.MULTIRUN:
         return run_job(composed)
     run_directory = Path(hydra_config.runtime.output_dir)
-    with reported(run_directory):
-        config = load(composed)
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed)
         # PyTorch takes seconds to import; a mistake above is answered before.
         if config.resume is None:
             from fer.train.pipeline import train
@@ -54,13 +54,13 @@ def go_on(saved: Path, run_directory: Path) -> None:
             f"python train.py --config-dir {saved} --config-name run {changes[0]}"
         )
     if saved.resolve() != run_directory.resolve():
-        discard(run_directory)
-        log_into(saved)
+        remove_if_empty(run_directory)
+        redirect_log(saved)
     from fer.train.pipeline import resume
 
     resume(saved)
 
 
 if __name__ == "__main__":
-    hold()
-    run_program(main, resumed_arguments)
+    exit_with_parent()
+    run_program(main, resolve_resume_arguments)

@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from fer.config.compose import load_overrides
-from fer.core.system import PROJECT
+from fer.core.system import PROJECT_ROOT
 
 
 def measure_speed(overrides: Sequence[str], folder: Path) -> float:
     """Images a second of a training in a new run directory."""
-    command = [sys.executable, str(PROJECT / "train.py"), *overrides, f"hydra.run.dir={folder}"]
+    command = [sys.executable, str(PROJECT_ROOT / "train.py"), *overrides, f"hydra.run.dir={folder}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     # The first epoch warms up.
     return float(pd.read_csv(folder / "history.csv")["images_per_second"].iloc[-1])

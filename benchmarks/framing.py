@@ -15,7 +15,7 @@ import numpy as np
 from fer.bundle.predictor import Predictor
 from fer.core.image import to_gray
 from fer.data.decoding import decode
-from fer.data.label_rules import majority
+from fer.data.label_rules import apply_majority_rule
 from fer.data.sources import Source, read_source
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.emotions import FERPLUS_VOTES
@@ -28,7 +28,7 @@ SIDES = (0.8, 0.9, 1.0, 1.1, 1.2)  # factors on the crop's side
 
 def faces_of(source: Source, part: str, count: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Training faces (H, W) uint8 with an emotion that most annotators saw, and that emotion."""
-    votes = majority(source.table[list(VOTE_COLUMNS)].to_numpy())
+    votes = apply_majority_rule(source.table[list(VOTE_COLUMNS)].to_numpy())
     usable = np.flatnonzero((source.table["part"] == part) & (votes[:, :7].sum(axis=1) > 0))
     rows = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
     images = [to_gray(decode(source.read(path))) for path in source.table["path"].to_numpy()[rows]]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.video import repeated
-from fer.infer.chunk_store import Parts
-from fer.runs.provenance import PROJECT
+from fer.infer.chunk_store import ChunkStore
+from fer.runs.provenance import PROJECT_ROOT
 from fer.video.reader import open_video
 
 LENGTHS_S = (120, 3600)
@@ -23,13 +23,13 @@ LENGTHS_S = (120, 3600)
 
 def measured(video: Path, model: str, overrides: list[str], folder: Path) -> tuple[float, float]:
     """(peak resident memory in MiB, rows a second) of one infer.py."""
-    command = [sys.executable, str(PROJECT / "infer.py"), f"model_uri={model}", f"extraction.input={video}"]
+    command = [sys.executable, str(PROJECT_ROOT / "infer.py"), f"model_uri={model}", f"extraction.input={video}"]
     process = subprocess.Popen([*command, *overrides, f"hydra.run.dir={folder}"], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"infer.py failed on {video}")
-    parts = Parts.of(folder, 0)
-    first, *others = parts.files()
+    parts = ChunkStore.for_video(folder, 0)
+    first, *others = parts.list_chunks()
     rows = sum(len(pd.read_parquet(file, columns=["frame"])) for file in others)
     return usage.ru_maxrss / 1024, rows / (others[-1].stat().st_mtime - first.stat().st_mtime)
 

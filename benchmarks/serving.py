@@ -30,10 +30,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.bundle.verification import load_checked
-from fer.runs.provenance import PROJECT
+from fer.bundle.verification import load_verified_predictor
+from fer.runs.provenance import PROJECT_ROOT
 from fer.serving.requests import MAX_BYTES
-from fer.serving.responses import decoded
+from fer.serving.responses import decode_image
 from fer.synthetic import draw_dataset_face
 
 PICTURES, SIZES, SHARD = 48, (48, 96, 200), 12
@@ -94,8 +94,8 @@ def requests_for(model: str) -> tuple[list[Sent], list[Sent]]:
         image = draw_dataset_face(0, index, SIZES[index % len(SIZES)]).image
         suffix = (".png", ".jpg")[index % 2]
         encoded.append((suffix, cv2.imencode(suffix, image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()))
-    predictor = load_checked(model, None)
-    rows = predictor.predict([decoded(data) for _, data in encoded])
+    predictor = load_verified_predictor(model, None)
+    rows = predictor.predict([decode_image(data) for _, data in encoded])
     good = [
         Sent(PNG if suffix == ".png" else JPEG, data, expected={"image": row})
         for (suffix, data), row in zip(encoded, rows, strict=True)
@@ -132,7 +132,7 @@ def malformed(good: Sequence[Sent]) -> list[Sent]:
 def serving(model: str, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server as a process of its own and its port, ready to answer."""
     command = [sys.executable, "-m", "fer.serving", "--model", model, "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=output, text=True)
     try:

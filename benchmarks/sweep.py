@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fer.config.compose import composed
+from fer.config.compose import compose_config
 
 TRAIN = str(Path(__file__).resolve().parents[1] / "train.py")
 MANY = 21
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     starts, costs, composing = [], [], []
-    composed([])
+    compose_config([])
     with tempfile.TemporaryDirectory() as place:
         for _ in range(rounds):
             starts.append(seconds(place, "--cfg", "job"))
@@ -37,7 +37,7 @@ def main() -> None:
             many = seconds(place, "-m", "optimizer.lr=-1", f"seed=range({MANY})")
             costs.append((many - one) / (MANY - 1))
             start = time.perf_counter()
-            composed(["optimizer.lr=-1", "seed=0"], with_hydra=True)
+            compose_config(["optimizer.lr=-1", "seed=0"], with_hydra=True)
             composing.append(time.perf_counter() - start)
     print(f"train.py --cfg job: {statistics.median(starts):.2f} s (median of {rounds})")
     print(f"a sweep's own cost: {statistics.median(costs):.3f} s a job (median of {rounds})")

@@ -24,13 +24,13 @@ from torchvision import datasets, transforms
 
 from fer.config import Config
 from fer.config.compose import load_overrides
-from fer.data.image_store import Store
+from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
-from fer.train.callbacks import History
-from fer.train.device import device_of
+from fer.train.callbacks import MetricsHistory
+from fer.train.device import resolve_device
 from fer.train.inputs import prepare_data
 from fer.train.reproducibility import seed_everything, set_threads
-from fer.train.trainer import classifier, data_module, lightning_trainer, parts_of
+from fer.train.trainer import build_datamodule, build_module, build_splits, build_trainer
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -74,14 +74,14 @@ def bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
     return run
 
 
-def our_loop(config: Config, store: Store, manifest: Manifest, device: str, folder: Path) -> Callable[[], float]:
+def our_loop(config: Config, store: ImageStore, manifest: Manifest, device: str, folder: Path) -> Callable[[], float]:
     """Images a second of train.py's own loop, as its history.csv states them."""
 
     def run() -> float:
-        module, _ = classifier(config, len(manifest.classes), device)
-        history = History(folder / "history.csv")
-        trainer = lightning_trainer(config, device, [history], folder)
-        trainer.fit(module, datamodule=data_module(config, store.images, *parts_of(manifest)))
+        module, _ = build_module(config, len(manifest.classes), device)
+        history = MetricsHistory(folder / "history.csv")
+        trainer = build_trainer(config, device, [history], folder)
+        trainer.fit(module, datamodule=build_datamodule(config, store.images, *build_splits(manifest)))
         # The first epoch warms up: allocations, and compilation where that is on.
         return history.rows[-1]["images_per_second"]
 
@@ -137,9 +137,9 @@ def habit_loop(config: Config, device: str, batches: int, images: Path) -> Calla
     return run
 
 
-def save_images(store: Store, manifest: Manifest, folder: Path) -> None:
+def save_images(store: ImageStore, manifest: Manifest, folder: Path) -> None:
     """The training images as PNG files in class folders, as ImageFolder wants them."""
-    training = manifest.part("train")
+    training = manifest.get_split("train")
     for row, label in zip(training.index.to_numpy(), training["label"], strict=True):
         path = folder / label / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         config = load_overrides([*limits, f"dataset.cache_dir={folder / 'cache'}", *chosen.overrides])
-        threads, device = set_threads(config.trainer.threads), device_of(config)
+        threads, device = set_threads(config.trainer.threads), resolve_device(config)
         seed_everything(config.seed)
         data = prepare_data(config, config.model.image_size)
         store, manifest = data.store, data.manifest

@@ -18,11 +18,11 @@ import numpy as np
 
 from fer.config.aws import LocalTransform
 from fer.config.compose import load_overrides
-from fer.core.system import thread_count
+from fer.core.system import resolve_thread_count
 from fer.infer.classify import read_crop
-from fer.infer.transform.local import LocalBatch
-from fer.infer.transform.shards import CONTENT_TYPES, answers, pack
-from fer.registry.resolve import Model, packaged
+from fer.infer.transform.local import LocalBatchTransform
+from fer.infer.transform.shards import CONTENT_TYPES, pack, read_answers
+from fer.registry.resolve import ResolvedModel, ensure_package
 from fer.serving import Predictor
 from fer.synthetic import draw_dataset_face
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32, help="batch size in this process")
     chosen = parser.parse_args()
-    threads = thread_count(None)
+    threads = resolve_thread_count(None)
     options = load_overrides([], "infer").aws.transform
     assert isinstance(options, LocalTransform)
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,9 +62,9 @@ def main() -> None:
         (place / "crops").mkdir()
         crops = drawn_crops(chosen.crops, chosen.side, place / "crops")
         requests = pack(iter(crops), place / "shards", "shard", options.shard_mb)
-        package = packaged(Model(Path(chosen.model)), place / "model")
+        package = ensure_package(ResolvedModel(Path(chosen.model)), place / "model")
         predictor = Predictor.load(str(package / "bundle"), runtime="onnx", threads=threads)
-        batch = LocalBatch(package, options, threads, False, place / "server.log")
+        batch = LocalBatchTransform(package, options, threads, False, place / "server.log")
 
         def in_process() -> None:
             pictures = [read_crop(path) for _, path in crops]
@@ -81,11 +81,13 @@ def main() -> None:
 
         wanted: list[np.ndarray] = []
         rates: dict[str, list[float]] = {"in process": [], "one by one": [], "in shards": []}
-        with batch.server() as address, httpx2.Client(base_url=address, timeout=60) as client:
+        with batch.run_server() as address, httpx2.Client(base_url=address, timeout=60) as client:
             for _ in range(chosen.rounds + 1):
                 for name, work in zip(rates, (in_process, one_by_one, in_shards), strict=True):
                     rates[name].append(rate(work, len(crops)))
-        found = {key: row for request in requests for key, row in (answers(request, predictor.classes) or {}).items()}
+        found = {
+            key: row for request in requests for key, row in (read_answers(request, predictor.classes) or {}).items()
+        }
     difference = max(float(np.abs(found[key] - wanted[-1][place]).max()) for place, (key, _) in enumerate(crops))
     # The first round warms up.
     rates = {name: values[1:] for name, values in rates.items()}

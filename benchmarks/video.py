@@ -24,16 +24,16 @@ import torch
 from fer.bundle.io import load_bundle
 from fer.config import Config
 from fer.config.compose import load_overrides
-from fer.infer.classify import Judging, crops_of, keep
-from fer.infer.extract import Taken, VideoFaces, sampling_of
-from fer.infer.inputs import Fetching
-from fer.infer.stages import threads_of
-from fer.infer.track_ids import Following
+from fer.infer.classify import BatchClassifier, get_crops, write_chunks
+from fer.infer.extract import FaceExtractor, SampledFrame, build_sampler
+from fer.infer.inputs import MediaFetcher
+from fer.infer.stages import split_threads
+from fer.infer.track_ids import TrackAssigner
 from fer.serving import Predictor
 from fer.train.reproducibility import set_threads
 from fer.video.detectors import Face
 from fer.video.media import Media
-from fer.video.reader import Frame, open_video, sampled_frames
+from fer.video.reader import Frame, iter_frames, open_video
 
 PLAIN_BATCH = 32
 
@@ -51,28 +51,28 @@ class Clip:
     def __init__(self, path: Path, config: Config, yunet: Path, folder: Path) -> None:
         self.path, self.config, self.folder = path, config, folder
         self.bundle = load_bundle(str(config.model_uri))
-        detecting, judging = threads_of(config)
-        self.faces = VideoFaces(config.extraction, folder, detecting, False, Fetching(None, False))
+        detecting, judging = split_threads(config)
+        self.faces = FaceExtractor(config.extraction, folder, detecting, False, MediaFetcher(None, False))
         self.predictor = Predictor.load(str(config.model_uri), runtime=config.inference.runtime, threads=judging)
-        self.judging = Judging(self.predictor, config.inference.batch_size, config.inference.flip)
+        self.judging = BatchClassifier(self.predictor, config.inference.batch_size, config.inference.flip)
         self.whole_frame = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.7)
         self.runs = count()
-        self.taken = [Taken(0, path.name, 0, frame) for frame in self.sampled()]
-        seen = self.faces.in_rows(self.faces.detected(iter(self.taken)))
-        self.crops = [crop for item in seen for crop in crops_of(item)]
+        self.taken = [SampledFrame(0, path.name, 0, frame) for frame in self.sampled()]
+        seen = self.faces.to_rows(self.faces.detect_faces(iter(self.taken)))
+        self.crops = [crop for item in seen for crop in get_crops(item)]
 
     def sampled(self) -> Iterator[Frame]:
-        return self.faces.sampled(open_video(self.path))
+        return self.faces.decode_frames(open_video(self.path))
 
     def boxes(self) -> list[list[Face]]:
-        return [faces for _, faces in self.faces.detected(iter(self.taken))]
+        return [faces for _, faces in self.faces.detect_faces(iter(self.taken))]
 
     def pipeline(self) -> int:
         """All that infer.py does with a video but its report."""
         self.faces.run_directory = self.folder / str(next(self.runs))
-        following = Following(self.faces.run_directory, self.config.extraction.max_missed)
-        seen = self.faces.seen([Media(self.path, self.path.name, "video")])
-        keep(following, self.judging.judged(seen), self.predictor.classes)
+        following = TrackAssigner(self.faces.run_directory, self.config.extraction.max_missed)
+        seen = self.faces.extract([Media(self.path, self.path.name, "video")])
+        write_chunks(following, self.judging.classify(seen), self.predictor.classes)
         return len(self.taken)
 
     def decode(self) -> int:
@@ -81,23 +81,23 @@ class Clip:
 
     def extract(self) -> int:
         """Frames alone, for who wants nothing else: FFmpeg has all cores."""
-        return sum(1 for _ in sampled_frames(self.path, sampling_of(self.config.extraction, self.path)))
+        return sum(1 for _ in iter_frames(self.path, build_sampler(self.config.extraction, self.path)))
 
     def detect(self) -> int:
         return len(self.boxes())
 
     def judge(self) -> int:
-        self.judging.probabilities(self.crops)
+        self.judging.predict_probabilities(self.crops)
         return len(self.taken)
 
     def bare(self) -> int:
         """Sampling by the frame's time as infer.py does it, but no thread, no timestamps to check, no faces."""
-        sampling, done = sampling_of(self.config.extraction, self.path), 0
+        sampling, done = build_sampler(self.config.extraction, self.path), 0
         capture = cv2.VideoCapture(str(self.path))
         for index in count():
             if not capture.grab():
                 break
-            if sampling.wanted(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000):
+            if sampling.should_sample(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000):
                 capture.retrieve()
                 done += 1
         capture.release()

@@ -14,26 +14,26 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import refuse_executable_yaml
-from fer.config.error_messages import LIST_KEYS, composition_error, group_error
-from fer.core.process import LAUNCHED
+from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
+from fer.core.process import LAUNCHED_ENV
 from fer.errors import ConfigError, ExitCode, UserError
-from fer.runs.run_directory import discard, fresh_directory
+from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
 # Their errors mean that they have lost a process.
 LAUNCHERS = ("joblib", "submitit")
 
 
-def fail(message: str, code: int) -> NoReturn:
+def exit_with_error(message: str, code: int) -> NoReturn:
     """Print what is wrong, prefixed by the program's name, and leave."""
     # Of several processes the one that has started them speaks.
-    if LAUNCHED not in os.environ:
+    if LAUNCHED_ENV not in os.environ:
         name = Path(sys.argv[0]).name
         print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
     sys.exit(code)
 
 
 @contextmanager
-def reported(run_directory: Path | None = None) -> Iterator[None]:
+def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None]:
     """Turn errors that a user can mend into a sentence and an exit code, wherever they arise inside.
 
     A run directory in which nothing but the log was written is removed again.
@@ -41,26 +41,28 @@ def reported(run_directory: Path | None = None) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        discard(run_directory)
-        fail(f"{error}\n{LIST_KEYS}", error.exit_code)
+        remove_if_empty(run_directory)
+        exit_with_error(f"{error}\n{LIST_KEYS}", error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
-        fail(f"{composition_error(error)}\n{LIST_KEYS}", ConfigError.exit_code)
+        exit_with_error(f"{convert_composition_error(error)}\n{LIST_KEYS}", ConfigError.exit_code)
     except ValueError as error:
-        fail(f"{group_error(error, sys.argv[1:])}\n{LIST_KEYS}", ConfigError.exit_code)
+        exit_with_error(f"{convert_group_error(error, sys.argv[1:])}\n{LIST_KEYS}", ConfigError.exit_code)
     except UserError as error:
-        discard(run_directory)
-        fail(str(error), error.exit_code)
+        remove_if_empty(run_directory)
+        exit_with_error(str(error), error.exit_code)
     except KeyboardInterrupt:
-        fail("interrupted", ExitCode.INTERRUPTED)
+        exit_with_error("interrupted", ExitCode.INTERRUPTED)
     except RuntimeError as error:
         if type(error).__module__.partition(".")[0] not in LAUNCHERS:
             raise
-        fail("a process that ran jobs was killed, perhaps for lack of memory; go on with sweep.resume=DIR", 1)
+        exit_with_error(
+            "a process that ran jobs was killed, perhaps for lack of memory; go on with sweep.resume=DIR", 1
+        )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        fail(f"{place}{os.strerror(error.errno).lower()}; make room or choose another place", 1)
+        location = f"{error.filename}: " if error.filename else ""
+        exit_with_error(f"{location}{os.strerror(error.errno).lower()}; make room or choose another place", 1)
 
 
 def log_to_stderr() -> None:
@@ -70,19 +72,19 @@ def log_to_stderr() -> None:
             handler.setStream(sys.stderr)
 
 
-def run_program(main: Callable[[], object], meant: Callable[[list[str]], list[str]] = list) -> None:
+def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str]], list[str]] = list) -> None:
     """Run a program decorated with ``hydra.main``; exit code 0, or that of the error, or 130 after Ctrl-C.
 
     ``meant`` gives the arguments that those of the command line stand for.
     """
     # Hydra would print errors itself and exit with 1; with this it hands them on as they are.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    with reported():
-        sys.argv[1:] = meant(sys.argv[1:])
+    with user_errors_to_exit_code():
+        sys.argv[1:] = expand_arguments(sys.argv[1:])
         refuse_executable_yaml(sys.argv[1:])
         main()
 
 
 # A process that a launcher starts for a job imports this module and then composes: it needs them as well.
-OmegaConf.register_new_resolver("fresh_directory", fresh_directory, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("fresh_directory", create_unique_directory, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("program_help", lambda: sys.modules["__main__"].__doc__, replace=True)

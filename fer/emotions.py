@@ -55,7 +55,7 @@ SYNONYMS: dict[str, str] = {
 }
 
 
-def class_names(count: int) -> tuple[str, ...]:
+def get_class_names(count: int) -> tuple[str, ...]:
     """Class names in network order: the seven emotions, and contempt as eighth when ``count`` is 8.
 
     Raises ValueError for any other count.
@@ -67,7 +67,7 @@ def class_names(count: int) -> tuple[str, ...]:
     raise ValueError(f"there are 7 classes, or 8 with contempt; not {count}")
 
 
-def canonical(name: str) -> str | None:
+def normalize_label(name: str) -> str | None:
     """The class that a folder or label name stands for (case and usual spellings aside), or None."""
     folded = name.strip().lower()
     folded = SYNONYMS.get(folded, folded)

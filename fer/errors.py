@@ -38,6 +38,6 @@ class ModelError(UserError):
     """Weights or a bundle are missing, broken or of another architecture."""
 
 
-def first_line(error: BaseException) -> str:
+def shorten_error(error: BaseException) -> str:
     """What an error of a library says first, cut to what fits into a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

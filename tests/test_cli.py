@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fer.cli import reported
+from fer.cli import user_errors_to_exit_code
 from fer.config.compose import refuse_executable_yaml
 from fer.errors import ConfigError, DataError, ModelError
-from fer.runs.run_directory import discard, fresh_directory
+from fer.runs.run_directory import create_unique_directory, remove_if_empty
 from tests.helpers.paths import PROJECT
 
 EIGHT = """
@@ -47,7 +47,7 @@ def test_eight_programs_in_one_moment_get_eight_directories(tmp_path: Path) -> N
 def test_a_directory_that_exists_is_never_taken(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run-2").write_text("a file")
-    assert fresh_directory(str(tmp_path / "run")) == str(tmp_path / "run-3")
+    assert create_unique_directory(str(tmp_path / "run")) == str(tmp_path / "run-3")
     assert (tmp_path / "run-2").read_text() == "a file"
 
 
@@ -145,7 +145,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "seed=1"])
 
     def run(action: Callable[[], object], directory: Path | None = None) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as left, reported(directory):
+        with pytest.raises(SystemExit) as left, user_errors_to_exit_code(directory):
             action()
         assert isinstance(left.value.code, int)
         return left.value.code, capsys.readouterr().err
@@ -211,7 +211,7 @@ def test_hydras_errors_are_sentences(answer: Callable[..., tuple[int, str]]) -> 
 )
 def test_our_own_mistakes_keep_their_traceback(error: Exception, tmp_path: Path) -> None:
     (tmp_path / "train.log").touch()
-    with pytest.raises(type(error)) as raised, reported(tmp_path):
+    with pytest.raises(type(error)) as raised, user_errors_to_exit_code(tmp_path):
         raise error
     assert raised.value is error
     assert (tmp_path / "train.log").exists()
@@ -237,15 +237,15 @@ def test_a_directory_with_content_is_left_alone(kept: str, tmp_path: Path) -> No
         (run / kept).write_text("something")
     else:
         (run / kept).mkdir()
-    discard(run)
+    remove_if_empty(run)
     assert {path.name for path in run.iterdir()} == {"train.log", kept}
 
 
 def test_only_an_empty_day_is_removed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "day" / name).mkdir(parents=True)
-    discard(None)
-    discard(tmp_path / "day" / "a")
+    remove_if_empty(None)
+    remove_if_empty(tmp_path / "day" / "a")
     assert [path.name for path in (tmp_path / "day").iterdir()] == ["b"]
-    discard(tmp_path / "day" / "b")
+    remove_if_empty(tmp_path / "day" / "b")
     assert list(tmp_path.iterdir()) == []

@@ -16,16 +16,21 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
 
-from fer.core.io import written_beside
-from fer.errors import ConfigError, UserError, first_line
+from fer.core.io import atomic_write
+from fer.errors import ConfigError, UserError, shorten_error
 
-PART = 8 << 20  # bytes of one part of a multipart upload
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-UNKNOWN = {"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+MULTIPART_CHUNK_BYTES = 8 << 20  # bytes of one part of a multipart upload
+EXPIRED_CREDENTIALS_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+UNKNOWN_CREDENTIALS_CODES = {
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+}
+ACCESS_DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 NOT_SIGNED_IN = "NotSignedIn"
-LONGEST_MESSAGE = 300  # characters
-CREDENTIALS_MISSING = (
+MAX_MESSAGE_LENGTH = 300  # characters
+CREDENTIALS_ERRORS = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.PartialCredentialsError,
     botocore.exceptions.CredentialRetrievalError,
@@ -47,12 +52,12 @@ class CloudError(UserError):
         self.code = code
 
 
-class AwsCalls:
+class AwsClient:
     """Sends requests to AWS in one ``region``; in a dry run checks and notes them in ``requests``, and sends none."""
 
     def __init__(self, region: str | None = None, dry_run: bool = False) -> None:
         self.dry_run = dry_run
-        self.requests: list[dict[str, Any]] = []
+        self.recorded_requests: list[dict[str, Any]] = []
         self.clients: dict[str, Any] = {}
         keys: dict[str, Any] = {}
         if dry_run:
@@ -61,12 +66,12 @@ class AwsCalls:
         try:
             self.session = boto3.Session(region_name=region, **keys)
         except botocore.exceptions.BotoCoreError as error:
-            raise CloudError(f"AWS's own settings cannot be used: {first_line(error)}") from None
+            raise CloudError(f"AWS's own settings cannot be used: {shorten_error(error)}") from None
         self.region = self.session.region_name or ("us-east-1" if dry_run else None)
         if self.region is None:
             raise ConfigError("aws.region: is not set, and AWS's own settings name none; add aws.region=…")
 
-    def client(self, service: str) -> Any:
+    def get_client(self, service: str) -> Any:
         """boto3's client of a service."""
         if service not in self.clients:
             retries = {
@@ -74,127 +79,131 @@ class AwsCalls:
                 "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", "8")),
             }
             timeouts = {"connect_timeout": 10, "read_timeout": 60}
-            chosen = Config(retries=retries, **timeouts)
+            client_config = Config(retries=retries, **timeouts)
             self.clients[service] = self.attempt(
                 service,
-                lambda: self.session.client(service, region_name=self.region, config=chosen),
+                lambda: self.session.client(service, region_name=self.region, config=client_config),
             )
         return self.clients[service]
 
-    def call(
-        self, service: str, operation: str, parameters: dict[str, Any], dry: dict[str, Any] | None = None
+    def request(
+        self, service: str, operation: str, parameters: dict[str, Any], dry_response: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """AWS's answer to one request; in a dry run ``dry``. Raises CloudError."""
-        client = self.client(service)
+        client = self.get_client(service)
         if self.dry_run:
-            self.check(client, operation, parameters)
-            self.note(service, operation, parameters)
-            return dry or {}
-        what = f"{service}:{client.meta.method_to_api_mapping[operation]}"
-        return self.attempt(what, lambda: getattr(client, operation)(**parameters))
+            self.check_parameters(client, operation, parameters)
+            self.record(service, operation, parameters)
+            return dry_response or {}
+        action = f"{service}:{client.meta.method_to_api_mapping[operation]}"
+        return self.attempt(action, lambda: getattr(client, operation)(**parameters))
 
     def upload(self, path: Path, bucket: str, key: str, **extra: Any) -> None:
         """Put a file into S3, large ones in parts. ``extra`` are arguments of PutObject. Raises CloudError."""
         if self.dry_run:
-            self.note_upload(path, bucket, key, extra)
+            self.record_upload(path, bucket, key, extra)
             return
-        transfer = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
+        transfer = TransferConfig(
+            multipart_threshold=MULTIPART_CHUNK_BYTES, multipart_chunksize=MULTIPART_CHUNK_BYTES, max_concurrency=4
+        )
         self.attempt(
             f"s3:PutObject of s3://{bucket}/{key}",
-            lambda: self.client("s3").upload_file(str(path), bucket, key, ExtraArgs=extra, Config=transfer),
+            lambda: self.get_client("s3").upload_file(str(path), bucket, key, ExtraArgs=extra, Config=transfer),
         )
 
     def download(self, bucket: str, key: str, path: Path) -> None:
         """Get a file from S3, whole or not at all. Raises CloudError."""
         if self.dry_run:
-            self.call("s3", "get_object", {"Bucket": bucket, "Key": key})
+            self.request("s3", "get_object", {"Bucket": bucket, "Key": key})
             return
-        with written_beside(path) as beside:
+        with atomic_write(path) as tmp_path:
             self.attempt(
                 f"s3:GetObject of s3://{bucket}/{key}",
-                lambda: self.client("s3").download_file(bucket, key, str(beside)),
+                lambda: self.get_client("s3").download_file(bucket, key, str(tmp_path)),
             )
 
-    def objects(self, bucket: str, prefix: str) -> dict[str, int]:
+    def list_object_sizes(self, bucket: str, prefix: str) -> dict[str, int]:
         """Key and size in bytes of each object whose key begins with ``prefix``. Raises CloudError."""
-        return {item["Key"]: item["Size"] for item in self.listed(bucket, prefix)}
+        return {item["Key"]: item["Size"] for item in self.iter_objects(bucket, prefix)}
 
-    def listed(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def iter_objects(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
         """What S3 says of each object whose key begins with ``prefix``: Key, Size, ETag and more. Raises CloudError."""
         parameters = {"Bucket": bucket, "Prefix": prefix}
         while True:
-            page = self.call("s3", "list_objects_v2", parameters)
+            page = self.request("s3", "list_objects_v2", parameters)
             yield from page.get("Contents", [])
             if not page.get("IsTruncated"):
                 return
             parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
 
-    def attempt(self, what: str, request: Callable[[], Any]) -> Any:
+    def attempt(self, action: str, send: Callable[[], Any]) -> Any:
         """Do a request; its errors become a sentence that names ``what``."""
         try:
-            return request()
+            return send()
         except botocore.exceptions.ClientError as error:
-            raise refused(what, error) from None
+            raise _to_cloud_error(action, error) from None
         except S3UploadFailedError as error:
             inner = error.__cause__ or error.__context__
             if isinstance(inner, botocore.exceptions.ClientError):
-                raise refused(what, inner) from None
-            raise CloudError(f"{what} failed: {first_line(error)}; try again") from None
+                raise _to_cloud_error(action, inner) from None
+            raise CloudError(f"{action} failed: {shorten_error(error)}; try again") from None
         except (Boto3Error, S3DownloadFailedError, S3ValidationError) as error:
-            raise CloudError(f"{what} broke off: {no_dot(error)}; try again") from None
-        except CREDENTIALS_MISSING as error:
-            message = f"{what}: {no_dot(error)}; sign in to AWS (aws configure, aws sso login)"
+            raise CloudError(f"{action} broke off: {_format_error(error)}; try again") from None
+        except CREDENTIALS_ERRORS as error:
+            message = f"{action}: {_format_error(error)}; sign in to AWS (aws configure, aws sso login)"
             raise CloudError(message, NOT_SIGNED_IN) from None
         except botocore.exceptions.InvalidRegionError:
             raise ConfigError(f"aws.region={self.region}: is no region of AWS; name one such as us-east-1") from None
         except botocore.exceptions.ParamValidationError as error:
-            raise CloudError(f"{what}: {' '.join(str(error).split())}", "ParamValidation") from None
+            raise CloudError(f"{action}: {' '.join(str(error).split())}", "ParamValidation") from None
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
-            raise CloudError(f"{what}: AWS cannot be reached ({no_dot(error)}); check the network, try again") from None
+            raise CloudError(
+                f"{action}: AWS cannot be reached ({_format_error(error)}); check the network, try again"
+            ) from None
 
-    def check(self, client: Any, operation: str, parameters: dict[str, Any]) -> None:
+    def check_parameters(self, client: Any, operation: str, parameters: dict[str, Any]) -> None:
         """Refuse parameters that AWS's own description of the operation does not allow."""
         api = client.meta.method_to_api_mapping[operation]
         shape = client.meta.service_model.operation_model(api).input_shape
         if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
             raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
 
-    def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+    def record(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         plain = json.loads(json.dumps(parameters, default=str))
-        self.requests.append({"service": service, "operation": operation, "parameters": plain})
+        self.recorded_requests.append({"service": service, "operation": operation, "parameters": plain})
 
-    def note_upload(self, path: Path, bucket: str, key: str, extra: dict[str, Any]) -> None:
+    def record_upload(self, path: Path, bucket: str, key: str, extra: dict[str, Any]) -> None:
         size = path.stat().st_size
         target = {"Bucket": bucket, "Key": key}
         content = f"{size} bytes of {path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        if size < PART:
-            self.note("s3", "put_object", {**target, **extra, "Body": content})
+        if size < MULTIPART_CHUNK_BYTES:
+            self.record("s3", "put_object", {**target, **extra, "Body": content})
             return
-        self.note("s3", "create_multipart_upload", {**target, **extra})
-        parts = -(-size // PART)
+        self.record("s3", "create_multipart_upload", {**target, **extra})
+        parts = -(-size // MULTIPART_CHUNK_BYTES)
         for part in range(1, parts + 1):
             part_of = f"part {part} of {parts}: {content}"
-            self.note("s3", "upload_part", {**target, "PartNumber": part, "UploadId": "UPLOAD", "Body": part_of})
-        self.note("s3", "complete_multipart_upload", {**target, "UploadId": "UPLOAD"})
+            self.record("s3", "upload_part", {**target, "PartNumber": part, "UploadId": "UPLOAD", "Body": part_of})
+        self.record("s3", "complete_multipart_upload", {**target, "UploadId": "UPLOAD"})
 
 
-def refused(what: str, error: botocore.exceptions.ClientError) -> CloudError:
+def _to_cloud_error(action: str, error: botocore.exceptions.ClientError) -> CloudError:
     """What AWS answered, and what to do about it."""
     code = str(error.response["Error"].get("Code", ""))
     # What stands between AWS and this machine answers with whole pages.
-    said = " ".join(str(error.response["Error"].get("Message", "")).split()).rstrip(".")[:LONGEST_MESSAGE]
-    if code in EXPIRED:
-        return CloudError(f"{what}: AWS's credentials have expired; sign in again (aws sso login), then go on", code)
-    if code in UNKNOWN:
-        return CloudError(f"{what}: AWS does not know these credentials ({code}); sign in to AWS", code)
-    if code in DENIED:
+    message = " ".join(str(error.response["Error"].get("Message", "")).split()).rstrip(".")[:MAX_MESSAGE_LENGTH]
+    if code in EXPIRED_CREDENTIALS_CODES:
+        return CloudError(f"{action}: AWS's credentials have expired; sign in again (aws sso login), then go on", code)
+    if code in UNKNOWN_CREDENTIALS_CODES:
+        return CloudError(f"{action}: AWS does not know these credentials ({code}); sign in to AWS", code)
+    if code in ACCESS_DENIED_CODES:
         return CloudError(
-            f"{what}: not allowed ({said}); `python -m fer.cloud.policy` prints the rights that are needed", code
+            f"{action}: not allowed ({message}); `python -m fer.cloud.policy` prints the rights that are needed", code
         )
     # What is wrong on AWS's side, or too much at once, passes.
     passes = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or "Throttl" in code
-    return CloudError(f"{what}: {said or 'refused'} ({code}){'; try again later' if passes else ''}", code)
+    return CloudError(f"{action}: {message or 'refused'} ({code}){'; try again later' if passes else ''}", code)
 
 
-def no_dot(error: BaseException) -> str:
-    return first_line(error).rstrip(".")
+def _format_error(error: BaseException) -> str:
+    return shorten_error(error).rstrip(".")

@@ -9,12 +9,20 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from fer.bundle.metadata import DESCRIPTION, FORMAT, WEIGHTS, Description, Faces, read_description, unreadable
-from fer.core.io import sha256_file, write_text, written_beside
-from fer.errors import ModelError, first_line
+from fer.bundle.metadata import (
+    DESCRIPTION_FILE,
+    FORMAT_VERSION,
+    WEIGHTS_FILE,
+    BundleDescription,
+    FaceFormat,
+    build_unreadable_error,
+    read_description,
+)
+from fer.core.io import atomic_write, compute_sha256, write_text
+from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork
 
-__all__ = ["Bundle", "Faces", "describe", "load_bundle", "save_bundle"]
+__all__ = ["Bundle", "FaceFormat", "build_description", "load_bundle", "save_bundle"]
 
 
 @dataclass(frozen=True)
@@ -22,15 +30,15 @@ class Bundle:
     """A network that is ready to predict, and what its bundle says about it."""
 
     network: FaceNetwork
-    description: Description
+    description: BundleDescription
 
 
-def describe(
-    network: FaceNetwork, classes: tuple[str, ...], faces: Faces, temperature: float, extra: Mapping[str, Any]
+def build_description(
+    network: FaceNetwork, classes: tuple[str, ...], faces: FaceFormat, temperature: float, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of bundle.yaml; ``extra`` holds metrics, data fingerprint and the hash of run.yaml."""
     return {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         "architecture": network.name,
         "classes": list(classes),
         "image_size": network.image_size,
@@ -50,24 +58,24 @@ def save_bundle(folder: Path, network: FaceNetwork, description: Mapping[str, An
     The description comes last: a bundle without it is not one.
     """
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.body.state_dict().items()}
-    with written_beside(folder / WEIGHTS) as beside:
-        save_file(tensors, beside)
-    digest = sha256_file(folder / WEIGHTS)
+    with atomic_write(folder / WEIGHTS_FILE) as tmp_path:
+        save_file(tensors, tmp_path)
+    digest = compute_sha256(folder / WEIGHTS_FILE)
     text = yaml.safe_dump({**description, "weights_sha256": digest}, sort_keys=False, allow_unicode=True)
-    write_text(folder / DESCRIPTION, text)
+    write_text(folder / DESCRIPTION_FILE, text)
     return digest
 
 
 def load_bundle(model_uri: str) -> Bundle:
     """Load a bundle from its directory or that of its run. Raises ModelError, also when the weights were changed."""
-    found = read_description(model_uri)
+    description = read_description(model_uri)
     try:
-        network = FaceNetwork(found.architecture, len(found.classes), found.image_size, 0.0)
-        network.set_normalisation(found.mean, found.std)
+        network = FaceNetwork(description.architecture, len(description.classes), description.image_size, 0.0)
+        network.set_normalisation(description.mean, description.std)
     except ValueError as error:
-        raise unreadable(found.folder / DESCRIPTION, error) from None
+        raise build_unreadable_error(description.folder / DESCRIPTION_FILE, error) from None
     try:
-        network.body.load_state_dict(load_file(found.folder / WEIGHTS))
+        network.body.load_state_dict(load_file(description.folder / WEIGHTS_FILE))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{found.folder / WEIGHTS}: cannot be loaded ({first_line(error)})") from None
-    return Bundle(network.eval(), found)
+        raise ModelError(f"{description.folder / WEIGHTS_FILE}: cannot be loaded ({shorten_error(error)})") from None
+    return Bundle(network.eval(), description)

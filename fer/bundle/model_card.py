@@ -14,12 +14,12 @@ FORBIDDEN_USES = """\
 - Without telling the people concerned (article 50), or for decisions about single persons.
 - On faces unlike those of the training data without measuring the error there first.
 """
-LIMITS = f"## Intended use\n{INTENDED_USE}\n## Not to be used\n{FORBIDDEN_USES}"
+USE_SECTIONS = f"## Intended use\n{INTENDED_USE}\n## Not to be used\n{FORBIDDEN_USES}"
 FER2013_TERMS = (
     "FER2013's pictures come from the web and were released for research (the terms of its Kaggle challenge)."
 )
 # By kind of source.
-LICENCES = {
+LICENCE_TERMS = {
     "ferplus": f"FERPlus's votes are under the MIT licence (Microsoft); {FER2013_TERMS}",
     "fer2013": FER2013_TERMS,
     "rafdb": "RAF-DB is for non-commercial research only, by agreement with its authors.",
@@ -28,7 +28,7 @@ LICENCES = {
 }
 
 
-def model_card(
+def render_model_card(
     name: str,
     description: Mapping[str, Any],
     metrics: Mapping[str, Any],
@@ -49,51 +49,51 @@ def model_card(
         "## Data",
         *[f"- {note}" for note in data_notes],
         f"- fingerprint {description['data_fingerprint']}",
-        *[f"- {terms}" for terms in licences(sources)],
+        *[f"- {terms}" for terms in collect_licence_terms(sources)],
         "- The licences of the training data apply to the weights too; see the data sets' own terms.",
         "",
     ]
-    for part, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
-        if metrics.get(part):
-            lines += [f"## {title}", *table_of(metrics[part]), ""]
-    lines += [LIMITS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
+    for split, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
+        if metrics.get(split):
+            lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
+    lines += [USE_SECTIONS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
     return "\n".join(lines)
 
 
-def licences(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The terms of the sources of a configuration's data set, a sentence a kind."""
     kinds = dict.fromkeys(str(source.get("kind")) for source in sources.values())
-    return [LICENCES[kind] for kind in kinds if kind in LICENCES]
+    return [LICENCE_TERMS[kind] for kind in kinds if kind in LICENCE_TERMS]
 
 
-def with_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
+def insert_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
     """The card with a registry's verdict before its rules of use."""
     verdict = "\n".join([f"## Verdict: {status}", *[f"- {reason}" for reason in reasons]])
     head, rules, rest = card.partition("## Intended use")
     return f"{head}{verdict}\n\n{rules}{rest}"
 
 
-def table_of(figures: Mapping[str, Any]) -> list[str]:
+def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
     """Markdown tables of one part's figures with their 95 % intervals."""
     words = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro-F1"}
-    rows = [f"{figures['samples']} images.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
-    rows += [f"| {word} | {interval(figures[key])} |" for key, word in words.items()]
-    rows.append(f"| Expected calibration error | {figures['ece_calibrated']:.3f} | |")
+    rows = [f"{metrics['samples']} images.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
+    rows += [f"| {word} | {format_interval(metrics[key])} |" for key, word in words.items()]
+    rows.append(f"| Expected calibration error | {metrics['ece_calibrated']:.3f} | |")
     rows += [
         "",
         "| class | images | precision | recall | F1 | 95 % interval of F1 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, own in figures["per_class"].items():
-        values = " | ".join(shown(own[key]["value"]) for key in ("precision", "recall"))
-        rows.append(f"| {name} | {own['samples']} | {values} | {interval(own['f1'])} |")
+    for name, class_metrics in metrics["per_class"].items():
+        values = " | ".join(format_value(class_metrics[key]["value"]) for key in ("precision", "recall"))
+        rows.append(f"| {name} | {class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])} |")
     return rows
 
 
-def shown(value: float | None) -> str:
+def format_value(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def interval(figure: Mapping[str, float | None]) -> str:
+def format_interval(metric: Mapping[str, float | None]) -> str:
     """`0.861 | 0.848 to 0.873`: two cells."""
-    return f"{shown(figure['value'])} | {shown(figure['low'])} to {shown(figure['high'])}"
+    return f"{format_value(metric['value'])} | {format_value(metric['low'])} to {format_value(metric['high'])}"

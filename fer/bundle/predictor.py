@@ -6,10 +6,10 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from fer.bundle.metadata import Description, read_description
+from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.image import to_native
 from fer.errors import ModelError
-from fer.metrics.calibration import probabilities
+from fer.metrics.calibration import compute_probabilities
 
 Runtime = Literal["torch", "onnx"]
 
@@ -17,7 +17,7 @@ Runtime = Literal["torch", "onnx"]
 class Network(Protocol):
     """What computes the logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
 
-    def logits(self, native: np.ndarray, batch_size: int) -> np.ndarray: ...
+    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray: ...
 
 
 class Predictor:
@@ -27,7 +27,7 @@ class Predictor:
     states, and then prepared exactly as in training.
     """
 
-    def __init__(self, description: Description, network: Network) -> None:
+    def __init__(self, description: BundleDescription, network: Network) -> None:
         self.description = description
         self.network = network
 
@@ -67,17 +67,17 @@ class Predictor:
         """
         faces = self.description.faces
         native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
-        for place, image in enumerate(images):
-            native[place] = to_native(checked(image, place), faces.side, faces.colour)
-        found = self.judged(native, batch_size)
-        return (found + self.judged(native[:, :, ::-1], batch_size)) / 2 if flip else found
+        for index, image in enumerate(images):
+            native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
+        result = self._predict_native(native, batch_size)
+        return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2 if flip else result
 
-    def judged(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+    def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
-        return probabilities(self.network.logits(native, batch_size), self.description.temperature)
+        return compute_probabilities(self.network.compute_logits(native, batch_size), self.description.temperature)
 
 
-def checked(image: np.ndarray, place: int) -> np.ndarray:
+def _validate_image(image: np.ndarray, index: int) -> np.ndarray:
     """The picture itself, a single channel (H, W, 1) as (H, W); raises ValueError for what is no picture."""
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -89,7 +89,7 @@ def checked(image: np.ndarray, place: int) -> np.ndarray:
         or not array.size
     ):
         raise ValueError(
-            f"picture {place}: expected (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}; "
+            f"picture {index}: expected (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}; "
             "convert it (RGB, 0 to 255) beforehand"
         )
     return np.ascontiguousarray(array)

@@ -12,54 +12,54 @@ from typing import Protocol
 
 import numpy as np
 
-from fer.core.io import written_beside
-from fer.errors import ModelError, first_line
+from fer.core.io import atomic_write
+from fer.errors import ModelError, shorten_error
 
-SAMPLES = "samples.npz"
+SAMPLES_FILE = "samples.npz"
 # How far a probability may be from the run's: runtimes add up in another order.
 TOLERANCE = 1e-4
 
 
-class Predicts(Protocol):
+class _SupportsPredict(Protocol):
     """What judges pictures."""
 
     def predict(self, images: Sequence[np.ndarray]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
-class Samples:
+class ReferenceSamples:
     """``images`` (N, H, W, 3) uint8 RGB and their ``probabilities`` (N, classes) float32."""
 
     images: np.ndarray
     probabilities: np.ndarray
 
 
-def write_samples(bundle: Path, samples: Samples) -> None:
+def write_samples(bundle: Path, samples: ReferenceSamples) -> None:
     """Keep the samples in a bundle's directory."""
-    with written_beside(bundle / SAMPLES) as beside, beside.open("wb") as file:
+    with atomic_write(bundle / SAMPLES_FILE) as tmp_path, tmp_path.open("wb") as file:
         np.savez(file, images=samples.images, probabilities=samples.probabilities)
 
 
-def read_samples(bundle: Path) -> Samples | None:
+def read_samples(bundle: Path) -> ReferenceSamples | None:
     """The samples of a bundle; None where it has none. Raises ModelError."""
-    path = bundle / SAMPLES
+    path = bundle / SAMPLES_FILE
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as content:
-            samples = Samples(content["images"], content["probabilities"])
+            samples = ReferenceSamples(content["images"], content["probabilities"])
         if samples.images.ndim != 4 or samples.images.dtype != np.uint8 or not len(samples.images):
             raise ValueError(f"pictures of the form {samples.images.shape} {samples.images.dtype}")
         if samples.probabilities.ndim != 2 or len(samples.probabilities) != len(samples.images):
             raise ValueError(f"probabilities of the form {samples.probabilities.shape}")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: cannot be read ({first_line(error)}); restore the bundle") from None
+        raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the bundle") from None
     return samples
 
 
-def disagreement(predictor: Predicts, samples: Samples) -> float:
+def compute_disagreement(predictor: _SupportsPredict, samples: ReferenceSamples) -> float:
     """Largest absolute difference of a probability from the run's; infinite where the classes do not fit."""
-    found = predictor.predict(list(samples.images))
-    if found.shape != samples.probabilities.shape or not np.isfinite(found).all():
+    predicted = predictor.predict(list(samples.images))
+    if predicted.shape != samples.probabilities.shape or not np.isfinite(predicted).all():
         return float("inf")
-    return float(np.abs(found - samples.probabilities).max())
+    return float(np.abs(predicted - samples.probabilities).max())

@@ -15,6 +15,6 @@ class TorchNetwork:
             torch.set_num_threads(threads)
         self.network = bundle.network.to(torch.device(device)).eval()
 
-    def logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
         return predict_logits(self.network, native, np.arange(len(native)), batch_size)

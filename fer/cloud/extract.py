@@ -18,21 +18,21 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.cli import reported, run_program
-from fer.config.compose import CONF, load
-from fer.runs.run_directory import discard, log_into
+from fer.cli import run_program, user_errors_to_exit_code
+from fer.config.compose import CONF, load_config
+from fer.runs.run_directory import redirect_log, remove_if_empty
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     run_directory = Path(hydra_config.runtime.output_dir)
-    with reported(run_directory):
-        config = load(composed, "infer")
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed, "infer")
         if config.dry_run:
             from fer.cloud.extraction import dry_run
 
-            discard(run_directory)
+            remove_if_empty(run_directory)
             dry_run(config)
             return
         from fer.cloud.extraction import extract, resume
@@ -40,8 +40,8 @@ def main(composed: DictConfig) -> None:
         if config.resume is None:
             code = extract(config, run_directory)
         else:
-            discard(run_directory)
-            log_into(Path(config.resume))
+            remove_if_empty(run_directory)
+            redirect_log(Path(config.resume))
             changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
             code = resume(changes, Path(config.resume))
     if code:

@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from fer.cli import reported
-from fer.cloud.result_archive import pack, result_name
+from fer.cli import user_errors_to_exit_code
+from fer.cloud.result_archive import format_result_name, pack_result
 from fer.config import Config, Extraction
-from fer.core.progress import progress
-from fer.core.system import thread_count
-from fer.infer.classify import keep
-from fer.infer.extract import Ended, Seen, VideoFaces
-from fer.infer.stages import detecting_threads, expected_frames, frames_in
-from fer.infer.track_ids import Following
+from fer.core.progress import track_progress
+from fer.core.system import resolve_thread_count
+from fer.infer.classify import write_chunks
+from fer.infer.extract import FaceExtractor, FrameFaces, VideoEnd
+from fer.infer.stages import count_detector_threads, count_frames, estimate_frames
+from fer.infer.track_ids import TrackAssigner
 from fer.video.detectors import find_weights
 from fer.video.media import Media
 
@@ -31,7 +31,7 @@ TASK, WEIGHTS = "task.json", "detector.onnx"
 log = logging.getLogger(__name__)
 
 
-def write_task(config: Config, media: Mapping[int, Media], folder: str, place: Path) -> None:
+def write_task(config: Config, media: Mapping[int, Media], folder: str, directory: Path) -> None:
     """Tell all instances of a job how to extract what, in files below ``place``. Raises UserError.
 
     ``media`` are the videos by their number in the run, all in ``folder`` (s3://BUCKET/…/). The detector's weights
@@ -41,7 +41,7 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, place: P
     extraction = config.extraction.model_copy(update={"groups": None, "labels": None})
     if extraction.detector.kind == "yunet":
         weights = find_weights(extraction.detector.weights, Path(extraction.cache_dir))
-        shutil.copyfile(weights, place / WEIGHTS)
+        shutil.copyfile(weights, directory / WEIGHTS)
     content = {
         "extraction": extraction.model_dump(mode="json"),
         "threads": config.trainer.threads,
@@ -53,38 +53,38 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, place: P
             for number, item in media.items()
         ],
     }
-    (place / TASK).write_text(json.dumps(content, indent=2), encoding="utf-8")
+    (directory / TASK).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def extract_shard(directory: Path) -> None:
     """Extract the videos that are here, of those of the task. Raises UserError."""
-    told, videos = directory / "input" / "task", directory / "input" / "videos"
-    task = json.loads((told / TASK).read_text(encoding="utf-8"))
-    if (told / WEIGHTS).is_file():
-        task["extraction"]["detector"]["weights"] = str(told / WEIGHTS)
+    task_directory, videos = directory / "input" / "task", directory / "input" / "videos"
+    task = json.loads((task_directory / TASK).read_text(encoding="utf-8"))
+    if (task_directory / WEIGHTS).is_file():
+        task["extraction"]["detector"]["weights"] = str(task_directory / WEIGHTS)
     config = Extraction.model_validate(task["extraction"])
-    here = [entry for entry in task["media"] if (videos / entry["file"]).is_file()]
-    log.info("This instance has %d of the %d videos", len(here), len(task["media"]))
-    media = [Media(videos / entry["file"], entry["name"], entry["kind"], entry["remote"]) for entry in here]
+    entries = [entry for entry in task["media"] if (videos / entry["file"]).is_file()]
+    log.info("This instance has %d of the %d videos", len(entries), len(task["media"]))
+    media = [Media(videos / entry["file"], entry["name"], entry["kind"], entry["remote"]) for entry in entries]
     work, output = directory / "work", directory / "output"
     output.mkdir(exist_ok=True)
 
-    def each_packed(items: Iterator[Seen | Ended]) -> Iterator[tuple[Seen | Ended, None]]:
+    def each_packed(items: Iterator[FrameFaces | VideoEnd]) -> Iterator[tuple[FrameFaces | VideoEnd, None]]:
         for item in items:
             yield item, None
             # Whoever asks for the next item has written this one.
-            if isinstance(item, Ended):
-                pack(work, item.video, work / "packed.zip")
-                os.replace(work / "packed.zip", output / result_name(here[item.video]["number"]))
-                log.info("%s: %s", item.facts["video"], item.facts["problem"] or "extracted")
+            if isinstance(item, VideoEnd):
+                pack_result(work, item.video, work / "packed.zip")
+                os.replace(work / "packed.zip", output / format_result_name(entries[item.video]["number"]))
+                log.info("%s: %s", item.record["video"], item.record["problem"] or "extracted")
 
-    threads = detecting_threads(config, thread_count(task["threads"]))
-    faces = VideoFaces(config, work, threads, True, lambda _: nullcontext())
-    shown = progress(faces.seen(media), expected_frames(config, media), "Frames", "frames", size=frames_in)
-    keep(Following(work, config.max_missed), each_packed(shown))
+    threads = count_detector_threads(config, resolve_thread_count(task["threads"]))
+    faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext())
+    frames = track_progress(faces.extract(media), estimate_frames(config, media), "Frames", "frames", size=count_frames)
+    write_chunks(TrackAssigner(work, config.max_missed), each_packed(frames))
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    with reported():
+    with user_errors_to_exit_code():
         extract_shard(Path(sys.argv[1]))

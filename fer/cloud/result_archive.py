@@ -6,33 +6,33 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from fer.core.io import written_beside
-from fer.errors import DataError, first_line
-from fer.infer.chunk_store import ENDED, FOLDER
+from fer.core.io import atomic_write
+from fer.errors import DataError, shorten_error
+from fer.infer.chunk_store import COMPLETION_FILE, PARTS_DIR
 from fer.infer.extract import CROPS, FRAMES
 
 # Pictures before the rows that speak of them, and what marks the video as finished at the very end.
-FOLDERS = (CROPS, FRAMES, FOLDER)
+FOLDERS = (CROPS, FRAMES, PARTS_DIR)
 MEMBER = re.compile(rf"({'|'.join(FOLDERS)})/[\w-]+\.\w+")
 
 
-def result_name(number: int) -> str:
+def format_result_name(number: int) -> str:
     return f"{number:05d}.zip"
 
 
-def pack(run_directory: Path, number: int, file: Path) -> None:
+def pack_result(run_directory: Path, number: int, file: Path) -> None:
     """Move what the run holds of a finished video into ``file``, a ZIP with a checksum for each member."""
     folders = {name: run_directory / name / f"{number:05d}" for name in FOLDERS}
     # Pictures do not get smaller.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, folder in folders.items():
-            for path in sorted(folder.glob("*"), key=lambda path: (path.name == ENDED, path.name)):
+            for path in sorted(folder.glob("*"), key=lambda path: (path.name == COMPLETION_FILE, path.name)):
                 archive.write(path, f"{name}/{path.name}")
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def unpack(file: Path, run_directory: Path, number: int, video: str) -> None:
+def unpack_result(file: Path, run_directory: Path, number: int, video: str) -> None:
     """Put what ``pack`` took into the run, as its video of this number; ``video`` is the name that it must have.
 
     Raises DataError for a damaged file and for one of another video.
@@ -40,14 +40,14 @@ def unpack(file: Path, run_directory: Path, number: int, video: str) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-            if not all(map(MEMBER.fullmatch, names)) or names[-1:] != [f"{FOLDER}/{ENDED}"]:
+            if not all(map(MEMBER.fullmatch, names)) or names[-1:] != [f"{PARTS_DIR}/{COMPLETION_FILE}"]:
                 raise ValueError("it does not hold what a video leaves")
             if json.loads(archive.read(names[-1]))["video"] != video:
                 raise ValueError(f"it does not hold {video}")
             for name in names:
                 folder, inner = name.split("/")
-                with written_beside(run_directory / folder / f"{number:05d}" / inner) as beside:
-                    beside.write_bytes(archive.read(name))
+                with atomic_write(run_directory / folder / f"{number:05d}" / inner) as partial:
+                    partial.write_bytes(archive.read(name))
     # RuntimeError is what a changed flag leads to: "is encrypted", "is not supported".
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise DataError(f"{file}: is damaged ({first_line(error)})") from None
+        raise DataError(f"{file}: is damaged ({shorten_error(error)})") from None

@@ -6,17 +6,17 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from fer.aws.client import AwsCalls
-from fer.core.archive import SUMS, sums_of, unpack
-from fer.errors import DataError, ModelError, first_line
+from fer.aws.client import AwsClient
+from fer.core.archive import CHECKSUMS, compute_checksums, unpack
+from fer.errors import DataError, ModelError, shorten_error
 
 ATTEMPTS = 2
 # Checkpoints of the largest networks, and what trackers leave.
-MOST_FILES, MOST_BYTES = 100_000, 1 << 40
+MAX_FILES, MAX_BYTES = 100_000, 1 << 40
 log = logging.getLogger(__name__)
 
 
-def bring_home(calls: AwsCalls, uri: str, folder: Path) -> Path:
+def download_run(calls: AwsClient, uri: str, folder: Path) -> Path:
     """The run directory in the archive at ``uri``, below ``folder``, with just the files that the job left.
 
     What arrives damaged is fetched once more. Raises UserError.
@@ -27,13 +27,13 @@ def bring_home(calls: AwsCalls, uri: str, folder: Path) -> Path:
         calls.download(bucket, key, archive)
         run.mkdir()
         try:
-            unpack(archive, run, MOST_FILES, MOST_BYTES)
-            if (run / SUMS).read_bytes() == sums_of(run).encode():
-                (run / SUMS).unlink()
+            unpack(archive, run, MAX_FILES, MAX_BYTES)
+            if (run / CHECKSUMS).read_bytes() == compute_checksums(run).encode():
+                (run / CHECKSUMS).unlink()
                 return run
             problem = "its files are not those that the job has listed"
         except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ModelError, FileNotFoundError) as error:
-            problem = first_line(error)
+            problem = shorten_error(error)
         finally:
             archive.unlink()
         log.warning("%s: arrived damaged (%s)", uri, problem)

@@ -6,15 +6,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer.core.archive import copy, write_archive
-from fer.errors import UserError, first_line
+from fer.core.archive import copy_file, write_archive
+from fer.errors import UserError, shorten_error
 
-PARTS = ("train.py", "fer", "conf", "hydra_plugins", "requirements.lock")
+SOURCE_PATHS = ("train.py", "fer", "conf", "hydra_plugins", "requirements.lock")
 ARCHIVE = "code.tar.gz"
 
 
 @dataclass(frozen=True)
-class Code:
+class SourceArchive:
     """An archive of the code; ``diff_sha256`` identifies changes to tracked files that are not committed."""
 
     archive: Path
@@ -22,38 +22,40 @@ class Code:
     diff_sha256: str | None
 
 
-def pack(project: Path, folder: Path, allow_changes: bool, allowing: str) -> Code:
+def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override: str) -> SourceArchive:
     """Write the archive of the checkout ``project`` into ``folder``.
 
     Raises UserError where the code is not that of a commit, unless ``allow_changes`` takes it as it is; ``allowing`` is
     what a user types for that.
     """
-    commit = git(project, "rev-parse", "HEAD").decode().strip()
-    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *PARTS).decode().splitlines()
+    commit = _run_git(project, "rev-parse", "HEAD").decode().strip()
+    changed = (
+        _run_git(project, "status", "--porcelain", "--untracked-files=all", "--", *SOURCE_PATHS).decode().splitlines()
+    )
     if changed and not allow_changes:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UserError(
             f"{changed[0][3:]}{more}: changed and not committed, so the job could not be repeated; commit, or add "
-            f"{allowing}"
+            f"{allow_override}"
         )
-    listed = git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PARTS)
-    with tempfile.TemporaryDirectory() as place:
-        for name in listed.decode().split("\0"):
+    listing = _run_git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCE_PATHS)
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in listing.decode().split("\0"):
             # A file that was removed is still listed until that is committed.
             if name and (project / name).is_file():
-                copy(project / name, Path(place) / name)
-        write_archive(Path(place), folder / ARCHIVE)
-    diff = git(project, "diff", "HEAD")
-    return Code(folder / ARCHIVE, commit, hashlib.sha256(diff).hexdigest() if changed and diff else None)
+                copy_file(project / name, Path(temporary) / name)
+        write_archive(Path(temporary), folder / ARCHIVE)
+    diff = _run_git(project, "diff", "HEAD")
+    return SourceArchive(folder / ARCHIVE, commit, hashlib.sha256(diff).hexdigest() if changed and diff else None)
 
 
-def git(project: Path, *arguments: str) -> bytes:
+def _run_git(project: Path, *arguments: str) -> bytes:
     """What git prints. Raises UserError."""
     try:
-        done = subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, timeout=60)
+        result = subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"git is needed to pack the code of a job ({first_line(error)})") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UserError(f"{project}: its code cannot be packed for a job ({said[0] if said else 'git failed'})")
-    return done.stdout
+        raise UserError(f"git is needed to pack the code of a job ({shorten_error(error)})") from None
+    if result.returncode:
+        message = result.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(f"{project}: its code cannot be packed for a job ({message[0] if message else 'git failed'})")
+    return result.stdout

@@ -15,11 +15,11 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from fer.cli import reported
+from fer.cli import user_errors_to_exit_code
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommandLine:
     """A command line: a run directory or run.yaml, or neither; overrides; and the job to wait for again."""
 
     run: str | None
@@ -27,7 +27,7 @@ class Asked:
     attach: str | None
 
 
-def command_line(program: str, description: str | None) -> Asked:
+def parse_command_line(program: str, description: str | None) -> CommandLine:
     parser = argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,18 +40,18 @@ def command_line(program: str, description: str | None) -> Asked:
     overrides = [text for text in arguments.given if "=" in text]
     # Standard output is for the job's log, and for the requests of a dry run.
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return Asked(runs[0] if runs else None, overrides, arguments.attach)
+    return CommandLine(runs[0] if runs else None, overrides, arguments.attach)
 
 
 def main() -> None:
-    asked = command_line("python -m fer.cloud.train", __doc__)
-    with reported():
-        from fer.cloud.training import attach, ordered, train
+    args = parse_command_line("python -m fer.cloud.train", __doc__)
+    with user_errors_to_exit_code():
+        from fer.cloud.training import attach, parse_job_spec, train
 
-        if asked.attach:
-            attach(asked.attach, asked.overrides)
+        if args.attach:
+            attach(args.attach, args.overrides)
         else:
-            train(ordered(asked.run, asked.overrides))
+            train(parse_job_spec(args.run, args.overrides))
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ python -m fer.cloud.tune … dry_run=true
     prints every request to AWS as JSON, and sends none
 """
 
-from fer.cli import reported
-from fer.cloud.train import command_line
+from fer.cli import user_errors_to_exit_code
+from fer.cloud.train import parse_command_line
 
 
 def main() -> None:
-    asked = command_line("python -m fer.cloud.tune", __doc__)
-    with reported():
+    args = parse_command_line("python -m fer.cloud.tune", __doc__)
+    with user_errors_to_exit_code():
         from fer.cloud.tuning import attach, tune
 
-        if asked.attach:
-            attach(asked.attach, asked.overrides)
+        if args.attach:
+            attach(args.attach, args.overrides)
         else:
-            tune(asked.run, asked.overrides)
+            tune(args.run, args.overrides)
 
 
 if __name__ == "__main__":

@@ -10,82 +10,95 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.aws.client import AwsCalls
+from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, Job
-from fer.aws.s3 import refuse_public
-from fer.cloud.training import BEST, WHERE, Order, check, facts_of, new_name, ordered, place, staged
+from fer.aws.s3 import check_bucket_private
+from fer.cloud.training import (
+    AWS_OVERRIDE,
+    BEST_PREFIX,
+    JobSpec,
+    build_job_facts,
+    download_run_directory,
+    generate_job_name,
+    parse_job_spec,
+    stage_inputs,
+    validate_job_spec,
+)
 from fer.config import SageMakerAws
-from fer.config.compose import composed
+from fer.config.compose import compose_config
 from fer.core.io import write_text
 from fer.errors import ConfigError, DataError, UserError
-from fer.runs.run_directory import fresh_directory, status_of
-from fer.sweep.callback import table_of
-from fer.sweep.job import value_of
-from fer.sweep.records import SWEEP_CSV, Status, Sweep, ranked, read_jobs, write_job, write_sweep
-from fer.sweep.records import Job as SweepJob
-from fer.sweep.search_space import Parameter, split
+from fer.runs.run_directory import create_unique_directory, read_status
+from fer.sweep.callback import format_jobs_csv
+from fer.sweep.job import read_metric
+from fer.sweep.records import SWEEP_CSV, Status, Sweep, SweepJob, rank_jobs, read_jobs, write_job, write_sweep
+from fer.sweep.search_space import SearchParameter, split_overrides
 
 PROGRAM = "python -m fer.cloud.tune"
-PLACE = "hydra.sweep.dir="
-MOST_CHOICES = 30
+SWEEP_DIR_OVERRIDE = "hydra.sweep.dir="
+MAX_CHOICES = 30
 # What of a training's request a tuning job does not take: it has names and commands of its own.
 NOT_TUNED = ("TrainingJobName", "HyperParameters", "Tags")
 log = logging.getLogger(__name__)
 
 
-def tune(given: str | None, overrides: Sequence[str]) -> Path | None:
+def tune(run_path: str | None, overrides: Sequence[str]) -> Path | None:
     """Search, and bring all runs home; the directory of the sweep, None in a dry run. Raises UserError."""
-    order, space = searched(given, overrides)
-    check(order)
-    if order.aws.training.install:
+    spec, space = _parse_search(run_path, overrides)
+    validate_job_spec(spec)
+    if spec.aws.training.install:
         raise ConfigError("aws.training.install=true: a tuning job starts our own image only (--target jobs)")
-    calls = AwsCalls(order.aws.region, order.dry_run)
-    refuse_public(calls, order.aws.bucket)
-    job = tuning_job(calls, order.aws, new_name())
-    job.create(request_of(order, space, staged(order, calls, job.name, tuning=True)))
+    calls = AwsClient(spec.aws.region, spec.dry_run)
+    check_bucket_private(calls, spec.aws.bucket)
+    job = _build_tuning_job(calls, spec.aws, generate_job_name())
+    job.create(_build_tuning_request(spec, space, stage_inputs(spec, calls, job.name, tuning=True)))
     log.info("Tuning job %s over %s", job.name, ", ".join(space))
-    log.info("After a lost terminal: %s", job.again)
-    if order.dry_run:
-        job.wait(ended_jobs, order.aws.tuning.max_jobs, "jobs")
-        print(json.dumps(calls.requests, indent=2))
+    log.info("After a lost terminal: %s", job.resume_command)
+    if spec.dry_run:
+        job.wait(_count_ended_jobs, spec.aws.tuning.max_jobs, "jobs")
+        print(json.dumps(calls.recorded_requests, indent=2))
         return None
-    return finish(job, order.aws.tuning.max_jobs, order.directory, overrides)
+    return _wait_and_download(job, spec.aws.tuning.max_jobs, spec.directory, overrides)
 
 
 def attach(name: str, overrides: Sequence[str]) -> Path:
     """Wait for a job that was sent before, and bring its runs home. Raises UserError."""
-    order = ordered(None, overrides, PLACE)
-    calls = AwsCalls(order.aws.region)
-    return finish(tuning_job(calls, order.aws, name), order.aws.tuning.max_jobs, order.directory, [f"--attach={name}"])
+    spec = parse_job_spec(None, overrides, SWEEP_DIR_OVERRIDE)
+    calls = AwsClient(spec.aws.region)
+    return _wait_and_download(
+        _build_tuning_job(calls, spec.aws, name), spec.aws.tuning.max_jobs, spec.directory, [f"--attach={name}"]
+    )
 
 
-def searched(given: str | None, overrides: Sequence[str]) -> tuple[Order, dict[str, Parameter]]:
+def _parse_search(run_path: str | None, overrides: Sequence[str]) -> tuple[JobSpec, dict[str, SearchParameter]]:
     """What is trained, and the space that `hydra.sweeper.params` and overrides search. Raises ConfigError."""
-    _, plain = split(overrides)
-    told = [text for text in plain if not WHERE.match(text) and not text.startswith(PLACE)]
-    params = {} if given else composed(told, with_hydra=True).hydra.sweeper.params or {}
-    space, fixed = split([*(f"{key}={value}" for key, value in params.items()), *overrides])
+    _, plain = split_overrides(overrides)
+    config_overrides = [
+        text for text in plain if not AWS_OVERRIDE.match(text) and not text.startswith(SWEEP_DIR_OVERRIDE)
+    ]
+    params = {} if run_path else compose_config(config_overrides, with_hydra=True).hydra.sweeper.params or {}
+    space, fixed = split_overrides([*(f"{key}={value}" for key, value in params.items()), *overrides])
     if not space:
         raise ConfigError(
             "nothing to search; take an experiment with hydra.sweeper.params, or give a range, such as "
             "'optimizer.lr=tag(log, interval(1e-4,1e-2))'"
         )
-    return ordered(given, fixed, PLACE), space
+    return parse_job_spec(run_path, fixed, SWEEP_DIR_OVERRIDE), space
 
 
-def tuning_job(calls: AwsCalls, aws: SageMakerAws, name: str) -> Job:
+def _build_tuning_job(calls: AwsClient, aws: SageMakerAws, name: str) -> Job:
     region = f" aws.region={aws.region}" if aws.region else ""
-    again = f"{PROGRAM} --attach {name} aws.bucket={aws.bucket}{region}"
-    return Job(calls, "hyper_parameter_tuning", name, aws.training.poll_s, again)
+    attach_command = f"{PROGRAM} --attach {name} aws.bucket={aws.bucket}{region}"
+    return Job(calls, "hyper_parameter_tuning", name, aws.training.poll_s, attach_command)
 
 
-def request_of(order: Order, space: dict[str, Parameter], training: dict[str, Any]) -> dict[str, Any]:
+def _build_tuning_request(spec: JobSpec, space: dict[str, SearchParameter], training: dict[str, Any]) -> dict[str, Any]:
     """Parameters of CreateHyperParameterTuningJob, but its name; ``training`` are those of one job."""
-    metric = metric_of(order)
-    tuning = order.aws.tuning
+    metric = _get_metric_name(spec)
+    tuning = spec.aws.tuning
     ranges: dict[str, list[dict[str, Any]]] = {"Integer": [], "Continuous": [], "Categorical": []}
     for key, parameter in space.items():
-        kind, content = range_of(key, parameter)
+        kind, content = _build_parameter_range(key, parameter)
         ranges[kind].append({"Name": key, **content})
     if tuning.strategy == "Grid" and (ranges["Integer"] or ranges["Continuous"]):
         names = ", ".join(one["Name"] for one in [*ranges["Integer"], *ranges["Continuous"]])
@@ -98,7 +111,7 @@ def request_of(order: Order, space: dict[str, Parameter], training: dict[str, An
             "Strategy": tuning.strategy,
             "HyperParameterTuningJobObjective": {
                 "Type": "Minimize" if metric == "val_loss" else "Maximize",
-                "MetricName": BEST + metric,
+                "MetricName": BEST_PREFIX + metric,
             },
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": jobs,
@@ -106,18 +119,18 @@ def request_of(order: Order, space: dict[str, Parameter], training: dict[str, An
             },
             "ParameterRanges": {f"{kind}ParameterRanges": found for kind, found in ranges.items()},
             "TrainingJobEarlyStoppingType": "Auto" if tuning.early_stopping else "Off",
-            "RandomSeed": order.config.seed % 2**31,
+            "RandomSeed": spec.config.seed % 2**31,
         },
         "TrainingJobDefinition": {key: value for key, value in training.items() if key not in NOT_TUNED},
         "Tags": training["Tags"],
     }
 
 
-def metric_of(order: Order) -> str:
-    return order.config.sweep.metric or order.config.trainer.early_stopping.monitor
+def _get_metric_name(spec: JobSpec) -> str:
+    return spec.config.sweep.metric or spec.config.trainer.early_stopping.monitor
 
 
-def range_of(key: str, parameter: Parameter) -> tuple[str, dict[str, Any]]:
+def _build_parameter_range(key: str, parameter: SearchParameter) -> tuple[str, dict[str, Any]]:
     """Kind and content of a range of SageMaker's; numbers in steps become choices. Raises ConfigError."""
     stepped = parameter.step is not None and (parameter.kind == "float" or parameter.step != 1)
     if parameter.kind != "choice" and not stepped:
@@ -128,52 +141,52 @@ def range_of(key: str, parameter: Parameter) -> tuple[str, dict[str, Any]]:
     if stepped and parameter.step is not None:
         count = round((parameter.high - parameter.low) / parameter.step) + 1
         choices = [f"{parameter.low + number * parameter.step:g}" for number in range(count)]
-    if len(choices) > MOST_CHOICES:
-        raise ConfigError(f"{key}: has {len(choices)} values, and SageMaker takes {MOST_CHOICES}; use interval(…)")
+    if len(choices) > MAX_CHOICES:
+        raise ConfigError(f"{key}: has {len(choices)} values, and SageMaker takes {MAX_CHOICES}; use interval(…)")
     return "Categorical", {"Values": choices}
 
 
-def ended_jobs(found: dict[str, Any]) -> int:
+def _count_ended_jobs(description: dict[str, Any]) -> int:
     """How many jobs of a tuning have ended, as DescribeHyperParameterTuningJob has it."""
     return sum(
-        found["TrainingJobStatusCounters"].get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError")
+        description["TrainingJobStatusCounters"].get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError")
     )
 
 
-def finish(job: Job, jobs: int, directory: str | None, arguments: Sequence[str]) -> Path:
+def _wait_and_download(job: Job, max_jobs: int, directory: str | None, arguments: Sequence[str]) -> Path:
     """Wait for the tuning job, and bring its runs home. Raises UserError."""
-    status = job.wait(ended_jobs, jobs, "jobs")
+    status = job.wait(_count_ended_jobs, max_jobs, "jobs")
     if status == NEVER_CREATED:
-        raise UserError(f"there is no tuning job {job.name} in region {job.calls.region}")
+        raise UserError(f"there is no tuning job {job.name} in region {job.client.region}")
     parent = Path(directory).absolute().parent if directory else Path("outputs/sweeps") / time.strftime("%Y-%m-%d")
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".arriving-") as folder:
-        whole = Path(folder) / "sweep"
-        sweep = sweep_of(job, arguments)
-        write_sweep(whole, sweep)
-        for number, summary in enumerate(summaries(job)):
-            write_job(whole / str(number), brought(job, number, summary["TrainingJobName"], whole, sweep))
-        ended = read_jobs(whole)
-        write_text(whole / SWEEP_CSV, table_of(ended))
-        final = Path(fresh_directory(directory or str(parent / f"{time.strftime('%H-%M-%S')}-{job.name}")))
-        whole.rename(final)
+        partial = Path(folder) / "sweep"
+        sweep = _build_sweep(job, arguments)
+        write_sweep(partial, sweep)
+        for number, summary in enumerate(_iter_job_summaries(job)):
+            write_job(partial / str(number), _download_job_run(job, number, summary["TrainingJobName"], partial, sweep))
+        records = read_jobs(partial)
+        write_text(partial / SWEEP_CSV, format_jobs_csv(records))
+        final = Path(create_unique_directory(directory or str(parent / f"{time.strftime('%H-%M-%S')}-{job.name}")))
+        partial.rename(final)
     log.info("Sweep directory: %s", final)
-    best = ranked(ended, sweep.direction)
+    best = rank_jobs(records, sweep.direction)
     if not best:
         raise UserError(f"no job of {job.name} finished ({status}); the reasons are in {final / SWEEP_CSV}")
-    log.info("Best: #%d %s: %s", best[0].number, sweep.own(best[0].overrides), best[0].outcome)
+    log.info("Best: #%d %s: %s", best[0].number, sweep.format_job_overrides(best[0].overrides), best[0].outcome)
     log.info("Compare: python -m fer.compare %s", final)
     return final
 
 
-def sweep_of(job: Job, arguments: Sequence[str]) -> Sweep:
+def _build_sweep(job: Job, arguments: Sequence[str]) -> Sweep:
     """What the directory says of the whole search."""
-    settings = job.found["HyperParameterTuningJobConfig"]
+    settings = job.description["HyperParameterTuningJobConfig"]
     objective, limits = settings["HyperParameterTuningJobObjective"], settings["ResourceLimits"]
     return Sweep(
         arguments=list(arguments),
         directory=os.getcwd(),
-        metric=objective["MetricName"].removeprefix(BEST),
+        metric=objective["MetricName"].removeprefix(BEST_PREFIX),
         direction="minimize" if objective["Type"] == "Minimize" else "maximize",
         jobs=limits["MaxNumberOfTrainingJobs"],
         at_once=limits["MaxParallelTrainingJobs"],
@@ -181,33 +194,35 @@ def sweep_of(job: Job, arguments: Sequence[str]) -> Sweep:
     )
 
 
-def summaries(job: Job) -> Iterator[dict[str, Any]]:
+def _iter_job_summaries(job: Job) -> Iterator[dict[str, Any]]:
     """SageMaker's list of the training jobs, the first one first."""
-    asked = {**job.named, "SortBy": "CreationTime", "SortOrder": "Ascending", "MaxResults": 100}
+    request = {**job.name_parameter, "SortBy": "CreationTime", "SortOrder": "Ascending", "MaxResults": 100}
     while True:
-        page = job.calls.call("sagemaker", "list_training_jobs_for_hyper_parameter_tuning_job", asked)
+        page = job.client.request("sagemaker", "list_training_jobs_for_hyper_parameter_tuning_job", request)
         yield from page["TrainingJobSummaries"]
         if not page.get("NextToken"):
             return
-        asked = {**asked, "NextToken": page["NextToken"]}
+        request = {**request, "NextToken": page["NextToken"]}
 
 
-def brought(job: Job, number: int, name: str, folder: Path, sweep: Sweep) -> SweepJob:
+def _download_job_run(job: Job, number: int, name: str, folder: Path, sweep: Sweep) -> SweepJob:
     """Bring the run of a training job home, if it left one; how it ended."""
-    found = job.calls.call("sagemaker", "describe_training_job", {"TrainingJobName": name})
-    drawn = {key: value for key, value in found.get("HyperParameters", {}).items() if not key.startswith("_")}
+    description = job.client.request("sagemaker", "describe_training_job", {"TrainingJobName": name})
+    hyperparameters = {
+        key: value for key, value in description.get("HyperParameters", {}).items() if not key.startswith("_")
+    }
     status: Status = "failed"
-    reason, value = " ".join(str(found.get("FailureReason", "")).split()), None
-    artifacts = found.get("ModelArtifacts", {}).get("S3ModelArtifacts")
-    if artifacts and found["TrainingJobStatus"] in ("Completed", "Stopped"):
+    reason, value = " ".join(str(description.get("FailureReason", "")).split()), None
+    artifacts = description.get("ModelArtifacts", {}).get("S3ModelArtifacts")
+    if artifacts and description["TrainingJobStatus"] in ("Completed", "Stopped"):
         try:
-            run = place(job.calls, artifacts, str(folder / str(number)), facts_of(found))
+            run = download_run_directory(job.client, artifacts, str(folder / str(number)), build_job_facts(description))
             # SageMaker stops what does not look promising, as Optuna prunes it.
-            status = "finished" if status_of(run) == "finished" else "pruned"
-            value = value_of(run, sweep.metric) if status == "finished" else None
+            status = "finished" if read_status(run) == "finished" else "pruned"
+            value = read_metric(run, sweep.metric) if status == "finished" else None
         except DataError as error:
             reason = str(error)
-    seconds = float(found.get("TrainingTimeInSeconds") or 0)
-    overrides = [f"{key}={text}" for key, text in drawn.items()]
+    seconds = float(description.get("TrainingTimeInSeconds") or 0)
+    overrides = [f"{key}={text}" for key, text in hyperparameters.items()]
     log.info("#%d %s: %s", number, " ".join(overrides), reason or status)
     return SweepJob(number, overrides, status, sweep.metric, value, reason, seconds)

@@ -5,54 +5,56 @@ import logging
 import sys
 from pathlib import Path
 
-from fer.cli import reported
-from fer.compare.groups import seed_groups
-from fer.compare.hyperparameters import shown_columns
-from fer.compare.importance import importance
-from fer.compare.page import notes_on, report_of
+from fer.cli import user_errors_to_exit_code
+from fer.compare.groups import find_seed_groups
+from fer.compare.hyperparameters import select_columns
+from fer.compare.importance import compute_importance
+from fer.compare.page import build_notes, build_report
 from fer.compare.pairs import compare_pairs
-from fer.compare.ranking import choose, ranked
-from fer.compare.runs import find_runs, printable
-from fer.compare.tables import groups_table, pairs_table, runs_table, write_csv
+from fer.compare.ranking import choose_ranking, rank_runs
+from fer.compare.runs import find_runs, make_printable
+from fer.compare.tables import build_groups_table, build_pairs_table, build_runs_table, write_csv
 from fer.compare.terminal import print_groups, print_runs
 from fer.errors import UserError
 from fer.reports.comparison import write_comparison
-from fer.runs.provenance import now
-from fer.runs.run_directory import fresh_directory
+from fer.runs.provenance import get_timestamp
+from fer.runs.run_directory import create_unique_directory
 
 log = logging.getLogger(__name__)
 
 
-def compare(places: list[Path], out: Path | None) -> None:
+def compare(roots: list[Path], out: Path | None) -> None:
     """Print the table of the runs below ``places`` and write the rest to ``out``. Raises UserError."""
-    runs, skipped = find_runs(places)
+    runs, skipped = find_runs(roots)
     for line in skipped:
-        log.warning("Skipped: %s", printable(line))
+        log.warning("Skipped: %s", make_printable(line))
     if not runs:
         raise UserError("there is no training to compare; name directories of runs or sweeps of train.py")
-    choice = choose(runs)
-    columns = shown_columns(runs)
-    if choice is None:
+    ranking = choose_ranking(runs)
+    columns = select_columns(runs)
+    if ranking is None:
         print_runs(runs, columns, None)
         raise UserError(f"none of the {len(runs)} runs has figures yet, so there is nothing to compare")
-    runs = ranked(runs, choice)
-    notes = notes_on(runs, choice, columns, skipped)
-    groups = seed_groups(runs, choice)
-    print_runs(runs, columns, choice)
+    runs = rank_runs(runs, ranking)
+    notes = build_notes(runs, ranking, columns, skipped)
+    groups = find_seed_groups(runs, ranking)
+    print_runs(runs, columns, ranking)
     if groups:
-        print_groups(groups, columns, choice)
+        print_groups(groups, columns, ranking)
     for note in notes[: len(notes) - len(skipped)]:
         log.info("%s", note)
-    pairs = compare_pairs(runs, choice.part)
-    report = report_of(runs, choice, columns, groups, importance(runs, choice), pairs, notes)
-    directory = out or Path(fresh_directory(f"outputs/compare/{now()[:10]}/{now()[11:19].replace(':', '-')}"))
-    write_csv(runs_table(runs), directory / "comparison.csv")
+    pairs = compare_pairs(runs, ranking.split)
+    report = build_report(runs, ranking, columns, groups, compute_importance(runs, ranking), pairs, notes)
+    directory = out or Path(
+        create_unique_directory(f"outputs/compare/{get_timestamp()[:10]}/{get_timestamp()[11:19].replace(':', '-')}")
+    )
+    write_csv(build_runs_table(runs), directory / "comparison.csv")
     if groups:
-        write_csv(groups_table(groups, runs), directory / "groups.csv")
+        write_csv(build_groups_table(groups, runs), directory / "groups.csv")
     if len(pairs.table):
-        write_csv(pairs_table(pairs, runs), directory / "pairs.csv")
+        write_csv(build_pairs_table(pairs, runs), directory / "pairs.csv")
     write_comparison(report, directory / "comparison.html")
-    best, command = report.runs[report.best].label, printable(report.commands[0][1])
+    best, command = report.runs[report.best].label, make_printable(report.commands[0][1])
     log.info("Best by %s: run %s; do it again with `%s`", report.ranked.name, best, command)
     log.info("Comparison: %s", directory / "comparison.html")
 
@@ -63,10 +65,10 @@ def main() -> None:
         "places", nargs="+", type=Path, metavar="DIR", help="directories of runs or sweeps, or above them"
     )
     parser.add_argument("--out", type=Path, help="where to write; outputs/compare/DATE/TIME unless given")
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    with reported():
-        compare(arguments.places, arguments.out)
+    with user_errors_to_exit_code():
+        compare(args.places, args.out)
 
 
 if __name__ == "__main__":

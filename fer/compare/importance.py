@@ -5,49 +5,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer.compare.hyperparameters import SEED, Parameter, parameters, value_of
-from fer.compare.ranking import Choice
+from fer.compare.hyperparameters import SEED, Hyperparameter, find_hyperparameters, get_value
+from fer.compare.ranking import Ranking
 from fer.compare.runs import FINISHED, ComparedRun
-from fer.config.diff import token
+from fer.config.diff import canonicalize
 
-RUNS_A_PARAMETER, FEWEST_RUNS = 3, 6
+MIN_RUNS_PER_PARAMETER, MIN_RUNS = 3, 6
 
 
 @dataclass(frozen=True)
-class Importance:
+class ImportanceResult:
     """``shares``: of the variance that a random forest explains, for each parameter, largest first, adding up to 1;
     empty where that cannot be told, and ``reason`` says why. ``runs``: how many it rests on.
     """
 
-    shares: tuple[tuple[Parameter, float], ...]
-    runs: int
+    fractions: tuple[tuple[Hyperparameter, float], ...]
+    num_runs: int
     reason: str | None = None
 
 
-def importance(runs: Sequence[ComparedRun], choice: Choice) -> Importance:
+def compute_importance(runs: Sequence[ComparedRun], ranking: Ranking) -> ImportanceResult:
     """Functional ANOVA (Hutter et al., ICML 2014) of the ranking figure; equal runs give equal shares."""
-    judged = [run for run in runs if run.settings and run.status == FINISHED and choice.score(run) is not None]
-    differing = parameters(judged)
-    scores = [score for run in judged if (score := choice.score(run)) is not None]
-    needed = max(FEWEST_RUNS, RUNS_A_PARAMETER * len(differing))
+    evaluated = [run for run in runs if run.settings and run.status == FINISHED and ranking.score(run) is not None]
+    differing = find_hyperparameters(evaluated)
+    scores = [score for run in evaluated if (score := ranking.score(run)) is not None]
+    needed = max(MIN_RUNS, MIN_RUNS_PER_PARAMETER * len(differing))
     if not differing:
-        return Importance((), len(judged), "The finished runs do not differ in any hyper-parameter.")
+        return ImportanceResult((), len(evaluated), "The finished runs do not differ in any hyper-parameter.")
     if len(differing) == 1:
-        return Importance((), len(judged), f"Only {differing[0].key} differs, so there is nothing to weigh it against.")
-    if len(judged) < needed:
-        reason = (
-            f"{len(judged)} finished runs are too few to weigh {len(differing)} hyper-parameters; {needed} are needed."
+        return ImportanceResult(
+            (), len(evaluated), f"Only {differing[0].key} differs, so there is nothing to weigh it against."
         )
-        return Importance((), len(judged), reason)
+    if len(evaluated) < needed:
+        reason = (
+            f"{len(evaluated)} finished runs are too few to weigh {len(differing)} hyper-parameters; {needed} are "
+            "needed."
+        )
+        return ImportanceResult((), len(evaluated), reason)
     if len(set(scores)) == 1:
-        return Importance((), len(judged), f"All runs have the same {choice.ranked.name}.")
-    found = functional_anova([[value_of(run, item.key) for run in judged] for item in differing], differing, scores)
-    ordered = sorted(differing, key=lambda item: -found[item.key])
-    return Importance(tuple((item, found[item.key]) for item in ordered), len(judged))
+        return ImportanceResult((), len(evaluated), f"All runs have the same {ranking.metric.name}.")
+    fractions = _compute_fanova(
+        [[get_value(run, item.key) for run in evaluated] for item in differing], differing, scores
+    )
+    ordered = sorted(differing, key=lambda item: -fractions[item.key])
+    return ImportanceResult(tuple((item, fractions[item.key]) for item in ordered), len(evaluated))
 
 
-def functional_anova(
-    columns: Sequence[Sequence[Any]], differing: Sequence[Parameter], scores: Sequence[float]
+def _compute_fanova(
+    columns: Sequence[Sequence[Any]], differing: Sequence[Hyperparameter], scores: Sequence[float]
 ) -> dict[str, float]:
     """Share of each parameter by its key. ``columns``: its value in each run."""
     # Imported here: it takes a second, and comparisons of few runs do without.
@@ -63,7 +68,7 @@ def functional_anova(
             low, high = float(min(values)), float(max(values))
             space[item.key] = optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low >= 10)
         else:
-            values = [token(value) for value in values]
+            values = [canonicalize(value) for value in values]
             space[item.key] = optuna.distributions.CategoricalDistribution(sorted(set(values)))
         for trial, value in zip(trials, values, strict=True):
             trial[item.key] = float(value) if numeric else value

@@ -11,19 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from fer.config.diff import read_saved
-from fer.core.progress import progress
+from fer.config.diff import read_saved_config
+from fer.core.progress import track_progress
 from fer.errors import ConfigError, UserError
 from fer.runs.run_directory import METRICS, PROVENANCE, RUN_YAML
 from fer.sweep.records import JOB_JSON
 
-HISTORY = "history.csv"
+HISTORY_CSV = "history.csv"
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
-ENDED = (FINISHED, "interrupted", "failed", "pruned", "killed")
-PARTS = ("val", "test")
+FINAL_STATUSES = (FINISHED, "interrupted", "failed", "pruned", "killed")
+SPLITS = ("val", "test")
 
 
-class Unreadable(Exception):
+class _UnreadableFileError(Exception):
     """A file of a run that is there and cannot be read; the message says which and why."""
 
 
@@ -49,113 +49,116 @@ class ComparedRun:
     images_per_second: float | None
 
 
-def find_runs(places: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
+def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
     """The trainings in and below ``places``, each once, in the order of their labels; and what was skipped and why.
 
     Raises UserError where a place is no directory.
     """
-    skipped, found = [], dict[Path, Path]()
-    for place in places:
-        if not place.is_dir():
-            raise UserError(f"{place}: no such directory; name directories of runs or sweeps")
-        below = list(run_directories(place))
-        if not below:
-            skipped.append(f"{place}: holds no run")
-        for directory in below:
-            if (program := program_of(directory)) not in (None, "train.py"):
+    skipped, directories = [], dict[Path, Path]()
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"{root}: no such directory; name directories of runs or sweeps")
+        run_directories = list(_iter_run_directories(root))
+        if not run_directories:
+            skipped.append(f"{root}: holds no run")
+        for directory in run_directories:
+            if (program := _read_program(directory)) not in (None, "train.py"):
                 skipped.append(f"{directory}: is a run of {program}, not a training")
             else:
-                found.setdefault(directory.resolve(), directory)
-    labels = labels_of(list(found))
-    reading = progress(found.items(), len(found), "Reading", "runs")
-    runs = [read_run(directory, labels[resolved]) for resolved, directory in reading]
-    return sorted(runs, key=lambda run: natural(run.label)), skipped
+                directories.setdefault(directory.resolve(), directory)
+    labels = _build_labels(list(directories))
+    reading = track_progress(directories.items(), len(directories), "Reading", "runs")
+    runs = [_read_run(directory, labels[resolved]) for resolved, directory in reading]
+    return sorted(runs, key=lambda run: _build_natural_key(run.label)), skipped
 
 
-def run_directories(place: Path) -> Iterator[Path]:
+def _iter_run_directories(root: Path) -> Iterator[Path]:
     """Directories that hold a run, or a sweep's job; nothing is looked for inside one."""
-    for folder, folders, files in os.walk(place):
+    for folder, folders, files in os.walk(root):
         if {RUN_YAML, PROVENANCE, JOB_JSON} & set(files):
             folders.clear()
             yield Path(folder)
 
 
-def program_of(directory: Path) -> str | None:
+def _read_program(directory: Path) -> str | None:
     """The program that made a run, None where that cannot be told."""
     try:
-        command = read_json(directory / PROVENANCE).get("command")
-    except Unreadable:
+        command = _read_json(directory / PROVENANCE).get("command")
+    except _UnreadableFileError:
         return None
     name = command[0] if isinstance(command, list) and command else None
     return name if name in ("train.py", "infer.py", "register.py") else None
 
 
-def labels_of(directories: Sequence[Path]) -> dict[Path, str]:
+def _build_labels(directories: Sequence[Path]) -> dict[Path, str]:
     """A name for each run: its path below the directory that they share."""
     if not directories:
         return {}
-    shared = os.path.commonpath([directory.parent for directory in directories])
-    return {directory: printable(directory.relative_to(shared).as_posix()) for directory in directories}
+    common = os.path.commonpath([directory.parent for directory in directories])
+    return {directory: make_printable(directory.relative_to(common).as_posix()) for directory in directories}
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Text without what would move a terminal's cursor or is no valid Unicode."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def natural(text: str) -> list[tuple[bool, int, str]]:
+def _build_natural_key(text: str) -> list[tuple[bool, int, str]]:
     """A key that sorts run 2 before run 10."""
     return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", text)]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, empty where there is no file. Raises Unreadable."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{path.name} cannot be read ({type(error).__name__})") from None
+        raise _UnreadableFileError(f"{path.name} cannot be read ({type(error).__name__})") from None
     if not isinstance(content, dict):
-        raise Unreadable(f"{path.name} holds no object")
+        raise _UnreadableFileError(f"{path.name} holds no object")
     return content
 
 
-def read_run(directory: Path, label: str) -> ComparedRun:
+def _read_run(directory: Path, label: str) -> ComparedRun:
     problems: list[str] = []
 
-    def tolerant(name: str) -> dict[str, Any]:
+    def read_tolerantly(name: str) -> dict[str, Any]:
         try:
-            return read_json(directory / name)
-        except Unreadable as error:
+            return _read_json(directory / name)
+        except _UnreadableFileError as error:
             problems.append(str(error))
             return {}
 
-    provenance, metrics, job = tolerant(PROVENANCE), tolerant(METRICS), tolerant(JOB_JSON)
+    provenance, metrics, job = read_tolerantly(PROVENANCE), read_tolerantly(METRICS), read_tolerantly(JOB_JSON)
     settings: dict[str, Any] = {}
     if (directory / RUN_YAML).exists():
         try:
-            settings = read_saved(directory)
+            settings = read_saved_config(directory)
         except ConfigError:
             problems.append(f"{RUN_YAML} cannot be read")
-    history = read_history(directory / HISTORY)
-    parts = {part: metrics[part] for part in PARTS if isinstance(metrics.get(part), dict)}
-    status, reason = ending(provenance, job, bool(parts), problems)
-    seconds = number(provenance.get("fit_seconds"))
+    history = _read_history(directory / HISTORY_CSV)
+    split_metrics = {part: metrics[part] for part in SPLITS if isinstance(metrics.get(part), dict)}
+    status, reason = _determine_status(provenance, job, bool(split_metrics), problems)
+    seconds = parse_number(provenance.get("fit_seconds"))
     if seconds is None and "seconds" in history:
-        seconds = number(history["seconds"].sum())
-    rate = number(history["images_per_second"].median()) if "images_per_second" in history else None
-    facts = {**provenance, **{key: value for key, value in metrics.items() if key not in PARTS}}
-    return ComparedRun(directory, label, settings, status, reason, parts, facts, history, seconds, rate)
+        seconds = parse_number(history["seconds"].sum())
+    rate = parse_number(history["images_per_second"].median()) if "images_per_second" in history else None
+    facts = {**provenance, **{key: value for key, value in metrics.items() if key not in SPLITS}}
+    return ComparedRun(directory, label, settings, status, reason, split_metrics, facts, history, seconds, rate)
 
 
-def ending(
-    provenance: dict[str, Any], job: dict[str, Any], has_figures: bool, problems: Sequence[str]
+def _determine_status(
+    provenance: dict[str, Any], job: dict[str, Any], has_metrics: bool, problems: Sequence[str]
 ) -> tuple[str, str | None]:
     """How a run ended, and why it has not simply finished."""
-    status = next((found for found in (provenance.get("status"), job.get("status")) if found in ENDED), UNFINISHED)
-    said = [text for text in (job.get("reason"), provenance.get("error")) if isinstance(text, str) and text.strip()]
-    if problems or (status == FINISHED and not has_figures):
+    status = next(
+        (candidate for candidate in (provenance.get("status"), job.get("status")) if candidate in FINAL_STATUSES),
+        UNFINISHED,
+    )
+    messages = [text for text in (job.get("reason"), provenance.get("error")) if isinstance(text, str) and text.strip()]
+    if problems or (status == FINISHED and not has_metrics):
         return DAMAGED, "; ".join(problems) or f"{METRICS} is missing or holds no figures"
     if status == FINISHED:
         return FINISHED, None
@@ -163,10 +166,12 @@ def ending(
         "interrupted": "by Ctrl-C or SIGTERM; judged with the best weights until then",
         UNFINISHED: "it still runs, or was killed",
     }
-    return status, printable(" ".join(said[0].split())) if said else defaults.get(status, "without a reason")
+    return status, make_printable(" ".join(messages[0].split())) if messages else defaults.get(
+        status, "without a reason"
+    )
 
 
-def read_history(path: Path) -> pd.DataFrame:
+def _read_history(path: Path) -> pd.DataFrame:
     """history.csv's numeric columns, indexed by epoch; empty where there is none or it cannot be read."""
     try:
         table = pd.read_csv(path)
@@ -183,12 +188,12 @@ def read_history(path: Path) -> pd.DataFrame:
     )
 
 
-def number(value: object) -> float | None:
+def parse_number(value: object) -> float | None:
     """A finite number, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None

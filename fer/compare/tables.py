@@ -6,26 +6,35 @@ from typing import Any
 
 import pandas as pd
 
-from fer.compare.groups import Group
-from fer.compare.hyperparameters import SEED, all_differing, has_effect, value_of
-from fer.compare.pairs import Pairs
-from fer.compare.runs import ComparedRun, number
-from fer.config.diff import ABSENT, as_typed
-from fer.core.io import written_beside
+from fer.compare.groups import SeedGroup
+from fer.compare.hyperparameters import SEED, find_varying_keys, get_value, has_effect
+from fer.compare.pairs import PairedTests
+from fer.compare.runs import ComparedRun, parse_number
+from fer.config.diff import ABSENT, format_override_value
+from fer.core.io import atomic_write
 
-DEEPEST = 3  # per_class.anger.recall.low
-FACTS = ("monitor", "best_epoch", "epochs", "temperature", "git_commit", "data_fingerprint", "weights_sha256", "start")
+MAX_DEPTH = 3  # per_class.anger.recall.low
+FACT_COLUMNS = (
+    "monitor",
+    "best_epoch",
+    "epochs",
+    "temperature",
+    "git_commit",
+    "data_fingerprint",
+    "weights_sha256",
+    "start",
+)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    with written_beside(path) as beside:
+    with atomic_write(path) as temporary:
         # A path that is no valid text keeps its bytes.
-        table.to_csv(beside, index=False, lineterminator="\n", errors="surrogateescape")
+        table.to_csv(temporary, index=False, lineterminator="\n", errors="surrogateescape")
 
 
-def runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
+def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Everything about each run: how it ended, the keys in which runs differ, every figure with its bounds."""
-    keys = all_differing(runs)
+    keys = find_varying_keys(runs)
     return pd.DataFrame(
         [
             {
@@ -33,51 +42,57 @@ def runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                 "directory": str(run.directory),
                 "status": run.status,
                 "reason": run.reason,
-                **{key: csv_value(value_of(run, key)) for key in keys},
-                **{f"{part}.{name}": value for part, found in run.metrics.items() for name, value in figures_of(found)},
+                **{key: _format_csv_value(get_value(run, key)) for key in keys},
+                **{
+                    f"{part}.{name}": value
+                    for part, found in run.metrics.items()
+                    for name, value in iter_metrics(found)
+                },
                 "seconds": run.seconds,
                 "images_per_second": run.images_per_second,
-                **{name: csv_value(run.facts.get(name, ABSENT)) for name in FACTS},
+                **{name: _format_csv_value(run.facts.get(name, ABSENT)) for name in FACT_COLUMNS},
             }
             for run in runs
         ]
     )
 
 
-def csv_value(value: Any) -> Any:
+def _format_csv_value(value: Any) -> Any:
     """Numbers as they are, nothing for an absent key, anything else as an override writes it."""
-    return None if value is ABSENT else value if number(value) is not None else as_typed(value)
+    return None if value is ABSENT else value if parse_number(value) is not None else format_override_value(value)
 
 
-def figures_of(part: dict[str, Any], prefix: str = "", depth: int = DEEPEST) -> Iterator[tuple[str, float | None]]:
+def iter_metrics(
+    metrics: dict[str, Any], prefix: str = "", depth: int = MAX_DEPTH
+) -> Iterator[tuple[str, float | None]]:
     """(dotted name, value) of the numbers of metrics.json; of `accuracy.value` the name is `accuracy`."""
-    for name, found in part.items():
-        if isinstance(found, dict) and depth:
-            yield from figures_of(found, f"{prefix}{name}.", depth - 1)
-        elif not isinstance(found, list):
-            yield (prefix.removesuffix(".") if name == "value" else f"{prefix}{name}"), number(found)
+    for name, value in metrics.items():
+        if isinstance(value, dict) and depth:
+            yield from iter_metrics(value, f"{prefix}{name}.", depth - 1)
+        elif not isinstance(value, list):
+            yield (prefix.removesuffix(".") if name == "value" else f"{prefix}{name}"), parse_number(value)
 
 
-def groups_table(groups: Sequence[Group], runs: Sequence[ComparedRun]) -> pd.DataFrame:
+def build_groups_table(groups: Sequence[SeedGroup], runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Mean and standard deviation of each group of seeds."""
-    keys = [key for key in all_differing(runs) if has_effect(key) and key != SEED]
+    keys = [key for key in find_varying_keys(runs) if has_effect(key) and key != SEED]
     rows = []
     for group in groups:
-        spreads = {f"{figure.part}.{figure.key}": found for figure, found in group.figures.items()}
+        spreads = {f"{figure.split}.{figure.key}": found for figure, found in group.metrics.items()}
         rows.append(
             {
                 "runs": " ".join(run.label for run in group.runs),
                 "seeds": len(group.runs),
-                **{key: csv_value(value_of(group.runs[0], key)) for key in keys},
+                **{key: _format_csv_value(get_value(group.runs[0], key)) for key in keys},
                 **{f"{name}.mean": found.mean for name, found in spreads.items()},
-                **{f"{name}.deviation": found.deviation for name, found in spreads.items()},
+                **{f"{name}.deviation": found.std for name, found in spreads.items()},
             }
         )
     return pd.DataFrame(rows)
 
 
-def pairs_table(pairs: Pairs, runs: Sequence[ComparedRun]) -> pd.DataFrame:
+def build_pairs_table(pairs: PairedTests, runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Every test of two runs, by their labels."""
     labels = [run.label for run in runs]
-    named = {name: [labels[place] for place in pairs.table[name]] for name in ("first", "second")}
+    named = {name: [labels[index] for index in pairs.table[name]] for name in ("first", "second")}
     return pairs.table.assign(**named)

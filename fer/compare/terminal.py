@@ -9,19 +9,19 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fer.compare.groups import Group, Spread
-from fer.compare.hyperparameters import SEED, Parameter, text_of, value_of
-from fer.compare.ranking import NAMES, Choice, Figure, Measure
+from fer.compare.groups import SeedGroup, SeedStatistics
+from fer.compare.hyperparameters import SEED, Hyperparameter, format_value, get_value
+from fer.compare.ranking import METRIC_NAMES, Metric, MetricValue, Ranking
 from fer.compare.runs import FINISHED, ComparedRun
 from fer.reports.formats import DASH, decimals, duration, significant
 
-WIDEST = 10_000  # characters
+MAX_WIDTH = 10_000  # characters
 HEADINGS = {"accuracy": "accuracy %", "balanced_accuracy": "balanced %", "macro_f1": "macro-F1 %"}
 SHORT_HEADINGS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %", "macro_f1": "F1 %"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class _Layout:
     """How a table saves width: intervals below their figures, status and settings below the run's name."""
 
     intervals_below: bool = False
@@ -29,16 +29,16 @@ class Layout:
     settings_below: bool = False
 
 
-LAYOUTS = (Layout(), Layout(True), Layout(True, True), Layout(True, True, True))
+LAYOUTS = (_Layout(), _Layout(True), _Layout(True, True), _Layout(True, True, True))
 
 
-def print_runs(runs: Sequence[ComparedRun], columns: Sequence[Parameter], choice: Choice | None) -> None:
+def print_runs(runs: Sequence[ComparedRun], columns: Sequence[Hyperparameter], ranking: Ranking | None) -> None:
     """A row a run, laid out so that it fits the terminal; in a very narrow one, names are folded."""
     console = Console(highlight=False)
-    tables = (runs_table(runs, columns, choice, layout) for layout in LAYOUTS)
+    tables = (_build_runs_table(runs, columns, ranking, layout) for layout in LAYOUTS)
     for table in tables:
         # Asked within the terminal's width, a table answers with that.
-        if Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum <= console.width:
+        if Measurement.get(console, console.options.update(max_width=MAX_WIDTH), table).maximum <= console.width:
             break
     console.print(table)
     for run in runs:
@@ -46,16 +46,16 @@ def print_runs(runs: Sequence[ComparedRun], columns: Sequence[Parameter], choice
             console.print(Text(f"{run.label} {run.status}: {run.reason}"), soft_wrap=True)
 
 
-def runs_table(
-    runs: Sequence[ComparedRun], columns: Sequence[Parameter], choice: Choice | None, layout: Layout
+def _build_runs_table(
+    runs: Sequence[ComparedRun], columns: Sequence[Hyperparameter], ranking: Ranking | None, layout: _Layout
 ) -> Table:
-    table = empty_table()
+    table = _create_table()
     table.add_column("run", overflow="fold")
     for column in () if layout.settings_below else columns:
         table.add_column(Text(column.short), justify="right", overflow="fold")
     headings = SHORT_HEADINGS if layout.status_below else HEADINGS
-    for figure in choice.columns if choice else ():
-        add_figure(table, figure, headings)
+    for metric in ranking.metrics if ranking else ():
+        _add_metric_column(table, metric, headings)
     if layout.status_below:
         table.add_column("time\nimg/s", justify="right", no_wrap=True)
     else:
@@ -63,22 +63,26 @@ def runs_table(
         table.add_column("img/s", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
     for run in runs:
-        table.add_row(*map(Text, cells_of(run, columns, choice, layout)))
+        table.add_row(*map(Text, _build_cells(run, columns, ranking, layout)))
     return table
 
 
-def empty_table() -> Table:
+def _create_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def add_figure(table: Table, figure: Figure, headings: Mapping[str, str]) -> None:
-    table.add_column(f"{figure.part}\n{headings.get(figure.key, NAMES[figure.key])}", justify="right", no_wrap=True)
+def _add_metric_column(table: Table, metric: Metric, headings: Mapping[str, str]) -> None:
+    table.add_column(
+        f"{metric.split}\n{headings.get(metric.key, METRIC_NAMES[metric.key])}", justify="right", no_wrap=True
+    )
 
 
-def cells_of(run: ComparedRun, columns: Sequence[Parameter], choice: Choice | None, layout: Layout) -> list[str]:
+def _build_cells(
+    run: ComparedRun, columns: Sequence[Hyperparameter], ranking: Ranking | None, layout: _Layout
+) -> list[str]:
     """The texts of a run's row."""
-    settings = [text_of(value_of(run, column.key)) for column in columns]
-    figures = [with_bounds(figure, figure.of(run), layout) for figure in choice.columns] if choice else []
+    settings = [format_value(get_value(run, column.key)) for column in columns]
+    metrics = [_format_interval(metric, metric.get(run), layout) for metric in ranking.metrics] if ranking else []
     time, rate = duration(run.seconds), significant(run.images_per_second)
     last = [time, rate, run.status]
     label = run.label
@@ -88,40 +92,42 @@ def cells_of(run: ComparedRun, columns: Sequence[Parameter], choice: Choice | No
     if layout.settings_below:
         label += "".join(f"\n{column.short}={text}" for column, text in zip(columns, settings, strict=True))
         settings = []
-    return [label, *settings, *figures, *last]
+    return [label, *settings, *metrics, *last]
 
 
-def plain(figure: Figure, value: float | None) -> str:
+def _format_number(metric: Metric, value: float | None) -> str:
     """A share in percent without the sign, which stands in the heading; another figure with three decimals."""
-    if not figure.is_share:
+    if not metric.is_fraction:
         return decimals(value)
     return DASH if value is None else f"{100 * value:.1f}"
 
 
-def with_bounds(figure: Figure, found: Measure, layout: Layout) -> str:
-    text = plain(figure, found.value)
-    if found.low is None or found.high is None:
+def _format_interval(metric: Metric, value: MetricValue, layout: _Layout) -> str:
+    text = _format_number(metric, value.value)
+    if value.low is None or value.high is None:
         return text
-    bounds = f"{plain(figure, found.low)}{DASH}{plain(figure, found.high)}"
+    bounds = f"{_format_number(metric, value.low)}{DASH}{_format_number(metric, value.high)}"
     return f"{text}\n{bounds}" if layout.intervals_below else f"{text} [{bounds}]"
 
 
-def print_groups(groups: Sequence[Group], columns: Sequence[Parameter], choice: Choice) -> None:
+def print_groups(groups: Sequence[SeedGroup], columns: Sequence[Hyperparameter], ranking: Ranking) -> None:
     """A row a group of seeds: mean ± standard deviation."""
     console = Console(highlight=False)
-    table = empty_table()
+    table = _create_table()
     table.add_column("settings but the seed", overflow="fold")
     table.add_column("seeds", justify="right", no_wrap=True)
-    for figure in choice.columns:
-        add_figure(table, figure, SHORT_HEADINGS)
+    for metric in ranking.metrics:
+        _add_metric_column(table, metric, SHORT_HEADINGS)
     for group in groups:
         shown = [column for column in columns if column.key != SEED]
-        settings = [f"{column.short}={text_of(value_of(group.runs[0], column.key))}" for column in shown]
-        cells = [spread_text(figure, found) for figure, found in group.figures.items()]
+        settings = [f"{column.short}={format_value(get_value(group.runs[0], column.key))}" for column in shown]
+        cells = [_format_seed_statistics(figure, found) for figure, found in group.metrics.items()]
         table.add_row(*map(Text, ("\n".join(settings) or DASH, str(len(group.runs)), *cells)))
     console.print("Mean and standard deviation over seeds")
     console.print(table)
 
 
-def spread_text(figure: Figure, found: Spread) -> str:
-    return DASH if found.mean is None else f"{plain(figure, found.mean)}\n± {plain(figure, found.deviation)}"
+def _format_seed_statistics(metric: Metric, stats: SeedStatistics) -> str:
+    return (
+        DASH if stats.mean is None else f"{_format_number(metric, stats.mean)}\n± {_format_number(metric, stats.std)}"
+    )

@@ -66,7 +66,7 @@ class Config(Section):
     aws: Aws = Field(description="This machine, or AWS")
 
     @model_validator(mode="after")
-    def training_fits_together(self, info: ValidationInfo) -> Self:
+    def check_training(self, info: ValidationInfo) -> Self:
         # One configuration serves all programs; these rules are about training alone.
         if info.context is not None and info.context["program"] != "train":
             return self

@@ -5,25 +5,25 @@ import sys
 from pathlib import Path
 
 from fer.config import Config
-from fer.config.diff import difference_lines, read_saved
-from fer.config.key_docs import keys_of
+from fer.config.diff import format_differences, read_saved_config
+from fer.config.key_docs import iter_keys
 from fer.errors import ConfigError
 
 
-def docs() -> str:
+def _format_docs() -> str:
     """A Markdown table of every key."""
     rows = ["| key | allowed | meaning |", "| --- | --- | --- |"]
-    for key in keys_of(Config):
+    for key in iter_keys(Config):
         # Markdown would take <class> for a tag.
         cells = (f"`{key.name}`", key.allowed, key.description.replace("<", "&lt;"))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
 
-def diff(one: str, other: str) -> int:
+def _print_diff(one: str, other: str) -> int:
     """Print the keys in which two saved configurations differ; 0 for none, 1 for some, 2 if one cannot be read."""
     try:
-        lines = difference_lines(read_saved(Path(one)), read_saved(Path(other)))
+        lines = format_differences(read_saved_config(Path(one)), read_saved_config(Path(other)))
     except ConfigError as error:
         print(f"fer.config: {error}", file=sys.stderr)
         return error.exit_code
@@ -35,9 +35,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["schema"]:
         print(json.dumps(Config.model_json_schema(), indent=2))
     elif arguments == ["docs"]:
-        print(docs(), end="")
+        print(_format_docs(), end="")
     elif len(arguments) == 3 and arguments[0] == "diff":
-        return diff(*arguments[1:])
+        return _print_diff(*arguments[1:])
     else:
         print("usage: python -m fer.config schema | docs | diff A B", file=sys.stderr)
         return 2

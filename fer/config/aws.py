@@ -41,7 +41,7 @@ class SageMakerTransform(LocalTransform):
     attach: JobName | None = Field(description="Go on waiting for this job, of a run below outputs/infer")
 
     @model_validator(mode="after")
-    def within_the_limits_of_sagemaker(self) -> Self:
+    def check_sagemaker_limits(self) -> Self:
         if self.max_payload_mb * self.max_concurrent > 100:
             raise ValueError(
                 f"max_payload_mb × max_concurrent is {self.max_payload_mb * self.max_concurrent}; "
@@ -95,7 +95,7 @@ class SageMakerTraining(Section):
     allow_changes: bool = Field(False, description="Take the code as it is, also where it is not that of a commit")
 
     @model_validator(mode="after")
-    def waits_at_least_as_long_as_it_trains(self) -> Self:
+    def check_max_wait(self) -> Self:
         if self.max_wait_hours is not None and self.max_wait_hours < self.max_hours:
             raise ValueError(
                 f"max_wait_hours={self.max_wait_hours:g} must not be below max_hours={self.max_hours:g}, "

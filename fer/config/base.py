@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fer.core.path_map import here, moved
+from fer.core.path_map import map_path, read_path_map
 
 
 class Section(BaseModel):
@@ -22,7 +22,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def no_truth_for_a_number(cls, values: Any) -> Any:
+    def reject_bool_for_number(cls, values: Any) -> Any:
         # Pydantic would take true for 1: `early_stopping.patience=true` must not mean one epoch.
         for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
             if isinstance(values.get(name), bool) and field.annotation is not bool:
@@ -30,33 +30,33 @@ class Section(BaseModel):
         return values
 
 
-def existing_path(value: str) -> str:
+def _resolve_existing_path(value: str) -> str:
     """The absolute form of a path that must exist, so that a saved run replays from any directory.
 
     One that lies elsewhere on this machine keeps its text, so that run.yaml is the same wherever it runs.
     """
-    path = Path(here(value)).expanduser()
+    path = Path(map_path(value)).expanduser()
     if not path.exists():
         raise ValueError("no such file or directory")
-    return value if value in moved() else str(path.resolve())
+    return value if value in read_path_map() else str(path.resolve())
 
 
-def input_path(value: str) -> str:
+def resolve_input_path(value: str) -> str:
     """An existing path, or s3://BUCKET/KEY, which is looked for when it is read."""
     if not value.startswith("s3://"):
-        return existing_path(value)
+        return _resolve_existing_path(value)
     if not all(value.removeprefix("s3://").partition("/")[::2]):
         raise ValueError("must have the form s3://BUCKET/KEY")
     return value
 
 
-ExistingPath = Annotated[str, AfterValidator(existing_path)]
-InputPath = Annotated[str, AfterValidator(input_path)]
+ExistingPath = Annotated[str, AfterValidator(_resolve_existing_path)]
+InputPath = Annotated[str, AfterValidator(resolve_input_path)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-def without_password(uri: str) -> str:
+def reject_password(uri: str) -> str:
     """The URI itself. Raises ValueError where it holds a password: run directories get passed from hand to hand."""
     if re.search(r"://[^/@]*:[^/@]*@", uri):
         raise ValueError(

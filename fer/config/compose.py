@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from fer.config import Config, Program
-from fer.config.error_messages import composition_error, group_error, validation_error
+from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.errors import ConfigError
 
 # What Hydra calls by name, what logging's configuration calls by name, and where Hydra would read further YAML.
@@ -21,21 +21,21 @@ CALLING_KEYS = ("_target_", "()", "class", "searchpath")
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def load(composed: DictConfig, program: Program = "train") -> Config:
+def load_config(cfg: DictConfig, program: Program = "train") -> Config:
     """Resolve, then check every key, value and combination, as ``program`` has them.
 
     Raises ConfigError, a line a finding.
     """
     try:
-        if missing := sorted(OmegaConf.missing_keys(composed)):
+        if missing := sorted(OmegaConf.missing_keys(cfg)):
             raise ConfigError("\n".join(f"{key}: a value is needed; add {key}=…" for key in missing))
-        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise composition_error(error) from None
+        raise convert_composition_error(error) from None
     try:
         return Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
-        raise validation_error(error, plain) from None
+        raise convert_validation_error(error, plain) from None
 
 
 def load_overrides(overrides: Sequence[str], program: Program = "train", saved: Path | None = None) -> Config:
@@ -43,10 +43,10 @@ def load_overrides(overrides: Sequence[str], program: Program = "train", saved: 
 
     ``saved`` is the run directory whose run.yaml is taken instead of ``conf/config.yaml``.
     """
-    return load(composed(overrides, saved), program)
+    return load_config(compose_config(overrides, saved), program)
 
 
-def composed(overrides: Sequence[str], saved: Path | None = None, with_hydra: bool = False) -> DictConfig:
+def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hydra: bool = False) -> DictConfig:
     """What Hydra composes, with its own section if that is wanted. Raises ConfigError."""
     first = [f"hydra.searchpath=[file://{CONF}]"] if saved else []
     # A program that hydra.main started holds the one global Hydra; composing again needs it.
@@ -55,9 +55,9 @@ def composed(overrides: Sequence[str], saved: Path | None = None, with_hydra: bo
         with initialize_config_dir(str((saved or CONF).resolve()), version_base="1.3"):
             return compose("run" if saved else "config", [*first, *overrides], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise composition_error(error) from None
+        raise convert_composition_error(error) from None
     except ValueError as error:
-        raise group_error(error, overrides) from None
+        raise convert_group_error(error, overrides) from None
 
 
 def refuse_executable_yaml(arguments: list[str]) -> None:
@@ -65,27 +65,27 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
 
     Raises ConfigError. Run directories get passed from hand to hand; replaying one must not run foreign code.
     """
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         option, _, value = argument.partition("=")
         # Hydra also takes the beginning of an option's name.
         if option != "-cd" and not (option.startswith("--config-d") and "--config-dir".startswith(option)):
             continue
-        folder = Path(value or (arguments[place + 1] if place + 1 < len(arguments) else ""))
+        folder = Path(value or (arguments[index + 1] if index + 1 < len(arguments) else ""))
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder}: no such directory")
         for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             try:
-                hostile = calling_key(yaml.safe_load(file.read_text(encoding="utf-8")))
+                hostile = _find_calling_key(yaml.safe_load(file.read_text(encoding="utf-8")))
             except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
                 raise ConfigError(f"{file}: cannot be read as YAML ({str(error).splitlines()[0]})") from None
             if hostile:
                 raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")
 
 
-def calling_key(node: object) -> str | None:
+def _find_calling_key(node: object) -> str | None:
     """The first of CALLING_KEYS that any mapping inside a YAML document has."""
     if isinstance(node, dict):
         if named := [key for key in CALLING_KEYS if key in node]:
             return named[0]
         node = list(node.values())
-    return next(filter(None, map(calling_key, node)), None) if isinstance(node, list) else None
+    return next(filter(None, map(_find_calling_key, node)), None) if isinstance(node, list) else None

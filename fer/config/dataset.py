@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fer.config.base import InputPath, Probability, Section
-from fer.emotions import canonical
+from fer.emotions import normalize_label
 
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
 
@@ -67,9 +67,9 @@ class FolderSource(Section):
 
     @field_validator("class_map")
     @classmethod
-    def known_emotions(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+    def check_class_map(cls, value: dict[str, str | None]) -> dict[str, str | None]:
         for folder, emotion in value.items():
-            if emotion is not None and canonical(emotion) is None:
+            if emotion is not None and normalize_label(emotion) is None:
                 raise ValueError(f"folder {folder!r} is mapped to {emotion!r}, which is no emotion")
         return value
 
@@ -138,7 +138,7 @@ class Dataset(Section):
 
     @field_validator("sources")
     @classmethod
-    def plain_names(cls, value: dict[str, Source]) -> dict[str, Source]:
+    def check_source_names(cls, value: dict[str, Source]) -> dict[str, Source]:
         for name in value:
             if not name.replace("-", "_").isidentifier():
                 raise ValueError(f"the source name {name!r} must be letters, digits, '_' and '-', no digit first")
@@ -146,7 +146,7 @@ class Dataset(Section):
 
     @field_validator("fractions")
     @classmethod
-    def whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+    def check_fractions(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
         if min(value) < 0 or abs(sum(value) - 1) > 1e-6:
             raise ValueError("the three shares must be 0 or more and sum to 1")
         if value[0] == 0 or value[1] == 0:
@@ -154,7 +154,7 @@ class Dataset(Section):
         return value
 
     @model_validator(mode="after")
-    def contempt_has_a_source(self) -> Self:
+    def check_contempt_source(self) -> Self:
         if self.classes == 8 and not any(s.kind in ("ferplus", "fer2013", "folder") for s in self.sources.values()):
             raise ValueError(
                 "classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set dataset.classes=7"

@@ -7,71 +7,73 @@ from typing import Any
 
 import yaml
 
-from fer.errors import ConfigError, first_line
+from fer.errors import ConfigError, shorten_error
 
 RUN_YAML = "run.yaml"
 
 
-class Absent:
+class _Absent:
     """The value of a key that a configuration does not have."""
 
     def __repr__(self) -> str:
         return "(absent)"
 
 
-ABSENT = Absent()
+ABSENT = _Absent()
 
 
-def read_saved(place: Path) -> dict[str, Any]:
+def read_saved_config(source: Path) -> dict[str, Any]:
     """The values of a run directory's run.yaml, or of a YAML file, by dotted key. Raises ConfigError."""
-    path = place / RUN_YAML if place.is_dir() else place
+    path = source / RUN_YAML if source.is_dir() else source
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = error.strerror if isinstance(error, OSError) else first_line(error)
-        raise ConfigError(f"{path}: cannot be read ({said}); name a run directory or its run.yaml") from None
+        reason = error.strerror if isinstance(error, OSError) else shorten_error(error)
+        raise ConfigError(f"{path}: cannot be read ({reason}); name a run directory or its run.yaml") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: holds no keys; name a run directory or its run.yaml")
     content.pop("defaults", None)
-    return dict(leaves(content))
+    return dict(_iter_leaves(content))
 
 
-def leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _iter_leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of everything that is not a section; lists and empty sections are values."""
     for name, value in node.items():
         if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{name}.")
+            yield from _iter_leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
-def token(value: Any) -> str:
+def canonicalize(value: Any) -> str:
     """A text that two values share only if they are equal; 1 and 1.0 are, 1 and true are not."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def differing_keys(configurations: list[dict[str, Any]]) -> list[str]:
+def find_differing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that do not have the same value everywhere, in the order in which they first stand."""
     keys = dict.fromkeys(key for configuration in configurations for key in configuration)
-    return [key for key in keys if len({token(found.get(key, ABSENT)) for found in configurations}) > 1]
+    return [key for key in keys if len({canonicalize(found.get(key, ABSENT)) for found in configurations}) > 1]
 
 
-def as_typed(value: Any) -> str:
+def format_override_value(value: Any) -> str:
     """A value as an override writes it: null, true, [fit, test]; text that would not show is written as JSON."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(as_typed, value))}]"
+        return f"[{', '.join(map(format_override_value, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{as_typed(key)}: {as_typed(inner)}' for key, inner in value.items())}}}"
+        pairs = (f"{format_override_value(key)}: {format_override_value(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
     text = str(value)
     readable = not isinstance(value, str) or (text.isprintable() and text.strip() == text != "")
     return text if readable and not (value is None or isinstance(value, bool)) else json.dumps(value)
 
 
-def difference_lines(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def format_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """`key: a -> b` for each key that differs."""
     return [
-        f"{as_typed(key)}: {as_typed(one.get(key, ABSENT))} -> {as_typed(other.get(key, ABSENT))}"
-        for key in differing_keys([one, other])
+        f"{format_override_value(key)}: {format_override_value(one.get(key, ABSENT))} -> "
+        f"{format_override_value(other.get(key, ABSENT))}"
+        for key in find_differing_keys([one, other])
     ]

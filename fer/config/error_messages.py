@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fer.config import Config, Dataset
-from fer.config.diff import as_typed
-from fer.config.key_docs import keys_of, kind_of, nearest, sections_of
+from fer.config.diff import format_override_value
+from fer.config.key_docs import find_nearest, find_sections, get_kind, iter_keys
 from fer.errors import ConfigError
 
 SECTIONS = tuple(Config.model_fields)
@@ -30,9 +30,9 @@ LIMITS = {
 LIST_KEYS = "`python -m fer.config docs` lists every key, `python train.py --help` the groups and options"
 
 
-def known_keys(config: Any = None) -> list[str]:
+def list_known_keys(config: Any = None) -> list[str]:
     """All dotted keys, with the names and the kinds that sources have in ``config``."""
-    keys = [key.name for key in keys_of(Config) if "<name>" not in key.name]
+    keys = [key.name for key in iter_keys(Config) if "<name>" not in key.name]
     dataset = config.get("dataset") if isinstance(config, dict) else None
     names = dataset.get("sources") if isinstance(dataset, dict) else None
     if not isinstance(names, dict):
@@ -40,19 +40,19 @@ def known_keys(config: Any = None) -> list[str]:
     concrete = [
         key.name
         for name, source in names.items()
-        for section in sections_of(get_args(Dataset.model_fields["sources"].annotation)[1])
-        if not isinstance(source, dict) or source.get("kind", kind_of(section)) == kind_of(section)
-        for key in keys_of(section, f"dataset.sources.{name}.")
+        for section in find_sections(get_args(Dataset.model_fields["sources"].annotation)[1])
+        if not isinstance(source, dict) or source.get("kind", get_kind(section)) == get_kind(section)
+        for key in iter_keys(section, f"dataset.sources.{name}.")
     ]
     return list(dict.fromkeys([*concrete, *keys, *SECTIONS]))
 
 
-def did_you_mean(name: str, known: list[str], cutoff: float = 0.75) -> str:
-    near = nearest(name, known, cutoff)
+def _suggest_name(name: str, known: list[str], cutoff: float = 0.75) -> str:
+    near = find_nearest(name, known, cutoff)
     return f"; did you mean {near}?" if near and near != name else ""
 
 
-def location(error: ErrorDetails) -> str:
+def _format_location(error: ErrorDetails) -> str:
     """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union on `kind`."""
     parts = [str(part) for part in error["loc"]]
     for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2), (["aws"], 1)):
@@ -61,20 +61,20 @@ def location(error: ErrorDetails) -> str:
     return ".".join(parts)
 
 
-def sentence(error: ErrorDetails, config: Any) -> str:
+def _format_error(error: ErrorDetails, config: Any) -> str:
     """One Pydantic error as `key=value: what is wrong and what is allowed`."""
-    key, value, context = location(error), error["input"], error.get("ctx", {})
-    shown = key if isinstance(value, dict) else f"{key}={as_typed(value)}"
+    key, value, context = _format_location(error), error["input"], error.get("ctx", {})
+    shown = key if isinstance(value, dict) else f"{key}={format_override_value(value)}"
     match error["type"]:
         case "extra_forbidden":
-            return f"{shown}: there is no such key{did_you_mean(key, known_keys(config))}"
+            return f"{shown}: there is no such key{_suggest_name(key, list_known_keys(config))}"
         case "missing":
             return f"{key}: a value is needed"
         case "literal_error":
             return f"{shown}: allowed are {context['expected'].replace(chr(39), '')}"
         case "union_tag_invalid":
             kinds = context["expected_tags"].replace("'", "")
-            near = did_you_mean(context["tag"], kinds.split(", "), cutoff=0.5)
+            near = _suggest_name(context["tag"], kinds.split(", "), cutoff=0.5)
             return f"{key}.kind={context['tag']}: allowed are {kinds}{near}"
         case "union_tag_not_found":
             return f"{key}.kind: a value is needed; it names the kind of source"
@@ -95,62 +95,64 @@ def sentence(error: ErrorDetails, config: Any) -> str:
             return f"{shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def validation_error(error: ValidationError, config: Any) -> ConfigError:
+def convert_validation_error(error: ValidationError, config: Any) -> ConfigError:
     """All of Pydantic's findings, a line each, less those that only follow from one further inside."""
     details = error.errors()
-    places = [detail["loc"] for detail in details]
-    inner = [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
-    return ConfigError("\n".join(dict.fromkeys(sentence(detail, config) for detail in inner)))
+    locations = [detail["loc"] for detail in details]
+    inner = [
+        d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in locations)
+    ]
+    return ConfigError("\n".join(dict.fromkeys(_format_error(detail, config) for detail in inner)))
 
 
-def composition_error(error: HydraException | OmegaConfBaseException) -> ConfigError:
+def convert_composition_error(error: HydraException | OmegaConfBaseException) -> ConfigError:
     """One of Hydra's or OmegaConf's errors as a sentence."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = sorted(error.options)
-        near = did_you_mean(option, options, cutoff=0.5)
+        near = _suggest_name(option, options, cutoff=0.5)
         return ConfigError(f"{group}={option}: there is no such option{near}; allowed are {', '.join(options)}")
     if isinstance(error, ConfigCompositionException | MissingConfigException):
-        if found := re.search(r"Could not (?:override|append to|delete)[^']*'([^'@]+)", text):
-            return unknown_override(found.group(1), text)
+        if match := re.search(r"Could not (?:override|append to|delete)[^']*'([^'@]+)", text):
+            return _build_unknown_override_error(match.group(1), text)
         if error.__cause__ is not None and isinstance(error.__cause__, OmegaConfBaseException):
-            return composition_error(error.__cause__)
+            return convert_composition_error(error.__cause__)
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"the override {error.override!r} is not of the form key=value: {first_line(text)}")
+        return ConfigError(f"the override {error.override!r} is not of the form key=value: {_take_first_line(text)}")
     key = getattr(error, "full_key", None)
-    return ConfigError(f"{key}: {first_line(text)}" if key else first_line(text))
+    return ConfigError(f"{key}: {_take_first_line(text)}" if key else _take_first_line(text))
 
 
-def unknown_override(key: str, text: str) -> ConfigError:
+def _build_unknown_override_error(key: str, text: str) -> ConfigError:
     """The answer to an override of something that does not exist, or that a saved run holds as values."""
     if key in GROUPS and "defaults list" in text:
         return ConfigError(
             f"{key}: this configuration holds values, not a choice of {key} option, so `{key}=…` cannot replace it; "
             f"override single keys ({key}.KEY=VALUE), or merge an option over the saved values with `+{key}=OPTION`"
         )
-    if found := re.fullmatch(r"dataset\.sources\.([^.]+)(\..+)?", key):
+    if match := re.fullmatch(r"dataset\.sources\.([^.]+)(\..+)?", key):
         return ConfigError(
-            f"{key}: the configuration has no source {found.group(1)!r} or the source has no such key"
-            f"{did_you_mean(key, known_keys({'dataset': {'sources': {found.group(1): {}}}}))}; choose it "
-            f"(dataset={found.group(1)}) or add one (+dataset.sources.{found.group(1)}='{{kind: folder, root: …}}')"
+            f"{key}: the configuration has no source {match.group(1)!r} or the source has no such key"
+            f"{_suggest_name(key, list_known_keys({'dataset': {'sources': {match.group(1): {}}}}))}; choose it "
+            f"(dataset={match.group(1)}) or add one (+dataset.sources.{match.group(1)}='{{kind: folder, root: …}}')"
         )
-    if key in known_keys():
+    if key in list_known_keys():
         group = key.partition(".")[0]
         return ConfigError(f"{key}: the chosen {group} has no such key; another one has: choose it with {group}=OPTION")
-    return ConfigError(f"{key}: there is no such key{did_you_mean(key, known_keys())}")
+    return ConfigError(f"{key}: there is no such key{_suggest_name(key, list_known_keys())}")
 
 
-def group_error(error: ValueError, overrides: Sequence[str]) -> ConfigError:
+def convert_group_error(error: ValueError, overrides: Sequence[str]) -> ConfigError:
     """Hydra's ValueError after `trainer=null` or `model=50` as a sentence; any other error is raised as it is."""
     if not str(error).startswith("Config group override must be"):
         raise error
     no_names = re.compile(r"([^.=-]*)=(null|true|false|[\d.+-]*)", re.IGNORECASE)
-    found = [(text, no_names.fullmatch(text)) for text in overrides]
+    matches = [(text, no_names.fullmatch(text)) for text in overrides]
     values = set(SECTIONS) - set(GROUPS)
-    wrong = [text for text, match in found if match and match.group(1).lstrip("+") not in values]
+    wrong = [text for text, match in matches if match and match.group(1).lstrip("+") not in values]
     return ConfigError(f"{' '.join(wrong)}: a group is set to the name of an option, not to null or a number")
 
 
-def first_line(text: str) -> str:
+def _take_first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else "the configuration cannot be read"

@@ -98,14 +98,14 @@ class Extraction(Section):
 
     @field_validator("stages")
     @classmethod
-    def in_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         order = ("extract", "predict", "report")
         if value not in {order[start:stop] for start in range(3) for stop in range(start + 1, 4)}:
             raise ValueError("stages follow each other: extract, predict, report; none twice, none left out between")
         return value
 
     @model_validator(mode="after")
-    def brightness_range(self) -> Self:
+    def check_brightness_range(self) -> Self:
         if self.quality.min_brightness >= self.quality.max_brightness:
             raise ValueError("quality.min_brightness must be below quality.max_brightness")
         return self

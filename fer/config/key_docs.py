@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
-class Key:
+class _Key:
     """One key of the configuration; ``<name>`` in its dotted name stands for a name that the user chooses."""
 
     name: str
@@ -20,35 +20,35 @@ class Key:
     description: str
 
 
-def sections_of(annotation: Any) -> list[type[BaseModel]]:
+def find_sections(annotation: Any) -> list[type[BaseModel]]:
     """The section classes inside a type, through unions and annotations."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        return [section for part in get_args(annotation) for section in sections_of(part)]
+        return [section for part in get_args(annotation) for section in find_sections(part)]
     return []
 
 
-def type_text(annotation: Any) -> str:
+def _format_type(annotation: Any) -> str:
     """A type in a user's words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(str(choice) for choice in arguments)
     if origin is Annotated:
-        return type_text(arguments[0])
+        return _format_type(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(type_text(part) for part in arguments)
+        return " or ".join(_format_type(part) for part in arguments)
     if origin is tuple and arguments[-1] is not Ellipsis:
-        return f"list of {len(arguments)} of {type_text(arguments[0])}s"
+        return f"list of {len(arguments)} of {_format_type(arguments[0])}s"
     if origin in (tuple, list):
-        return f"list of {type_text(arguments[0])}"
+        return f"list of {_format_type(arguments[0])}"
     if origin is dict:
-        return f"map of {type_text(arguments[0])} to {type_text(arguments[1])}"
+        return f"map of {_format_type(arguments[0])} to {_format_type(arguments[1])}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def range_text(field: FieldInfo) -> str:
+def _format_range(field: FieldInfo) -> str:
     """The limits of a number, such as "≥ 0, < 1"."""
     metadata = list(field.metadata)
     for part in get_args(field.annotation):
@@ -62,59 +62,59 @@ def range_text(field: FieldInfo) -> str:
     )
 
 
-def keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[Key]:
+def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
     """Every key below a section, depth first, in the order in which the fields stand."""
     for name, field in section.model_fields.items():
         dotted = f"{prefix}{name}"
         annotation = field.annotation
-        if get_origin(annotation) is dict and (kinds := sections_of(get_args(annotation)[1])):
-            yield from keys_of_kinds(kinds, f"{dotted}.<name>.")
-        elif inner := sections_of(annotation):
+        if get_origin(annotation) is dict and (kinds := find_sections(get_args(annotation)[1])):
+            yield from _iter_kind_keys(kinds, f"{dotted}.<name>.")
+        elif inner := find_sections(annotation):
             if type(None) in get_args(annotation):
-                yield Key(dotted, "null, or the keys below", field.description or "")
-            yield from keys_of(inner[0], f"{dotted}.") if len(inner) == 1 else keys_of_kinds(inner, f"{dotted}.")
+                yield _Key(dotted, "null, or the keys below", field.description or "")
+            yield from iter_keys(inner[0], f"{dotted}.") if len(inner) == 1 else _iter_kind_keys(inner, f"{dotted}.")
         else:
-            limits = range_text(field)
-            allowed = type_text(annotation) + (f" {limits}" if limits else "")
-            yield Key(dotted, allowed, field.description or "")
+            limits = _format_range(field)
+            allowed = _format_type(annotation) + (f" {limits}" if limits else "")
+            yield _Key(dotted, allowed, field.description or "")
 
 
-def kind_of(section: type[BaseModel]) -> str:
+def get_kind(section: type[BaseModel]) -> str:
     """What the key `kind` must be for a section of this class."""
     return str(get_args(section.model_fields["kind"].annotation)[0])
 
 
-def keys_of_kinds(kinds: list[type[BaseModel]], prefix: str) -> Iterator[Key]:
+def _iter_kind_keys(kinds: list[type[BaseModel]], prefix: str) -> Iterator[_Key]:
     """Every key of the kinds of a section once; a meaning that not all share stands after the kinds' names."""
-    found: dict[str, dict[str, Key]] = {}
+    keys_by_name: dict[str, dict[str, _Key]] = {}
     for kind in kinds:
-        for key in keys_of(kind, prefix):
-            found.setdefault(key.name, {})[kind_of(kind)] = key
-    for name, keys in found.items():
+        for key in iter_keys(kind, prefix):
+            keys_by_name.setdefault(key.name, {})[get_kind(kind)] = key
+    for name, keys in keys_by_name.items():
         meanings: dict[str, list[str]] = {}
         for kind_name, key in keys.items():
             meanings.setdefault(key.description, []).append(kind_name)
         shared = len(meanings) == 1 and len(keys) == len(kinds)
-        yield Key(
+        yield _Key(
             name,
             ", ".join(dict.fromkeys(key.allowed for key in keys.values())),
             "; ".join(text if shared else f"({', '.join(names)}) {text}" for text, names in meanings.items()),
         )
 
 
-def nearest(name: str, known: list[str], cutoff: float) -> str | None:
+def find_nearest(name: str, known: list[str], cutoff: float) -> str | None:
     """The known name that a misspelt one most likely means, or None.
 
     A key that exists under another section comes first (`trainer.lr`: `optimizer.lr`), then the most similar
     whole name, then the most similar last part.
     """
     last = {key.rsplit(".", 1)[-1]: key for key in reversed(known) if "." in key} if "." in name else {}
-    own = name.rsplit(".", 1)[-1]
-    if own in last:
-        return get_close_matches(name, [key for key in known if key.endswith(f".{own}")], n=1, cutoff=0)[0]
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf in last:
+        return get_close_matches(name, [key for key in known if key.endswith(f".{leaf}")], n=1, cutoff=0)[0]
     # Long names are alike by their sections alone: the last parts must be alike too.
     close = get_close_matches(name, known, n=1, cutoff=cutoff)
-    if close and get_close_matches(own, [close[0].rsplit(".", 1)[-1]], cutoff=0.5):
+    if close and get_close_matches(leaf, [close[0].rsplit(".", 1)[-1]], cutoff=0.5):
         return close[0]
-    close = get_close_matches(own, list(last), n=1, cutoff=cutoff)
+    close = get_close_matches(leaf, list(last), n=1, cutoff=cutoff)
     return last[close[0]] if close else None

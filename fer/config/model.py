@@ -9,12 +9,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from fer.config.base import Fraction, Section, input_path
-from fer.core.path_map import here
+from fer.config.base import Fraction, Section, resolve_input_path
+from fer.core.path_map import map_path
 
 
 @cache
-def timm_architectures() -> frozenset[str]:
+def list_timm_architectures() -> frozenset[str]:
     """Names that ``timm.create_model`` knows, read from timm's files: importing it takes seconds."""
     spec = importlib.util.find_spec("timm")
     folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
@@ -58,8 +58,8 @@ class Model(Section):
 
     @field_validator("name")
     @classmethod
-    def known_architecture(cls, value: str) -> str:
-        known = timm_architectures()
+    def check_architecture(cls, value: str) -> str:
+        known = list_timm_architectures()
         if value.split(".")[0] not in known:
             near = get_close_matches(value, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -68,12 +68,12 @@ class Model(Section):
 
     @field_validator("weights")
     @classmethod
-    def weights_exist(cls, value: str) -> str:
+    def check_weights(cls, value: str) -> str:
         if value in ("none", "pretrained"):
             return value
         try:
-            path = input_path(value)
-            if Path(here(path)).is_dir():
+            path = resolve_input_path(value)
+            if Path(map_path(path)).is_dir():
                 raise ValueError("is a directory")
             return path
         except ValueError as error:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from fer.config.base import Section, without_password
+from fer.config.base import Section, reject_password
 
 
 class Wandb(Section):
@@ -23,7 +23,7 @@ class Wandb(Section):
 class Mlflow(Section):
     """A run in MLflow."""
 
-    uri: Annotated[str, AfterValidator(without_password)] | None = Field(
+    uri: Annotated[str, AfterValidator(reject_password)] | None = Field(
         min_length=1,
         description="Tracking server (http://…) or database (sqlite:///FILE); null is outputs/mlflow/mlflow.db",
     )
@@ -38,10 +38,10 @@ class Tracker(Section):
     wandb: Wandb | None = Field(None, description="Weights & Biases; null is off")
     mlflow: Mlflow | None = Field(None, description="MLflow; null is off")
 
-    def others(self) -> dict[str, dict[str, Any]]:
+    def collect_backends(self) -> dict[str, dict[str, Any]]:
         """The trackers beside history.csv that are on, each with its options."""
-        chosen: dict[str, dict[str, Any]] = {"tensorboard": {}} if self.tensorboard else {}
+        enabled: dict[str, dict[str, Any]] = {"tensorboard": {}} if self.tensorboard else {}
         for name, section in (("wandb", self.wandb), ("mlflow", self.mlflow)):
             if section is not None:
-                chosen[name] = section.model_dump()
-        return chosen
+                enabled[name] = section.model_dump()
+        return enabled

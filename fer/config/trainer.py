@@ -55,29 +55,29 @@ class Trainer(Section):
 
     @field_validator("precision", mode="before")
     @classmethod
-    def number_as_text(cls, value: object) -> object:
+    def convert_number_to_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
     @field_validator("stages")
     @classmethod
-    def once_each(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value not in (("fit",), ("test",), ("fit", "test")):
             raise ValueError("allowed are [fit, test], [fit] and [test]")
         return value
 
     @property
-    def processes(self) -> int:
+    def world_size(self) -> int:
         """How many processes train together, over all machines."""
         return self.devices * self.num_nodes
 
     @model_validator(mode="after")
-    def compiling_needs_one_process(self) -> Self:
-        if self.processes > 1 and self.compile:
+    def check_compile(self) -> Self:
+        if self.world_size > 1 and self.compile:
             raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
         return self
 
     @model_validator(mode="after")
-    def half_precision_needs_a_gpu(self) -> Self:
+    def check_half_precision(self) -> Self:
         if self.precision == "16" and self.accelerator == "cpu":
             raise ValueError("precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16")
         return self

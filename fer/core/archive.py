@@ -6,43 +6,45 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from fer.core.io import sha256_file
+from fer.core.io import compute_sha256
 from fer.errors import ModelError
 
-SUMS = "SHA256SUMS"
+CHECKSUMS = "SHA256SUMS"
 # A package of the largest architecture has some hundred megabytes and a few dozen files.
-MOST_BYTES = 4 << 30
-MOST_FILES = 1000
+MAX_BYTES = 4 << 30
+MAX_FILES = 1000
 
 
-def unpack(archive: Path, directory: Path, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES) -> None:
+def unpack(archive: Path, directory: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
     """Unpack a .tar.gz. Raises ModelError for links, devices and more than is allowed, and tarfile's own errors."""
     total = 0
     with tarfile.open(archive, "r|gz") as tar:
         for count, member in enumerate(tar):
             total += member.size
-            if count >= most_files or total > most_bytes:
-                raise ModelError(f"{archive}: holds more than {most_files} files or {most_bytes >> 30} GiB; refused")
+            if count >= max_files or total > max_bytes:
+                raise ModelError(f"{archive}: holds more than {max_files} files or {max_bytes >> 30} GiB; refused")
             if not (member.isfile() or member.isdir()):
                 raise ModelError(f"{archive}: holds {member.name!r}, which is no plain file; refused")
             tar.extract(member, directory, filter="data")
 
 
-def check_sums(directory: Path, archive: Path) -> None:
+def verify_checksums(directory: Path, archive: Path) -> None:
     """Refuse a package whose files are not exactly those that its SHA256SUMS lists. Raises ModelError."""
-    listed = directory / SUMS
-    if not listed.is_file():
-        raise ModelError(f"{archive}: holds no {SUMS}; it is no package of register.py")
-    if listed.read_bytes() != sums_of(directory).encode():
-        raise ModelError(f"{archive}: its files are not those of its {SUMS}: it was changed; build or fetch it again")
+    checksums = directory / CHECKSUMS
+    if not checksums.is_file():
+        raise ModelError(f"{archive}: holds no {CHECKSUMS}; it is no package of register.py")
+    if checksums.read_bytes() != compute_checksums(directory).encode():
+        raise ModelError(
+            f"{archive}: its files are not those of its {CHECKSUMS}: it was changed; build or fetch it again"
+        )
 
 
-def sums_of(directory: Path) -> str:
+def compute_checksums(directory: Path) -> str:
     """A line `sha256  name` each file below a directory, in order of name, SHA256SUMS itself left out."""
-    return "".join(f"{sha256_file(path)}  {name}\n" for name, path in files_below(directory) if name != SUMS)
+    return "".join(f"{compute_sha256(path)}  {name}\n" for name, path in iter_files(directory) if name != CHECKSUMS)
 
 
-def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
+def iter_files(directory: Path) -> Iterator[tuple[str, Path]]:
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     return ((name, directory / PurePosixPath(name)) for name in names)
 
@@ -54,7 +56,7 @@ def write_archive(directory: Path, target: Path) -> None:
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for name, path in files_below(directory):
+        for name, path in iter_files(directory):
             entry = tarfile.TarInfo(name)
             entry.size = path.stat().st_size
             entry.mode = 0o644
@@ -62,6 +64,6 @@ def write_archive(directory: Path, target: Path) -> None:
                 tar.addfile(entry, content)
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 
-def decoded(data: bytes | memoryview) -> np.ndarray | None:
+def decode_image(data: bytes | memoryview) -> np.ndarray | None:
     """Pixels of an encoded picture: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured; None if it is damaged."""
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)

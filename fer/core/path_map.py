@@ -4,14 +4,14 @@ import json
 import os
 
 # JSON: path in the configuration -> path on this machine.
-VARIABLE = "FER_PATHS"
+PATHS_ENV = "FER_PATHS"
 
 
-def moved() -> dict[str, str]:
+def read_path_map() -> dict[str, str]:
     """The paths that lie elsewhere on this machine."""
-    return dict(json.loads(os.environ.get(VARIABLE, "{}")))
+    return dict(json.loads(os.environ.get(PATHS_ENV, "{}")))
 
 
-def here(path: str) -> str:
+def map_path(path: str) -> str:
     """The place of a path of the configuration on this machine; mostly that path itself."""
-    return moved().get(path, path)
+    return read_path_map().get(path, path)

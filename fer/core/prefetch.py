@@ -11,7 +11,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
+def prefetch(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     """Yield ``items``, which a thread fetches up to ``depth`` ahead; an error of theirs is raised here.
 
     Where the consumer stops early, the thread ends after the item that it is at.
@@ -52,7 +52,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
         thread.join()
 
 
-def mapped(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> Generator[U, None, None]:
+def map_in_threads(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> Generator[U, None, None]:
     """Yield what one of the ``workers`` makes of each item, in order; each has a thread and one item at a time."""
     free: queue.SimpleQueue[Callable[[T], U]] = queue.SimpleQueue()
     for worker in workers:

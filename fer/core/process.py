@@ -7,36 +7,36 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-VARIABLE = "FER_LIFELINE"
-LOOK_S = 0.2
+PARENT_PID_ENV = "FER_LIFELINE"
+POLL_INTERVAL_S = 0.2
 # The run directory of the processes that train.py itself has started.
-LAUNCHED = "FER_LAUNCHED"
+LAUNCHED_ENV = "FER_LAUNCHED"
 
 
-def tied_to_me(environment: Mapping[str, str]) -> dict[str, str]:
+def with_parent_pid(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for a program that is to end with this process."""
-    return {**environment, VARIABLE: str(os.getpid())}
+    return {**environment, PARENT_PID_ENV: str(os.getpid())}
 
 
-def hold() -> None:
+def exit_with_parent() -> None:
     """Where this process was started by ``tied_to_me``, end it as soon as its starter is gone."""
-    if VARIABLE in os.environ:
+    if PARENT_PID_ENV in os.environ:
         # What this process starts in turn has its own starter.
-        follow(int(os.environ.pop(VARIABLE)))
+        watch_parent(int(os.environ.pop(PARENT_PID_ENV)))
 
 
-def follow(parent: int) -> None:
+def watch_parent(parent: int) -> None:
     """End this process, as SIGKILL would, as soon as its parent is not ``parent`` any more."""
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(LOOK_S)
+            time.sleep(POLL_INTERVAL_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
-def global_rank() -> int:
+def get_global_rank() -> int:
     """The number of this process among those that torchrun or srun has started together; 0 where it is alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ.get("RANK", "0"))
@@ -44,7 +44,7 @@ def global_rank() -> int:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interrupt_on_signals() -> Iterator[None]:
     """SIGTERM interrupts as Ctrl-C does, and both do so once: what follows is the saving.
 
     Of several processes only rank 0 is interrupted, and the others answer it until it has saved.
@@ -55,7 +55,7 @@ def interruptible() -> Iterator[None]:
             signal.signal(either, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    handler = signal.SIG_IGN if global_rank() else interrupt
+    handler = signal.SIG_IGN if get_global_rank() else interrupt
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -15,17 +15,17 @@ LINE_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-def terminal_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
+def create_progress_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
     """A bar as wide as the terminal; one that does not know its size counts as 80 columns wide, 24 lines high."""
     size = shutil.get_terminal_size()
     return tqdm(total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
 
 
-def progress(
-    items: Iterable[T], total: int, what: str, unit: str = "images", size: Callable[[T], int] = lambda _: 1
+def track_progress(
+    items: Iterable[T], total: int, title: str, unit: str = "images", size: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
     """Yield ``items`` and show how far it is; ``size`` says how much of ``total`` an item is."""
-    bar = terminal_bar(total, what, f" {unit}") if sys.stderr.isatty() else None
+    bar = create_progress_bar(total, title, f" {unit}") if sys.stderr.isatty() else None
     start = last = time.monotonic()
     done = 0
     try:
@@ -37,13 +37,13 @@ def progress(
                 bar.update(done - bar.n)
             elif now - last >= LINE_SECONDS:
                 last = now
-                log.info(progress_line(what, done, total, unit, now - start))
+                log.info(format_progress(title, done, total, unit, now - start))
     finally:
         if bar is not None:
             bar.close()
 
 
-def progress_line(what: str, done: int, total: int, unit: str, seconds: float) -> str:
+def format_progress(title: str, done: int, total: int, unit: str, seconds: float) -> str:
     """`what: 120/400 images, 35/s, 8 s left`."""
     rate = done / max(seconds, 1e-9)
-    return f"{what}: {done}/{total} {unit}, {rate:.0f}/s, {(total - done) / max(rate, 1e-9):.0f} s left"
+    return f"{title}: {done}/{total} {unit}, {rate:.0f}/s, {(total - done) / max(rate, 1e-9):.0f} s left"

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 # The directory that holds the package: a checkout, or site-packages.
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
-def thread_count(threads: int | None) -> int:
+def resolve_thread_count(threads: int | None) -> int:
     """So many CPU threads, or one a core that this process may use."""
     return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))

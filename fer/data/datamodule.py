@@ -9,13 +9,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from fer.data.augmentation import Augmentation, Share
+from fer.data.augmentation import Augmentation, ShardSlice
 
 Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One part of a data set: ``rows`` (N,) of the store, ``targets`` (N, classes) and ``weights`` (N,), float32."""
 
     rows: np.ndarray
@@ -23,7 +23,7 @@ class Part:
     weights: np.ndarray
 
 
-class EpochOrder:
+class EpochSampler:
     """The order of training samples, a function of (seed, epoch) alone.
 
     With ``weights`` (N,) samples are drawn with replacement in proportion to them, otherwise shuffled. Lightning
@@ -33,31 +33,31 @@ class EpochOrder:
     def __init__(self, count: int, seed: int, weights: np.ndarray | None = None) -> None:
         self.count = count
         self.seed = seed
-        self.shares = None if weights is None else weights / weights.sum()
+        self.probabilities = None if weights is None else weights / weights.sum()
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def order(self) -> np.ndarray:
+    def sample_indices(self) -> np.ndarray:
         """Positions (N,) of this epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
-        if self.shares is None:
+        if self.probabilities is None:
             return rng.permutation(self.count)
-        return rng.choice(self.count, self.count, p=self.shares)
+        return rng.choice(self.count, self.count, p=self.probabilities)
 
 
-def share_of(count: int, rank: int, processes: int) -> Share:
+def _shard_slice(count: int, rank: int, world_size: int) -> ShardSlice:
     """The rows of a batch that one of several processes takes: (start, stop, count)."""
-    return count * rank // processes, count * (rank + 1) // processes, count
+    return count * rank // world_size, count * (rank + 1) // world_size, count
 
 
-def held(share: Share) -> Share:
+def _padded_slice(shard: ShardSlice) -> ShardSlice:
     """The rows of a batch that a process holds: its own, or one that does not count where it has none.
 
     With a row each, all take part in what they exchange about a batch.
     """
-    start, stop, count = share
+    start, stop, count = shard
     return start, max(stop, start + 1), count
 
 
@@ -75,52 +75,56 @@ class BatchLoader:
     def __init__(
         self,
         images: np.ndarray | torch.Tensor,
-        part: Part,
+        split: Split,
         batch_size: int,
-        sampler: EpochOrder | None = None,
+        sampler: EpochSampler | None = None,
         rank: int = 0,
-        processes: int = 1,
-        needed: Callable[[Share, tuple[int, int]], np.ndarray] | None = None,
+        world_size: int = 1,
+        select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
     ) -> None:
         self.images = images
-        self.part = part
+        self.split = split
         self.batch_size = batch_size
         self.sampler = sampler
         self.rank = rank
-        self.processes = processes
-        self.needed = needed
+        self.world_size = world_size
+        self.select_rows = select_rows
 
     def __len__(self) -> int:
-        count = len(self.part.rows)
+        count = len(self.split.rows)
         if self.sampler is None or count < self.batch_size:
             return math.ceil(count / self.batch_size)
         return count // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        order = np.arange(len(self.part.rows)) if self.sampler is None else self.sampler.order()
+        order = np.arange(len(self.split.rows)) if self.sampler is None else self.sampler.sample_indices()
         epoch = 0 if self.sampler is None else self.sampler.epoch
         for number in range(len(self)):
-            whole = order[number * self.batch_size : (number + 1) * self.batch_size]
-            share = share_of(len(whole), self.rank, self.processes)
-            start, stop, _ = held(share)
-            chosen = whole[start:stop] if self.needed is None else whole[self.needed(held(share), (epoch, number))]
-            weights = self.part.weights[whole]
+            batch_rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            shard = _shard_slice(len(batch_rows), self.rank, self.world_size)
+            start, stop, _ = _padded_slice(shard)
+            local_rows = (
+                batch_rows[start:stop]
+                if self.select_rows is None
+                else batch_rows[self.select_rows(_padded_slice(shard), (epoch, number))]
+            )
+            weights = self.split.weights[batch_rows]
             yield {
-                "images": self._pixels(self.part.rows[chosen]),
-                "targets": torch.from_numpy(self.part.targets[chosen]),
-                "weights": torch.from_numpy(weights[start:stop] * np.float32(stop == share[1])),
+                "images": self._gather_pixels(self.split.rows[local_rows]),
+                "targets": torch.from_numpy(self.split.targets[local_rows]),
+                "weights": torch.from_numpy(weights[start:stop] * np.float32(stop == shard[1])),
                 "whole_weight": torch.from_numpy(weights).sum(),
                 "place": (epoch, number),
-                "share": share,
+                "share": shard,
             }
 
-    def _pixels(self, rows: np.ndarray) -> torch.Tensor:
+    def _gather_pixels(self, rows: np.ndarray) -> torch.Tensor:
         if isinstance(self.images, torch.Tensor):
             return self.images[torch.from_numpy(rows).to(self.images.device)]
         return torch.from_numpy(self.images[rows])
 
 
-class FaceData(pl.LightningDataModule):
+class FaceDataModule(pl.LightningDataModule):
     """Training and validation batches for Lightning.
 
     ``images`` (M, h, w, C) uint8 is the store, ``side`` the network's input size, ``weighted_sampling`` draws
@@ -130,8 +134,8 @@ class FaceData(pl.LightningDataModule):
     def __init__(
         self,
         images: np.ndarray,
-        train: Part,
-        val: Part,
+        train: Split,
+        val: Split,
         *,
         augmentation: Augmentation,
         side: int,
@@ -142,7 +146,7 @@ class FaceData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.images: np.ndarray | torch.Tensor = images
-        self.parts = {"train": train, "val": val}
+        self.splits = {"train": train, "val": val}
         self.augmentation = augmentation
         self.side = side
         self.batch_size = batch_size
@@ -155,29 +159,31 @@ class FaceData(pl.LightningDataModule):
             self.images = torch.from_numpy(np.ascontiguousarray(self.images)).to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> BatchLoader:
-        part = self.parts["train"]
-        order = EpochOrder(len(part.rows), self.seed, part.weights if self.weighted_sampling else None)
+        split = self.splits["train"]
+        sampler = EpochSampler(len(split.rows), self.seed, split.weights if self.weighted_sampling else None)
         if self.weighted_sampling:
-            part = Part(part.rows, part.targets, np.ones_like(part.weights))
-        return self.loader(part, order, lambda share, place: self.augmentation.rows(share, (self.seed, *place)))
+            split = Split(split.rows, split.targets, np.ones_like(split.weights))
+        return self.build_loader(
+            split, sampler, lambda shard, position: self.augmentation.find_required_rows(shard, (self.seed, *position))
+        )
 
     def val_dataloader(self) -> BatchLoader:
-        return self.loader(self.parts["val"])
+        return self.build_loader(self.splits["val"])
 
-    def loader(
+    def build_loader(
         self,
-        part: Part,
-        order: EpochOrder | None = None,
-        needed: Callable[[Share, tuple[int, int]], np.ndarray] | None = None,
+        split: Split,
+        sampler: EpochSampler | None = None,
+        select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
     ) -> BatchLoader:
         """Batches of a part, of which each of several processes gets its slice."""
-        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(self.images, part, self.batch_size, order, rank, processes, needed)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return BatchLoader(self.images, split, self.batch_size, sampler, rank, world_size, select_rows)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if self.trainer is not None and self.trainer.training:
-            seed, share = (self.seed, *batch["place"]), held(batch["share"])
+            seed, shard = (self.seed, *batch["place"]), _padded_slice(batch["share"])
             batch["images"], batch["targets"] = self.augmentation(
-                batch["images"], batch["targets"], self.side, seed, share
+                batch["images"], batch["targets"], self.side, seed, shard
             )
         return batch

@@ -12,7 +12,7 @@ from fer.errors import DataError
 MAX_PIXELS = 64_000_000
 
 
-def header(data: bytes | np.ndarray) -> tuple[int, bool]:
+def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
     """(longer side in pixels, whether it has colour) of an image, without decoding it.
 
     Raises DataError where the bytes are no image, or one of more than 64 megapixels.
@@ -38,8 +38,8 @@ def decode(data: bytes | np.ndarray) -> np.ndarray:
     """Pixels of an image: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured. Raises DataError."""
     if isinstance(data, np.ndarray):
         return data
-    header(data)
-    pixels = images.decoded(data)
+    read_header(data)
+    pixels = images.decode_image(data)
     if pixels is None:
         raise DataError("the image is damaged")
     return pixels

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 HASH_BITS = 64
 
 
-def near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
+def find_near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
     """All pairs (P, 2) of distinct positions of ``hashes`` (uint64) that differ in at most ``bits`` bits.
 
     Cut into bits+1 bands, two such hashes agree in at least one band whole; only those are compared.
@@ -21,15 +21,15 @@ def near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.diff(band[order])) + 1
         for bucket in np.split(order, starts):
-            for place, row in enumerate(bucket[:-1]):
-                rest = bucket[place + 1 :]
+            for position, row in enumerate(bucket[:-1]):
+                rest = bucket[position + 1 :]
                 near = rest[np.bitwise_count(hashes[rest] ^ hashes[row]) <= bits]
                 if len(near):
                     pairs.append(np.column_stack([np.full(len(near), row), near]))
     return np.concatenate(pairs)
 
 
-def duplicate_groups(index: pd.DataFrame, bits: int) -> np.ndarray:
+def group_duplicates(index: pd.DataFrame, bits: int) -> np.ndarray:
     """Group number (N,) of each image; images that show the same picture, also by way of a third, share one.
 
     ``index`` has ``content_hash`` and ``perceptual_hash``; ``bits`` is the largest difference of perceptual hashes
@@ -39,19 +39,19 @@ def duplicate_groups(index: pd.DataFrame, bits: int) -> np.ndarray:
     readable = (index["content_hash"] != "").to_numpy()
     content = pd.factorize(index["content_hash"])[0]
     content[~readable] = content.max(initial=0) + 1 + np.arange(int((~readable).sum()))
-    links = [np.column_stack([np.arange(count), first_occurrence(content)])]
+    links = [np.column_stack([np.arange(count), _find_first_occurrences(content)])]
     if bits >= 0 and readable.any():
         rows = np.flatnonzero(readable)
         hashes = np.array([int(text, 16) for text in index["perceptual_hash"].to_numpy()[rows]], dtype=np.uint64)
         unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         links.append(np.column_stack([rows, rows[first[inverse]]]))
-        links.append(rows[first[near_pairs(unique, bits)]])
+        links.append(rows[first[find_near_pairs(unique, bits)]])
     edges = np.concatenate(links)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1]
 
 
-def first_occurrence(values: np.ndarray) -> np.ndarray:
+def _find_first_occurrences(values: np.ndarray) -> np.ndarray:
     """For each entry the position at which its value stands first."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     return first[inverse]

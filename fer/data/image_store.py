@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from fer.core.image import to_gray, to_native
-from fer.core.progress import progress
-from fer.data.decoding import decode, header
-from fer.data.sources.base import Look, Source
+from fer.core.progress import track_progress
+from fer.data.decoding import decode, read_header
+from fer.data.sources.base import ImageInfo, Source
 from fer.errors import DataError
 
 VERSION = 1
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Store:
+class ImageStore:
     """``images`` (N, side, side, 1 or 3) uint8, a memory map, in the order of the sources' rows.
 
     ``index`` has a row an image: ``content_hash``, ``perceptual_hash`` (64 bits in hexadecimal) and ``problem``,
@@ -42,18 +42,18 @@ class Store:
     colour: bool
 
 
-def open_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> Store:
+def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> ImageStore:
     """Open the store of these sources' images, after building it where the cache has none.
 
     Images keep their native resolution (the largest of the sources), but never more than ``largest_side`` pixels,
     which is what the network sees. The cache is keyed by the fingerprint of the data, so changed data are decoded anew.
     """
-    fingerprint, side, colour = survey(sources)
+    fingerprint, side, colour = fingerprint_sources(sources)
     side = min(side, largest_side)
     name = f"{fingerprint[:20]}-{side}x{3 if colour else 1}-v{VERSION}"
     folder = Path(cache_dir) / name
     if not folder.is_dir():
-        build_once(sources, side, colour, folder)
+        _build_store_once(sources, side, colour, folder)
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
@@ -63,29 +63,29 @@ def open_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> 
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
         raise DataError(f"{folder}: the cached images cannot be read ({error}); remove this directory") from None
-    return Store(images, index, fingerprint, side, colour)
+    return ImageStore(images, index, fingerprint, side, colour)
 
 
-def survey(sources: Sequence[Source]) -> tuple[str, int, bool]:
+def fingerprint_sources(sources: Sequence[Source]) -> tuple[str, int, bool]:
     """(fingerprint, largest native side, whether any image has colour) of all sources.
 
     The fingerprint is a SHA-256 over every image's bytes, name, part and label or votes.
     """
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     side, colour = 1, False
     total = sum(len(source.table) for source in sources)
-    rows = progress(readings(sources), total, "Reading images")
+    rows = track_progress(_iter_source_rows(sources), total, "Reading images")
     for source, path, labels in rows:
         try:
-            look = source.look(path) if source.look else look_at(source.read(path))
-            digest, side, colour = look.digest, max(side, look.side), colour or look.colour
+            info = source.get_info(path) if source.get_info else _inspect_image(source.read(path))
+            digest, side, colour = info.digest, max(side, info.side), colour or info.colour
         except DataError:
             digest = UNREADABLE
-        whole.update(f"{source.name}\0{path}\0{labels}\0{digest}\n".encode())
-    return whole.hexdigest(), side, colour
+        hasher.update(f"{source.name}\0{path}\0{labels}\0{digest}\n".encode())
+    return hasher.hexdigest(), side, colour
 
 
-def readings(sources: Sequence[Source]) -> Iterator[tuple[Source, str, str]]:
+def _iter_source_rows(sources: Sequence[Source]) -> Iterator[tuple[Source, str, str]]:
     """(source, path, part and labels as text) of every row of every source."""
     for source in sources:
         labels = source.table.drop(columns="path")
@@ -93,20 +93,20 @@ def readings(sources: Sequence[Source]) -> Iterator[tuple[Source, str, str]]:
             yield source, path, str(tuple(row))
 
 
-def look_at(data: bytes | np.ndarray) -> Look:
+def _inspect_image(data: bytes | np.ndarray) -> ImageInfo:
     """What an image is, from its bytes or pixels. Raises DataError where it is none."""
-    side, colour = header(data)
-    return Look(hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest(), side, colour)
+    side, colour = read_header(data)
+    return ImageInfo(hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest(), side, colour)
 
 
-def pixel_hash(pixels: np.ndarray) -> str:
+def hash_pixels(pixels: np.ndarray) -> str:
     """Identifies pixels, whatever file format held them; gray stored as three equal channels counts as gray."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
-def build_once(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
+def _build_store_once(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
     """Build the store unless another process does so at this moment, which is waited for."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
@@ -117,14 +117,14 @@ def build_once(sources: Sequence[Source], side: int, colour: bool, folder: Path)
         lock.acquire()
     try:
         if not folder.is_dir():
-            build(sources, side, colour, folder)
+            _build_store(sources, side, colour, folder)
     finally:
         # Who waits for it looks again whether the store is there.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
-def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
+def _build_store(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
     """Decode every image into a directory that gets its name only when it is complete."""
     total = sum(len(source.table) for source in sources)
     log.info("Decoding %d images once into %s (%d×%d, %s)", total, folder, side, side, "colour" if colour else "gray")
@@ -135,7 +135,7 @@ def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> N
         # Written, not mapped: on a full disk a mapped page would end the process instead of raising an error.
         with (unfinished / "images.npy").open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for source, path, _ in progress(readings(sources), total, "Decoding images"):
+            for source, path, _ in track_progress(_iter_source_rows(sources), total, "Decoding images"):
                 try:
                     pixels = decode(source.read(path))
                 except DataError as error:
@@ -144,7 +144,7 @@ def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> N
                     continue
                 file.write(to_native(pixels, side, colour).tobytes())
                 perceptual = imagehash.phash(Image.fromarray(to_gray(pixels)))
-                rows.append((pixel_hash(pixels), str(perceptual), ""))
+                rows.append((hash_pixels(pixels), str(perceptual), ""))
         index = pd.DataFrame(rows, columns=["content_hash", "perceptual_hash", "problem"])
         index.to_parquet(unfinished / "index.parquet", index=False)
         (unfinished / "store.json").write_text(json.dumps({"images": total}), encoding="utf-8")
@@ -153,7 +153,7 @@ def build(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> N
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def images_like(store: Store, side: int, colour: bool) -> np.ndarray:
+def convert_images(store: ImageStore, side: int, colour: bool) -> np.ndarray:
     """The store's images at another native resolution and colour, those of a bundle's training faces."""
     if (store.side, store.colour) == (side, colour):
         return store.images

@@ -6,7 +6,7 @@ their numbers. With `probability` the target is the distribution of all votes le
 
 import numpy as np
 
-from fer.emotions import CONTEMPT, FERPLUS_VOTES, class_names
+from fer.emotions import CONTEMPT, FERPLUS_VOTES, get_class_names
 
 EMOTION_COUNT = 8  # the emotions among the vote columns, contempt last; "unknown" and "NF" follow
 CONTEMPT_COLUMN = FERPLUS_VOTES.index(CONTEMPT)
@@ -15,40 +15,40 @@ NO_EMOTION = "annotators see no emotion or no face"
 IS_CONTEMPT = "contempt, with 7 classes"
 
 
-def without_single_votes(votes: np.ndarray) -> np.ndarray:
+def _drop_single_votes(votes: np.ndarray) -> np.ndarray:
     """Votes (N, 10) with every emotion that only one annotator saw set to 0."""
     return np.where(votes > 1, votes, 0.0)
 
 
-def majority(votes: np.ndarray) -> np.ndarray:
+def apply_majority_rule(votes: np.ndarray) -> np.ndarray:
     """Winners that have more than half of the votes; (N, 10) with one non-zero entry a row, or none."""
-    counted = without_single_votes(votes)
+    counted = _drop_single_votes(votes)
     winner = np.eye(votes.shape[1])[counted.argmax(axis=1)]
     return winner * (counted.max(axis=1) > 0.5 * counted.sum(axis=1))[:, None]
 
 
-def argmax(votes: np.ndarray) -> np.ndarray:
+def _apply_argmax_rule(votes: np.ndarray) -> np.ndarray:
     """Winners with the most votes, ties to the first column; (N, 10)."""
     return np.eye(votes.shape[1])[votes.argmax(axis=1)] * (votes.max(axis=1) > 0)[:, None]
 
 
-def multi_target(votes: np.ndarray) -> np.ndarray:
+def _apply_multi_target_rule(votes: np.ndarray) -> np.ndarray:
     """Every entry with 30 % of the votes, alike, if together they have more than half; (N, 10)."""
-    counted = without_single_votes(votes)
+    counted = _drop_single_votes(votes)
     total = counted.sum(axis=1, keepdims=True)
-    chosen = (counted > 0) & (counted >= 0.3 * total)
-    agreed = (counted * chosen).sum(axis=1, keepdims=True) > 0.5 * total
+    selected = (counted > 0) & (counted >= 0.3 * total)
+    agreed = (counted * selected).sum(axis=1, keepdims=True) > 0.5 * total
     # The most voted entry counts a little more, so that the label below is its own.
-    return chosen * (1 + 1e-9 * counted) * agreed
+    return selected * (1 + 1e-9 * counted) * agreed
 
 
-def probability(votes: np.ndarray) -> np.ndarray:
+def _apply_probability_rule(votes: np.ndarray) -> np.ndarray:
     """The votes themselves where at most three entries make up three quarters of them; (N, 10)."""
-    counted = without_single_votes(votes)
-    return counted * np.array([leading_emotions_agree(row) for row in counted])[:, None]
+    counted = _drop_single_votes(votes)
+    return counted * np.array([_has_leading_agreement(row) for row in counted])[:, None]
 
 
-def leading_emotions_agree(votes: np.ndarray) -> bool:
+def _has_leading_agreement(votes: np.ndarray) -> bool:
     """Whether the highest entries, taken in order until they hold 75 % of the votes, are few and emotions.
 
     "Unknown" and "not a face" end the search; reached first, they win and the image has no emotion.
@@ -66,10 +66,15 @@ def leading_emotions_agree(votes: np.ndarray) -> bool:
     return bool(taken > 0.5 * total and count <= 3)
 
 
-RULES = {"majority": majority, "argmax": argmax, "multi_target": multi_target, "probability": probability}
+RULES = {
+    "majority": apply_majority_rule,
+    "argmax": _apply_argmax_rule,
+    "multi_target": _apply_multi_target_rule,
+    "probability": _apply_probability_rule,
+}
 
 
-def targets_from_votes(
+def build_targets_from_votes(
     votes: np.ndarray, rule: str, classes: int, contempt: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Apply a label rule to votes (N, 10), columns as in ``FERPLUS_VOTES``.
@@ -81,17 +86,17 @@ def targets_from_votes(
     if classes == 7 and contempt == "renormalise":
         votes = votes.copy()
         votes[:, CONTEMPT_COLUMN] = 0
-    chosen = RULES[rule](votes)
-    winner = chosen.argmax(axis=1)
+    selected = RULES[rule](votes)
+    winner = selected.argmax(axis=1)
     reasons = np.full(len(votes), "", dtype=object)
     reasons[winner >= EMOTION_COUNT] = NO_EMOTION
     if classes == 7:
         reasons[winner == CONTEMPT_COLUMN] = IS_CONTEMPT
-    reasons[chosen.max(axis=1, initial=0) <= 0] = NO_AGREEMENT
+    reasons[selected.max(axis=1, initial=0) <= 0] = NO_AGREEMENT
 
-    names = class_names(classes)
+    names = get_class_names(classes)
     columns = [FERPLUS_VOTES.index(name) for name in names]
-    targets = chosen[:, columns].copy()
+    targets = selected[:, columns].copy()
     targets[reasons != ""] = 0
     sums = targets.sum(axis=1, keepdims=True)
     labels = np.array(
@@ -100,9 +105,9 @@ def targets_from_votes(
     return np.divide(targets, sums, out=np.zeros_like(targets), where=sums > 0), labels.astype(int), reasons
 
 
-def targets_from_labels(labels: list[str], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def build_targets_from_labels(labels: list[str], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same for single labels: one-hot targets (N, classes), label indices, reasons."""
-    names = class_names(classes)
+    names = get_class_names(classes)
     indices = np.array([names.index(label) if label in names else -1 for label in labels], dtype=int)
     targets = np.eye(classes)[indices] * (indices >= 0)[:, None]
     return targets, indices, np.where(indices >= 0, "", IS_CONTEMPT).astype(object)

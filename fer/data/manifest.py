@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fer.data import label_rules, splits
-from fer.data.duplicates import duplicate_groups
-from fer.data.image_store import Store
-from fer.data.sources.base import PARTS, VOTE_COLUMNS, Source
-from fer.emotions import class_names
+from fer.data.duplicates import group_duplicates
+from fer.data.image_store import ImageStore
+from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
+from fer.emotions import get_class_names
 from fer.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -32,18 +32,18 @@ class Manifest:
     classes: tuple[str, ...]
     findings: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def part(self, name: str) -> pd.DataFrame:
+    def get_split(self, name: str) -> pd.DataFrame:
         """Rows of train, val or test."""
         return self.samples[self.samples["split"] == name]
 
-    def targets(self, name: str) -> np.ndarray:
+    def get_targets(self, name: str) -> np.ndarray:
         """Target distributions (N, classes) float32 of a part."""
-        return self.part(name)[[f"target_{emotion}" for emotion in self.classes]].to_numpy(np.float32)
+        return self.get_split(name)[[f"target_{emotion}" for emotion in self.classes]].to_numpy(np.float32)
 
 
 def build_manifest(
     sources: Sequence[Source],
-    store: Store,
+    store: ImageStore,
     rules: Mapping[str, Mapping[str, Any]],
     *,
     classes: int,
@@ -63,11 +63,11 @@ def build_manifest(
     each with its reason, when they cannot be read, when the annotators agree on no emotion, or when they leak.
     Raises DataError as `on_corrupt`, `on_leak` and `on_empty_class` ask, and when a part that is needed is empty.
     """
-    names = class_names(classes)
+    names = get_class_names(classes)
     samples = pd.concat([source.table.assign(source=source.name) for source in sources], ignore_index=True)
     samples.insert(0, "sample_id", samples["source"] + "/" + samples["path"])
     samples = samples.join(store.index)
-    samples["duplicate_group"] = duplicate_groups(store.index, near_duplicate_bits)
+    samples["duplicate_group"] = group_duplicates(store.index, near_duplicate_bits)
     findings: list[tuple[str, int, str]] = []
     dropped: list[pd.DataFrame] = []
 
@@ -78,39 +78,39 @@ def build_manifest(
             dropped.append(rows[["sample_id", "source", "path", "part"]].assign(reason=reason))
             samples = samples[~np.asarray(where)]
 
-    problems = corrupt_findings(sources, samples, on_corrupt, findings)
+    problems = _collect_corrupt_images(sources, samples, on_corrupt, findings)
     drop(samples["problem"] != "", samples["problem"])
-    findings += duplicate_findings(samples)
+    findings += _count_duplicates(samples)
 
-    samples["stratum"] = preliminary_labels(samples, rules, names)
+    samples["stratum"] = _compute_strata(samples, rules, names)
     if split == "stratified":
-        samples["split"] = splits.stratified(samples, fractions, seed)
+        samples["split"] = splits.split_stratified(samples, fractions, seed)
     else:
-        samples["split"] = splits.official(samples, fractions, seed)
-        picture, pixels = splits.leaks(samples, samples["split"])
-        if picture.any():
-            message = splits.leak_message(samples, samples["split"], picture, pixels)
+        samples["split"] = splits.split_official(samples, fractions, seed)
+        same_image, same_pixels = splits.find_leaks(samples, samples["split"])
+        if same_image.any():
+            message = splits.format_leak_message(samples, samples["split"], same_image, same_pixels)
             if on_leak == "error":
                 raise DataError(f"{message}; set dataset.on_leak=drop to leave them out of the later part")
             done = "left out" if on_leak == "drop" else "kept (dataset.on_leak=ignore)"
             log.warning("Leak: %s: %s", message, done)
-            findings.append((message, int(picture.sum()), done))
+            findings.append((message, int(same_image.sum()), done))
             if on_leak == "drop":
-                drop(picture, splits.LEAK)
+                drop(same_image, splits.LEAK)
 
-    reasons = apply_label_rules(samples, rules, names)
+    reasons = _apply_label_rules(samples, rules, names)
     drop(reasons != "", pd.Series(reasons, index=samples.index)[reasons != ""])
     if limit is not None:
-        drop(beyond_limit(samples, limit, seed), LIMITED)
-    check_classes(samples, names, on_empty_class, findings)
-    samples["weight"] = sample_weights(samples, balance)
+        drop(_find_beyond_limit(samples, limit, seed), LIMITED)
+    _check_classes(samples, names, on_empty_class, findings)
+    samples["weight"] = _compute_sample_weights(samples, balance)
 
     excluded = pd.concat([*dropped, problems], ignore_index=True)
     listed = {splits.LEAK, LIMITED, *problems["reason"]}
     for reason, count in excluded["reason"].value_counts().items():
         if reason not in listed:
             findings.append((str(reason), int(count), "left out"))
-    for part in PARTS:
+    for part in SPLITS:
         log.info("%s: %d images", part, int((samples["split"] == part).sum()))
     columns = [
         *("sample_id", "source", "path", "split", "label"),
@@ -121,7 +121,7 @@ def build_manifest(
     return Manifest(samples[columns], excluded, names, findings)
 
 
-def corrupt_findings(
+def _collect_corrupt_images(
     sources: Sequence[Source], samples: pd.DataFrame, on_corrupt: str, findings: list[tuple[str, int, str]]
 ) -> pd.DataFrame:
     """Rows without image and images without row, as exclusions; notes them and unreadable images, or refuses."""
@@ -141,31 +141,29 @@ def corrupt_findings(
     return problems
 
 
-def duplicate_findings(samples: pd.DataFrame) -> list[tuple[str, int, str]]:
+def _count_duplicates(samples: pd.DataFrame) -> list[tuple[str, int, str]]:
     """Counts of pictures that occur more than once."""
     same_pixels = int(samples["content_hash"].duplicated().sum())
-    same_picture = int(samples["duplicate_group"].duplicated().sum())
+    same_image = int(samples["duplicate_group"].duplicated().sum())
     return [
         ("images that repeat another one pixel for pixel", same_pixels, "grouped"),
-        ("images that repeat another one, by perceptual hash", same_picture, "grouped"),
+        ("images that repeat another one, by perceptual hash", same_image, "grouped"),
     ]
 
 
-def preliminary_labels(
-    samples: pd.DataFrame, rules: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
-) -> pd.Series:
+def _compute_strata(samples: pd.DataFrame, rules: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> pd.Series:
     """The class by which an image is stratified: its label, or what most annotators said."""
     stratum = samples["label"].copy()
     for source in rules:
         rows = samples["source"] == source
-        _, labels, _ = label_rules.targets_from_votes(
+        _, labels, _ = label_rules.build_targets_from_votes(
             samples.loc[rows, list(VOTE_COLUMNS)].to_numpy(), "argmax", len(names), "drop"
         )
         stratum[rows] = [names[label] if label >= 0 else "none" for label in labels]
     return stratum.fillna("none")
 
 
-def apply_label_rules(
+def _apply_label_rules(
     samples: pd.DataFrame, rules: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
 ) -> np.ndarray:
     """Fill ``label`` and ``target_*`` in place; returns for each row why it has no label ("" where it has one)."""
@@ -179,9 +177,9 @@ def apply_label_rules(
             if source in rules:
                 votes = samples.loc[rows, list(VOTE_COLUMNS)].to_numpy()
                 rule = rules[source]
-                applied = label_rules.targets_from_votes(votes, rule[key], len(names), rule["contempt"])
+                applied = label_rules.build_targets_from_votes(votes, rule[key], len(names), rule["contempt"])
             else:
-                applied = label_rules.targets_from_labels(samples.loc[rows, "label"].tolist(), len(names))
+                applied = label_rules.build_targets_from_labels(samples.loc[rows, "label"].tolist(), len(names))
             targets[rows], labels[rows], reasons[rows] = applied
     samples["label"] = [names[label] if label >= 0 else None for label in labels]
     for column, name in enumerate(names):
@@ -189,13 +187,13 @@ def apply_label_rules(
     return reasons
 
 
-def beyond_limit(samples: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
+def _find_beyond_limit(samples: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     """Which rows to leave out so that each part keeps at most ``limit``, chosen at random."""
     order = pd.Series(np.random.default_rng(seed).permutation(len(samples)), index=samples.index)
     return (order.groupby(samples["split"]).rank(method="first") > limit).to_numpy()
 
 
-def check_classes(
+def _check_classes(
     samples: pd.DataFrame, names: tuple[str, ...], on_empty_class: str, findings: list[tuple[str, int, str]]
 ) -> None:
     """Refuse an empty training or validation part, and classes without training images as ``on_empty_class`` says."""
@@ -211,7 +209,7 @@ def check_classes(
         findings.append((text, len(empty), "trained without"))
 
 
-def sample_weights(samples: pd.DataFrame, balance: str) -> np.ndarray:
+def _compute_sample_weights(samples: pd.DataFrame, balance: str) -> np.ndarray:
     """Weight of each training image: 1, or inversely to its class's size, 1 on average; 1 outside training."""
     training = (samples["split"] == "train").to_numpy()
     weights = np.ones(len(samples))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fer.data.sources.base import PARTS
+from fer.data.sources.base import SPLITS
 from fer.errors import DataError
 
 log = logging.getLogger(__name__)
 LEAK = "duplicate of an image in an earlier part"
 
 
-def assign(strata: Sequence[str], groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+def assign_splits(strata: Sequence[str], groups: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
     """Part number (N,) for each image: ``shares`` of every stratum, a group never in two parts.
 
     A group belongs to the stratum of its first image. Within a stratum the groups are shuffled and dealt, largest
@@ -21,78 +21,78 @@ def assign(strata: Sequence[str], groups: np.ndarray, shares: Sequence[float], s
     """
     table = pd.DataFrame({"stratum": list(strata), "group": groups})
     per_group = table.groupby("group", sort=False).agg(stratum=("stratum", "first"), size=("stratum", "size"))
-    goal = np.array(shares, dtype=float)
-    part_of_group: dict[int, int] = {}
+    goal = np.array(fractions, dtype=float)
+    split_by_group: dict[int, int] = {}
     rng = np.random.default_rng(seed)
     for _, members in sorted(per_group.groupby("stratum")):
         shuffled = members.iloc[rng.permutation(len(members))].sort_values("size", ascending=False, kind="stable")
         total, dealt = int(members["size"].sum()), np.zeros(len(goal))
         for group, size in zip(shuffled.index, shuffled["size"], strict=True):
-            part = int(np.argmax(np.where(goal > 0, goal * total - dealt, -np.inf)))
-            dealt[part] += size
-            part_of_group[group] = part
-    return table["group"].map(part_of_group).to_numpy()
+            split = int(np.argmax(np.where(goal > 0, goal * total - dealt, -np.inf)))
+            dealt[split] += size
+            split_by_group[group] = split
+    return table["group"].map(split_by_group).to_numpy()
 
 
-def stratified(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
+def split_stratified(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
     """Parts of a stratified split by source and class over all images, whatever their official part.
 
     ``samples`` has ``source``, ``stratum`` (the class) and ``duplicate_group``.
     """
     strata = (samples["source"] + "/" + samples["stratum"]).tolist()
-    numbers = assign(strata, samples["duplicate_group"].to_numpy(), fractions, seed)
-    return pd.Series(np.array(PARTS, dtype=object)[numbers], index=samples.index)
+    numbers = assign_splits(strata, samples["duplicate_group"].to_numpy(), fractions, seed)
+    return pd.Series(np.array(SPLITS, dtype=object)[numbers], index=samples.index)
 
 
-def official(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
+def split_official(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
     """The sources' own parts; a source that has training but no validation part gives some of its training to it.
 
     The share is that of ``fractions``, by class, groups kept together over all sources, so that no picture
     validates that trains elsewhere. A missing test part stays empty: nothing else can stand for it. Raises
     DataError for a source without official parts.
     """
-    parts = samples["part"].copy()
+    splits = samples["part"].copy()
     lacking = []
     for source, rows in samples.groupby("source", sort=False):
-        found = set(rows["part"])
-        if "train" not in found:
+        present = set(rows["part"])
+        if "train" not in present:
             raise DataError(
                 f"source {source!r} has no official training part; set dataset.split=stratified to divide its images"
             )
-        if "val" not in found:
+        if "val" not in present:
             lacking.append(source)
     train = samples[samples["part"] == "train"]
     gives = train["source"].isin(lacking)
     divided = train[gives & ~train["duplicate_group"].isin(train.loc[~gives, "duplicate_group"])]
     if len(divided):
-        share = fractions[1] / (fractions[0] + fractions[1])
+        val_fraction = fractions[1] / (fractions[0] + fractions[1])
         strata = (divided["source"] + "/" + divided["stratum"]).tolist()
-        numbers = assign(strata, divided["duplicate_group"].to_numpy(), (1 - share, share), seed)
-        parts.loc[divided.index[numbers == 1]] = "val"
+        numbers = assign_splits(strata, divided["duplicate_group"].to_numpy(), (1 - val_fraction, val_fraction), seed)
+        splits.loc[divided.index[numbers == 1]] = "val"
     for source in lacking:
-        count = int((parts[samples["source"] == source] == "val").sum())
+        count = int((splits[samples["source"] == source] == "val").sum())
         log.info("%s has no validation part: %d of its training images validate", source, count)
-    return parts
+    return splits
 
 
-def leaks(samples: pd.DataFrame, parts: pd.Series) -> tuple[pd.Series, pd.Series]:
+def find_leaks(samples: pd.DataFrame, splits: pd.Series) -> tuple[pd.Series, pd.Series]:
     """(same picture, same pixels): for each image whether it also stands in an earlier part (train, val, test).
 
     ``samples`` has ``duplicate_group`` and ``content_hash``.
     """
-    rank = parts.map({part: number for number, part in enumerate(PARTS)})
-    picture = rank > rank.groupby(samples["duplicate_group"]).transform("min")
-    pixels = rank > rank.groupby(samples["content_hash"]).transform("min")
-    return picture, pixels
+    rank = splits.map({part: number for number, part in enumerate(SPLITS)})
+    same_image = rank > rank.groupby(samples["duplicate_group"]).transform("min")
+    same_pixels = rank > rank.groupby(samples["content_hash"]).transform("min")
+    return same_image, same_pixels
 
 
-def leak_message(samples: pd.DataFrame, parts: pd.Series, picture: pd.Series, pixels: pd.Series) -> str:
+def format_leak_message(samples: pd.DataFrame, splits: pd.Series, same_image: pd.Series, same_pixels: pd.Series) -> str:
     """`421 validation images also stand in an earlier part (279 pixel for pixel)`, for each part that has some."""
     words = {"val": "validation", "test": "test"}
     counts = [
-        f"{int(picture[parts == part].sum())} {word} images also stand in an earlier part "
-        f"({int(pixels[parts == part].sum())} pixel for pixel)"
+        f"{int(same_image[splits == part].sum())} {word} images also stand in an earlier part "
+        f"({int(same_pixels[splits == part].sum())} pixel for pixel)"
         for part, word in words.items()
-        if picture[parts == part].any()
+        if same_image[splits == part].any()
     ]
     return "; ".join(counts)

@@ -4,24 +4,24 @@ import json
 import tempfile
 from pathlib import Path
 
-from fer.aws.client import AwsCalls
-from fer.aws.s3 import bucket_and_key, refuse_public
+from fer.aws.client import AwsClient
+from fer.aws.s3 import check_bucket_private, parse_s3_uri
 from fer.cli import log_to_stderr
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.infer import smoothing as timeline
 from fer.infer import summary
-from fer.infer.inputs import inputs_of, media_of
+from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.pipeline import ready
-from fer.infer.stages import extract_and_predict, route_of
-from fer.infer.table import table_of
-from fer.infer.transform.sagemaker import SageMakerBatch
+from fer.infer.pipeline import validate_and_pin
+from fer.infer.stages import extract_and_predict, resolve_route
+from fer.infer.table import build_table
+from fer.infer.transform.sagemaker import SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES, Request
-from fer.infer.transform.stage import SHARDS, requests_of
-from fer.monitoring.report import monitoring_of
+from fer.infer.transform.stage import SHARDS, build_requests
+from fer.monitoring.report import build_monitoring
 from fer.registry.factory import open_registry
-from fer.registry.resolve import region_of, version_of
+from fer.registry.resolve import find_version, get_region
 from fer.video.media import Media
 
 
@@ -32,60 +32,62 @@ def dry_run(config: Config) -> None:
     Videos in S3 are not fetched: one object stands for their faces.
     """
     log_to_stderr()
-    config = ready(config)
-    calls = AwsCalls(region_of(config), dry_run=True)
-    with tempfile.TemporaryDirectory() as place:
-        note_requests(config, calls, Path(place))
-    print(json.dumps(calls.requests, indent=2))
+    config = validate_and_pin(config)
+    client = AwsClient(get_region(config), dry_run=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        _record_requests(config, client, Path(temporary))
+    print(json.dumps(client.recorded_requests, indent=2))
 
 
-def note_requests(config: Config, calls: AwsCalls, place: Path) -> None:
-    inputs = inputs_of(config)
-    media = media_of(inputs, place, calls)
+def _record_requests(config: Config, client: AwsClient, directory: Path) -> None:
+    inputs = list_inputs(config)
+    media = resolve_media(inputs, directory, client)
     for uri in inputs:
         if uri.startswith("s3://"):
-            bucket, key = bucket_and_key(uri)
-            calls.call("s3", "get_object", {"Bucket": bucket, "Key": f"{key}…"})
+            bucket, key = parse_s3_uri(uri)
+            client.request("s3", "get_object", {"Bucket": bucket, "Key": f"{key}…"})
     if "predict" not in config.extraction.stages:
         return
-    if isinstance(config.aws, SageMakerAws) and route_of(config) == "transform":
-        refuse_public(calls, config.aws.bucket)
+    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
+        check_bucket_private(client, config.aws.bucket)
     uri, source = str(config.model_uri), ""
     if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
-        registry = open_registry(config, calls)
-        version = version_of(uri, registry)
-        registry.fetch(version, place)
+        registry = open_registry(config, client)
+        version = find_version(uri, registry)
+        registry.fetch(version, directory)
         source = version.source
     elif uri.startswith("s3://"):
-        bucket, key = bucket_and_key(uri)
-        calls.call("s3", "get_object", {"Bucket": bucket, "Key": key})
-    if isinstance(config.aws, SageMakerAws) and route_of(config) == "transform":
-        requests = packed(config, place, media)
-        batch = SageMakerBatch(calls, config.aws, source, EMOTIONS, config.inference.flip, place / SHARDS)
+        bucket, key = parse_s3_uri(uri)
+        client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
+    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
+        requests = _pack_requests(config, directory, media)
+        batch = SageMakerBatchTransform(client, config.aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
         batch.send(requests, CONTENT_TYPES[config.aws.transform.packing])
     if "report" in config.extraction.stages:
-        publish_batch(config, nothing_seen(config), calls)
+        publish_batch(config, _build_empty_monitoring(config), client)
 
 
-def packed(config: Config, place: Path, media: list[Media]) -> list[Request]:
+def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[Request]:
     """The faces as they would be sent; where there are no videos to look at, one object that stands for them."""
-    if not inputs_of(config):
+    if not list_inputs(config):
         from fer.synthetic.video import write_clip
 
-        media = [Media(write_clip(place / "drawn"), "clip.mp4", "video")]
+        media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
     if not media:
-        stand_in = place / SHARDS / ("shard-000000.tar" if config.aws.transform.packing == "shard" else "FACE.jpg")
-        stand_in.parent.mkdir(parents=True)
-        stand_in.touch()
-        return [Request(stand_in, ())]
-    extract_and_predict(config, place, media, None)
-    return requests_of(config, place, len(media))
+        placeholder = (
+            directory / SHARDS / ("shard-000000.tar" if config.aws.transform.packing == "shard" else "FACE.jpg")
+        )
+        placeholder.parent.mkdir(parents=True)
+        placeholder.touch()
+        return [Request(placeholder, ())]
+    extract_and_predict(config, directory, media, None)
+    return build_requests(config, directory, len(media))
 
 
-def nothing_seen(config: Config) -> dict[str, object]:
+def _build_empty_monitoring(config: Config) -> dict[str, object]:
     """Figures of a batch without faces: a dry run knows which would be sent, not their values."""
-    table = table_of([]).assign(**{f"p_{name}": 0.0 for name in EMOTIONS}, emotion=None, confidence=0.0)
+    table = build_table([]).assign(**{f"p_{name}": 0.0 for name in EMOTIONS}, emotion=None, confidence=0.0)
     smoothing = config.extraction.smoothing
     table = timeline.smooth(table, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
-    videos = summary.per_video(table, table_of([])[["video"]].assign(problem=""))
-    return monitoring_of(table, videos, None, None, 0.0, config.inference.monitor, {"retraining_command": ""})
+    videos = summary.summarize_videos(table, build_table([])[["video"]].assign(problem=""))
+    return build_monitoring(table, videos, None, None, 0.0, config.inference.monitor, {"retraining_command": ""})

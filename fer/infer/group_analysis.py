@@ -12,10 +12,10 @@ import pandas as pd
 from scipy.stats import false_discovery_control, permutation_test
 
 from fer.errors import DataError
-from fer.infer.smoothing import SAME_TIME_S, emotions_of
-from fer.metrics.bootstrap import band
+from fer.infer.smoothing import TIME_TOLERANCE_S, list_emotions
+from fer.metrics.bootstrap import compute_mean_interval
 
-COLUMNS = ("video", "respondent", "stimulus", "group")
+GROUP_COLUMNS = ("video", "respondent", "stimulus", "group")
 PERMUTATIONS = 9999
 CURVE_COLUMNS = (
     *("stimulus", "group", "emotion", "second", "respondents"),
@@ -39,36 +39,36 @@ def read_groups(path: Path, videos: Sequence[str]) -> pd.DataFrame:
         header = text.partition("\n")[0]
         separator = ";" if header.count(";") > header.count(",") else ","
         # Without index_col=False a line with too many fields would shift all columns.
-        read = pd.read_csv(
+        table = pd.read_csv(
             StringIO(text), sep=separator, dtype=str, index_col=False, keep_default_na=False, skip_blank_lines=False
         )
     except (OSError, ValueError) as error:
         # What pandas finds wrong with a CSV, and bytes that are no UTF-8, are ValueErrors.
         problem = str(error).splitlines()[0]
         raise DataError(f"extraction.groups={path}: cannot be read as CSV in UTF-8 ({problem})") from None
-    read.columns = read.columns.str.strip().str.lower()
-    missing = [name for name in COLUMNS if name not in read]
+    table.columns = table.columns.str.strip().str.lower()
+    missing = [name for name in GROUP_COLUMNS if name not in table]
     if missing:
         raise DataError(
-            f"extraction.groups={path}: lacks {', '.join(missing)}; its first line must name {', '.join(COLUMNS)}"
+            f"extraction.groups={path}: lacks {', '.join(missing)}; its first line must name {', '.join(GROUP_COLUMNS)}"
         )
-    found = read[list(COLUMNS)].fillna("").apply(lambda column: column.str.strip())
+    groups = table[list(GROUP_COLUMNS)].fillna("").apply(lambda column: column.str.strip())
     # Lines of the file: the header is the first.
-    found.index += 2
-    found = found[(found != "").any(axis=1)]
-    if found.empty:
+    groups.index += 2
+    groups = groups[(groups != "").any(axis=1)]
+    if groups.empty:
         raise DataError(f"extraction.groups={path}: names no video; it needs a line for each")
-    refuse_wrong_lines(path, found, videos)
-    return found.reset_index(drop=True)
+    _validate_groups(path, groups, videos)
+    return groups.reset_index(drop=True)
 
 
-def refuse_wrong_lines(path: Path, found: pd.DataFrame, videos: Sequence[str]) -> None:
+def _validate_groups(path: Path, groups: pd.DataFrame, videos: Sequence[str]) -> None:
     """Raise DataError for the first line (the index) that is incomplete, unknown or contradicts another."""
     lines: dict[str, int] = {}
-    group_of: dict[tuple[str, str], str] = {}
-    for line, video, respondent, stimulus, group in found.itertuples():
+    known_groups: dict[tuple[str, str], str] = {}
+    for line, video, respondent, stimulus, group in groups.itertuples():
         where = f"extraction.groups={path}, line {line}: "
-        empty = [name for name in COLUMNS if not found.at[line, name]]
+        empty = [name for name in GROUP_COLUMNS if not groups.at[line, name]]
         if empty:
             raise DataError(f"{where}has no {' and no '.join(empty)}")
         if video not in videos:
@@ -77,34 +77,34 @@ def refuse_wrong_lines(path: Path, found: pd.DataFrame, videos: Sequence[str]) -
         if video in lines:
             raise DataError(f"{where}{video!r} stands in line {lines[video]} already; a video takes one line")
         lines[video] = line
-        if group_of.setdefault((stimulus, respondent), group) != group:
+        if known_groups.setdefault((stimulus, respondent), group) != group:
             raise DataError(
-                f"{where}respondent {respondent!r} is in the groups {group_of[stimulus, respondent]!r} and {group!r} "
-                f"of the stimulus {stimulus!r}; groups are compared as different people, so choose one"
+                f"{where}respondent {respondent!r} is in the groups {known_groups[stimulus, respondent]!r} and "
+                f"{group!r} of the stimulus {stimulus!r}; groups are compared as different people, so choose one"
             )
 
 
-def respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
+def _select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The usable rows of the person who is recorded: where a frame shows several faces, the largest.
 
     A person who was lost and found again has several tracks, so tracks do not tell who it is.
     """
-    usable = table[table["status"] == "ok"].dropna(subset=[f"p_{name}" for name in emotions_of(table)])
+    usable = table[table["status"] == "ok"].dropna(subset=[f"p_{name}" for name in list_emotions(table)])
     size = (usable["face_w"] * usable["face_h"]).rename("size")
     largest = usable.join(size).sort_values("size", ascending=False, kind="stable").drop_duplicates(["video", "frame"])
     return largest.drop(columns="size").sort_values(["video", "frame"])
 
 
-def baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
+def subtract_baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
     """The table with p_ and s_ minus each video's own mean over its first ``seconds``: changes, no probabilities.
 
     A recording without a usable face in that time gets empty figures, and so leaves the group figures: a mean over
     changes and probabilities would mean nothing.
     """
     columns = [name for name in table.columns.astype(str) if name.startswith(("p_", "s_"))]
-    rows = respondent_rows(table)
+    rows = _select_respondent_rows(table)
     start = table.groupby("video")["time_s"].min()
-    early = rows[rows["time_s"] < rows["video"].map(start) + seconds - SAME_TIME_S]
+    early = rows[rows["time_s"] < rows["video"].map(start) + seconds - TIME_TOLERANCE_S]
     means = early.groupby("video")[columns].mean()
     for video in sorted(set(rows["video"]) - set(means.index)):
         log.warning("%s: left out of the group figures: no usable face in its first %g seconds", video, seconds)
@@ -113,7 +113,7 @@ def baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
     return changed
 
 
-def group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0, seed: int = 0) -> pd.DataFrame:
+def compute_group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0, seed: int = 0) -> pd.DataFrame:
     """For each stimulus, group, emotion and step of time, figures over the respondents (CURVE_COLUMNS).
 
     A respondent counts once a step, with the mean of the step's rows. ``mean``, ``max`` and ``min`` are over
@@ -121,15 +121,15 @@ def group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0,
     ``share`` the respondents in whom the emotion leads at least one frame of the step. ``second`` is the step's
     beginning; steps without anybody are there too, empty.
     """
-    emotions = emotions_of(table)
-    rows = respondent_rows(table).merge(groups, on="video")
-    rows["step"] = np.floor(rows["time_s"] / step_s + SAME_TIME_S).astype("int64")
+    emotions = list_emotions(table)
+    rows = _select_respondent_rows(table).merge(groups, on="video")
+    rows["step"] = np.floor(rows["time_s"] / step_s + TIME_TOLERANCE_S).astype("int64")
     leads = pd.DataFrame({f"leads_{name}": rows["emotion"] == name for name in emotions}, index=rows.index)
     kept = [f"p_{name}" for name in emotions]
     keys = ["stimulus", "group", "respondent", "step"]
     people = rows[[*keys, *kept]].groupby(keys).mean().join(rows[keys].join(leads).groupby(keys).any()).reset_index()
-    found = []
-    for stimulus, group in in_order(groups):
+    curves = []
+    for stimulus, group in _list_stimulus_groups(groups):
         part = people[(people["stimulus"] == stimulus) & (people["group"] == group)]
         if part.empty:
             continue
@@ -137,13 +137,15 @@ def group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0,
         for name in emotions:
             values = part.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
             share = part.groupby("step")[f"leads_{name}"].mean().reindex(steps)
-            low, high = band(values.to_numpy(), seed)
-            figures = {"mean": values.mean(), "low": low, "high": high, "share": share}
-            figures |= {"max": values.max(), "min": values.min()}
+            low, high = compute_mean_interval(values.to_numpy(), seed)
+            metrics = {"mean": values.mean(), "low": low, "high": high, "share": share}
+            metrics |= {"max": values.max(), "min": values.min()}
             known = {"stimulus": stimulus, "group": group, "emotion": name, "second": steps * float(step_s)}
-            found.append(pd.DataFrame({**known, "respondents": values.count(), **figures}, index=steps))
+            curves.append(pd.DataFrame({**known, "respondents": values.count(), **metrics}, index=steps))
     return (
-        pd.concat(found, ignore_index=True)[list(CURVE_COLUMNS)] if found else pd.DataFrame(columns=list(CURVE_COLUMNS))
+        pd.concat(curves, ignore_index=True)[list(CURVE_COLUMNS)]
+        if curves
+        else pd.DataFrame(columns=list(CURVE_COLUMNS))
     )
 
 
@@ -155,30 +157,30 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
     discovery rate over all tests of the table (Benjamini & Hochberg 1995), which holds approximately for two-sided
     tests that depend on each other as those of one stimulus do (Reiner-Benaim 2007, Biometrical Journal 49).
     """
-    emotions = emotions_of(table)
-    rows = respondent_rows(table).merge(groups, on="video")
+    emotions = list_emotions(table)
+    rows = _select_respondent_rows(table).merge(groups, on="video")
     people = rows.groupby(["stimulus", "group", "respondent"])[[f"p_{name}" for name in emotions]].mean()
-    found = []
+    results = []
     for stimulus in dict.fromkeys(groups["stimulus"]):
         samples = {
             group: people.loc[(stimulus, group)].to_numpy()
-            for watched, group in in_order(groups)
+            for watched, group in _list_stimulus_groups(groups)
             if watched == stimulus and (stimulus, group) in people.index
         }
         for (name_a, a), (name_b, b) in combinations(samples.items(), 2):
-            p_values = permutation_p(a, b, seed)
-            for place, emotion in enumerate(emotions):
-                mean_a, mean_b = a[:, place].mean(), b[:, place].mean()
+            p_values = compute_permutation_p(a, b, seed)
+            for column, emotion in enumerate(emotions):
+                mean_a, mean_b = a[:, column].mean(), b[:, column].mean()
                 known = (stimulus, emotion, name_a, name_b, len(a), len(b))
-                found.append((*known, mean_a, mean_b, mean_a - mean_b, p_values[place], np.nan))
-    comparison = pd.DataFrame(found, columns=list(COMPARISON_COLUMNS))
+                results.append((*known, mean_a, mean_b, mean_a - mean_b, p_values[column], np.nan))
+    comparison = pd.DataFrame(results, columns=list(COMPARISON_COLUMNS))
     tested = comparison["p"].notna()
     if tested.any():
         comparison.loc[tested, "p_corrected"] = false_discovery_control(comparison.loc[tested, "p"].to_numpy())
     return comparison
 
 
-def permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
+def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
     """Two-sided p-values (emotions,) of the difference of means of respondents (n, emotions) of two groups."""
     if min(len(a), len(b)) < 2:
         return np.full(a.shape[1], np.nan)
@@ -198,6 +200,6 @@ def permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(tested.pvalue)
 
 
-def in_order(groups: pd.DataFrame) -> list[tuple[str, str]]:
+def _list_stimulus_groups(groups: pd.DataFrame) -> list[tuple[str, str]]:
     """Each pair of stimulus and group once, as the file first names them."""
     return list(dict.fromkeys(zip(groups["stimulus"], groups["group"], strict=True)))

@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from fer.aws.client import AwsCalls, CloudError
+from fer.aws.client import AwsClient, CloudError
 from fer.config import Config, SageMakerAws
 from fer.core.io import write_text
-from fer.errors import DataError, first_line
-from fer.infer.chunk_store import FOLDER
-from fer.monitoring.cloudwatch import alarms, publish
-from fer.monitoring.drift import BASELINE, NEEDED, baseline_of, read_baseline
+from fer.errors import DataError, shorten_error
+from fer.infer.chunk_store import PARTS_DIR
+from fer.monitoring.cloudwatch import publish_metrics, put_alarms
+from fer.monitoring.drift import BASELINE, NEEDED, build_baseline, read_baseline
 from fer.monitoring.ground_truth import read_labels
-from fer.monitoring.report import monitoring_of
-from fer.registry.resolve import registered
+from fer.monitoring.report import build_monitoring
+from fer.registry.resolve import parse_registry_uri
 from fer.runs.run_directory import RUN_YAML, Run
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
     """Compare the emotion table with what is ordinary, and write monitoring.json. Raises UserError."""
     limits = config.inference.monitor
     classes = [str(column)[2:] for column in table if str(column).startswith("p_")]
-    kept = run.directory / FOLDER / BASELINE
+    saved_baseline = run.directory / PARTS_DIR / BASELINE
     baseline, name = None, None
     if limits.baseline is not None:
-        baseline, name = baseline_of_run(Path(limits.baseline), classes), str(limits.baseline)
-    elif kept.is_file():
-        baseline, name = read_baseline(kept), "the model's training"
+        baseline, name = build_run_baseline(Path(limits.baseline), classes), str(limits.baseline)
+    elif saved_baseline.is_file():
+        baseline, name = read_baseline(saved_baseline), "the model's training"
     labels = config.extraction.labels
-    monitoring = monitoring_of(
+    monitoring = build_monitoring(
         table,
         videos,
         baseline,
@@ -49,51 +49,54 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
         {
             "model": config.model_uri,
             "baseline": name,
-            "retraining_command": retraining_command(config.model_uri, run.directory / FOLDER / MODEL),
+            "retraining_command": format_retraining_command(config.model_uri, run.directory / PARTS_DIR / MODEL),
         },
     )
     write_text(run.directory / MONITORING, json.dumps(monitoring, indent=2, allow_nan=False) + "\n")
     return monitoring
 
 
-def baseline_of_run(run: Path, classes: Sequence[str]) -> dict[str, Any]:
+def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
     """The baseline that an earlier run of infer.py makes. Raises DataError."""
     path = run / "predictions.parquet"
     try:
-        return baseline_of(pd.read_parquet(path, columns=list(NEEDED)), classes)
+        return build_baseline(pd.read_parquet(path, columns=list(NEEDED)), classes)
     except DataError as error:
         raise DataError(f"inference.monitor.baseline={run}: {error}") from None
     except (OSError, ValueError) as error:
         # A file that is no Parquet, and one without these columns, raise ValueErrors.
         raise DataError(
-            f"inference.monitor.baseline={run}: cannot be read ({first_line(error)}); name a finished run of infer.py"
+            f"inference.monitor.baseline={run}: cannot be read ({shorten_error(error)}); name a finished run of "
+            "infer.py"
         ) from None
 
 
-def retraining_command(model_uri: str | None, saved: Path | None = None) -> str:
+def format_retraining_command(model_uri: str | None, model_directory: Path | None = None) -> str:
     """The command that trains the model anew with the settings that made it.
 
     They are those of ``model_uri`` where it is a run directory or its bundle; otherwise of ``saved``, a directory that
     holds the run.yaml that came with the model; otherwise RUN stands for the directory.
     """
-    places = [] if model_uri is None else [Path(model_uri), Path(model_uri).parent]
-    if saved is not None:
-        places.append(saved)
-    found = next((place for place in places if (place / RUN_YAML).is_file()), None)
-    return f"python train.py --config-dir {'RUN' if found is None else shlex.quote(str(found))} --config-name run"
+    candidates = [] if model_uri is None else [Path(model_uri), Path(model_uri).parent]
+    if model_directory is not None:
+        candidates.append(model_directory)
+    directory = next((place for place in candidates if (place / RUN_YAML).is_file()), None)
+    return (
+        f"python train.py --config-dir {'RUN' if directory is None else shlex.quote(str(directory))} --config-name run"
+    )
 
 
-def publish_batch(config: Config, monitoring: Mapping[str, Any], calls: AwsCalls | None = None) -> None:
+def publish_batch(config: Config, monitoring: Mapping[str, Any], client: AwsClient | None = None) -> None:
     """Send the figures where the configuration wants it. A failure loses no result, so it is only told."""
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or not aws.cloudwatch.publish:
         return
-    chosen, limits, uri = aws.cloudwatch, config.inference.monitor, str(config.model_uri)
-    model = registered(uri)["name"] if uri.startswith("models:") else config.registry.name
+    cfg, limits, uri = aws.cloudwatch, config.inference.monitor, str(config.model_uri)
+    model = parse_registry_uri(uri)["name"] if uri.startswith("models:") else config.registry.name
     try:
-        calls = calls or AwsCalls(aws.region)
-        publish(calls, monitoring, chosen.namespace, chosen.dimensions, model)
-        if chosen.alarms:
-            alarms(calls, limits, chosen.namespace, chosen.dimensions, model, chosen.alarm_topic)
+        client = client or AwsClient(aws.region)
+        publish_metrics(client, monitoring, cfg.namespace, cfg.dimensions, model)
+        if cfg.alarms:
+            put_alarms(client, limits, cfg.namespace, cfg.dimensions, model, cfg.alarm_topic)
     except CloudError as error:
         log.warning("CloudWatch has no figures of this batch: %s", error)

@@ -8,23 +8,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fer.aws.client import AwsCalls
-from fer.aws.s3 import refuse_public
+from fer.aws.client import AwsClient
+from fer.aws.s3 import check_bucket_private
 from fer.config import Config, SageMakerAws
 from fer.core.io import write_text
-from fer.core.system import thread_count
-from fer.errors import ConfigError, DataError, ExitCode, UserError, first_line
-from fer.infer.chunk_store import FOLDER, Parts
-from fer.infer.inputs import inputs_of, media_of
+from fer.core.system import resolve_thread_count
+from fer.errors import ConfigError, DataError, ExitCode, UserError, shorten_error
+from fer.infer.chunk_store import PARTS_DIR, ChunkStore
+from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.report import write_tables
-from fer.infer.stages import extract_and_predict, route_of
+from fer.infer.report import write_report
+from fer.infer.stages import extract_and_predict, resolve_route
 from fer.infer.transform.sagemaker import STATE
 from fer.infer.transform.stage import SHARDS
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
-from fer.registry.resolve import Model, at_hand, pinned, region_of
-from fer.runs.run_directory import RUN_YAML, Run, saved_config
+from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
+from fer.runs.run_directory import RUN_YAML, Run, load_run_config
 from fer.video.media import Media
 
 MEDIA = "media.json"
@@ -37,19 +37,19 @@ def infer(config: Config, directory: Path) -> int:
     The exit code: 0, 1 (nothing usable), 3 (some excluded) or 4 (out of the ordinary). Raises UserError for what a
     user can mend.
     """
-    config = ready(config)
+    config = validate_and_pin(config)
     if config.extraction.stages[0] != "extract":
         raise ConfigError(
             f"extraction.stages={list(config.extraction.stages)}: goes on with an earlier run; name it with resume=RUN"
         )
-    return do_stages(config, *begun(config, directory))
+    return run_stages(config, *create_run(config, directory))
 
 
-def begun(config: Config, directory: Path) -> tuple[Run, list[Media]]:
+def create_run(config: Config, directory: Path) -> tuple[Run, list[Media]]:
     """A new run in ``directory``, and what it is to look at. Raises UserError."""
-    inputs = inputs_of(config)
+    inputs = list_inputs(config)
     remote = any(given.startswith("s3://") for given in inputs)
-    media = media_of(inputs, directory, AwsCalls(region_of(config)) if remote else None)
+    media = resolve_media(inputs, directory, AwsClient(get_region(config)) if remote else None)
     if media and config.extraction.labels:
         # A mistake in them is answered before hours of work.
         read_labels(Path(config.extraction.labels), [item.name for item in media])
@@ -59,15 +59,15 @@ def begun(config: Config, directory: Path) -> tuple[Run, list[Media]]:
 
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
     content = [{"path": str(item.path), "name": item.name, "kind": item.kind, "remote": item.remote} for item in media]
-    write_text(directory / FOLDER / MEDIA, json.dumps(content, indent=2) + "\n")
+    write_text(directory / PARTS_DIR / MEDIA, json.dumps(content, indent=2) + "\n")
     return run, media
 
 
-def ready(config: Config) -> Config:
+def validate_and_pin(config: Config) -> Config:
     """The configuration with the one model that it means, where it judges. Raises UserError."""
     if "predict" not in config.extraction.stages:
         return config
-    if isinstance(config.aws, SageMakerAws) and route_of(config) == "transform":
+    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
         if not (config.model_uri or "").startswith("models:/"):
             raise ConfigError(
                 f"model_uri={config.model_uri}: SageMaker judges with a registered model; register it "
@@ -75,31 +75,31 @@ def ready(config: Config) -> Config:
             )
         if config.aws.role is None:
             raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
-    return pinned(config)
+    return pin_model_uri(config)
 
 
-def saved_media(directory: Path) -> list[Media]:
+def load_saved_media(directory: Path) -> list[Media]:
     """What the run in ``directory`` was to look at. Raises UserError where there is no run to go on with."""
-    listed = directory / FOLDER / MEDIA
-    if not listed.is_file():
+    path = directory / PARTS_DIR / MEDIA
+    if not path.is_file():
         raise UserError(f"resume={directory}: holds no run of infer.py that could go on")
     try:
-        content = json.loads(listed.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         return [Media(Path(item["path"]), item["name"], item["kind"], item["remote"]) for item in content]
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{listed}: is damaged ({first_line(error)}); start a new run") from None
+        raise DataError(f"{path}: is damaged ({shorten_error(error)}); start a new run") from None
 
 
 def resume(config: Config, directory: Path) -> int:
     """Go on with the run in ``directory``; what is finished stays. Raises UserError."""
-    media = saved_media(directory)
-    refuse_changes(config, directory)
-    return do_stages(ready(config), Run.again(directory, config, "infer.py"), media)
+    media = load_saved_media(directory)
+    validate_resume_config(config, directory)
+    return run_stages(validate_and_pin(config), Run.resume(directory, config, "infer.py"), media)
 
 
-def refuse_changes(config: Config, directory: Path) -> None:
+def validate_resume_config(config: Config, directory: Path) -> None:
     """Refuse another configuration of what the finished pieces were made with. Raises ConfigError."""
-    saved = saved_config(directory, "infer")
+    saved = load_run_config(directory, "infer")
     later = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels"}
     changed = {
         f"extraction.{key}"
@@ -121,7 +121,7 @@ def refuse_changes(config: Config, directory: Path) -> None:
         )
 
 
-def run_of_job(job: str) -> Path:
+def find_run_by_job(job: str) -> Path:
     """The run below outputs/infer that started a transform job. Raises UserError."""
     for state in sorted(Path("outputs/infer").glob(f"*/*/{SHARDS}/{STATE}")):
         if f'"{job}"' in state.read_text(encoding="utf-8"):
@@ -129,34 +129,34 @@ def run_of_job(job: str) -> Path:
     raise UserError(f"aws.transform.attach={job}: no run below outputs/infer has started it; name the run: resume=RUN")
 
 
-def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
+def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     """Extraction, prediction and report as asked for; marks how the run ended."""
     stages = config.extraction.stages
     monitoring = None
-    with marked(run, "python infer.py"):
-        run.note(threads=thread_count(config.trainer.threads))
+    with record_outcome(run, "python infer.py"):
+        run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         if "extract" in stages or "predict" in stages:
-            model = model_for(config, run) if "predict" in stages else None
+            model = _prepare_model(config, run) if "predict" in stages else None
             start = time.monotonic()
             extract_and_predict(config, run.directory, media, model)
-            run.note(judging_seconds=round(time.monotonic() - start, 3))
-        parts = [Parts.of(run.directory, number) for number in range(len(media))]
-        facts = [fact for part in parts if (fact := part.ended()) is not None]
-        if len(facts) < len(parts):
+            run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
+        stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+        records = [fact for part in stores if (fact := part.completion_record()) is not None]
+        if len(records) < len(stores):
             raise UserError(
                 f"{run.directory}: some videos are unfinished; go on with `infer.py resume={run.directory}`"
             )
-        usable = sum(part.usable() for part in parts)
+        usable = sum(part.count_usable() for part in stores)
         if "report" in stages:
-            monitoring = write_tables(config, run, media)
+            monitoring = write_report(config, run, media)
             publish_batch(config, monitoring)
-    excluded = [fact for fact in facts if fact["problem"]]
+    excluded = [fact for fact in records if fact["problem"]]
     for fact in excluded:
         log.warning("Excluded: %s: %s", fact["video"], fact["problem"])
     warnings = monitoring["warnings"] if monitoring else []
     for warning in warnings:
         log.warning("%s", warning)
-    run.end("finished", excluded=len(excluded), warnings=warnings)
+    run.finish("finished", excluded=len(excluded), warnings=warnings)
     log.info("Run directory: %s", run.directory)
     if "report" in stages:
         log.info("Report: %s", run.directory / "report.html")
@@ -169,26 +169,26 @@ def do_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
 
 
 @contextmanager
-def marked(run: Run, program: str) -> Iterator[None]:
+def record_outcome(run: Run, program: str) -> Iterator[None]:
     """Mark the run as interrupted or failed where the block does not end well; ``program`` goes on with it."""
     try:
         yield
     except KeyboardInterrupt:
-        run.end("interrupted")
+        run.finish("interrupted")
         log.warning("Interrupted; go on with: %s resume=%s", program, run.directory)
         raise
     except BaseException as error:
-        run.end("failed", error=f"{type(error).__name__}: {error}")
+        run.finish("failed", error=f"{type(error).__name__}: {error}")
         raise
 
 
-def model_for(config: Config, run: Run) -> Model:
+def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     """The model at hand in the run directory, with what monitoring compares to. Raises UserError."""
-    if isinstance(config.aws, SageMakerAws) and route_of(config) == "transform":
+    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
         # Faces do not leave through a public bucket; that one is missing is told before hours of work.
-        refuse_public(AwsCalls(config.aws.region), config.aws.bucket)
-    model = at_hand(config, run.directory / FOLDER / "model")
-    run.note(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
-    if (model.own_bundle / BASELINE).is_file():
-        shutil.copyfile(model.own_bundle / BASELINE, run.directory / FOLDER / BASELINE)
+        check_bucket_private(AwsClient(config.aws.region), config.aws.bucket)
+    model = fetch_model(config, run.directory / PARTS_DIR / "model")
+    run.update_provenance(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
+    if (model.bundle_dir / BASELINE).is_file():
+        shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
     return model

@@ -6,30 +6,30 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-Kind = Literal["none", "exponential", "median", "gaussian"]
+SmoothingKind = Literal["none", "exponential", "median", "gaussian"]
 # Times that differ by less are the same time: what a container's time base and floats leave, seconds.
-SAME_TIME_S = 1e-5
+TIME_TOLERANCE_S = 1e-5
 # Beyond so many standard deviations a Gaussian weight (below 0.0004) counts as none.
 GAUSSIAN_REACH = 4.0
 
 
-def emotions_of(table: pd.DataFrame) -> list[str]:
+def list_emotions(table: pd.DataFrame) -> list[str]:
     """The classes of an emotion table, in the order of its columns p_<emotion>."""
     return [str(column).removeprefix("p_") for column in table.columns if str(column).startswith("p_")]
 
 
-def smooth(table: pd.DataFrame, kind: Kind, window_s: float, max_gap_s: float) -> pd.DataFrame:
+def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s: float) -> pd.DataFrame:
     """The emotion table with s_<emotion> and smoothed_emotion in its rows of status `ok`; the others stay empty.
 
     Each track of each video is smoothed by itself over ``time_s``, and anew behind every stretch longer than
     ``max_gap_s`` without a usable face. ``window_s`` is the time constant (exponential), the width of the centred
     window (median) or the standard deviation (gaussian); kind none repeats the probabilities. Rows sum to 1.
     """
-    emotions = emotions_of(table)
+    emotions = list_emotions(table)
     probabilities = table[[f"p_{name}" for name in emotions]].to_numpy(float)
     times = table["time_s"].to_numpy(float)
     smoothed = np.full(probabilities.shape, np.nan)
-    for rows in stretches(table, times, max_gap_s):
+    for rows in _find_segments(table, times, max_gap_s):
         smoothed[rows] = SMOOTHERS[kind](times[rows], probabilities[rows], window_s)
     usable = (table["status"] == "ok").to_numpy()
     leading = np.full(len(table), None, object)
@@ -41,33 +41,33 @@ def smooth(table: pd.DataFrame, kind: Kind, window_s: float, max_gap_s: float) -
     )
 
 
-def stretches(table: pd.DataFrame, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
+def _find_segments(table: pd.DataFrame, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
     """Row numbers of each unbroken stretch of one track, in the order of time."""
     usable = np.flatnonzero(table["status"] == "ok")
     if not len(usable):
         return []
     tracks = table.iloc[usable].groupby(["video", "track_id"], dropna=False).ngroup().to_numpy()
     order = np.lexsort((times[usable], tracks))
-    gaps = np.diff(times[usable][order]) > max_gap_s + SAME_TIME_S
+    gaps = np.diff(times[usable][order]) > max_gap_s + TIME_TOLERANCE_S
     return np.split(usable[order], np.flatnonzero(gaps | (np.diff(tracks[order]) != 0)) + 1)
 
 
-def unchanged(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+def _smooth_none(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
     return probabilities
 
 
-def exponential(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+def _smooth_exponential(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
     """Exponential mean with a time constant: a value's weight falls to 1/e within ``window_s``; looks back only."""
     smoothed = probabilities.copy()
-    for row, kept in enumerate(np.exp(-np.diff(times) / window_s), start=1):
-        smoothed[row] = kept * smoothed[row - 1] + (1 - kept) * probabilities[row]
+    for row, decay in enumerate(np.exp(-np.diff(times) / window_s), start=1):
+        smoothed[row] = decay * smoothed[row - 1] + (1 - decay) * probabilities[row]
     return smoothed
 
 
-def median(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+def _smooth_median(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
     """Median of each class over a centred window, both ends included, brought to a sum of 1."""
     clock = pd.to_timedelta(np.round(times * 1e6).astype(np.int64), unit="us")
-    window = pd.Timedelta(seconds=window_s + 2 * SAME_TIME_S)
+    window = pd.Timedelta(seconds=window_s + 2 * TIME_TOLERANCE_S)
     rolling = pd.DataFrame(probabilities, index=clock).rolling(window, center=True, closed="both", min_periods=1)
     medians = rolling.median().to_numpy()
     total = medians.sum(axis=1, keepdims=True)
@@ -75,7 +75,7 @@ def median(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.
     return np.where(total > 0, medians / np.where(total > 0, total, 1), probabilities)
 
 
-def gaussian(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
+def _smooth_gaussian(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:
     """Mean with Gaussian weights of the distance in time (Nadaraya-Watson), for any spacing of the samples."""
     total = probabilities.copy()
     weights = np.ones((len(times), 1))
@@ -91,9 +91,9 @@ def gaussian(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> n
     return total / weights
 
 
-SMOOTHERS: dict[Kind, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
-    "none": unchanged,
-    "exponential": exponential,
-    "median": median,
-    "gaussian": gaussian,
+SMOOTHERS: dict[SmoothingKind, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "none": _smooth_none,
+    "exponential": _smooth_exponential,
+    "median": _smooth_median,
+    "gaussian": _smooth_gaussian,
 }

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from fer.infer.smoothing import emotions_of
+from fer.infer.smoothing import list_emotions
 
-EXCLUDED = ("no_face", "low_quality", "decode_error")
+EXCLUDED_STATUSES = ("no_face", "low_quality", "decode_error")
 
 
-def per_video(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+def summarize_videos(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
     """``videos`` (a row each, named by the column video) with figures from the emotion table beside its columns.
 
     ``sampled`` and ``usable_frames`` count frames, the latter those with a usable face, and ``usable_share`` is their
@@ -21,22 +21,22 @@ def per_video(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
         "sampled": table.groupby("video")["frame"].nunique(),
         "usable_frames": by_video["frame"].nunique(),
         "usable_rows": by_video.size(),
-        **{status: table[table["status"] == status].groupby("video").size() for status in EXCLUDED},
+        **{status: table[table["status"] == status].groupby("video").size() for status in EXCLUDED_STATUSES},
     }
-    figures: dict[str, pd.Series] = {}
-    for name in emotions_of(table):
+    metrics: dict[str, pd.Series] = {}
+    for name in list_emotions(table):
         probability = by_video[f"p_{name}"]
-        figures |= {f"mean_{name}": probability.mean(), f"max_{name}": probability.max()}
-        figures |= {f"min_{name}": probability.min()}
-        figures |= {f"share_{name}": (usable["emotion"] == name).groupby(usable["video"]).mean()}
-    found = pd.DataFrame(counts).reindex(videos["video"]).fillna(0).astype("int64")
-    found.insert(2, "usable_share", found["usable_frames"] / found["sampled"].clip(lower=1))
-    found["exclusions"] = exclusions(table).reindex(found.index).fillna("")
-    found = found.join(pd.DataFrame(figures, dtype="float64").reindex(found.index))
-    return videos.reset_index(drop=True).join(found.reset_index(drop=True))
+        metrics |= {f"mean_{name}": probability.mean(), f"max_{name}": probability.max()}
+        metrics |= {f"min_{name}": probability.min()}
+        metrics |= {f"share_{name}": (usable["emotion"] == name).groupby(usable["video"]).mean()}
+    result = pd.DataFrame(counts).reindex(videos["video"]).fillna(0).astype("int64")
+    result.insert(2, "usable_share", result["usable_frames"] / result["sampled"].clip(lower=1))
+    result["exclusions"] = _format_exclusions(table).reindex(result.index).fillna("")
+    result = result.join(pd.DataFrame(metrics, dtype="float64").reindex(result.index))
+    return videos.reset_index(drop=True).join(result.reset_index(drop=True))
 
 
-def exclusions(table: pd.DataFrame) -> pd.Series:
+def _format_exclusions(table: pd.DataFrame) -> pd.Series:
     """For each video with excluded rows, words such as `12 no_face (no face was found)`; the most frequent first."""
     excluded = table[table["status"] != "ok"]
     counts = excluded.groupby(["video", "status", "reason"]).size().rename("rows").reset_index()

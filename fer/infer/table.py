@@ -10,7 +10,7 @@ ROW_COLUMNS = (
 )
 
 
-def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def build_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows, or none, with the columns and types that every piece has."""
     frame = pd.DataFrame(rows, columns=list(ROW_COLUMNS))
     texts, numbers = ("video", "status", "reason"), ("time_s", *ROW_COLUMNS[6:])

@@ -5,15 +5,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fer.infer.chunk_store import Parts
+from fer.infer.chunk_store import ChunkStore
 from fer.video.detectors import Face
 from fer.video.tracker import FaceTracker
 
 # What the ids depend on.
-FOLLOWED = ["frame", "status", "face_x", "face_y", "face_w", "face_h", "det_score"]
+TRACKING_COLUMNS = ["frame", "status", "face_x", "face_y", "face_w", "face_h", "det_score"]
 
 
-class Following:
+class TrackAssigner:
     """Gives track ids to the faces of videos that come one after the other, each in the order of its frames."""
 
     def __init__(self, run_directory: Path, max_missed: int) -> None:
@@ -21,26 +21,26 @@ class Following:
         self.video = -1
         self.tracker = FaceTracker(max_missed)
 
-    def give_ids(self, video: int, rows: Sequence[dict[str, Any]]) -> None:
+    def assign_ids(self, video: int, rows: Sequence[dict[str, Any]]) -> None:
         """Set ``track_id`` in the rows of the video's next frames; None where there is no face."""
         if video != self.video:
             self.video, self.tracker = video, FaceTracker(self.max_missed)
             # What a killed run has finished: the ids must go on as if it had not been killed.
-            done = Parts.of(self.run_directory, video).read(FOLLOWED)
-            self.follow([{str(key): value for key, value in row.items()} for row in done.to_dict("records")])
-        for row, track_id in zip(rows, self.follow(rows), strict=True):
+            done = ChunkStore.for_video(self.run_directory, video).read(TRACKING_COLUMNS)
+            self._track_rows([{str(key): value for key, value in row.items()} for row in done.to_dict("records")])
+        for row, track_id in zip(rows, self._track_rows(rows), strict=True):
             row["track_id"] = track_id
 
-    def follow(self, rows: Sequence[dict[str, Any]]) -> list[int | None]:
+    def _track_rows(self, rows: Sequence[dict[str, Any]]) -> list[int | None]:
         ids: list[int | None] = []
-        for _, of_frame in groupby(rows, lambda row: row["frame"]):
-            frame = list(of_frame)
+        for _, frame_rows in groupby(rows, lambda row: row["frame"]):
+            frame = list(frame_rows)
             faces = [
                 Face(row["face_x"], row["face_y"], row["face_w"], row["face_h"], row["det_score"])
                 for row in frame
                 if row["status"] in ("ok", "low_quality")
             ]
             if frame[0]["status"] != "decode_error":
-                found = self.tracker.update(faces)
-            ids += found if faces else [None]
+                frame_ids = self.tracker.update(faces)
+            ids += frame_ids if faces else [None]
         return ids

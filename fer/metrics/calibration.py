@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-RANGE = (0.05, 20.0)
+TEMPERATURE_RANGE = (0.05, 20.0)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -17,10 +17,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         scaled = log_softmax(wide / np.exp(log_temperature), axis=1)
         return float(-scaled[np.arange(len(labels)), labels].mean())
 
-    found = minimize_scalar(loss, bounds=tuple(np.log(RANGE)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURE_RANGE)), method="bounded")
+    return float(np.exp(result.x))
 
 
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+def compute_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Class probabilities (N, C) float32 of logits (N, C), computed in float64."""
     return softmax(logits.astype(np.float64) / temperature, axis=1).astype(np.float32)

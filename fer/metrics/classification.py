@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def figures(confusion: np.ndarray) -> dict[str, np.ndarray]:
+def compute_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Figures of confusion matrices (…, C, C), rows true, columns predicted; leading axes are kept.
 
     Precision, recall and F1 (…, C) are NaN for a class without images; a class that is never predicted has
@@ -15,23 +15,23 @@ def figures(confusion: np.ndarray) -> dict[str, np.ndarray]:
     present, any_image = true > 0, true.sum(-1) > 0
     recall = np.where(present, right / np.maximum(true, 1), np.nan)
     precision = np.where(present, right / np.maximum(predicted, 1), np.nan)
-    f1 = f1_scores(right, true, predicted)
+    f1 = compute_f1(right, true, predicted)
     return {
         "accuracy": right.sum(-1) / np.where(any_image, true.sum(-1), np.nan),
-        "balanced_accuracy": np.where(any_image, mean_of_present(recall, true), np.nan),
-        "macro_f1": np.where(any_image, mean_of_present(f1, true), np.nan),
+        "balanced_accuracy": np.where(any_image, average_present_classes(recall, true), np.nan),
+        "macro_f1": np.where(any_image, average_present_classes(f1, true), np.nan),
         "precision": precision,
         "recall": recall,
         "f1": f1,
     }
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (C, C), rows true, columns predicted."""
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def f1_scores(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def compute_f1(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """F1 of each class, NaN for one without images.
 
     ``right``, ``true``, ``predicted`` (…, C): images of a class that are judged rightly, that have it as their label,
@@ -40,6 +40,6 @@ def f1_scores(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.
     return np.where(true > 0, 2 * right / np.maximum(true + predicted, 1), np.nan)
 
 
-def mean_of_present(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
+def average_present_classes(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
     """The mean (…) of scores (…, C) over the classes that have images."""
     return np.nansum(scores, axis=-1) / np.maximum((true > 0).sum(-1), 1)

@@ -8,7 +8,7 @@ from torch import nn
 from fer.models.network import FaceNetwork
 
 
-def trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
+def select_trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
     """Names of the body's parameters that train in ``epoch`` (counted from 0).
 
     In the first ``head_epochs`` only the classifier; then ``unfreeze_per_epoch`` more of timm's parameter groups
@@ -24,19 +24,19 @@ def trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze
     groups = group_parameters(body, body.group_matcher(coarse=True))
     below = [set(groups[number]) - head for number in sorted(groups, reverse=True)]
     below = [group for group in below if group]
-    free = below[: (epoch - head_epochs + 1) * unfreeze_per_epoch]
-    return head.union(*free)
+    unfrozen = below[: (epoch - head_epochs + 1) * unfreeze_per_epoch]
+    return head.union(*unfrozen)
 
 
-def freeze_but(body: nn.Module, free: set[str]) -> None:
+def freeze_except(body: nn.Module, trainable: set[str]) -> None:
     """Let only the named parameters train; a batch norm whose parameters are frozen keeps its statistics."""
     for name, parameter in body.named_parameters():
-        parameter.requires_grad_(name in free)
+        parameter.requires_grad_(name in trainable)
     for module in body.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train(all(parameter.requires_grad for parameter in module.parameters(recurse=False)))
 
 
-def any_frozen(head_epochs: int, unfreeze_per_epoch: int) -> bool:
+def has_frozen_parameters(head_epochs: int, unfreeze_per_epoch: int) -> bool:
     """Whether a configuration freezes anything at all."""
     return head_epochs > 0 or unfreeze_per_epoch > 0

@@ -15,8 +15,8 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fer.core.io import sha256_file
-from fer.errors import ModelError, first_line
+from fer.core.io import compute_sha256
+from fer.errors import ModelError, shorten_error
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +39,16 @@ class FaceNetwork(nn.Module):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.body = create_body(name, classes, image_size, drop_rate)
         # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
-        self.published: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
+        self.pretrained_cfg: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
         self.register_buffer("mean", torch.empty(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.empty(1, 3, 1, 1), persistent=False)
-        self.set_normalisation(self.published["mean"], self.published["std"])
+        self.set_normalisation(self.pretrained_cfg["mean"], self.pretrained_cfg["std"])
         self.to(memory_format=self.memory_format)
 
     @property
     def classifier_names(self) -> tuple[str, ...]:
         """Names of the body's classifier modules; some architectures have two."""
-        names = self.published["classifier"]
+        names = self.pretrained_cfg["classifier"]
         return (names,) if isinstance(names, str) else tuple(names or ())
 
     def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -58,7 +58,7 @@ class FaceNetwork(nn.Module):
         self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
         self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
 
-    def prepare(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         """(N, h, w, C) uint8, or (N, C, h, w) float in 0…1, as the body's input (N, 3, image_size, image_size)."""
         if images.dtype == torch.uint8:
             images = images.permute(0, 3, 1, 2).float() / 255
@@ -68,7 +68,7 @@ class FaceNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes)."""
-        return self.body(self.prepare(images))
+        return self.body(self.preprocess(images))
 
 
 @torch.inference_mode()
@@ -76,11 +76,11 @@ def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, b
     """Logits (len(rows), classes) float32 of some rows of ``images`` (M, h, w, C) uint8, on the network's device."""
     device = network.mean.device
     network.eval()
-    found = [
+    batches = [
         network(torch.from_numpy(images[rows[start : start + batch_size]]).to(device)).float().cpu().numpy()
         for start in range(0, len(rows), batch_size)
     ]
-    return np.concatenate(found) if found else np.empty((0, network.classes), np.float32)
+    return np.concatenate(batches) if batches else np.empty((0, network.classes), np.float32)
 
 
 def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> nn.Module:
@@ -100,7 +100,9 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
         if shape != (1, classes):
             raise ValueError(f"it gives an output of {shape}, not logits of {classes} classes")
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:
-        raise ModelError(f"model.name={name}: cannot be built for {image_size} pixels ({first_line(error)})") from None
+        raise ModelError(
+            f"model.name={name}: cannot be built for {image_size} pixels ({shorten_error(error)})"
+        ) from None
     classifier = cast(Any, body).get_classifier()
     if isinstance(classifier, nn.Linear):
         # timm's own start is meant for 1,000 classes: for 7 it gives logits, and a first loss, that are far too large.
@@ -109,25 +111,27 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
     return body.train()
 
 
-def load_starting_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:
+def load_pretrained_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:
     """Load a checkpoint of the same architecture; a classifier of another size starts at random.
 
     ``weights`` is a .safetensors or .pth file, or `pretrained` for timm's hub; ``sha256``, where given, is what the
     file must have. Returns the file's SHA-256. Raises ModelError.
     """
-    path = hub_file(network) if weights == "pretrained" else Path(weights)
-    found = sha256_file(path)
-    if sha256 is not None and found != sha256:
+    path = _download_hub_weights(network) if weights == "pretrained" else Path(weights)
+    digest = compute_sha256(path)
+    if sha256 is not None and digest != sha256:
         raise ModelError(
-            f"model.weights={weights}: has the SHA-256 {found}, but model.weights_sha256 asks for {sha256}"
+            f"model.weights={weights}: has the SHA-256 {digest}, but model.weights_sha256 asks for {sha256}"
         )
-    state = file_state(path)
+    state = read_state_dict(path)
     body = network.body
-    own = body.state_dict()
+    body_state = body.state_dict()
     classifier = {f"{name}.{kind}" for name in network.classifier_names for kind in ("weight", "bias")}
-    fitting = {key: value for key, value in state.items() if key not in classifier or value.shape == own[key].shape}
-    wrong = [key for key, value in fitting.items() if key not in own or value.shape != own[key].shape]
-    missing = [key for key in own if key not in fitting and key not in classifier]
+    fitting = {
+        key: value for key, value in state.items() if key not in classifier or value.shape == body_state[key].shape
+    }
+    wrong = [key for key, value in fitting.items() if key not in body_state or value.shape != body_state[key].shape]
+    missing = [key for key in body_state if key not in fitting and key not in classifier]
     if wrong or missing:
         example = (wrong or missing)[0]
         raise ModelError(
@@ -136,10 +140,10 @@ def load_starting_weights(network: FaceNetwork, weights: str, sha256: str | None
         )
     body.load_state_dict(fitting, strict=False)
     log.info("Starting from %s (%d tensors)", weights, len(fitting))
-    return found
+    return digest
 
 
-def file_state(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors of a .safetensors file, or of a .pth file, which is unpickled for tensors only. Raises ModelError."""
     try:
         if path.suffix == ".safetensors":
@@ -153,7 +157,7 @@ def file_state(path: Path) -> dict[str, Tensor]:
         ) from None
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
-        raise ModelError(f"model.weights={path}: cannot be read as weights ({first_line(error)})") from None
+        raise ModelError(f"model.weights={path}: cannot be read as weights ({shorten_error(error)})") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -161,9 +165,9 @@ def file_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def hub_file(network: FaceNetwork) -> Path:
+def _download_hub_weights(network: FaceNetwork) -> Path:
     """The architecture's published weights (.safetensors), from the hub's cache or the hub. Raises ModelError."""
-    repository = network.published.get("hf_hub_id")
+    repository = network.pretrained_cfg.get("hf_hub_id")
     if not repository:
         raise ModelError(
             f"model.weights=pretrained: no weights are published for {network.name}; use model.weights=none"
@@ -173,12 +177,12 @@ def hub_file(network: FaceNetwork) -> Path:
     except (httpx2.HTTPError, OSError, ValueError) as error:
         raise ModelError(
             f"model.weights=pretrained: the weights of {network.name} cannot be fetched from the hub "
-            f"({first_line(error)}); with a network try again, otherwise give a file (model.weights=FILE) or start at "
-            "random (model.weights=none)"
+            f"({shorten_error(error)}); with a network try again, otherwise give a file (model.weights=FILE) or start "
+            "at random (model.weights=none)"
         ) from None
     # The hub names a large file by its SHA-256, and its client checks the length alone.
     name = path.resolve().name
-    if len(name) == 64 and sha256_file(path) != name:
+    if len(name) == 64 and compute_sha256(path) != name:
         path.resolve().unlink()
         raise ModelError(
             f"model.weights=pretrained: the download of {repository} was damaged and is removed; try again"

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fer.aws.client import AwsCalls
+from fer.aws.client import AwsClient
 from fer.errors import ConfigError
 from fer.monitoring.drift import QUANTITIES
 from fer.monitoring.report import Limits
 
-MOST_DIMENSIONS = 30  # of CloudWatch, a metric
+MAX_DIMENSIONS = 30  # of CloudWatch, a metric
 PERIOD_S = 300
 DRIFT, FAILURES, ACCURACY, MACRO_F1 = "DriftLowerLimit", "FailureShare", "Accuracy", "MacroF1"
 
 
-def publish(
-    calls: AwsCalls, monitoring: Mapping[str, Any], namespace: str, dimensions: Mapping[str, str], model: str
+def publish_metrics(
+    calls: AwsClient, monitoring: Mapping[str, Any], namespace: str, dimensions: Mapping[str, str], model: str
 ) -> None:
     """Send the figures of monitoring.json with put_metric_data; CloudWatch gives them its own time.
 
@@ -23,33 +23,37 @@ def publish(
     request may have. Raises ConfigError and CloudError.
     """
     counts, labels = monitoring["counts"], monitoring["labels"] or {}
-    found = [
-        metric("Videos", counts["videos"], "Count"),
-        metric("VideosWithProblems", monitoring["failures"]["videos"], "Count"),
-        metric("Frames", counts["frames"], "Count"),
-        metric("Faces", counts["faces"], "Count"),
-        metric(FAILURES, monitoring["failures"]["share"]),
-        metric("ImagesPerSecond", monitoring["images_per_s"], "Count/Second"),
-        metric("Confidence", monitoring["confidence"]["mean"]),
-        metric("LabelledFaces", labels.get("faces"), "Count"),
-        metric(ACCURACY, labels.get("accuracy", {}).get("value")),
-        metric(MACRO_F1, labels.get("macro_f1", {}).get("value")),
+    metrics = [
+        _build_metric("Videos", counts["videos"], "Count"),
+        _build_metric("VideosWithProblems", monitoring["failures"]["videos"], "Count"),
+        _build_metric("Frames", counts["frames"], "Count"),
+        _build_metric("Faces", counts["faces"], "Count"),
+        _build_metric(FAILURES, monitoring["failures"]["share"]),
+        _build_metric("ImagesPerSecond", monitoring["images_per_s"], "Count/Second"),
+        _build_metric("Confidence", monitoring["confidence"]["mean"]),
+        _build_metric("LabelledFaces", labels.get("faces"), "Count"),
+        _build_metric(ACCURACY, labels.get("accuracy", {}).get("value")),
+        _build_metric(MACRO_F1, labels.get("macro_f1", {}).get("value")),
     ]
     for status, rows in counts["rows"].items():
-        found.append(metric("Rows", rows, "Count", Status=status))
+        metrics.append(_build_metric("Rows", rows, "Count", Status=status))
     for name, share in (monitoring["class_shares"] or {}).items():
-        found.append(metric("ClassShare", share, Emotion=name))
-    for name, own in (monitoring["drift"] or {}).items():
-        if own["note"] is None:
-            found.append(metric("PopulationStabilityIndex", own["psi"], Quantity=name))
-            found.append(metric(DRIFT, own["low"], Quantity=name))
-    common = named(dimensions, model)
-    data = [{**one, "Dimensions": pairs({**common, **one["Dimensions"]})} for one in found if one["Value"] is not None]
-    calls.call("cloudwatch", "put_metric_data", {"Namespace": namespace, "MetricData": data})
+        metrics.append(_build_metric("ClassShare", share, Emotion=name))
+    for name, drift in (monitoring["drift"] or {}).items():
+        if drift["note"] is None:
+            metrics.append(_build_metric("PopulationStabilityIndex", drift["psi"], Quantity=name))
+            metrics.append(_build_metric(DRIFT, drift["low"], Quantity=name))
+    common = _build_common_dimensions(dimensions, model)
+    data = [
+        {**one, "Dimensions": _to_name_value_pairs({**common, **one["Dimensions"]})}
+        for one in metrics
+        if one["Value"] is not None
+    ]
+    calls.request("cloudwatch", "put_metric_data", {"Namespace": namespace, "MetricData": data})
 
 
-def alarms(
-    calls: AwsCalls,
+def put_alarms(
+    calls: AwsClient,
     limits: Limits,
     namespace: str,
     dimensions: Mapping[str, str],
@@ -62,19 +66,19 @@ def alarms(
     CloudError.
     """
     above, below = "GreaterThanThreshold", "LessThanThreshold"
-    wanted: list[tuple[str, dict[str, str], str, float | None]] = [
+    specs: list[tuple[str, dict[str, str], str, float | None]] = [
         *((DRIFT, {"Quantity": name}, above, limits.max_psi) for name in QUANTITIES),
         (FAILURES, {}, above, limits.max_failures),
         (ACCURACY, {}, below, limits.min_accuracy),
         (MACRO_F1, {}, below, limits.min_macro_f1),
     ]
-    common = named(dimensions, model)
+    common = _build_common_dimensions(dimensions, model)
     names = []
-    for what, own, comparison, limit in wanted:
+    for what, extra, comparison, limit in specs:
         if limit is None:
             continue
-        name = " ".join([namespace, *common.values(), what, *own.values()])[-255:]
-        calls.call(
+        name = " ".join([namespace, *common.values(), what, *extra.values()])[-255:]
+        calls.request(
             "cloudwatch",
             "put_metric_alarm",
             {
@@ -82,7 +86,7 @@ def alarms(
                 "AlarmDescription": f"Batches judged by {common['Model']}: {what} against inference.monitor"[:1024],
                 "Namespace": namespace,
                 "MetricName": what,
-                "Dimensions": pairs({**common, **own}),
+                "Dimensions": _to_name_value_pairs({**common, **extra}),
                 # Of several batches in a period the worst counts.
                 "Statistic": "Maximum" if comparison == above else "Minimum",
                 "Period": PERIOD_S,
@@ -97,17 +101,17 @@ def alarms(
     return names
 
 
-def metric(name: str, value: float | None, unit: str = "None", **dimensions: str) -> dict[str, Any]:
+def _build_metric(name: str, value: float | None, unit: str = "None", **dimensions: str) -> dict[str, Any]:
     return {"MetricName": name, "Value": value, "Unit": unit, "Dimensions": dimensions}
 
 
-def named(dimensions: Mapping[str, str], model: str) -> dict[str, str]:
+def _build_common_dimensions(dimensions: Mapping[str, str], model: str) -> dict[str, str]:
     """All dimensions that every metric has. Raises ConfigError for those that CloudWatch does not take."""
     common = {**dimensions, "Model": model.encode("ascii", "backslashreplace").decode()[-1024:]}
     # Emotion, Quantity and Status come beside them.
-    if len(common) > MOST_DIMENSIONS - 1:
+    if len(common) > MAX_DIMENSIONS - 1:
         raise ConfigError(
-            f"aws.cloudwatch.dimensions: has {len(dimensions)} entries, and CloudWatch takes {MOST_DIMENSIONS - 2} "
+            f"aws.cloudwatch.dimensions: has {len(dimensions)} entries, and CloudWatch takes {MAX_DIMENSIONS - 2} "
             "beside the model and the class; remove some"
         )
     for key, value in dimensions.items():
@@ -120,5 +124,5 @@ def named(dimensions: Mapping[str, str], model: str) -> dict[str, str]:
     return common
 
 
-def pairs(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
+def _to_name_value_pairs(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in dimensions.items()]

@@ -15,8 +15,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from fer.errors import DataError, ModelError, first_line
-from fer.metrics.bootstrap import Stretches
+from fer.errors import DataError, ModelError, shorten_error
+from fer.metrics.bootstrap import TrackSegments
 
 BASELINE = "baseline.json"
 NUMBERS = ("brightness", "sharpness", "face_size", "confidence")
@@ -33,7 +33,7 @@ CONSTANT = "the baseline has a single value, which does not show what is ordinar
 DECIMALS = 6  # of probabilities in emotion tables; others are brought to them
 
 
-class Distribution(TypedDict):
+class _Distribution(TypedDict):
     """Bin i holds the values above edge i-1 and up to edge i; the first and last bins are open. ``shares``: of each."""
 
     edges: list[float]
@@ -41,15 +41,15 @@ class Distribution(TypedDict):
     mean: float
 
 
-class Baseline(TypedDict):
+class _Baseline(TypedDict):
     """What is ordinary: ``numbers`` by the names NUMBERS, ``classes`` the share predicted as each emotion."""
 
     faces: int
-    numbers: dict[str, Distribution]
+    numbers: dict[str, _Distribution]
     classes: dict[str, float]
 
 
-def baseline_of(columns: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def build_baseline(columns: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     """The baseline that these faces make: rows of an emotion table with the columns NEEDED; unjudged ones are left out.
 
     Edges are the deciles. A value that takes several deciles is a bin of its own, so that of a constant the bins are
@@ -64,9 +64,9 @@ def baseline_of(columns: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]
     if foreign := sorted(set(faces["emotion"]) - set(classes)):
         raise DataError(f"the baseline's table has emotions that the model does not know: {', '.join(foreign)}")
     numbers = {}
-    for name, values in numbers_of(faces).items():
-        edges = edges_of(values)
-        counts = np.bincount(bins_of(values, edges), minlength=len(edges) + 1)
+    for name, values in _extract_numbers(faces).items():
+        edges = compute_bin_edges(values)
+        counts = np.bincount(assign_bins(values, edges), minlength=len(edges) + 1)
         numbers[name] = {
             "edges": edges,
             "shares": (counts / len(faces)).tolist(),
@@ -83,58 +83,64 @@ def baseline_of(columns: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]
 def read_baseline(path: Path) -> dict[str, Any]:
     """A baseline.json. Raises ModelError."""
     try:
-        found = TypeAdapter(Baseline).validate_json(path.read_bytes())
-        if set(found["numbers"]) != set(NUMBERS) or found["faces"] < 1:
+        baseline = TypeAdapter(_Baseline).validate_json(path.read_bytes())
+        if set(baseline["numbers"]) != set(NUMBERS) or baseline["faces"] < 1:
             raise ValueError(f"it must hold {', '.join(NUMBERS)} of some faces")
-        for name, own in found["numbers"].items():
-            if len(own["shares"]) != len(own["edges"]) + 1 or own["edges"] != sorted(own["edges"]):
+        for name, distribution in baseline["numbers"].items():
+            if len(distribution["shares"]) != len(distribution["edges"]) + 1 or distribution["edges"] != sorted(
+                distribution["edges"]
+            ):
                 raise ValueError(f"the bins of {name} do not fit together")
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{path}: is no baseline ({place}: {first['msg']}); restore the bundle") from None
+        location = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{path}: is no baseline ({location}: {first['msg']}); restore the bundle") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: is no baseline ({first_line(error)}); restore the bundle") from None
-    return dict(found)
+        raise ModelError(f"{path}: is no baseline ({shorten_error(error)}); restore the bundle") from None
+    return dict(baseline)
 
 
-def drift_of(faces: pd.DataFrame, baseline: Mapping[str, Any], min_faces: int) -> dict[str, dict[str, Any]]:
+def compute_drift(faces: pd.DataFrame, baseline: Mapping[str, Any], min_faces: int) -> dict[str, dict[str, Any]]:
     """For each of QUANTITIES, how far the judged ``faces`` (rows of the emotion table) lie from the baseline.
 
     ``psi`` with its limits ``low`` and ``high``, the number of ``faces`` and of the ``baseline``'s, shares of the bins
     and means of both. ``note`` says why there is no verdict: then it is shown, but warns of nothing.
     """
     known = faces.dropna(subset=list(NEEDED))
-    stretches = Stretches.of(known)
+    stretches = TrackSegments.from_faces(known)
     columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     means: dict[str, tuple[float | None, float | None]] = {"emotion": (None, None)}
-    for name, values in numbers_of(known).items():
-        own = baseline["numbers"][name]
-        columns[name] = bins_of(values, own["edges"]), np.array(own["shares"])
-        means[name] = (float(values.mean()) if len(values) else None), own["mean"]
+    for name, values in _extract_numbers(known).items():
+        distribution = baseline["numbers"][name]
+        columns[name] = assign_bins(values, distribution["edges"]), np.array(distribution["shares"])
+        means[name] = (float(values.mean()) if len(values) else None), distribution["mean"]
     names = list(baseline["classes"])
     columns["emotion"] = pd.Index(names).get_indexer(known["emotion"]), np.array(list(baseline["classes"].values()))
 
-    counts = {name: stretches.counts(codes, len(shares)) for name, (codes, shares) in columns.items()}
+    counts = {name: stretches.count_codes(codes, len(shares)) for name, (codes, shares) in columns.items()}
     enough = len(known) >= min_faces
-    varied = len(stretches.video) > 1
+    varied = len(stretches.segment_videos) > 1
     ends = np.cumsum([table.shape[1] for table in counts.values()])[:-1]
-    drawn = (
-        dict(zip(counts, np.split(stretches.resampled(np.hstack(list(counts.values()))), ends, axis=1), strict=True))
+    resampled = (
+        dict(
+            zip(counts, np.split(stretches.resample_sums(np.hstack(list(counts.values()))), ends, axis=1), strict=True)
+        )
         if enough and varied
         else {}
     )
-    found = {}
+    result = {}
     for name, (_, shares) in columns.items():
         total = counts[name].sum(axis=0)
         expected = shares * baseline["faces"]
-        psi = float(stability_index(total, expected)) if enough else None
+        psi = float(compute_psi(total, expected)) if enough else None
         low, high = (
-            limits_of(psi, stability_index(drawn[name], expected)) if psi is not None and drawn else (None, None)
+            compute_limits(psi, compute_psi(resampled[name], expected))
+            if psi is not None and resampled
+            else (None, None)
         )
         constant = name in NUMBERS and bool((shares == 1).any())
         mean, baseline_mean = means[name]
-        found[name] = {
+        result[name] = {
             "psi": psi,
             "low": low,
             "high": high,
@@ -146,21 +152,21 @@ def drift_of(faces: pd.DataFrame, baseline: Mapping[str, Any], min_faces: int) -
             "baseline_shares": shares.tolist(),
             "note": TOO_FEW if not enough else CONSTANT if constant else None if varied else TOO_ALIKE,
         }
-    return found
+    return result
 
 
-def stability_index(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def compute_psi(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Population stability index of counts (…, bins) against the baseline's (bins,), HALF_A_COUNT added to each."""
-    p, q = smoothed(counts), smoothed(expected)
+    p, q = _smooth_shares(counts), _smooth_shares(expected)
     return np.asarray(((p - q) * np.log(p / q)).sum(axis=-1))
 
 
-def smoothed(counts: np.ndarray) -> np.ndarray:
+def _smooth_shares(counts: np.ndarray) -> np.ndarray:
     raised = counts + HALF_A_COUNT
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def limits_of(psi: float, samples: np.ndarray) -> tuple[float, float]:
+def compute_limits(psi: float, samples: np.ndarray) -> tuple[float, float]:
     """95 % limits from bootstrap samples: the upper percentile, and as far below ``psi``, but not below 0.
 
     Resampled indices lie above ``psi``, for chance alone moves shares apart; their lower percentile would be above
@@ -171,14 +177,14 @@ def limits_of(psi: float, samples: np.ndarray) -> tuple[float, float]:
     return max(0.0, 2 * psi - high), high
 
 
-def numbers_of(faces: pd.DataFrame) -> dict[str, np.ndarray]:
+def _extract_numbers(faces: pd.DataFrame) -> dict[str, np.ndarray]:
     """The quantities that are numbers, by name. Face size is the shorter side of the box, pixels."""
     size = faces[["face_w", "face_h"]].min(axis=1)
     measured = faces.assign(face_size=size, confidence=faces["confidence"].round(DECIMALS))
     return {name: measured[name].to_numpy(float) for name in NUMBERS}
 
 
-def edges_of(values: np.ndarray) -> list[float]:
+def compute_bin_edges(values: np.ndarray) -> list[float]:
     """Ascending edges at the deciles of ``values``; around a value that takes several of them, two."""
     deciles = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
     edges: list[float] = []
@@ -189,6 +195,6 @@ def edges_of(values: np.ndarray) -> list[float]:
     return edges
 
 
-def bins_of(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+def assign_bins(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     """The number of each value's bin (see Distribution)."""
     return np.searchsorted(np.asarray(edges), values, side="left")

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from fer.errors import DataError
-from fer.metrics.bootstrap import Stretches, with_interval
-from fer.metrics.classification import figures
-from fer.monitoring.drift import drift_of
-from fer.monitoring.ground_truth import label_of
+from fer.metrics.bootstrap import TrackSegments, compute_interval
+from fer.metrics.classification import compute_metrics
+from fer.monitoring.drift import compute_drift
+from fer.monitoring.ground_truth import assign_labels
 
 DECILES = np.arange(1, 10) / 10
 LIMITS = ("min_faces", "max_psi", "max_failures", "min_accuracy", "min_macro_f1")
@@ -32,7 +32,7 @@ class Limits(Protocol):
     def min_macro_f1(self) -> float | None: ...
 
 
-def monitoring_of(
+def build_monitoring(
     table: pd.DataFrame,
     videos: pd.DataFrame,
     baseline: Mapping[str, Any] | None,
@@ -55,10 +55,10 @@ def monitoring_of(
         )
     faces = table[table["status"] == "ok"]
     shares = faces["emotion"].value_counts(normalize=True)
-    found = {
+    monitoring = {
         **facts,
-        "counts": counts_of(table, videos),
-        "failures": failures_of(table, videos),
+        "counts": _build_counts(table, videos),
+        "failures": _build_failures(table, videos),
         "seconds": round(seconds, 3) or None,
         "images_per_s": round(len(faces) / seconds, 2) if seconds else None,
         "confidence": {
@@ -67,14 +67,14 @@ def monitoring_of(
         },
         "class_shares": {name: float(shares.get(name, 0.0)) for name in classes} if len(faces) else None,
         "baseline_class_shares": None if baseline is None else dict(baseline["classes"]),
-        "drift": None if baseline is None else drift_of(faces, baseline, limits.min_faces),
-        "labels": None if labels is None else against_labels(faces, labels, classes),
+        "drift": None if baseline is None else compute_drift(faces, baseline, limits.min_faces),
+        "labels": None if labels is None else _evaluate_against_labels(faces, labels, classes),
         "limits": {name: getattr(limits, name) for name in LIMITS},
     }
-    return {**found, "warnings": warnings_of(found, limits)}
+    return {**monitoring, "warnings": _build_warnings(monitoring, limits)}
 
 
-def counts_of(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
+def _build_counts(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
     """How many videos (or images), sampled frames, judged faces, and rows by status."""
     rows = table["status"].value_counts()
     return {
@@ -85,63 +85,65 @@ def counts_of(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def failures_of(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
+def _build_failures(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
     """Sampled frames without a judged face and their share (1 where nothing was sampled), and videos with problems."""
-    judged = (table["status"] == "ok").groupby([table["video"], table["frame"]]).any()
+    classified = (table["status"] == "ok").groupby([table["video"], table["frame"]]).any()
     return {
-        "frames": int((~judged).sum()),
-        "share": float((~judged).mean()) if len(judged) else 1.0,
+        "frames": int((~classified).sum()),
+        "share": float((~classified).mean()) if len(classified) else 1.0,
         "videos": int((videos["problem"].fillna("") != "").sum()),
     }
 
 
-def against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def _evaluate_against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     """Accuracy, macro-F1 and each class's F1 on the labelled faces, with 95 % bootstrap intervals.
 
     A label that the model has no class for counts as a mistake.
     """
-    truth = label_of(faces, labels)
+    truth = assign_labels(faces, labels)
     labelled = faces[truth.notna()]
     names = [*classes, *sorted(set(labels["emotion"]) - set(classes))]
     index = pd.Index(names)
     codes = index.get_indexer(truth.dropna()) * len(names) + index.get_indexer(labelled["emotion"])
-    stretches = Stretches.of(labelled)
-    counts = stretches.counts(codes, len(names) ** 2)
+    stretches = TrackSegments.from_faces(labelled)
+    counts = stretches.count_codes(codes, len(names) ** 2)
     form = (-1, len(names), len(names))
     confusion = counts.sum(axis=0).reshape(form)[0]
-    values = figures(confusion)
-    samples = figures(stretches.resampled(counts).reshape(form)) if len(stretches.video) > 1 else None
+    values = compute_metrics(confusion)
+    samples = (
+        compute_metrics(stretches.resample_sums(counts).reshape(form)) if len(stretches.segment_videos) > 1 else None
+    )
     f1_samples = None if samples is None else samples["f1"].T
     return {
         "faces": len(labelled),
         **{
-            name: with_interval(values[name], None if samples is None else samples[name])
+            name: compute_interval(values[name], None if samples is None else samples[name])
             for name in ("accuracy", "macro_f1")
         },
         "per_class": {
             name: {
                 "faces": int(confusion[row].sum()),
-                "f1": with_interval(values["f1"][row], None if f1_samples is None else f1_samples[row]),
+                "f1": compute_interval(values["f1"][row], None if f1_samples is None else f1_samples[row]),
             }
             for row, name in enumerate(names)
         },
     }
 
 
-def warnings_of(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
+def _build_warnings(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
     """A sentence for each limit that the batch is beyond, and then how to train anew."""
-    found = []
+    warnings = []
     if limits.max_psi is not None:
-        for name, own in (monitoring["drift"] or {}).items():
-            if own["note"] is None and own["low"] > limits.max_psi:
-                found.append(
-                    f"Drift of {NAMES.get(name, name)}: population stability index {own['psi']:.3f} "
-                    f"[{own['low']:.3f}, {own['high']:.3f}], the lower limit above inference.monitor.max_psi="
+        for name, drift in (monitoring["drift"] or {}).items():
+            if drift["note"] is None and drift["low"] > limits.max_psi:
+                warnings.append(
+                    f"Drift of {NAMES.get(name, name)}: population stability index {drift['psi']:.3f} "
+                    f"[{drift['low']:.3f}, {drift['high']:.3f}], the lower limit above inference.monitor.max_psi="
                     f"{limits.max_psi:g}"
                 )
     failed = monitoring["failures"]
     if limits.max_failures is not None and failed["share"] > limits.max_failures:
-        found.append(
+        warnings.append(
             f"Failures: {failed['frames']} of {monitoring['counts']['frames']} sampled frames could not be judged, "
             f"{failed['share']:.1%}, above inference.monitor.max_failures={limits.max_failures:g}"
         )
@@ -149,12 +151,12 @@ def warnings_of(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
         for name, words in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
             least, value = getattr(limits, f"min_{name}"), labelled[name]["value"]
             if least is not None and value is None:
-                found.append(
+                warnings.append(
                     f"{words}: no judged face has a label, so inference.monitor.min_{name}={least:g} was not tested"
                 )
             elif least is not None and value < least:
-                found.append(
+                warnings.append(
                     f"{words}: {value:.3f} on {labelled['faces']} labelled faces, below "
                     f"inference.monitor.min_{name}={least:g}"
                 )
-    return [*found, f"To train anew: {monitoring['retraining_command']}"] if found else []
+    return [*warnings, f"To train anew: {monitoring['retraining_command']}"] if warnings else []

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fer.core.io import sha256_file
+from fer.core.io import compute_sha256
 from fer.errors import ModelError, UserError
 from fer.registry.gate import Verdict
 from fer.registry.package import PACKAGE
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-TEST_TABLE = "test.parquet"
-CARD = "model_card.md"
-SHOWN_FIGURES = ("accuracy", "macro_f1", "balanced_accuracy", "calibration_error")
+TEST_TABLE_FILE = "test.parquet"
+MODEL_CARD_FILE = "model_card.md"
+SHOWN_METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "calibration_error")
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Aliases:
     history: tuple[int, ...] = ()
 
     @property
-    def before(self) -> tuple[int, ...]:
+    def previous_champions(self) -> tuple[int, ...]:
         """The champions before the present one, which a promotion that was killed may have noted already."""
         return self.history[:-1] if self.history[-1:] == (self.champion,) else self.history
 
-    def of(self, version: int) -> tuple[str, ...]:
+    def get_names(self, version: int) -> tuple[str, ...]:
         """The aliases of one version."""
         return tuple(name for name in (CHAMPION, CHALLENGER) if getattr(self, name) == version)
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A registered version.
 
     ``source`` is the path or ARN of the model package, ``package`` the path or s3:// address of its model.tar.gz,
@@ -54,7 +54,7 @@ class Version:
     source: str
     package: str
     created: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
     facts: dict[str, str]
     reasons: str
 
@@ -63,9 +63,9 @@ class Version:
         return f"models:/{self.name}/{self.version}"
 
     @property
-    def card(self) -> str:
+    def card_uri(self) -> str:
         """Where the model card is."""
-        return f"{self.package.rpartition('/')[0]}/{CARD}"
+        return f"{self.package.rpartition('/')[0]}/{MODEL_CARD_FILE}"
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class Candidate:
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
 
-    def properties(self) -> dict[str, str]:
+    def build_properties(self) -> dict[str, str]:
         """What a registry keeps beside a version, as text."""
-        known = {name: self.verdict.figures.get(name, math.nan) for name in SHOWN_FIGURES}
+        known = {name: self.verdict.figures.get(name, math.nan) for name in SHOWN_METRICS}
         return {
             "package_sha256": self.sha256,
             "bundle_fingerprint": self.fingerprint,
@@ -95,81 +95,83 @@ class Candidate:
         }
 
 
-class Registry(Protocol):
+class ModelRegistry(Protocol):
     """Versions of models, and which of them are in use. All methods raise UserError."""
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[ModelVersion]:
         """All versions, the first one first; none where there is no such model."""
         ...
 
-    def find(self, name: str, selector: int | str) -> Version:
+    def find(self, name: str, selector: int | str) -> ModelVersion:
         """The version of a number or an alias."""
         ...
 
-    def fetch(self, version: Version, directory: Path) -> Path:
+    def fetch(self, version: ModelVersion, directory: Path) -> Path:
         """Put a version's files into ``directory``; the path of model.tar.gz, checked. Raises ModelError."""
         ...
 
-    def fetch_file(self, version: Version, name: str, directory: Path) -> Path | None:
+    def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
         """Put one of a version's files into ``directory``; None where there is none."""
         ...
 
-    def changing(self, name: str) -> AbstractContextManager[object]:
+    def lock(self, name: str) -> AbstractContextManager[object]:
         """Holds off other registrations and promotions of the model, as far as this registry can."""
         ...
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """Raises where it is clear beforehand that nothing can be registered."""
         ...
 
-    def register(self, candidate: Candidate) -> Version:
+    def register(self, candidate: Candidate) -> ModelVersion:
         """A new version. The version comes last: what was killed before leaves none."""
         ...
 
-    def approve(self, version: Version, note: str) -> None:
+    def approve(self, version: ModelVersion, note: str) -> None:
         """Make the status Approved, with a note."""
         ...
 
-    def aliases(self, name: str) -> Aliases: ...
+    def get_aliases(self, name: str) -> Aliases: ...
 
     def set_aliases(self, name: str, aliases: Aliases) -> None: ...
 
 
-def numbered(name: str, selector: int | str, numbers: Sequence[int], aliases: Aliases, place: str) -> int:
+def resolve_version_number(
+    name: str, selector: int | str, numbers: Sequence[int], aliases: Aliases, location: str
+) -> int:
     """The number of the version that a number or an alias names. Raises UserError, which says what there is."""
     if not numbers:
-        raise UserError(f"models:/{name}: {place} holds no model of this name; register one with register.py")
-    there = f"versions: {', '.join(map(str, numbers))}"
+        raise UserError(f"models:/{name}: {location} holds no model of this name; register one with register.py")
+    available = f"versions: {', '.join(map(str, numbers))}"
     if isinstance(selector, int) or selector.isdigit():
         if int(selector) not in numbers:
-            raise UserError(f"models:/{name}/{selector}: there is no such version; {there}")
+            raise UserError(f"models:/{name}/{selector}: there is no such version; {available}")
         return int(selector)
     known = {alias: found for alias in (CHAMPION, CHALLENGER) if (found := getattr(aliases, alias)) is not None}
     if selector not in known:
         named = ", ".join(f"{alias} ({number})" for alias, number in known.items()) or "none"
-        raise UserError(f"models:/{name}@{selector}: there is no such alias; aliases: {named}; {there}")
+        raise UserError(f"models:/{name}@{selector}: there is no such alias; aliases: {named}; {available}")
     return known[selector]
 
 
-def checked_package(version: Version, package: Path) -> Path:
+def verify_checksum(version: ModelVersion, package: Path) -> Path:
     """The package itself. Raises ModelError when it is not the one that was registered."""
     if not package.is_file():
         raise ModelError(f"{version.uri}: its {PACKAGE} is no longer at {version.package}; register the run again")
-    if (found := sha256_file(package)) != version.sha256:
+    if (digest := compute_sha256(package)) != version.sha256:
         package.unlink()
         raise ModelError(
-            f"{version.uri}: {version.package} is not the file that was registered (SHA-256 {found[:12]}… instead of "
+            f"{version.uri}: {version.package} is not the file that was registered (SHA-256 {digest[:12]}… instead of "
             f"{version.sha256[:12]}…): it was changed or damaged; restore it, or register the run again"
         )
     return package
 
 
-def facts_of(properties: Mapping[str, str]) -> dict[str, Any]:
+def parse_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a Version that a registry keeps as properties."""
-    own = {"package_sha256", "bundle_fingerprint", *SHOWN_FIGURES}
+    reserved = {"package_sha256", "bundle_fingerprint", *SHOWN_METRICS}
     return {
         "sha256": properties.get("package_sha256", ""),
         "fingerprint": properties.get("bundle_fingerprint", ""),
-        "figures": {name: float(properties[name]) for name in SHOWN_FIGURES if name in properties},
-        "facts": {name: value for name, value in properties.items() if name not in own},
+        "metrics": {name: float(properties[name]) for name in SHOWN_METRICS if name in properties},
+        "facts": {name: value for name, value in properties.items() if name not in reserved},
     }

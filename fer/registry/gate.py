@@ -7,15 +7,15 @@ from typing import Any, Literal
 import pandas as pd
 
 from fer.config.registry import Gate
-from fer.metrics.bootstrap import decisions, difference, resample
+from fer.metrics.bootstrap import compute_paired_difference, extract_predictions, resample_metrics
 
 Status = Literal["Approved", "PendingManualApproval", "Rejected"]
 APPROVED: Status = "Approved"
 PENDING: Status = "PendingManualApproval"
 REJECTED: Status = "Rejected"
-PARTS = {"test": "test", "val": "validation"}
+SPLIT_TITLES = {"test": "test", "val": "validation"}
 # The gate's figures, and their names in metrics.json and bundle.yaml.
-FIGURES = {
+METRIC_KEYS = {
     "accuracy": "accuracy",
     "macro_f1": "macro_f1",
     "balanced_accuracy": "balanced_accuracy",
@@ -31,7 +31,7 @@ class Verdict:
     reasons: tuple[str, ...]
     figures: dict[str, float]
 
-    def content(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What verdict.json holds."""
         return asdict(self)
 
@@ -44,41 +44,43 @@ class Champion:
     table: pd.DataFrame | None
 
 
-def judge(
+def evaluate_gate(
     gate: Gate, metrics: Mapping[str, Any], table: pd.DataFrame | None, champion: Champion | None = None
 ) -> Verdict:
     """Judge a model by ``metrics``, parts (test, val) as metrics.json holds them, and against the champion.
 
     A test table has a row an image: content_hash, label, p_<emotion>.
     """
-    part = next((part for part in PARTS if metrics.get(part)), None)
-    if part is None:
+    split = next((part for part in SPLIT_TITLES if metrics.get(part)), None)
+    if split is None:
         return Verdict(PENDING, ("The model comes without any figures: somebody has to decide.",), {})
-    figures = figures_of(metrics[part])
-    findings = [minima(gate, figures, f"the {PARTS[part]} part ({int(figures['samples'])} images)")]
-    if part != "test":
+    gate_metrics = _extract_metrics(metrics[split])
+    findings = [
+        _check_limits(gate, gate_metrics, f"the {SPLIT_TITLES[split]} part ({int(gate_metrics['samples'])} images)")
+    ]
+    if split != "test":
         findings.append((PENDING, "There is no test part, and the epoch was chosen on validation."))
     if champion is not None:
-        status, reason, compared = against(gate, table, champion)
+        status, reason, compared = _compare_with_champion(gate, table, champion)
         findings.append((status, reason))
-        figures |= compared
-    elif part == "test":
+        gate_metrics |= compared
+    elif split == "test":
         findings.append((APPROVED, "There is no champion to compare with."))
     worst = max((status for status, _ in findings), key=[APPROVED, PENDING, REJECTED].index)
-    return Verdict(worst, tuple(reason for _, reason in findings), figures)
+    return Verdict(worst, tuple(reason for _, reason in findings), gate_metrics)
 
 
-def figures_of(part: Mapping[str, Any]) -> dict[str, float]:
+def _extract_metrics(split_metrics: Mapping[str, Any]) -> dict[str, float]:
     """The figures of one part of metrics.json, NaN for those it lacks; ``samples`` is the number of images."""
-    found = {"samples": float(part.get("samples") or 0)}
-    for name, key in FIGURES.items():
-        value = part.get(key)
+    result = {"samples": float(split_metrics.get("samples") or 0)}
+    for name, key in METRIC_KEYS.items():
+        value = split_metrics.get(key)
         value = value.get("value") if isinstance(value, Mapping) else value
-        found[name] = float("nan") if value is None else float(value)
-    return found
+        result[name] = float("nan") if value is None else float(value)
+    return result
 
 
-def minima(gate: Gate, figures: Mapping[str, float], where: str) -> tuple[Status, str]:
+def _check_limits(gate: Gate, metrics: Mapping[str, float], subject: str) -> tuple[Status, str]:
     limits = (
         ("accuracy", "accuracy", gate.min_accuracy, "min_accuracy", 1),
         ("macro-F1", "macro_f1", gate.min_macro_f1, "min_macro_f1", 1),
@@ -86,23 +88,25 @@ def minima(gate: Gate, figures: Mapping[str, float], where: str) -> tuple[Status
     )
     # Also a figure that is not a number is not reached.
     missed = [
-        f"{word} {figures[name]:.3f} (registry.gate.{key}={limit:g})"
+        f"{word} {metrics[name]:.3f} (registry.gate.{key}={limit:g})"
         for word, name, limit, key, sign in limits
-        if not sign * (figures[name] - limit) >= 0
+        if not sign * (metrics[name] - limit) >= 0
     ]
     if missed:
-        return REJECTED, f"Not reached on {where}: {', '.join(missed)}."
-    reached = ", ".join(f"{word} {figures[name]:.3f}" for word, name, *_ in limits)
-    return APPROVED, f"All limits are kept on {where}: {reached}."
+        return REJECTED, f"Not reached on {subject}: {', '.join(missed)}."
+    reached = ", ".join(f"{word} {metrics[name]:.3f}" for word, name, *_ in limits)
+    return APPROVED, f"All limits are kept on {subject}: {reached}."
 
 
-def against(gate: Gate, table: pd.DataFrame | None, champion: Champion) -> tuple[Status, str, dict[str, float]]:
+def _compare_with_champion(
+    gate: Gate, table: pd.DataFrame | None, champion: Champion
+) -> tuple[Status, str, dict[str, float]]:
     """Compare with the champion, by a paired bootstrap of the difference in accuracy."""
-    for owner, own in (("The model", table), (f"The champion {champion.uri}", champion.table)):
-        if own is None:
+    for owner, predictions in (("The model", table), (f"The champion {champion.uri}", champion.table)):
+        if predictions is None:
             return PENDING, f"{owner} comes without test predictions, so the two cannot be compared.", {}
     assert table is not None and champion.table is not None
-    common = images_in_common(table, champion.table)
+    common = find_common_images(table, champion.table)
     count = len(common)
     if count < gate.min_common_images:
         reason = (
@@ -110,9 +114,11 @@ def against(gate: Gate, table: pd.DataFrame | None, champion: Champion) -> tuple
             f"registry.gate.min_common_images={gate.min_common_images}."
         )
         return PENDING, reason, {"common_images": float(count)}
-    accuracy = resample(common["label"].to_numpy(), common[["predicted", "predicted_other"]].to_numpy()).accuracy
-    found = difference(accuracy[:, 0], accuracy[:, 1:])
-    mean, low, high = found.value.item(), found.low.item(), found.high.item()
+    accuracy = resample_metrics(
+        common["label"].to_numpy(), common[["predicted", "predicted_other"]].to_numpy()
+    ).accuracy
+    bounds = compute_paired_difference(accuracy[:, 0], accuracy[:, 1:])
+    mean, low, high = bounds.value.item(), bounds.low.item(), bounds.high.item()
     if low >= -gate.tolerance:
         status, word = APPROVED, "not worse"
     elif high < 0:
@@ -123,13 +129,13 @@ def against(gate: Gate, table: pd.DataFrame | None, champion: Champion) -> tuple
         f"Accuracy less that of the champion {champion.uri} on {count} images in common: {mean:+.3f} "
         f"[{low:+.3f}, {high:+.3f}]: {word}, at a tolerance of {gate.tolerance:g}."
     )
-    figures = {"common_images": float(count), "difference": mean, "difference_low": low, "difference_high": high}
-    return status, reason, figures
+    metrics = {"common_images": float(count), "difference": mean, "difference_low": low, "difference_high": high}
+    return status, reason, metrics
 
 
-def images_in_common(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+def find_common_images(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """A row for each picture that both tables have with the same label: label, predicted, predicted_other."""
     key = "content_hash"
-    return decisions(table, key).merge(
-        decisions(other, key), on=[key, "label"], suffixes=("", "_other"), validate="one_to_one"
+    return extract_predictions(table, key).merge(
+        extract_predictions(other, key), on=[key, "label"], suffixes=("", "_other"), validate="one_to_one"
     )

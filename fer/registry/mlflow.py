@@ -14,17 +14,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock
 
-from fer.core.io import written_beside
-from fer.errors import UserError, first_line
+from fer.core.io import atomic_write
+from fer.errors import UserError, shorten_error
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
     Aliases,
     Candidate,
-    Version,
-    checked_package,
-    facts_of,
-    numbered,
+    ModelVersion,
+    parse_properties,
+    resolve_version_number,
+    verify_checksum,
 )
 from fer.registry.package import PACKAGE
 
@@ -37,30 +37,30 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 
 # They tell of every table that a new database gets.
 for chatty in ("mlflow", "alembic"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
-DATABASE, FILES, LOCK, OPENING = "mlflow.db", "artifacts", ".changing.lock", ".opening.lock"
+DATABASE, ARTIFACTS_DIR, LOCK_FILE, OPENING_LOCK_FILE = "mlflow.db", "artifacts", ".changing.lock", ".opening.lock"
 STATUS, NOTE, HISTORY = "status", "note", "champions_before"
-LONGEST_PARAMETER, PARAMETERS_AT_ONCE = 6000, 100
+MAX_PARAMETER_LENGTH, MAX_PARAMETERS_PER_BATCH = 6000, 100
 
 
-def sentences(
-    method: Callable[Concatenate["MlflowRegistry", Given], Answer],
-) -> Callable[Concatenate["MlflowRegistry", Given], Answer]:
+def _wrap_mlflow_errors(
+    method: Callable[Concatenate["MlflowRegistry", Params], Result],
+) -> Callable[Concatenate["MlflowRegistry", Params], Result]:
     """Errors of MLflow and of the database below it become a UserError."""
 
     @wraps(method)
-    def told(self: "MlflowRegistry", *given: Given.args, **named: Given.kwargs) -> Answer:
+    def told(self: "MlflowRegistry", *given: Params.args, **named: Params.kwargs) -> Result:
         try:
             return method(self, *given, **named)
         except (MlflowException, SQLAlchemyError) as error:
             raise UserError(
-                f"{self.store / DATABASE}: cannot be used ({first_line(error)}); make room or restore it, or choose "
+                f"{self.store / DATABASE}: cannot be used ({shorten_error(error)}); make room or restore it, or choose "
                 "another registry.store"
             ) from None
 
@@ -81,128 +81,130 @@ class MlflowRegistry:
         """MLflow's client; the first one creates the database."""
         if self._client is None:
             self.store.mkdir(parents=True, exist_ok=True)
-            address = f"sqlite:///{self.store / DATABASE}"
+            uri = f"sqlite:///{self.store / DATABASE}"
             # Two processes that create the tables at once would clash.
-            with FileLock(self.store / OPENING):
-                made = MlflowClient(tracking_uri=address, registry_uri=address)
-                made.search_registered_models(max_results=1)
-            self._client = made
+            with FileLock(self.store / OPENING_LOCK_FILE):
+                client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+                client.search_registered_models(max_results=1)
+            self._client = client
         return self._client
 
     def exists(self) -> bool:
         """Whether anything was ever registered: reading creates no database."""
         return (self.store / DATABASE).is_file()
 
-    def changing(self, name: str) -> AbstractContextManager[object]:
+    def lock(self, name: str) -> AbstractContextManager[object]:
         self.store.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.store / LOCK)
+        return FileLock(self.store / LOCK_FILE)
 
-    def versions(self, name: str) -> list[Version]:
-        numbers = self.numbers(name)
-        aliases = self.aliases(name)
-        return [self.version(name, number, aliases) for number in numbers]
+    def list_versions(self, name: str) -> list[ModelVersion]:
+        numbers = self.list_version_numbers(name)
+        aliases = self.get_aliases(name)
+        return [self.get_version(name, number, aliases) for number in numbers]
 
-    def find(self, name: str, selector: int | str) -> Version:
-        numbers = self.numbers(name)
-        aliases = self.aliases(name)
-        return self.version(name, numbered(name, selector, numbers, aliases, str(self.store)), aliases)
-
-    @sentences
-    def numbers(self, name: str) -> list[int]:
-        if not self.exists():
-            return []
-        found, token = [], None
-        while True:
-            page = self.client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
-            found += [int(version.version) for version in page]
-            token = page.token
-            if not token:
-                return sorted(found)
-
-    @sentences
-    def version(self, name: str, number: int, aliases: Aliases) -> Version:
-        found = self.client.get_model_version(name, str(number))
-        files = self.files(str(found.run_id))
-        return Version(
-            name=name,
-            version=number,
-            status=found.tags.get(STATUS, ""),
-            aliases=aliases.of(number),
-            source=str(files),
-            package=str(files / PACKAGE),
-            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
-            reasons=" ".join(filter(None, (found.description, found.tags.get(NOTE)))),
-            **facts_of({key: value for key, value in found.tags.items() if key not in (STATUS, NOTE)}),
+    def find(self, name: str, selector: int | str) -> ModelVersion:
+        numbers = self.list_version_numbers(name)
+        aliases = self.get_aliases(name)
+        return self.get_version(
+            name, resolve_version_number(name, selector, numbers, aliases, str(self.store)), aliases
         )
 
-    def files(self, run_id: str) -> Path:
-        # MLflow keeps an absolute address; this one also holds after the store was moved.
-        return self.store / FILES / run_id / "artifacts"
+    @_wrap_mlflow_errors
+    def list_version_numbers(self, name: str) -> list[int]:
+        if not self.exists():
+            return []
+        numbers, token = [], None
+        while True:
+            page = self.client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
+            numbers += [int(version.version) for version in page]
+            token = page.token
+            if not token:
+                return sorted(numbers)
 
-    def fetch(self, version: Version, directory: Path) -> Path:
+    @_wrap_mlflow_errors
+    def get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
+        model_version = self.client.get_model_version(name, str(number))
+        artifact_dir = self.get_artifact_dir(str(model_version.run_id))
+        return ModelVersion(
+            name=name,
+            version=number,
+            status=model_version.tags.get(STATUS, ""),
+            aliases=aliases.get_names(number),
+            source=str(artifact_dir),
+            package=str(artifact_dir / PACKAGE),
+            created=datetime.fromtimestamp(model_version.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
+            reasons=" ".join(filter(None, (model_version.description, model_version.tags.get(NOTE)))),
+            **parse_properties({key: value for key, value in model_version.tags.items() if key not in (STATUS, NOTE)}),
+        )
+
+    def get_artifact_dir(self, run_id: str) -> Path:
+        # MLflow keeps an absolute address; this one also holds after the store was moved.
+        return self.store / ARTIFACTS_DIR / run_id / "artifacts"
+
+    def fetch(self, version: ModelVersion, directory: Path) -> Path:
         if not Path(version.package).is_file():
-            return checked_package(version, Path(version.package))
+            return verify_checksum(version, Path(version.package))
         for path in sorted(Path(version.source).iterdir()):
             if path.is_file():
                 self.fetch_file(version, path.name, directory)
-        return checked_package(version, directory / PACKAGE)
+        return verify_checksum(version, directory / PACKAGE)
 
-    def fetch_file(self, version: Version, name: str, directory: Path) -> Path | None:
+    def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
         path = Path(version.source) / name
         if not path.is_file():
             return None
-        with written_beside(directory / name) as beside:
-            shutil.copyfile(path, beside)
+        with atomic_write(directory / name) as tmp_path:
+            shutil.copyfile(path, tmp_path)
         return directory / name
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """Nothing has to be there beforehand."""
 
-    @sentences
-    def register(self, candidate: Candidate) -> Version:
-        run = self.client.create_run(self.experiment(candidate.name), run_name=candidate.fingerprint[:12])
-        run_id, files = run.info.run_id, self.files(run.info.run_id)
+    @_wrap_mlflow_errors
+    def register(self, candidate: Candidate) -> ModelVersion:
+        run = self.client.create_run(self.get_or_create_experiment(candidate.name), run_name=candidate.fingerprint[:12])
+        run_id, artifact_dir = run.info.run_id, self.get_artifact_dir(run.info.run_id)
         for name, path in candidate.files.items():
-            with written_beside(files / name) as beside:
-                shutil.copyfile(path, beside)
-        metrics = [Metric(name, value, 0, 0) for name, value in metrics_of(candidate).items()]
+            with atomic_write(artifact_dir / name) as tmp_path:
+                shutil.copyfile(path, tmp_path)
+        metrics = [Metric(name, value, 0, 0) for name, value in _build_metrics(candidate).items()]
         self.client.log_batch(run_id, metrics=metrics)
-        params = [Param(key, value) for key, value in flat(candidate.settings).items()]
-        for start in range(0, len(params), PARAMETERS_AT_ONCE):
-            self.client.log_batch(run_id, params=params[start : start + PARAMETERS_AT_ONCE])
+        params = [Param(key, value) for key, value in flatten_settings(candidate.settings).items()]
+        for start in range(0, len(params), MAX_PARAMETERS_PER_BATCH):
+            self.client.log_batch(run_id, params=params[start : start + MAX_PARAMETERS_PER_BATCH])
         self.client.set_terminated(run_id)
         if not self.client.search_registered_models(f"name='{candidate.name}'"):
             self.client.create_registered_model(candidate.name)
-        made = self.client.create_model_version(
+        created = self.client.create_model_version(
             candidate.name,
-            source=files.as_uri(),
+            source=artifact_dir.as_uri(),
             run_id=run_id,
-            tags={STATUS: candidate.verdict.status, **candidate.properties()},
+            tags={STATUS: candidate.verdict.status, **candidate.build_properties()},
             description=" ".join(candidate.verdict.reasons),
             await_creation_for=0,
         )
-        return self.version(candidate.name, int(made.version), self.aliases(candidate.name))
+        return self.get_version(candidate.name, int(created.version), self.get_aliases(candidate.name))
 
-    def experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=(self.store / FILES).as_uri()))
+    def get_or_create_experiment(self, name: str) -> str:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        return str(self.client.create_experiment(name, artifact_location=(self.store / ARTIFACTS_DIR).as_uri()))
 
-    @sentences
-    def approve(self, version: Version, note: str) -> None:
+    @_wrap_mlflow_errors
+    def approve(self, version: ModelVersion, note: str) -> None:
         self.client.set_model_version_tag(version.name, str(version.version), NOTE, note)
         self.client.set_model_version_tag(version.name, str(version.version), STATUS, "Approved")
 
-    @sentences
-    def aliases(self, name: str) -> Aliases:
-        if not self.exists() or not (found := self.client.search_registered_models(f"name='{name}'")):
+    @_wrap_mlflow_errors
+    def get_aliases(self, name: str) -> Aliases:
+        if not self.exists() or not (models := self.client.search_registered_models(f"name='{name}'")):
             return Aliases()
-        history = tuple(int(number) for number in found[0].tags.get(HISTORY, "").split())
-        numbers = {alias: int(number) for alias, number in found[0].aliases.items()}
+        history = tuple(int(number) for number in models[0].tags.get(HISTORY, "").split())
+        numbers = {alias: int(number) for alias, number in models[0].aliases.items()}
         return Aliases(numbers.get(CHAMPION), numbers.get(CHALLENGER), history)
 
-    @sentences
+    @_wrap_mlflow_errors
     def set_aliases(self, name: str, aliases: Aliases) -> None:
         self.client.set_registered_model_tag(name, HISTORY, " ".join(map(str, aliases.history)))
         for alias in (CHAMPION, CHALLENGER):
@@ -213,22 +215,22 @@ class MlflowRegistry:
                 self.client.set_registered_model_alias(name, alias, str(number))
 
 
-def metrics_of(candidate: Candidate) -> dict[str, float]:
+def _build_metrics(candidate: Candidate) -> dict[str, float]:
     """The verdict's figures and each class's F1, those that are numbers."""
-    judged = candidate.metrics.get("test") or candidate.metrics.get("val") or {}
-    f1 = {f"f1_{name}": own["f1"]["value"] for name, own in judged.get("per_class", {}).items()}
-    found = {**candidate.verdict.figures, **f1}
-    return {name: value for name, value in found.items() if value is not None and value == value}
+    split_metrics = candidate.metrics.get("test") or candidate.metrics.get("val") or {}
+    f1 = {f"f1_{name}": own["f1"]["value"] for name, own in split_metrics.get("per_class", {}).items()}
+    metrics = {**candidate.verdict.figures, **f1}
+    return {name: value for name, value in metrics.items() if value is not None and value == value}
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Dotted keys and their values as text, as MLflow allows both."""
-    found: dict[str, str] = {}
+    flattened: dict[str, str] = {}
     for key, value in settings.items():
         name = re.sub(r"[^\w./ -]", "_", f"{prefix}{key}")[:250]
         if isinstance(value, Mapping):
-            found |= flat(value, f"{name}.")
+            flattened |= flatten_settings(value, f"{name}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)
-            found[name] = text[:LONGEST_PARAMETER]
-    return found
+            flattened[name] = text[:MAX_PARAMETER_LENGTH]
+    return flattened

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 
-def probe(package: Path) -> dict[str, float | str]:
+def probe_package(package: Path) -> dict[str, float | str]:
     """Ask the four handlers for every sample, each as a PNG."""
     code = package / "code"
     sys.path.insert(0, str(code))
@@ -23,15 +23,15 @@ def probe(package: Path) -> dict[str, float | str]:
         images, expected = samples["images"], samples["probabilities"]
     model = inference.model_fn(str(package))
     difference = 0.0
-    for image, wanted in zip(images, expected, strict=True):
+    for image, target in zip(images, expected, strict=True):
         png = io.BytesIO()
         Image.fromarray(image).save(png, "PNG")
         prediction = inference.predict_fn(inference.input_fn(png.getvalue(), "image/png"), model)
         answer, _ = inference.output_fn(prediction, "application/jsonlines")
-        found = list(json.loads(answer)["probabilities"].values())
-        if len(found) != len(wanted):
-            return {"problem": f"it answers {len(found)} classes instead of {len(wanted)}"}
-        difference = max(difference, float(np.abs(np.array(found) - wanted).max()))
+        probabilities = list(json.loads(answer)["probabilities"].values())
+        if len(probabilities) != len(target):
+            return {"problem": f"it answers {len(probabilities)} classes instead of {len(target)}"}
+        difference = max(difference, float(np.abs(np.array(probabilities) - target).max()))
     loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] == "fer"]
     if strangers := [module.__name__ for module in loaded if not Path(str(module.__file__)).is_relative_to(code)]:
         return {"problem": f"its code is not complete: {', '.join(strangers)} came from elsewhere"}
@@ -41,4 +41,4 @@ def probe(package: Path) -> dict[str, float | str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(probe(Path(sys.argv[1]))))
+    print(json.dumps(probe_package(Path(sys.argv[1]))))

@@ -1,13 +1,13 @@
 """Which version is in use: the champion, its challenger, and the way back."""
 
 from fer.errors import UserError
-from fer.registry.base import CHALLENGER, CHAMPION, Aliases, Registry, Version
+from fer.registry.base import CHALLENGER, CHAMPION, Aliases, ModelRegistry, ModelVersion
 from fer.registry.gate import APPROVED, REJECTED
 
 
-def enrol(registry: Registry, version: Version) -> None:
+def assign_alias(registry: ModelRegistry, version: ModelVersion) -> None:
     """Give a registered version its alias: an approved one becomes champion where there is none, else challenger."""
-    aliases = registry.aliases(version.name)
+    aliases = registry.get_aliases(version.name)
     if version.status != APPROVED or version.version in (aliases.champion, *aliases.history):
         return
     if aliases.champion is None:
@@ -16,14 +16,14 @@ def enrol(registry: Registry, version: Version) -> None:
         registry.set_aliases(version.name, Aliases(aliases.champion, version.version, aliases.history))
 
 
-def promote(registry: Registry, name: str, number: int | None) -> Version:
+def promote(registry: ModelRegistry, name: str, number: int | None) -> ModelVersion:
     """Make a version, by default the challenger, the champion; one that is pending is approved thereby.
 
     Raises UserError, also for a rejected one.
     """
-    with registry.changing(name):
+    with registry.lock(name):
         version = registry.find(name, CHALLENGER if number is None else number)
-        aliases = registry.aliases(name)
+        aliases = registry.get_aliases(name)
         if version.status == REJECTED:
             raise UserError(f"{version.uri}: was rejected, so it cannot be champion; its verdict: {version.reasons}")
         if aliases.champion == version.version:
@@ -32,18 +32,18 @@ def promote(registry: Registry, name: str, number: int | None) -> Version:
             registry.approve(version, "Approved by hand, by its promotion.")
         last = () if aliases.champion is None else (aliases.champion,)
         left = None if aliases.challenger == version.version else aliases.challenger
-        registry.set_aliases(name, Aliases(version.version, left, aliases.before + last))
+        registry.set_aliases(name, Aliases(version.version, left, aliases.previous_champions + last))
         return registry.find(name, version.version)
 
 
-def rollback(registry: Registry, name: str) -> Version:
+def roll_back(registry: ModelRegistry, name: str) -> ModelVersion:
     """Make the champion before the present one champion again. Raises UserError where there was none."""
-    with registry.changing(name):
+    with registry.lock(name):
         present = registry.find(name, CHAMPION)
-        aliases = registry.aliases(name)
-        if not aliases.before:
+        aliases = registry.get_aliases(name)
+        if not aliases.previous_champions:
             raise UserError(f"{present.uri}: is the first champion; there is none before it to go back to")
-        *earlier, before = aliases.before
+        *earlier, before = aliases.previous_champions
         left = None if aliases.challenger == before else aliases.challenger
         registry.set_aliases(name, Aliases(before, left, tuple(earlier)))
         return registry.find(name, before)

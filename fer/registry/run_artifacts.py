@@ -8,21 +8,21 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from fer.bundle.metadata import Description, read_description
-from fer.core.io import sha256_file
-from fer.errors import ModelError, first_line
+from fer.bundle.metadata import BundleDescription, read_description
+from fer.core.io import compute_sha256
+from fer.errors import ModelError, shorten_error
 
 RUN_YAML, METRICS, PROVENANCE, MANIFEST = "run.yaml", "metrics.json", "provenance.json", "manifest.parquet"
 PREDICTIONS = "predictions_test.parquet"
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunArtifacts:
     """A bundle's ``description``, and of its run, where there is one: ``metrics`` and ``settings``, the content of
     metrics.json and run.yaml, ``table`` (content_hash, label, p_<emotion>, a row a test image), ``files`` to keep.
     """
 
-    description: Description
+    description: BundleDescription
     metrics: dict[str, Any]
     settings: dict[str, Any]
     table: pd.DataFrame | None
@@ -30,30 +30,30 @@ class Origin:
     facts: dict[str, str]
 
 
-def read_origin(folder: Path) -> Origin:
+def read_run_artifacts(folder: Path) -> RunArtifacts:
     """Read a run's directory, or a bundle's. Raises ModelError, also where the figures are of other weights."""
     description = read_description(str(folder))
     content = description.content
     known = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
     if description.folder == folder:
-        return Origin(description, dict(content.get("metrics") or {}), {}, None, {}, named(known))
+        return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(known))
     files = {name: folder / name for name in (RUN_YAML, METRICS) if (folder / name).is_file()}
-    metrics = read(folder / METRICS) if METRICS in files else dict(content.get("metrics") or {})
+    metrics = _read_mapping(folder / METRICS) if METRICS in files else dict(content.get("metrics") or {})
     if metrics.get("weights_sha256", description.weights_sha256) != description.weights_sha256:
         raise ModelError(f"{folder / METRICS}: is of other weights than {description.folder}; train again")
     if RUN_YAML in files:
-        known["run_yaml_sha256"] = sha256_file(files[RUN_YAML])
-    provenance = read(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
+        known["run_yaml_sha256"] = compute_sha256(files[RUN_YAML])
+    provenance = _read_mapping(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
     known |= {key: provenance.get(key) for key in ("git_commit", "git_diff_sha256")}
-    settings = read(folder / RUN_YAML) if RUN_YAML in files else {}
-    return Origin(description, metrics, settings, test_table(folder), files, named(known))
+    settings = _read_mapping(folder / RUN_YAML) if RUN_YAML in files else {}
+    return RunArtifacts(description, metrics, settings, _build_test_table(folder), files, _drop_empty(known))
 
 
-def named(facts: dict[str, Any]) -> dict[str, str]:
+def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in facts.items() if value}
 
 
-def read(path: Path) -> dict[str, Any]:
+def _read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a JSON or YAML file. Raises ModelError."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -61,11 +61,11 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("no mapping")
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ModelError(f"{path}: cannot be read ({first_line(error)}); restore the run") from None
+        raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the run") from None
     return content
 
 
-def test_table(run: Path) -> pd.DataFrame | None:
+def _build_test_table(run: Path) -> pd.DataFrame | None:
     """The test predictions of a run and the hash of each image; None where it has none. Raises ModelError."""
     if not (run / PREDICTIONS).is_file() or not (run / MANIFEST).is_file():
         return None
@@ -76,7 +76,9 @@ def test_table(run: Path) -> pd.DataFrame | None:
         columns = [name for name in table.columns if name.startswith("p_")]
         return table[["sample_id", "content_hash", "label", *columns]]
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{run / PREDICTIONS}: does not fit {MANIFEST} ({first_line(error)}); train again") from None
+        raise ModelError(
+            f"{run / PREDICTIONS}: does not fit {MANIFEST} ({shorten_error(error)}); train again"
+        ) from None
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -84,4 +86,4 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({first_line(error)}); restore it") from None
+        raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore it") from None

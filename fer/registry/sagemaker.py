@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fer.aws.client import AwsCalls, CloudError
-from fer.aws.s3 import encryption, refuse_public
+from fer.aws.client import AwsClient, CloudError
+from fer.aws.s3 import build_encryption_args, check_bucket_private
 from fer.config import SageMakerAws
 from fer.errors import ConfigError
 from fer.registry.base import (
@@ -17,158 +17,164 @@ from fer.registry.base import (
     CHAMPION,
     Aliases,
     Candidate,
-    Version,
-    checked_package,
-    facts_of,
-    numbered,
+    ModelVersion,
+    parse_properties,
+    resolve_version_number,
+    verify_checksum,
 )
 from fer.registry.package import PACKAGE
-from fer.registry.sagemaker_model_card import card_content, card_status
+from fer.registry.sagemaker_model_card import build_card_content, get_card_status
 
 CONTENT_TYPES = ("image/jpeg", "image/png", "application/x-tar")
-ANSWER_TYPE = "application/jsonlines"
-MACHINES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
+RESPONSE_TYPE = "application/jsonlines"
+INSTANCE_TYPES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 TAGS = {CHAMPION: "fer:champion", CHALLENGER: "fer:challenger"}
 HISTORY_TAG = "fer:history"
-LONGEST_HISTORY = 40  # champions, so that a tag's 256 characters hold them
-LONGEST_CARD_NAME, LONGEST_TEXT, LONGEST_PROPERTY, LONGEST_TOKEN = 63, 1024, 256, 36
+MAX_HISTORY = 40  # champions, so that a tag's 256 characters hold them
+MAX_CARD_NAME, MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 63, 1024, 256, 36
 # What a dry run takes for granted.
-SUPPOSED = Aliases(champion=2, challenger=3, history=(1,))
-SUPPOSED_VERSION = 4
-UNKNOWN_ACCOUNT = "000000000000"
+DRY_RUN_ALIASES = Aliases(champion=2, challenger=3, history=(1,))
+DRY_RUN_VERSION = 4
+DRY_RUN_ACCOUNT = "000000000000"
 log = logging.getLogger(__name__)
 
 
 class SageMakerRegistry:
     """The registry of the AWS account and region that ``calls`` go to."""
 
-    def __init__(self, aws: SageMakerAws, calls: AwsCalls) -> None:
-        self.aws, self.calls = aws, calls
-        self.groups: dict[str, str] = {}
+    def __init__(self, aws: SageMakerAws, client: AwsClient) -> None:
+        self.aws, self.client = aws, client
+        self.group_arns: dict[str, str] = {}
 
-    def sagemaker(self, operation: str, dry: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
-        return self.calls.call("sagemaker", operation, parameters, dry)
+    def request(self, operation: str, dry_response: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
+        return self.client.request("sagemaker", operation, parameters, dry_response)
 
-    def changing(self, name: str) -> AbstractContextManager[object]:
+    def lock(self, name: str) -> AbstractContextManager[object]:
         # SageMaker numbers versions itself; there is nothing to lock promotions with.
         return nullcontext()
 
-    def versions(self, name: str) -> list[Version]:
-        aliases = self.aliases(name)
-        return [self.version(name, number, aliases) for number in self.numbers(name)]
+    def list_versions(self, name: str) -> list[ModelVersion]:
+        aliases = self.get_aliases(name)
+        return [self.get_version(name, number, aliases) for number in self.list_version_numbers(name)]
 
-    def find(self, name: str, selector: int | str) -> Version:
-        aliases = self.aliases(name)
-        numbers = self.numbers(name)
-        if self.calls.dry_run:
+    def find(self, name: str, selector: int | str) -> ModelVersion:
+        aliases = self.get_aliases(name)
+        numbers = self.list_version_numbers(name)
+        if self.client.dry_run:
             numbers = sorted({1, 2, 3, *([selector] if isinstance(selector, int) else [])})
-        return self.version(name, numbered(name, selector, numbers, aliases, "SageMaker Model Registry"), aliases)
+        return self.get_version(
+            name, resolve_version_number(name, selector, numbers, aliases, "SageMaker Model Registry"), aliases
+        )
 
-    def numbers(self, name: str) -> list[int]:
+    def list_version_numbers(self, name: str) -> list[int]:
         try:
-            pages = list(self.pages("list_model_packages", ModelPackageGroupName=name))
+            pages = list(self.iter_pages("list_model_packages", ModelPackageGroupName=name))
         except CloudError as error:
-            if absent(error):
+            if _is_missing(error):
                 return []
             raise
         return sorted(item["ModelPackageVersion"] for page in pages for item in page.get("ModelPackageSummaryList", []))
 
-    def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+    def iter_pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         while True:
-            page = self.sagemaker(operation, **parameters)
+            page = self.request(operation, **parameters)
             yield page
             if not page.get("NextToken"):
                 return
             parameters["NextToken"] = page["NextToken"]
 
-    def version(self, name: str, number: int, aliases: Aliases) -> Version:
-        found = self.sagemaker(
+    def get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
+        response = self.request(
             "describe_model_package",
-            ModelPackageName=self.arn_of(name, number),
-            dry={"ModelApprovalStatus": "Approved", "ModelPackageArn": self.arn_of(name, number)},
+            ModelPackageName=self.build_version_arn(name, number),
+            dry_response={"ModelApprovalStatus": "Approved", "ModelPackageArn": self.build_version_arn(name, number)},
         )
-        properties = dict(found.get("CustomerMetadataProperties", {}))
-        containers = found.get("InferenceSpecification", {}).get("Containers", [{}])
-        created = found.get("CreationTime")
-        return Version(
+        properties = dict(response.get("CustomerMetadataProperties", {}))
+        containers = response.get("InferenceSpecification", {}).get("Containers", [{}])
+        created = response.get("CreationTime")
+        return ModelVersion(
             name=name,
             version=number,
-            status=found["ModelApprovalStatus"],
-            aliases=aliases.of(number),
-            source=found["ModelPackageArn"],
+            status=response["ModelApprovalStatus"],
+            aliases=aliases.get_names(number),
+            source=response["ModelPackageArn"],
             package=containers[0].get("ModelDataUrl", f"s3://{self.aws.bucket}/{self.aws.prefix}/{PACKAGE}"),
             created="" if created is None else created.isoformat(timespec="seconds"),
-            reasons=" ".join(filter(None, (found.get("ModelPackageDescription"), found.get("ApprovalDescription")))),
-            **facts_of(properties),
+            reasons=" ".join(
+                filter(None, (response.get("ModelPackageDescription"), response.get("ApprovalDescription")))
+            ),
+            **parse_properties(properties),
         )
 
-    def group_arn(self, name: str) -> str:
+    def get_group_arn(self, name: str) -> str:
         """Raises CloudError where there is no such group."""
-        if name not in self.groups:
-            dry = {"ModelPackageGroupArn": self.supposed_arn("model-package-group", name)}
-            found = self.sagemaker("describe_model_package_group", ModelPackageGroupName=name, dry=dry)
-            self.groups[name] = str(found["ModelPackageGroupArn"])
-        return self.groups[name]
+        if name not in self.group_arns:
+            dry = {"ModelPackageGroupArn": self.build_dry_run_arn("model-package-group", name)}
+            response = self.request("describe_model_package_group", ModelPackageGroupName=name, dry_response=dry)
+            self.group_arns[name] = str(response["ModelPackageGroupArn"])
+        return self.group_arns[name]
 
-    def arn_of(self, name: str, number: int) -> str:
+    def build_version_arn(self, name: str, number: int) -> str:
         """The ARN of a version, which SageMaker forms from that of its group."""
-        return self.group_arn(name).replace(":model-package-group/", ":model-package/", 1) + f"/{number}"
+        return self.get_group_arn(name).replace(":model-package-group/", ":model-package/", 1) + f"/{number}"
 
-    def supposed_arn(self, kind: str, name: str) -> str:
-        return f"arn:aws:sagemaker:{self.calls.region}:{UNKNOWN_ACCOUNT}:{kind}/{name}"
+    def build_dry_run_arn(self, kind: str, name: str) -> str:
+        return f"arn:aws:sagemaker:{self.client.region}:{DRY_RUN_ACCOUNT}:{kind}/{name}"
 
-    def fetch(self, version: Version, directory: Path) -> Path:
-        bucket, prefix = place_of(version.package)
-        for key in self.calls.objects(bucket, prefix):
+    def fetch(self, version: ModelVersion, directory: Path) -> Path:
+        bucket, prefix = _split_package_uri(version.package)
+        for key in self.client.list_object_sizes(bucket, prefix):
             name = key.removeprefix(prefix)
             if name and "/" not in name and name != PACKAGE:
-                self.calls.download(bucket, key, directory / name)
-        self.calls.download(bucket, f"{prefix}{PACKAGE}", directory / PACKAGE)
-        return directory / PACKAGE if self.calls.dry_run else checked_package(version, directory / PACKAGE)
+                self.client.download(bucket, key, directory / name)
+        self.client.download(bucket, f"{prefix}{PACKAGE}", directory / PACKAGE)
+        return directory / PACKAGE if self.client.dry_run else verify_checksum(version, directory / PACKAGE)
 
-    def fetch_file(self, version: Version, name: str, directory: Path) -> Path | None:
-        bucket, prefix = place_of(version.package)
+    def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
+        bucket, prefix = _split_package_uri(version.package)
         try:
-            self.calls.download(bucket, f"{prefix}{name}", directory / name)
+            self.client.download(bucket, f"{prefix}{name}", directory / name)
         except CloudError as error:
             if error.code in ("404", "NoSuchKey"):
                 return None
             raise
-        return None if self.calls.dry_run else directory / name
+        return None if self.client.dry_run else directory / name
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         if self.aws.image is None:
             raise ConfigError(
                 "aws.image: a registered model needs the container that serves it; push the image of the Dockerfile "
                 "to ECR, then add aws.image=…"
             )
-        refuse_public(self.calls, self.aws.bucket)
+        check_bucket_private(self.client, self.aws.bucket)
 
-    def register(self, candidate: Candidate) -> Version:
+    def register(self, candidate: Candidate) -> ModelVersion:
         prefix = f"{self.aws.prefix}/models/{candidate.name}/{candidate.sha256[:16]}/"
         for name, path in candidate.files.items():
-            self.calls.upload(path, self.aws.bucket, f"{prefix}{name}", **encryption(self.aws.kms_key))
-        self.make_group(candidate.name)
-        address = f"s3://{self.aws.bucket}/{prefix}"
-        made = self.sagemaker(
+            self.client.upload(path, self.aws.bucket, f"{prefix}{name}", **build_encryption_args(self.aws.kms_key))
+        self.ensure_group(candidate.name)
+        files_uri = f"s3://{self.aws.bucket}/{prefix}"
+        response = self.request(
             "create_model_package",
-            **self.package_parameters(candidate, address),
-            dry={"ModelPackageArn": self.supposed_arn("model-package", f"{candidate.name}/{SUPPOSED_VERSION}")},
+            **self.build_package_parameters(candidate, files_uri),
+            dry_response={
+                "ModelPackageArn": self.build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
+            },
         )
-        number = int(made["ModelPackageArn"].rpartition("/")[2])
-        self.make_card(candidate, number, f"{address}{PACKAGE}")
-        return self.version(candidate.name, number, self.aliases(candidate.name))
+        number = int(response["ModelPackageArn"].rpartition("/")[2])
+        self.create_model_card(candidate, number, f"{files_uri}{PACKAGE}")
+        return self.get_version(candidate.name, number, self.get_aliases(candidate.name))
 
-    def make_group(self, name: str) -> None:
+    def ensure_group(self, name: str) -> None:
         try:
-            self.group_arn(name)
-            if not self.calls.dry_run:
+            self.get_group_arn(name)
+            if not self.client.dry_run:
                 return
         except CloudError as error:
-            if not absent(error):
+            if not _is_missing(error):
                 raise
         try:
-            self.sagemaker(
+            self.request(
                 "create_model_package_group",
                 ModelPackageGroupName=name,
                 ModelPackageGroupDescription="Facial expression of a face.",
@@ -178,42 +184,42 @@ class SageMakerRegistry:
             if "already exists" not in str(error):
                 raise
 
-    def package_parameters(self, candidate: Candidate, address: str) -> dict[str, Any]:
+    def build_package_parameters(self, candidate: Candidate, files_uri: str) -> dict[str, Any]:
         """Parameters of CreateModelPackage; ``address`` is what the files' addresses begin with."""
-        machines = list(dict.fromkeys([self.aws.transform.instance_type, *MACHINES]))
+        machines = list(dict.fromkeys([self.aws.transform.instance_type, *INSTANCE_TYPES]))
         environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
-        container = {"Image": self.aws.image, "ModelDataUrl": f"{address}{PACKAGE}", "Environment": environment}
-        statistics = {"ContentType": "application/json", "S3Uri": f"{address}quality.json"}
+        container = {"Image": self.aws.image, "ModelDataUrl": f"{files_uri}{PACKAGE}", "Environment": environment}
+        statistics = {"ContentType": "application/json", "S3Uri": f"{files_uri}quality.json"}
         # Of two registrations of the same package at once, both get the same version.
-        token = hashlib.sha256(f"{candidate.name} {candidate.sha256}".encode()).hexdigest()[:LONGEST_TOKEN]
+        token = hashlib.sha256(f"{candidate.name} {candidate.sha256}".encode()).hexdigest()[:MAX_TOKEN]
         return {
             "ClientToken": token,
             "ModelPackageGroupName": candidate.name,
-            "ModelPackageDescription": " ".join(candidate.verdict.reasons)[:LONGEST_TEXT],
+            "ModelPackageDescription": " ".join(candidate.verdict.reasons)[:MAX_TEXT],
             "ModelApprovalStatus": candidate.verdict.status,
             "InferenceSpecification": {
                 "Containers": [container],
                 "SupportedContentTypes": list(CONTENT_TYPES),
-                "SupportedResponseMIMETypes": [ANSWER_TYPE],
+                "SupportedResponseMIMETypes": [RESPONSE_TYPE],
                 "SupportedTransformInstanceTypes": machines,
                 "SupportedRealtimeInferenceInstanceTypes": machines,
             },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
             "CustomerMetadataProperties": {
-                name: value[:LONGEST_PROPERTY] for name, value in candidate.properties().items()
+                name: value[:MAX_PROPERTY] for name, value in candidate.build_properties().items()
             },
         }
 
-    def make_card(self, candidate: Candidate, number: int, package: str) -> None:
+    def create_model_card(self, candidate: Candidate, number: int, package_uri: str) -> None:
         """The model card; the version is good without it, so a failure is only told."""
-        name = card_name(candidate.name, str(number))
+        name = build_card_name(candidate.name, str(number))
         security = {} if self.aws.kms_key is None else {"SecurityConfig": {"KmsKeyId": self.aws.kms_key}}
         try:
-            self.sagemaker(
+            self.request(
                 "create_model_card",
                 ModelCardName=name,
-                ModelCardStatus=card_status(candidate.verdict.status),
-                Content=card_content(candidate, package, str(self.aws.image)),
+                ModelCardStatus=get_card_status(candidate.verdict.status),
+                Content=build_card_content(candidate, package_uri, str(self.aws.image)),
                 **security,
             )
         except CloudError as error:
@@ -221,24 +227,24 @@ class SageMakerRegistry:
                 return
             log.warning("Registered, but without SageMaker's model card %s: %s", name, error)
 
-    def approve(self, version: Version, note: str) -> None:
-        self.sagemaker(
+    def approve(self, version: ModelVersion, note: str) -> None:
+        self.request(
             "update_model_package",
             ModelPackageArn=version.source,
             ModelApprovalStatus="Approved",
             ApprovalDescription=note,
         )
 
-    def aliases(self, name: str) -> Aliases:
+    def get_aliases(self, name: str) -> Aliases:
         try:
-            group = self.group_arn(name)
+            group = self.get_group_arn(name)
         except CloudError as error:
-            if absent(error):
+            if _is_missing(error):
                 return Aliases()
             raise
-        pages = list(self.pages("list_tags", ResourceArn=group))
-        if self.calls.dry_run:
-            return SUPPOSED
+        pages = list(self.iter_pages("list_tags", ResourceArn=group))
+        if self.client.dry_run:
+            return DRY_RUN_ALIASES
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
         numbers = {alias: int(tags[key]) for alias, key in TAGS.items() if tags.get(key)}
         history = tuple(int(number) for number in tags.get(HISTORY_TAG, "").split())
@@ -246,26 +252,26 @@ class SageMakerRegistry:
 
     def set_aliases(self, name: str, aliases: Aliases) -> None:
         values = {key: str(getattr(aliases, alias) or "") for alias, key in TAGS.items()}
-        values[HISTORY_TAG] = " ".join(map(str, aliases.history[-LONGEST_HISTORY:]))
-        self.sagemaker(
+        values[HISTORY_TAG] = " ".join(map(str, aliases.history[-MAX_HISTORY:]))
+        self.request(
             "add_tags",
-            ResourceArn=self.group_arn(name),
+            ResourceArn=self.get_group_arn(name),
             Tags=[{"Key": key, "Value": value} for key, value in values.items()],
         )
 
 
-def absent(error: CloudError) -> bool:
+def _is_missing(error: CloudError) -> bool:
     """Whether AWS says that there is no such group."""
     return error.code in ("ValidationException", "ResourceNotFound") and (
         "does not exist" in str(error) or "not found" in str(error).lower()
     )
 
 
-def place_of(package: str) -> tuple[str, str]:
+def _split_package_uri(package: str) -> tuple[str, str]:
     """The bucket, and the keys' common beginning, of the files beside the model.tar.gz at s3://BUCKET/KEY."""
     parts = urlsplit(package)
     return parts.netloc, f"{parts.path.lstrip('/').rpartition('/')[0]}/"
 
 
-def card_name(name: str, version: str) -> str:
-    return f"{name[: LONGEST_CARD_NAME - len(version) - 1].rstrip('-')}-{version}"
+def build_card_name(name: str, version: str) -> str:
+    return f"{name[: MAX_CARD_NAME - len(version) - 1].rstrip('-')}-{version}"

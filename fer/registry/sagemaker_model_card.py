@@ -7,67 +7,70 @@ from typing import Any
 
 import numpy as np
 
-from fer.bundle.model_card import FORBIDDEN_USES, INTENDED_USE, licences
+from fer.bundle.model_card import FORBIDDEN_USES, INTENDED_USE, collect_licence_terms
 from fer.registry.base import Candidate
 from fer.registry.gate import APPROVED, PENDING
 
 CARD_STATUS: dict[str, str] = {APPROVED: "Approved", PENDING: "PendingReview"}
-SHORT, LONG = 1024, 2048  # longest texts of the schema, characters
-LIMITS = (
+MAX_SHORT_TEXT, MAX_LONG_TEXT = 1024, 2048  # longest texts of the schema, characters
+LIMITATIONS = (
     "Faces unlike those of the training data: other ages, skin colours, poses, light, resolution. Even annotators "
     "disagree about many faces."
 )
 RISK = "The model judges faces of people, and a wrong judgement may harm them."
-TITLES = {"test": "Test part", "val": "Validation part, on which the epoch was chosen"}
+SPLIT_TITLES = {"test": "Test part", "val": "Validation part, on which the epoch was chosen"}
 
 
-def card_status(status: str) -> str:
+def get_card_status(status: str) -> str:
     """The model card's status that goes with a verdict."""
     return CARD_STATUS.get(status, "Draft")
 
 
-def card_content(candidate: Candidate, package: str, image: str) -> str:
+def build_card_content(candidate: Candidate, package_uri: str, image: str) -> str:
     """A card by SageMaker's model card schema; ``package`` is the address of model.tar.gz."""
-    about = candidate.description
+    description = candidate.description
     sources = candidate.settings.get("dataset", {}).get("sources", {})
     content = {
         "model_overview": {
             "model_name": candidate.name,
-            "model_description": f"Facial expression of a face: {about['architecture']}, {about['image_size']} pixels, "
-            f"classes {', '.join(about['classes'])}."[:SHORT],
+            "model_description": f"Facial expression of a face: {description['architecture']}, "
+            f"{description['image_size']} pixels, classes {', '.join(description['classes'])}."[:MAX_SHORT_TEXT],
             "algorithm_type": "Convolutional neural network",
             "problem_type": "Multiclass image classification",
-            "model_artifact": [package],
+            "model_artifact": [package_uri],
             "inference_environment": {"container_image": [image]},
         },
         "intended_uses": {
             "purpose_of_model": "The emotion that annotators would see in a face, not what a person feels.",
-            "intended_uses": f"{INTENDED_USE}\nNot to be used:\n{FORBIDDEN_USES}"[:LONG],
-            "factors_affecting_model_efficiency": LIMITS,
+            "intended_uses": f"{INTENDED_USE}\nNot to be used:\n{FORBIDDEN_USES}"[:MAX_LONG_TEXT],
+            "factors_affecting_model_efficiency": LIMITATIONS,
             "risk_rating": "High",
             "explanations_for_risk_rating": RISK,
         },
         "training_details": {
-            "training_observations": " ".join(["Trained on:", *licences(sources)])[:SHORT],
+            "training_observations": " ".join(["Trained on:", *collect_licence_terms(sources)])[:MAX_SHORT_TEXT],
             "training_job_details": {
                 "user_provided_hyper_parameters": [
-                    {"name": name, "value": str(value)} for name, value in hyper_parameters(candidate.settings).items()
+                    {"name": name, "value": str(value)}
+                    for name, value in _collect_hyperparameters(candidate.settings).items()
                 ]
             },
         },
         "evaluation_details": [
-            evaluation(title, candidate.metrics[part]) for part, title in TITLES.items() if candidate.metrics.get(part)
+            _build_evaluation(title, candidate.metrics[part])
+            for part, title in SPLIT_TITLES.items()
+            if candidate.metrics.get(part)
         ],
         "additional_information": {
-            "ethical_considerations": FORBIDDEN_USES[:LONG],
-            "caveats_and_recommendations": " ".join(candidate.verdict.reasons)[:LONG],
-            "custom_details": {name: value[:SHORT] for name, value in candidate.properties().items()},
+            "ethical_considerations": FORBIDDEN_USES[:MAX_LONG_TEXT],
+            "caveats_and_recommendations": " ".join(candidate.verdict.reasons)[:MAX_LONG_TEXT],
+            "custom_details": {name: value[:MAX_SHORT_TEXT] for name, value in candidate.build_properties().items()},
         },
     }
     return json.dumps(content, ensure_ascii=False)
 
 
-def hyper_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _collect_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a run's optimizer, model and training."""
     return {
         f"{section}.{key}": value
@@ -77,44 +80,50 @@ def hyper_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def evaluation(title: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _build_evaluation(title: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """One entry of evaluation_details, intervals in the notes."""
-    whole = [metric(name, figures[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1") if name in figures]
-    if figures.get("ece_calibrated") is not None:
-        whole.append({"name": "calibration_error", "type": "number", "value": figures["ece_calibrated"]})
+    whole = [
+        _build_metric(name, metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1") if name in metrics
+    ]
+    if metrics.get("ece_calibrated") is not None:
+        whole.append({"name": "calibration_error", "type": "number", "value": metrics["ece_calibrated"]})
     groups = [{"name": "whole", "metric_data": whole}]
-    for name, own in figures.get("per_class", {}).items():
-        shown = [metric(key, own[key]) for key in ("precision", "recall", "f1") if own[key]["value"] is not None]
-        if shown:
-            groups.append({"name": name, "metric_data": shown})
-    return {"name": title, "evaluation_observation": f"{figures['samples']} images.", "metric_groups": groups}
+    for name, class_metrics in metrics.get("per_class", {}).items():
+        values = [
+            _build_metric(key, class_metrics[key])
+            for key in ("precision", "recall", "f1")
+            if class_metrics[key]["value"] is not None
+        ]
+        if values:
+            groups.append({"name": name, "metric_data": values})
+    return {"name": title, "evaluation_observation": f"{metrics['samples']} images.", "metric_groups": groups}
 
 
-def metric(name: str, figure: Mapping[str, float]) -> dict[str, Any]:
-    notes = f"95 % interval {figure['low']:.3f} to {figure['high']:.3f}"
-    return {"name": name, "type": "number", "value": figure["value"], "notes": notes}
+def _build_metric(name: str, interval: Mapping[str, float]) -> dict[str, Any]:
+    notes = f"95 % interval {interval['low']:.3f} to {interval['high']:.3f}"
+    return {"name": name, "type": "number", "value": interval["value"], "notes": notes}
 
 
-def quality(metrics: Mapping[str, Any]) -> str:
+def build_quality_report(metrics: Mapping[str, Any]) -> str:
     """The figures of the test part, else validation, as SageMaker Model Monitor's multiclass report has them."""
-    figures = metrics.get("test") or metrics.get("val") or {}
-    found: dict[str, Any] = {}
+    split_metrics = metrics.get("test") or metrics.get("val") or {}
+    report: dict[str, Any] = {}
     for name in ("accuracy", "macro_f1", "balanced_accuracy"):
-        if name in figures:
-            found[name] = spread(figures[name]["value"], figures["samples"])
-    if "confusion_matrix" in figures:
-        classes = list(figures["per_class"])
-        counts = np.array(figures["confusion_matrix"])
-        found["confusion_matrix"] = {
+        if name in split_metrics:
+            report[name] = _build_statistic(split_metrics[name]["value"], split_metrics["samples"])
+    if "confusion_matrix" in split_metrics:
+        classes = list(split_metrics["per_class"])
+        counts = np.array(split_metrics["confusion_matrix"])
+        report["confusion_matrix"] = {
             true: dict(zip(classes, row, strict=True)) for true, row in zip(classes, counts.tolist(), strict=True)
         }
-        shares = counts.sum(1) / counts.sum()
+        class_fractions = counts.sum(1) / counts.sum()
         for key in ("precision", "recall", "f1"):
-            values = [figures["per_class"][name][key]["value"] or 0.0 for name in classes]
-            found[f"weighted_{key}"] = spread(float(shares @ values), figures["samples"])
-    return json.dumps({"version": 0.0, "multiclass_classification_metrics": found}, indent=2) + "\n"
+            values = [split_metrics["per_class"][name][key]["value"] or 0.0 for name in classes]
+            report[f"weighted_{key}"] = _build_statistic(float(class_fractions @ values), split_metrics["samples"])
+    return json.dumps({"version": 0.0, "multiclass_classification_metrics": report}, indent=2) + "\n"
 
 
-def spread(value: float, count: int) -> dict[str, float]:
+def _build_statistic(value: float, count: int) -> dict[str, float]:
     """A share and the standard deviation that it has on so many images."""
     return {"value": value, "standard_deviation": math.sqrt(value * (1 - value) / max(count, 1))}

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fer.cli import reported
+from fer.cli import user_errors_to_exit_code
 from fer.config import Config
-from fer.core.io import sha256_file
-from fer.core.system import PROJECT
+from fer.core.io import compute_sha256
+from fer.core.system import PROJECT_ROOT
 from fer.errors import DataError, UserError
-from fer.runs.provenance import environment_now, now
-from fer.runs.run_directory import METRICS, PROVENANCE, fresh_directory, saved_config
+from fer.runs.provenance import collect_environment, get_timestamp
+from fer.runs.run_directory import METRICS, PROVENANCE, create_unique_directory, load_run_config
 
 log = logging.getLogger(__name__)
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 
-def saved_json(path: Path) -> dict[str, Any]:
+def _read_run_json(path: Path) -> dict[str, Any]:
     """A JSON file of a run. Raises UserError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -33,92 +33,101 @@ def saved_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def environment_differences(provenance: dict[str, Any]) -> list[str]:
+def _compare_environment(provenance: dict[str, Any]) -> list[str]:
     """What differs between the machine and code of a run and those of this process, a line each."""
-    present = environment_now()
+    current = collect_environment()
     lines = []
-    for key, value in present.items():
-        was = provenance.get(key)
+    for key, value in current.items():
+        previous = provenance.get(key)
         if key == "packages":
-            packages = was if isinstance(was, dict) else {}
+            packages = previous if isinstance(previous, dict) else {}
             lines += [
                 f"{name}: {packages.get(name)} then, {v} now" for name, v in value.items() if packages.get(name) != v
             ]
-        elif was != value:
-            lines.append(f"{key}: {was} then, {value} now")
+        elif previous != value:
+            lines.append(f"{key}: {previous} then, {value} now")
     return lines
 
 
-def data_differences(config: Config, provenance: dict[str, Any]) -> list[str]:
+def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
     """Whether data and starting weights are still those of the run, a line for each that is not."""
-    from fer.data.image_store import survey
-    from fer.train.inputs import at_hand, sources_of
+    from fer.data.image_store import fingerprint_sources
+    from fer.train.inputs import localize, read_sources
 
     lines = []
-    fingerprint, _, _ = survey(sources_of(config))
+    fingerprint, _, _ = fingerprint_sources(read_sources(config))
     if fingerprint != provenance.get("data_fingerprint"):
         lines.append(f"data fingerprint: {provenance.get('data_fingerprint')} then, {fingerprint} now")
-    weights, was = Path(at_hand(config.model.weights, config)), provenance.get("starting_weights_sha256")
-    if weights.is_file() and was and (found := sha256_file(weights)) != was:
-        lines.append(f"{weights}: SHA-256 {was} then, {found} now")
+    weights, previous = Path(localize(config.model.weights, config)), provenance.get("starting_weights_sha256")
+    if weights.is_file() and previous and (digest := compute_sha256(weights)) != previous:
+        lines.append(f"{weights}: SHA-256 {previous} then, {digest} now")
     return lines
 
 
-def figures_of(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _iter_metrics(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of every leaf of metrics.json."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from figures_of(value, f"{name}.{key}" if name else str(key))
+            yield from _iter_metrics(value, f"{name}.{key}" if name else str(key))
     elif isinstance(node, list):
-        for place, value in enumerate(node):
-            yield from figures_of(value, f"{name}[{place}]")
+        for index, value in enumerate(node):
+            yield from _iter_metrics(value, f"{name}[{index}]")
     else:
         yield name, node
 
 
-def metric_differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Every figure that is not identical, a line each."""
-    one, two = dict(figures_of(first)), dict(figures_of(second))
+    one, two = dict(_iter_metrics(first)), dict(_iter_metrics(second))
     lines = []
     for name in dict.fromkeys([*one, *two]):
         if name not in one or name not in two or one[name] != two[name]:
-            was, present = one.get(name, "absent"), two.get(name, "absent")
-            both = isinstance(was, float) and isinstance(present, float)
-            apart = f" ({math.fabs(present - was):.3g} apart)" if both else ""
-            lines.append(f"{name}: {was} then, {present} now{apart}")
+            previous, current = one.get(name, "absent"), two.get(name, "absent")
+            both = isinstance(previous, float) and isinstance(current, float)
+            apart = f" ({math.fabs(current - previous):.3g} apart)" if both else ""
+            lines.append(f"{name}: {previous} then, {current} now{apart}")
     return lines
 
 
-def replay(run: Path, allow_changed_data: bool) -> bool:
+def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     """Run ``run`` again in a new directory; whether every figure and the weights came out identical."""
-    config = saved_config(run)
-    provenance, metrics = saved_json(run / PROVENANCE), saved_json(run / METRICS)
+    config = load_run_config(run)
+    provenance, metrics = _read_run_json(run / PROVENANCE), _read_run_json(run / METRICS)
     if provenance.get("status") != "finished":
         raise UserError(
             f"{run}: the run is {provenance.get('status')}, so there is nothing to compare a whole one with; to run it "
             f"again: python train.py --config-dir {run} --config-name run"
         )
-    for line in environment_differences(provenance):
+    for line in _compare_environment(provenance):
         log.warning("Environment differs: %s", line)
-    if changed := data_differences(config, provenance):
+    if changed := _compare_data(config, provenance):
         for line in changed:
             log.warning("Data differ: %s", line)
         if not allow_changed_data:
             raise DataError("the data are not those of the run; restore them, or add --allow-changed-data")
-    directory = fresh_directory(f"outputs/replay/{now()[:10]}/{now()[11:19].replace(':', '-')}-{config.name}")
-    command = [sys.executable, str(PROJECT / "train.py"), "--config-dir", str(run.resolve()), "--config-name", "run"]
+    directory = create_unique_directory(
+        f"outputs/replay/{get_timestamp()[:10]}/{get_timestamp()[11:19].replace(':', '-')}-{config.name}"
+    )
+    command = [
+        sys.executable,
+        str(PROJECT_ROOT / "train.py"),
+        "--config-dir",
+        str(run.resolve()),
+        "--config-name",
+        "run",
+    ]
     # Without a number in the configuration the run took the cores of its machine: the sums depend on it.
     command += [f"hydra.run.dir={json.dumps(directory)}", f"trainer.threads={provenance['threads']}"]
     log.info("Replaying %s in %s", run, directory)
     if code := subprocess.run(command).returncode:
         raise UserError(f"the replay ended with exit code {code}; its log is {directory}/train.log")
-    differences = metric_differences(metrics, saved_json(Path(directory) / METRICS))
-    for line in differences[:MOST_SHOWN]:
+    differences = _compare_metrics(metrics, _read_run_json(Path(directory) / METRICS))
+    for line in differences[:MAX_SHOWN]:
         log.warning("Differs: %s", line)
     if differences:
         log.warning("Not identical: %d of the run's figures differ", len(differences))
     else:
-        count = sum(1 for _ in figures_of(metrics))
+        count = sum(1 for _ in _iter_metrics(metrics))
         log.info("Identical: all %d figures and the weights (SHA-256 %s)", count, metrics["weights_sha256"])
     return not differences
 
@@ -129,8 +138,8 @@ def main() -> None:
     parser.add_argument("--allow-changed-data", action="store_true", help="go on although the data set was changed")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    with reported():
-        sys.exit(0 if replay(arguments.run, arguments.allow_changed_data) else 1)
+    with user_errors_to_exit_code():
+        sys.exit(0 if _replay_run(arguments.run, arguments.allow_changed_data) else 1)
 
 
 if __name__ == "__main__":

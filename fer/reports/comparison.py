@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from fer.reports.comparison_data import axis_of, curves_of, pair_rows, score_axis
-from fer.reports.page import json_for_script, page_script, render, script_policy, write_page
+from fer.reports.comparison_data import build_axis, build_curves, build_pair_rows, build_score_axis
+from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
 
-__all__ = ["Column", "ComparisonReport", "FigureColumn", "GroupRow", "RunRow", "Setting", "write_comparison"]
+__all__ = ["Column", "ComparisonReport", "MetricColumn", "GroupRow", "RunRow", "Setting", "write_comparison"]
 
 Bounded = Mapping[str, float | None]  # value, low, high
 _SCRIPTS = ("comparison_charts.js", "comparison.js")
 # With more rows than this a table scrolls inside itself, under its heading.
-_MOST_ROWS = 16
+_MAX_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class FigureColumn:
+class MetricColumn:
     """A figure in words ("test accuracy"); a share (0-1) is shown in percent."""
 
     name: str
-    is_share: bool
+    is_fraction: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RunRow:
     status: str
     reason: str | None
     settings: tuple[Setting, ...]
-    figures: tuple[Bounded, ...]
+    metrics: tuple[Bounded, ...]
     score: float | None
     recalls: Mapping[str, float | None]
     seconds: float | None
@@ -68,7 +68,7 @@ class GroupRow:
 
     runs: tuple[str, ...]
     settings: tuple[Setting | None, ...]
-    figures: tuple[tuple[float | None, float | None], ...]
+    metrics: tuple[tuple[float | None, float | None], ...]
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ class ComparisonReport:
     ``classes``: in their order. ``notes``: remarks for the top of the page.
     """
 
-    place: str
-    part: str
-    figures: list[FigureColumn]
-    ranked: FigureColumn
-    ranked_on_part: bool
+    root: str
+    split: str
+    metrics: list[MetricColumn]
+    ranked: MetricColumn
+    ranked_on_split: bool
     columns: list[Column]
     runs: list[RunRow]
     best: int
-    best_figures: list[tuple[str, Bounded]]
+    best_metrics: list[tuple[str, Bounded]]
     commands: list[tuple[str, str]]
     groups: list[GroupRow]
     importance: list[tuple[str, float]]
@@ -107,23 +107,25 @@ def write_comparison(report: ComparisonReport, path: Path) -> None:
 
     Equal reports give equal bytes. Raises OSError if the page cannot be written.
     """
-    scripts = [page_script(name) for name in _SCRIPTS]
-    curves = [curves_of(run.history) for run in report.runs]
+    scripts = [read_script(name) for name in _SCRIPTS]
+    curves = [build_curves(run.history) for run in report.runs]
     scored = [place for place, run in enumerate(report.runs) if run.score is not None]
     data = {
-        "part": report.part,
+        "part": report.split,
         "runs": [run.label for run in report.runs],
         "scored": scored,
         "curves": curves,
         "axes": [
             *(
-                axis_of(column.short, [cell.text for cell in cells], [cell.number for cell in cells])
+                build_axis(column.short, [cell.text for cell in cells], [cell.number for cell in cells])
                 for number, column in enumerate(report.columns)
                 if (cells := [report.runs[place].settings[number] for place in scored])
             ),
-            score_axis(report.ranked.name, report.ranked.is_share, [report.runs[place].score for place in scored]),
+            build_score_axis(
+                report.ranked.name, report.ranked.is_fraction, [report.runs[place].score for place in scored]
+            ),
         ],
-        "pairs": pair_rows(report.pairs),
+        "pairs": build_pair_rows(report.pairs),
         "untested": {str(place): reason for place, reason in report.untested.items()},
     }
     content: dict[str, Any] = {
@@ -132,13 +134,13 @@ def write_comparison(report: ComparisonReport, path: Path) -> None:
         "numeric": [
             all(run.settings[number].number is not None for run in report.runs) for number in range(len(report.columns))
         ],
-        "scrolls": len(report.runs) > _MOST_ROWS,
+        "scrolls": len(report.runs) > _MAX_ROWS,
         "axes": bool(report.columns and scored),
         "finished": sum(run.status == "finished" for run in report.runs),
         "has_curves": any(len(curve) > 1 for curve in curves),
         "tested": len(report.pairs),
-        "data": json_for_script(data),
+        "data": encode_json_for_script(data),
         "scripts": [Markup(script) for script in scripts],
-        "policy": script_policy(scripts, "img-src data:"),
+        "policy": build_script_policy(scripts, "img-src data:"),
     }
     write_page(render("comparison.html.j2", content), path)

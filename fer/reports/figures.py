@@ -23,11 +23,11 @@ from fer.reports.colors import (
     emotion_colour,
 )
 from fer.reports.formats import count, percent
-from fer.reports.svg import axes_in_pixels, house_style, inline_svg
+from fer.reports.svg import create_axes, house_style, render_svg
 
 _CURVES_WIDTH = 420
 # With more epochs than this, markers run together into a thick line.
-_MOST_MARKED_EPOCHS = 30
+_MAX_MARKED_EPOCHS = 30
 
 
 @dataclass(frozen=True)
@@ -51,44 +51,44 @@ _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 
 
 @house_style
-def loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
+def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Training and validation loss over epochs; ``history`` has a row an epoch (at least one)."""
-    figure, axes = axes_in_pixels(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _LOSS, best_epoch)
-    return inline_svg(figure, "loss", _describe("Loss", history, _LOSS, best_epoch))
+    return render_svg(figure, "loss", _describe("Loss", history, _LOSS, best_epoch))
 
 
 @house_style
-def accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
+def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Accuracy (training, validation) and validation macro-F1 over epochs."""
-    figure, axes = axes_in_pixels(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _ACCURACY, best_epoch)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
-    return inline_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
+    return render_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
 
 
 @house_style
-def learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> Markup:
+def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Learning rate over epochs, a small figure."""
-    figure, axes = axes_in_pixels(_CURVES_WIDTH, 150, left=60, right=12, top=10, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 150, left=60, right=12, top=10, bottom=40)
     _draw_curves(axes, history, _LEARNING_RATE, best_epoch)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-    return inline_svg(figure, "learning-rate", _describe("Learning rate", history, _LEARNING_RATE, best_epoch))
+    return render_svg(figure, "learning-rate", _describe("Learning rate", history, _LEARNING_RATE, best_epoch))
 
 
 def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: int | None) -> None:
     epochs = history["epoch"].to_numpy()
     for curve in curves:
-        values = _finite(history[curve.column])
+        values = _mask_non_finite(history[curve.column])
         axes.plot(
             epochs,
             values,
             label=curve.label,
             color=curve.colour,
             linestyle=(0, (4, 2)) if curve.dashed else "solid",
-            marker="o" if len(epochs) <= _MOST_MARKED_EPOCHS else None,
+            marker="o" if len(epochs) <= _MAX_MARKED_EPOCHS else None,
             markersize=4 if len(epochs) > 1 else 8,
             markeredgewidth=0,
             clip_on=False,
@@ -106,7 +106,7 @@ def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], be
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.04), ncols=len(curves), columnspacing=1.4)
 
 
-def _finite(values: pd.Series) -> np.ndarray:
+def _mask_non_finite(values: pd.Series) -> np.ndarray:
     """Values as floats; a diverged epoch (infinite loss) becomes a gap instead of breaking the axis."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
     return np.where(np.isfinite(numbers), numbers, np.nan)
@@ -116,21 +116,21 @@ def _describe(name: str, history: pd.DataFrame, curves: Sequence[_Curve], best_e
     epochs = history["epoch"].to_numpy()
     parts = []
     for curve in curves:
-        values = _finite(history[curve.column])
+        values = _mask_non_finite(history[curve.column])
         parts.append(f"{curve.label} {values[0]:.3g} at epoch {epochs[0]}, {values[-1]:.3g} at epoch {epochs[-1]}")
     best = f" Best epoch: {best_epoch}." if best_epoch is not None else ""
     return f"{name} over epochs: {'; '.join(parts)}.{best}"
 
 
 @house_style
-def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str) -> Markup:
+def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str) -> Markup:
     """Counts of images by true class (rows) and predicted class (columns).
 
     ``matrix``: (classes, classes) of counts. The tint of a cell is its share of the row, so that rare classes
     read like frequent ones. ``name`` tells the matrices of a page apart ("test").
     """
     size = len(classes)
-    figure, axes = axes_in_pixels(420, 420, left=88, right=8, top=8, bottom=88)
+    figure, axes = create_axes(420, 420, left=88, right=8, top=8, bottom=88)
     _draw_cells(axes, matrix)
     axes.set_xlim(-0.5, size - 0.5)
     axes.set_ylim(size - 0.5, -0.5)
@@ -141,13 +141,15 @@ def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str) -> M
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class", labelpad=4)
     axes.set_ylabel("true class", labelpad=6)
-    recalls = (f"{true} {percent(share)}" for true, share in zip(classes, row_shares(matrix).diagonal(), strict=True))
+    recalls = (
+        f"{true} {percent(share)}" for true, share in zip(classes, normalize_rows(matrix).diagonal(), strict=True)
+    )
     alt = f"Confusion matrix, {name}. Share of each true class judged rightly: {', '.join(recalls)}."
-    return inline_svg(figure, f"confusion-{name}", alt)
+    return render_svg(figure, f"confusion-{name}", alt)
 
 
 def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
-    shares = row_shares(matrix)
+    shares = normalize_rows(matrix)
     for (row, column), images in np.ndenumerate(matrix):
         # The gap between cells is 4 % of a cell.
         corner, side = (column - 0.48, row - 0.48), 0.96
@@ -166,7 +168,7 @@ def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
         )
 
 
-def row_shares(matrix: np.ndarray) -> np.ndarray:
+def normalize_rows(matrix: np.ndarray) -> np.ndarray:
     """Each row of (classes, classes) counts divided by its sum; zeros for a class without images."""
     totals = matrix.sum(axis=1, keepdims=True)
     shares: np.ndarray = matrix / np.maximum(totals, 1)
@@ -174,14 +176,14 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 
 @house_style
-def class_bars(counts: pd.Series, largest_share: float, name: str) -> Markup:
+def draw_class_bars(counts: pd.Series, max_fraction: float, name: str) -> Markup:
     """Number and share of images of each class, a bar a class.
 
     ``counts``: images, indexed by class. ``largest_share`` (0-1) scales the axis; the same value for every
     split makes their bars comparable. ``name`` tells the figures of a page apart ("train").
     """
     row_height = 26
-    figure, axes = axes_in_pixels(300, len(counts) * row_height, left=76)
+    figure, axes = create_axes(300, len(counts) * row_height, left=76)
     shares = counts.to_numpy(dtype=float) / max(int(counts.sum()), 1)
     positions = range(len(counts))
     classes = [str(emotion) for emotion in counts.index]
@@ -199,10 +201,10 @@ def class_bars(counts: pd.Series, largest_share: float, name: str) -> Markup:
         )
         described.append(f"{emotion} {label}")
     # The longest bar leaves nearly half of the width to its label.
-    axes.set_xlim(0, max(largest_share, 1e-9) * 1.8)
+    axes.set_xlim(0, max(max_fraction, 1e-9) * 1.8)
     axes.set_ylim(len(counts) - 0.5, -0.5)
     axes.set_yticks(positions, classes, color=INK)
     axes.tick_params(length=0)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    return inline_svg(figure, f"classes-{name}", f"Images a class, {name}: {'; '.join(described)}.")
+    return render_svg(figure, f"classes-{name}", f"Images a class, {name}: {'; '.join(described)}.")

@@ -7,9 +7,9 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
 
 
-def percent(share: float | None) -> str:
+def percent(fraction: float | None) -> str:
     """A share (0-1) in percent with one decimal: 0.8611 -> ``86.1 %``."""
-    return DASH if _is_missing(share) else f"{share:.1%}".replace("%", f"{NO_BREAK}%")
+    return DASH if _is_missing(fraction) else f"{fraction:.1%}".replace("%", f"{NO_BREAK}%")
 
 
 def decimals(value: float | None) -> str:
@@ -34,9 +34,9 @@ def count(value: int) -> str:
     return f"{value:,d}"
 
 
-def interval(measure: Mapping[str, float | None]) -> str:
+def interval(metric: Mapping[str, float | None]) -> str:
     """The bounds ``low`` and ``high`` of a share (0-1) in percent: ``84.9–87.3``; empty without bounds."""
-    low, high = measure["low"], measure["high"]
+    low, high = metric["low"], metric["high"]
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
     return f"{100 * low:.1f}{DASH}{100 * high:.1f}"

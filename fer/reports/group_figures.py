@@ -13,18 +13,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from fer.reports.colors import CSS_OF_STAND_IN, FIRST_CURVE, INK, MUTED, RULE, SECOND_CURVE, emotion_colour
 from fer.reports.formats import percent
 from fer.reports.group_page import GroupPage
-from fer.reports.svg import axes_in_pixels, house_style, inline_svg
+from fer.reports.svg import create_axes, house_style, render_svg
 
 Measure = Literal["mean", "share"]
 _COLOURS = (FIRST_CURVE, SECOND_CURVE, INK, MUTED)
 # Every four groups the colours start anew with other dashes.
 _DASHES = ((), (5, 2), (1.5, 1.5))
 # With more seconds than this, markers run together into a thick line.
-_MOST_MARKED_SECONDS = 30
+_MAX_MARKED_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class LegendEntry:
+class _LegendEntry:
     """How the curve of a group looks. ``colour`` is a CSS value, ``dashes`` SVG's stroke-dasharray."""
 
     group: str
@@ -34,11 +34,11 @@ class LegendEntry:
 
 
 @dataclass(frozen=True)
-class ShownStimulus:
+class _StimulusFigures:
     """One stimulus: a legend, (emotion, figure) pairs of means and of shares, and the table."""
 
     name: str
-    legend: list[LegendEntry]
+    legend: list[_LegendEntry]
     means: list[tuple[str, Markup]]
     shares: list[tuple[str, Markup]]
     table: list[dict[str, Any]]
@@ -50,31 +50,35 @@ class _Stroke:
     dashes: tuple[float, ...]
 
 
-def shown_stimuli(page: GroupPage, classes: Sequence[str]) -> list[ShownStimulus]:
+def build_stimuli(page: GroupPage, classes: Sequence[str]) -> list[_StimulusFigures]:
     """Each stimulus of the page, in the order of the curves."""
     return [
-        _shown_stimulus(number, str(name), part, classes)
+        _build_stimulus(number, str(name), part, classes)
         for number, (name, part) in enumerate(page.curves.groupby("stimulus", sort=False))
     ]
 
 
-def _shown_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Sequence[str]) -> ShownStimulus:
+def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Sequence[str]) -> _StimulusFigures:
     groups = list(dict.fromkeys(curves["group"]))
-    strokes = {group: _stroke(place) for place, group in enumerate(groups)}
+    strokes = {group: _get_stroke(place) for place, group in enumerate(groups)}
     most = curves.groupby("group")["respondents"].max()
-    bounds: dict[Measure, tuple[float, float]] = {"mean": _bounds(curves), "share": (0.0, 1.0)}
+    bounds: dict[Measure, tuple[float, float]] = {"mean": _compute_y_limits(curves), "share": (0.0, 1.0)}
     figures: dict[Measure, list[tuple[str, Markup]]] = {"mean": [], "share": []}
     for measure, pairs in figures.items():
         for emotion in classes:
             part = curves[curves["emotion"] == emotion]
             # A single group needs no colour to tell it from others, so the emotion's own can be used.
-            used = strokes if len(groups) > 1 else {group: _Stroke(emotion_colour(emotion), ()) for group in groups}
-            svg = group_curves(part, measure, bounds[measure], used, f"stimulus-{number}-{measure}-{emotion}")
+            emotion_strokes = (
+                strokes if len(groups) > 1 else {group: _Stroke(emotion_colour(emotion), ()) for group in groups}
+            )
+            svg = _draw_group_curves(
+                part, measure, bounds[measure], emotion_strokes, f"stimulus-{number}-{measure}-{emotion}"
+            )
             pairs.append((emotion, svg))
-    return ShownStimulus(
+    return _StimulusFigures(
         name=name,
         legend=[
-            LegendEntry(
+            _LegendEntry(
                 group=str(group),
                 respondents=int(most[group]),
                 colour=CSS_OF_STAND_IN[stroke.colour],
@@ -84,16 +88,16 @@ def _shown_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Seque
         ],
         means=figures["mean"],
         shares=figures["share"],
-        table=_table(curves),
+        table=_build_table(curves),
     )
 
 
-def _stroke(place: int) -> _Stroke:
-    dashes = _DASHES[place // len(_COLOURS) % len(_DASHES)]
-    return _Stroke(_COLOURS[place % len(_COLOURS)], dashes)
+def _get_stroke(index: int) -> _Stroke:
+    dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
+    return _Stroke(_COLOURS[index % len(_COLOURS)], dashes)
 
 
-def _bounds(curves: pd.DataFrame) -> tuple[float, float]:
+def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
     """A range for all emotions of a stimulus, so that their curves are comparable; zero is always in it."""
     values = curves[["mean", "low", "high"]].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
@@ -103,7 +107,7 @@ def _bounds(curves: pd.DataFrame) -> tuple[float, float]:
 
 
 @house_style
-def group_curves(
+def _draw_group_curves(
     curves: pd.DataFrame, measure: Measure, bounds: tuple[float, float], strokes: dict[Any, _Stroke], name: str
 ) -> Markup:
     """One emotion over the seconds of a stimulus, a curve a group; the mean with its band, or the share.
@@ -111,11 +115,11 @@ def group_curves(
     ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis. ``name`` must be unique on
     the page.
     """
-    figure, axes = axes_in_pixels(300, 168, left=44, right=10, top=8, bottom=36)
-    described = []
+    figure, axes = create_axes(300, 168, left=44, right=10, top=8, bottom=36)
+    descriptions = []
     for group, part in curves.groupby("group", sort=False):
-        _draw(axes, part, measure, strokes[group])
-        described.append(f"{group} {_describe(part, measure)}")
+        _draw_curve(axes, part, measure, strokes[group])
+        descriptions.append(f"{group} {_describe(part, measure)}")
     if bounds[0] < 0:
         axes.axhline(0, color=RULE, linewidth=1.5, zorder=1)
     axes.set_ylim(*bounds)
@@ -129,35 +133,35 @@ def group_curves(
     axes.spines["left"].set_visible(False)
     emotion = str(curves["emotion"].iat[0]) if len(curves) else ""
     what = "Mean probability of" if measure == "mean" else "Share of respondents showing"
-    return inline_svg(figure, name, f"{what} {emotion} over seconds: {'; '.join(described)}.")
+    return render_svg(figure, name, f"{what} {emotion} over seconds: {'; '.join(descriptions)}.")
 
 
-def _draw(axes: Axes, part: pd.DataFrame, measure: Measure, stroke: _Stroke) -> None:
-    seconds = part["second"].to_numpy(dtype=float)
+def _draw_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, stroke: _Stroke) -> None:
+    seconds = rows["second"].to_numpy(dtype=float)
     if measure == "mean":
-        low, high = (part[end].to_numpy(dtype=float) for end in ("low", "high"))
+        low, high = (rows[end].to_numpy(dtype=float) for end in ("low", "high"))
         axes.fill_between(seconds, low, high, color=stroke.colour, alpha=0.2, linewidth=0)
     axes.plot(
         seconds,
-        part[measure].to_numpy(dtype=float),
+        rows[measure].to_numpy(dtype=float),
         color=stroke.colour,
         linestyle=(0, stroke.dashes) if stroke.dashes else "solid",
-        marker="o" if len(seconds) <= _MOST_MARKED_SECONDS else None,
+        marker="o" if len(seconds) <= _MAX_MARKED_SECONDS else None,
         markersize=3,
         markeredgewidth=0,
         clip_on=False,
     )
 
 
-def _describe(part: pd.DataFrame, measure: Measure) -> str:
-    known = part.dropna(subset=[measure])
+def _describe(rows: pd.DataFrame, measure: Measure) -> str:
+    known = rows.dropna(subset=[measure])
     if known.empty:
         return "without figures"
     highest = known.iloc[int(known[measure].to_numpy(dtype=float).argmax())]
     return f"up to {percent(highest[measure])} at second {highest['second']:g}"
 
 
-def _table(curves: pd.DataFrame) -> list[dict[str, Any]]:
+def _build_table(curves: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each emotion and group: mean over the seconds, extremes of single respondents, largest share."""
     rows: list[dict[str, Any]] = []
     for (emotion, group), part in curves.groupby(["emotion", "group"], sort=False):

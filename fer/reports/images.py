@@ -8,11 +8,11 @@ import numpy as np
 
 # Pictures are shown about 72 CSS pixels wide; twice that is what a dense screen can use. Larger ones would
 # only make the page heavy.
-_LONGEST_SIDE = 144
+_MAX_SIDE = 144
 
 
 @dataclass(frozen=True)
-class Picture:
+class CaptionedImage:
     """One picture with its caption. ``image``: (H, W) gray or (H, W, 3) RGB, uint8."""
 
     image: np.ndarray
@@ -33,7 +33,7 @@ def png_data_uri(image: np.ndarray) -> str:
         image = image[..., 0] if is_gray else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
-    scale = _LONGEST_SIDE / max(height, width)
+    scale = _MAX_SIDE / max(height, width)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fer.reports.formats import decimals, percent, significant
 
-NAMES = {
+QUANTITY_NAMES = {
     "brightness": "Brightness",
     "sharpness": "Sharpness",
     "face_size": "Face size, pixels",
@@ -14,13 +14,13 @@ NAMES = {
     "emotion": "Predicted classes",
 }
 # The scale of indices ends here, or behind the largest of them: what is called a shift (0.25) is then well to be seen.
-LEAST_SCALE = 0.5
+MIN_SCALE = 0.5
 BAR, GAP, HEIGHT = 9, 2, 34  # CSS pixels
-LOWEST = 0.35  # share of a bin that reaches the top, if none is larger
+MIN_TOP_FRACTION = 0.35  # share of a bin that reaches the top, if none is larger
 
 
 @dataclass(frozen=True)
-class Bin:
+class _HistogramBar:
     """A bar of a small histogram, in pixels: the batch's share from the bottom, and the baseline's as a line."""
 
     x: int
@@ -30,7 +30,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Drift:
+class _DriftRow:
     """A quantity's row; ``scaled`` are index and limits as shares of the scale's length, None without limits."""
 
     name: str
@@ -38,15 +38,15 @@ class Drift:
     interval: str
     means: tuple[str, str]
     scaled: dict[str, float] | None
-    bins: list[Bin]
+    bins: list[_HistogramBar]
     note: str | None
 
 
-def shown_monitoring(monitoring: Mapping[str, Any]) -> dict[str, Any]:
+def build_monitoring_content(monitoring: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs: figures, class shares, drift and labels; ``monitoring`` is monitoring.json's content."""
     drift = monitoring["drift"]
     limit = monitoring["limits"]["max_psi"]
-    scale = max([LEAST_SCALE, limit or 0, *(own["high"] or 0 for own in (drift or {}).values())])
+    scale = max([MIN_SCALE, limit or 0, *(own["high"] or 0 for own in (drift or {}).values())])
     shares, baseline_shares = monitoring["class_shares"], monitoring["baseline_class_shares"]
     return {
         "warnings": monitoring["warnings"],
@@ -63,7 +63,7 @@ def shown_monitoring(monitoring: Mapping[str, Any]) -> dict[str, Any]:
         "faces": next((own["faces"] for own in (drift or {}).values()), None),
         "baseline_faces": next((own["baseline"] for own in (drift or {}).values()), None),
         "min_faces": monitoring["limits"]["min_faces"],
-        "drift": [drift_row(name, own, scale) for name, own in (drift or {}).items()],
+        "drift": [_build_drift_row(name, own, scale) for name, own in (drift or {}).items()],
         "limit": limit,
         "limit_scaled": None if limit is None else limit / scale,
         "scale": scale,
@@ -74,38 +74,38 @@ def shown_monitoring(monitoring: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def drift_row(name: str, own: Mapping[str, Any], scale: float) -> Drift:
-    known = own["low"] is not None
-    return Drift(
-        name=NAMES.get(name, name),
-        psi=own["psi"],
-        interval=f"{decimals(own['low'])}–{decimals(own['high'])}" if known else "",
-        means=(shown_mean(name, own["mean"]), shown_mean(name, own["baseline_mean"])),
+def _build_drift_row(name: str, drift: Mapping[str, Any], scale: float) -> _DriftRow:
+    known = drift["low"] is not None
+    return _DriftRow(
+        name=QUANTITY_NAMES.get(name, name),
+        psi=drift["psi"],
+        interval=f"{decimals(drift['low'])}–{decimals(drift['high'])}" if known else "",
+        means=(_format_mean(name, drift["mean"]), _format_mean(name, drift["baseline_mean"])),
         scaled={
-            "value": own["psi"] / scale,
-            "low": own["low"] / scale,
-            "high": own["high"] / scale,
+            "value": drift["psi"] / scale,
+            "low": drift["low"] / scale,
+            "high": drift["high"] / scale,
         }
         if known
         else None,
-        bins=bins_of(own["shares"], own["baseline_shares"]),
-        note=own["note"],
+        bins=build_bins(drift["shares"], drift["baseline_shares"]),
+        note=drift["note"],
     )
 
 
-def shown_mean(name: str, value: float | None) -> str:
+def _format_mean(name: str, value: float | None) -> str:
     """Brightness and confidence in percent, the others as numbers."""
     return percent(value) if name in ("brightness", "confidence") else significant(value)
 
 
-def bins_of(shares: list[float], baseline: list[float]) -> list[Bin]:
-    tallest = max([LOWEST, *shares, *baseline])
+def build_bins(fractions: list[float], baseline: list[float]) -> list[_HistogramBar]:
+    tallest = max([MIN_TOP_FRACTION, *fractions, *baseline])
     return [
-        Bin(
+        _HistogramBar(
             x=number * (BAR + GAP),
             top=round(HEIGHT * (1 - share / tallest), 1),
             height=round(HEIGHT * share / tallest, 1),
             line=round(HEIGHT * (1 - usual / tallest), 1),
         )
-        for number, (share, usual) in enumerate(zip(shares, baseline, strict=True))
+        for number, (share, usual) in enumerate(zip(fractions, baseline, strict=True))
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from fer.core.io import written_beside
+from fer.core.io import atomic_write
 from fer.reports import formats
 from fer.reports.colors import emotion_colour
 from fer.reports.images import png_data_uri
@@ -49,18 +49,18 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(content, stylesheet=stylesheet)
 
 
-def page_script(name: str) -> str:
+def read_script(name: str) -> str:
     """The text of the script ``templates/<name>``, to stand inside a ``<script>`` element."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def json_for_script(content: Any) -> Markup:
+def encode_json_for_script(content: Any) -> Markup:
     """JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", r"\u003c"))
 
 
-def script_policy(scripts: Sequence[str], media: str) -> Markup:
+def build_script_policy(scripts: Sequence[str], media: str) -> Markup:
     """What the browser may load: this page's own scripts, known by their hashes, and what ``media`` allows."""
     none = "'none'"
     hashes = " ".join(
@@ -71,6 +71,6 @@ def script_policy(scripts: Sequence[str], media: str) -> Markup:
 
 def write_page(html: str, path: Path) -> None:
     """Write ``html`` to ``path``, which is replaced only once the new page is complete."""
-    with written_beside(path) as beside:
+    with atomic_write(path) as temporary:
         # Paths and command lines that are not valid text arrive as lone surrogates, which UTF-8 cannot hold.
-        beside.write_text(html, encoding="utf-8", errors="replace", newline="\n")
+        temporary.write_text(html, encoding="utf-8", errors="replace", newline="\n")

@@ -48,9 +48,9 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
         suffix = Path(path).suffix.lower()
         is_image = suffix in _IMAGE_TYPES or suffix in _OTHER_IMAGES
         mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
-        content = _content_within(Path(path), left) if mime else None
+        content = _read_within_limit(Path(path), left) if mime else None
         if content is None:
-            url = path if path.startswith(REMOTE) else _relative_url(Path(path), folder)
+            url = path if path.startswith(REMOTE) else _build_relative_url(Path(path), folder)
         else:
             left -= len(content)
             url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
@@ -58,7 +58,7 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
     return sources
 
 
-def _content_within(path: Path, limit: int) -> bytes | None:
+def _read_within_limit(path: Path, limit: int) -> bytes | None:
     """The file's bytes; None where there are more than ``limit``, none at all, or none that can be read."""
     try:
         if not path.is_file() or not 0 < path.stat().st_size <= limit:
@@ -68,7 +68,7 @@ def _content_within(path: Path, limit: int) -> bytes | None:
         return None
 
 
-def _relative_url(path: Path, folder: Path) -> str:
+def _build_relative_url(path: Path, folder: Path) -> str:
     relative = Path(os.path.relpath(path, folder)).as_posix()
     # Names need not be valid text; their bytes are what counts.
     return quote(os.fsencode(relative))

@@ -48,7 +48,7 @@ _STYLE: dict[str, Any] = {
 house_style = matplotlib.style.context(["default", _STYLE])
 
 
-def axes_in_pixels(
+def create_axes(
     width: int, height: int, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0
 ) -> tuple[Figure, Axes]:
     """A figure of ``width`` x ``height`` CSS pixels and the axes on it, with the margins given in pixels."""
@@ -58,7 +58,7 @@ def axes_in_pixels(
     return figure, figure.add_axes(box)
 
 
-def inline_svg(figure: Figure, name: str, alt: str) -> Markup:
+def render_svg(figure: Figure, name: str, alt: str) -> Markup:
     """The figure as an ``<svg>`` element for HTML.
 
     ``name`` must be unique on the page: ids inside the SVG derive from it. ``alt`` describes the picture to

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 # About two for each pixel of the widest chart. With more sampled frames, neighbours are averaged.
-MOST_POINTS = 2000
+MAX_POINTS = 2000
 
 
-def timeline(
-    rows: pd.DataFrame, classes: Sequence[str], duration_s: float | None, most_points: int = MOST_POINTS
+def build_timeline(
+    rows: pd.DataFrame, classes: Sequence[str], duration_s: float | None, max_points: int = MAX_POINTS
 ) -> dict[str, Any] | None:
     """The curves of one video, ready for JSON; None where there are fewer than two sampled frames to draw.
 
@@ -26,7 +26,7 @@ def timeline(
     usable = timed["status"].to_numpy() == "ok"
     if len(frames) < 2 or not usable.any():
         return None
-    step = math.ceil(len(frames) / most_points)
+    step = math.ceil(len(frames) / max_points)
     # Rows of one frame have one time, so any of them will do.
     times = np.empty(len(frames))
     times[position] = timed["time_s"].to_numpy(dtype=float)
@@ -37,11 +37,11 @@ def timeline(
         "end": round(float(end), 3),
         "step": step,
         "times": np.round(np.bincount(points, times) / np.bincount(points), 3).tolist(),
-        "tracks": [_track(int(track), part, classes) for track, part in located[usable].groupby("track_id")],
+        "tracks": [_build_track(int(track), part, classes) for track, part in located[usable].groupby("track_id")],
     }
 
 
-def _track(track: int, rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def _build_track(track: int, rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     points = rows["point"].to_numpy()
     smoothed = rows[[f"s_{name}" for name in classes]].to_numpy(dtype=float)
     raw = rows[[f"p_{name}" for name in classes]].to_numpy(dtype=float)
@@ -50,12 +50,12 @@ def _track(track: int, rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, 
         "id": track,
         "frames": len(rows),
         "start": start,
-        "smoothed": _means(smoothed, points - start),
-        "raw": None if np.allclose(smoothed, raw, atol=5e-4) else _means(raw, points - start),
+        "smoothed": _average_points(smoothed, points - start),
+        "raw": None if np.allclose(smoothed, raw, atol=5e-4) else _average_points(raw, points - start),
     }
 
 
-def _means(values: np.ndarray, points: np.ndarray) -> list[list[int | None]]:
+def _average_points(values: np.ndarray, points: np.ndarray) -> list[list[int | None]]:
     """For each column of ``values`` (rows, classes), its mean over the rows of each point, in thousandths."""
     counts = np.bincount(points)
     sums = np.stack([np.bincount(points, column) for column in values.T])

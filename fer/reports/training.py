@@ -11,15 +11,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from fer.reports import figures
-from fer.reports.images import Picture
+from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
 
-__all__ = ["Picture", "TrainingReport", "write_training_report"]
+__all__ = ["CaptionedImage", "TrainingReport", "write_training_report"]
 
 # The test split comes first: it is what the page's headline is about wherever there is one.
 _EVALUATED_SPLITS = {"test": "Test", "val": "Validation"}
 _SPLIT_LABELS = {"train": "Training", "val": "Validation", "test": "Test"}
-_MOST_CONFUSIONS = 4
+_MAX_CONFUSIONS = 4
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class TrainingReport:
     classes: list[str]
     class_counts: pd.DataFrame
     findings: list[tuple[str, int, str]]
-    samples: list[Picture]
-    mistakes: list[Picture]
+    samples: list[CaptionedImage]
+    mistakes: list[CaptionedImage]
     config_yaml: str
     environment: dict[str, str]
     notes: list[str]
@@ -54,7 +54,7 @@ class TrainingReport:
 @dataclass(frozen=True)
 class _EvaluatedSplit:
     label: str
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     counts: np.ndarray
     confusion: Markup
     worst_confusions: list["_Confusion"]
@@ -65,7 +65,7 @@ class _Confusion:
     true: str
     predicted: str
     images: int
-    of: int
+    total: int
 
 
 def write_training_report(report: TrainingReport, path: Path) -> None:
@@ -77,11 +77,11 @@ def write_training_report(report: TrainingReport, path: Path) -> None:
     content = {
         "report": report,
         "metrics": report.metrics,
-        "splits": _evaluated_splits(report),
-        "best": _best_epoch_row(report),
+        "splits": _build_evaluated_splits(report),
+        "best": _find_best_epoch_row(report),
         "history": report.history.to_dict("records"),
-        "curves": _curves(report),
-        "class_bars": _class_bars(report),
+        "curves": _draw_curves(report),
+        "class_bars": _draw_class_bars(report),
         "samples": [
             (caption, list(group)) for caption, group in groupby(report.samples, lambda picture: picture.caption)
         ],
@@ -89,35 +89,35 @@ def write_training_report(report: TrainingReport, path: Path) -> None:
     write_page(render("training.html.j2", content), path)
 
 
-def _evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
+def _build_evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
     splits = []
     for name, label in _EVALUATED_SPLITS.items():
-        split_figures = report.metrics[name]
-        if split_figures is None:
+        split_metrics = report.metrics[name]
+        if split_metrics is None:
             continue
-        counts = np.asarray(split_figures["confusion_matrix"])
+        counts = np.asarray(split_metrics["confusion_matrix"])
         size = len(report.classes)
         if counts.shape != (size, size):
             raise ValueError(f"confusion matrix of {name} is {counts.shape}, but there are {size} classes")
         splits.append(
             _EvaluatedSplit(
                 label=label,
-                figures=split_figures,
+                metrics=split_metrics,
                 counts=counts,
-                confusion=figures.confusion_matrix(counts, report.classes, label.lower()),
-                worst_confusions=_worst_confusions(counts, report.classes),
+                confusion=figures.draw_confusion_matrix(counts, report.classes, label.lower()),
+                worst_confusions=_find_worst_confusions(counts, report.classes),
             )
         )
     return splits
 
 
-def _worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_Confusion]:
+def _find_worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_Confusion]:
     """The wrong cells that take the largest share of their row, largest first."""
-    shares = figures.row_shares(counts)
+    shares = figures.normalize_rows(counts)
     np.fill_diagonal(shares, 0)
     totals = counts.sum(axis=1)
     # A stable sort keeps the order of the classes among equals.
-    order = np.argsort(-shares, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    order = np.argsort(-shares, axis=None, kind="stable")[:_MAX_CONFUSIONS]
     cells = [divmod(int(flat), len(classes)) for flat in order]
     return [
         _Confusion(classes[row], classes[column], int(counts[row, column]), int(totals[row]))
@@ -126,23 +126,23 @@ def _worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_Confu
     ]
 
 
-def _best_epoch_row(report: TrainingReport) -> dict[str, Any] | None:
+def _find_best_epoch_row(report: TrainingReport) -> dict[str, Any] | None:
     rows = report.history[report.history["epoch"] == report.metrics["best_epoch"]].to_dict("records")
     return {str(column): value for column, value in rows[0].items()} if rows else None
 
 
-def _curves(report: TrainingReport) -> dict[str, Markup] | None:
+def _draw_curves(report: TrainingReport) -> dict[str, Markup] | None:
     if report.history.empty:
         return None
     best_epoch = report.metrics["best_epoch"]
     return {
-        "loss": figures.loss_curves(report.history, best_epoch),
-        "accuracy": figures.accuracy_curves(report.history, best_epoch),
-        "learning_rate": figures.learning_rate_curve(report.history, best_epoch),
+        "loss": figures.draw_loss_curves(report.history, best_epoch),
+        "accuracy": figures.draw_accuracy_curves(report.history, best_epoch),
+        "learning_rate": figures.draw_learning_rate_curve(report.history, best_epoch),
     }
 
 
-def _class_bars(report: TrainingReport) -> list[tuple[str, int, Markup]]:
+def _draw_class_bars(report: TrainingReport) -> list[tuple[str, int, Markup]]:
     """Label, number of images and bars of each split that has images."""
     counts = report.class_counts.reindex(report.classes, fill_value=0).fillna(0).astype(int)
     counts = counts.loc[:, counts.sum() > 0]
@@ -151,7 +151,7 @@ def _class_bars(report: TrainingReport) -> list[tuple[str, int, Markup]]:
         (
             _SPLIT_LABELS.get(str(split), str(split)),
             int(counts[split].sum()),
-            figures.class_bars(counts[split], largest_share, str(split)),
+            figures.draw_class_bars(counts[split], largest_share, str(split)),
         )
         for split in counts.columns
     ]

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fer.reports.group_page import GroupPage
-from fer.reports.monitoring import shown_monitoring
-from fer.reports.page import json_for_script, page_script, render, script_policy, write_page
+from fer.reports.monitoring import build_monitoring_content
+from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
 from fer.reports.sources import Source, find_sources
-from fer.reports.timelines import timeline
+from fer.reports.timelines import build_timeline
 
 __all__ = ["GroupPage", "Peak", "VideoPage", "VideoReport", "write_video_report"]
 
@@ -26,7 +26,7 @@ class Peak:
     emotion: str
     time_s: float
     confidence: float
-    picture: np.ndarray
+    image: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,20 @@ class _Totals:
 
 
 @dataclass(frozen=True)
-class _ShownPeak:
+class _PeakEntry:
     peak: Peak
     track: int | None
 
 
 @dataclass(frozen=True)
-class _ShownVideo:
+class _VideoSection:
     page: VideoPage
     source: Source
     timeline: Mapping[str, Any] | None
     timeline_json: Markup
     per_emotion: list[dict[str, Any]]
     leading: str | None
-    peaks: list[_ShownPeak]
+    peaks: list[_PeakEntry]
 
 
 def write_video_report(report: VideoReport, path: Path) -> None:
@@ -105,44 +105,47 @@ def write_video_report(report: VideoReport, path: Path) -> None:
     written; a source that cannot be read is linked all the same.
     """
     sources = find_sources([video.source for video in report.videos], path.parent)
-    videos = [_shown(video, source, report.classes) for video, source in zip(report.videos, sources, strict=True)]
+    videos = [
+        _build_video_section(video, source, report.classes)
+        for video, source in zip(report.videos, sources, strict=True)
+    ]
     has_timelines = any(video.timeline for video in videos)
-    scripts = [get_plotlyjs(), page_script("videos.js")] if has_timelines else []
+    scripts = [get_plotlyjs(), read_script("videos.js")] if has_timelines else []
     stimuli = []
     if report.groups:
         # Imported here, because matplotlib is slow to start and only these figures need it.
-        from fer.reports.group_figures import shown_stimuli
+        from fer.reports.group_figures import build_stimuli
 
-        stimuli = shown_stimuli(report.groups, report.classes)
+        stimuli = build_stimuli(report.groups, report.classes)
     content = {
         "report": report,
         "videos": videos,
-        "totals": _totals(report.videos),
+        "totals": _compute_totals(report.videos),
         "stimuli": stimuli,
-        "monitoring": shown_monitoring(report.monitoring) if report.monitoring else None,
+        "monitoring": build_monitoring_content(report.monitoring) if report.monitoring else None,
         "comparison": report.groups.comparison.to_dict("records") if report.groups else [],
         "scripts": [Markup(script) for script in scripts],
-        "policy": script_policy(scripts, "img-src data: file: 'self'; media-src data: file: 'self'"),
+        "policy": build_script_policy(scripts, "img-src data: file: 'self'; media-src data: file: 'self'"),
     }
     write_page(render("videos.html.j2", content), path)
 
 
-def _shown(video: VideoPage, source: Source, classes: Sequence[str]) -> _ShownVideo:
-    curves = timeline(video.rows, classes, video.duration_s)
+def _build_video_section(video: VideoPage, source: Source, classes: Sequence[str]) -> _VideoSection:
+    curves = build_timeline(video.rows, classes, video.duration_s)
     per_emotion = video.per_emotion.to_dict("records")
     led = video.per_emotion.dropna(subset=["share"])
-    return _ShownVideo(
+    return _VideoSection(
         page=video,
         source=source,
         timeline=curves,
-        timeline_json=json_for_script(curves),
+        timeline_json=encode_json_for_script(curves),
         per_emotion=[{str(key): value for key, value in row.items()} for row in per_emotion],
         leading=None if led.empty else str(led["emotion"].iloc[int(led["share"].to_numpy(dtype=float).argmax())]),
-        peaks=[_ShownPeak(peak, _track_at(video.rows, peak)) for peak in video.peaks],
+        peaks=[_PeakEntry(peak, _find_track(video.rows, peak)) for peak in video.peaks],
     )
 
 
-def _track_at(rows: pd.DataFrame, peak: Peak) -> int | None:
+def _find_track(rows: pd.DataFrame, peak: Peak) -> int | None:
     """The track a peak belongs to: of the faces judged so at that time, the one nearest in confidence."""
     then = rows[(rows["emotion"] == peak.emotion) & ((rows["time_s"] - peak.time_s).abs() < 1e-6)]
     then = then.dropna(subset=["track_id"])
@@ -152,7 +155,7 @@ def _track_at(rows: pd.DataFrame, peak: Peak) -> int | None:
     return int(then["track_id"].iloc[int(distance.argmin())])
 
 
-def _totals(videos: Sequence[VideoPage]) -> _Totals:
+def _compute_totals(videos: Sequence[VideoPage]) -> _Totals:
     sampled = sum(video.sampled for video in videos)
     usable = sum(video.sampled * (video.usable_share or 0) for video in videos if video.sampled)
     return _Totals(

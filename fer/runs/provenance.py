@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer.core.system import PROJECT
+from fer.core.system import PROJECT_ROOT
 
 # What git_state() says where the code is no checkout but was brought as an archive, JSON.
-GIT = "FER_GIT"
+GIT_STATE_ENV = "FER_GIT"
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
     *("opencv-python", "av", "onnxruntime", "trackers", "imagehash", "safetensors"),
@@ -22,51 +22,53 @@ PACKAGES = (
 )
 
 
-def program_arguments() -> list[str]:
+def get_program_arguments() -> list[str]:
     """What starts this program once more, behind `python`."""
     module = getattr(sys.modules["__main__"].__spec__, "name", "")
     return [*(["-m", module] if module.startswith("fer.") else [sys.argv[0]]), *sys.argv[1:]]
 
 
-def command_line() -> list[str]:
+def get_command_line() -> list[str]:
     """What stands behind `python`, with the program's name alone."""
-    program, *arguments = program_arguments()
+    program, *arguments = get_program_arguments()
     return [program if program == "-m" else Path(program).name, *arguments]
 
 
-def now() -> str:
+def get_timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def environment_now() -> dict[str, Any]:
+def collect_environment() -> dict[str, Any]:
     """Code, interpreter, machine and packages of this process: what decides whether figures can be repeated."""
     return {
-        **git_state(),
+        **_read_git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": processor(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "processor": _read_processor_name(),
+        "packages": {name: _get_package_version(name) for name in PACKAGES},
     }
 
 
-def version(package: str) -> str | None:
+def _get_package_version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def git_state() -> dict[str, str | None]:
+def _read_git_state() -> dict[str, str | None]:
     """The project's commit, and the SHA-256 of uncommitted changes to it (None where there are none)."""
-    if GIT in os.environ:
-        return dict(json.loads(os.environ[GIT]))
+    if GIT_STATE_ENV in os.environ:
+        return dict(json.loads(os.environ[GIT_STATE_ENV]))
 
     def git(*arguments: str) -> bytes | None:
         try:
-            done = subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True, timeout=30, check=True)
+            completed = subprocess.run(
+                ["git", "-C", str(PROJECT_ROOT), *arguments], capture_output=True, timeout=30, check=True
+            )
         except (OSError, subprocess.SubprocessError):
             return None
-        return done.stdout
+        return completed.stdout
 
     commit, diff = git("rev-parse", "HEAD"), git("diff", "HEAD")
     return {
@@ -75,7 +77,7 @@ def git_state() -> dict[str, str | None]:
     }
 
 
-def processor() -> str:
+def _read_processor_name() -> str:
     """The CPU's name: bit-identical results are promised on the same kind only."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from fer.config import Config, Program
-from fer.config.error_messages import validation_error
-from fer.core.io import sha256_file, write_text
-from fer.core.process import LAUNCHED, global_rank
+from fer.config.error_messages import convert_validation_error
+from fer.core.io import compute_sha256, write_text
+from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.errors import UserError
-from fer.runs.provenance import command_line, environment_now, now
+from fer.runs.provenance import collect_environment, get_command_line, get_timestamp
 
 RUN_YAML = "run.yaml"
 PROVENANCE = "provenance.json"
@@ -46,7 +46,7 @@ class Run:
     def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.lock = locked(directory)
+        self.lock = _acquire_lock(directory)
         try:
             # Creating this file is the claim: of two processes only one succeeds.
             with (directory / PROVENANCE).open("x", encoding="utf-8"):
@@ -57,46 +57,46 @@ class Run:
             ) from None
         self.provenance: dict[str, Any] = {
             "status": "running",
-            "command": command_line(),
-            "start": now(),
+            "command": get_command_line(),
+            "start": get_timestamp(),
             "end": None,
-            **environment_now(),
+            **collect_environment(),
         }
         write_config(directory, config, program)
-        self.note()
+        self.update_provenance()
 
     @classmethod
-    def again(cls, directory: Path, config: Config, program: str) -> Self:
+    def resume(cls, directory: Path, config: Config, program: str) -> Self:
         """A run that was begun before, to go on with; what it knows of its begin stays. Raises UserError."""
         run = cls.__new__(cls)
         run.directory = directory
-        run.lock = locked(directory)
+        run.lock = _acquire_lock(directory)
         run.provenance = json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))
-        resumed = [*run.provenance.get("resumed", []), {"command": command_line(), "start": now()}]
+        resumed = [*run.provenance.get("resumed", []), {"command": get_command_line(), "start": get_timestamp()}]
         write_config(directory, config, program)
-        run.note(status="running", end=None, resumed=resumed)
+        run.update_provenance(status="running", end=None, resumed=resumed)
         return run
 
     @classmethod
-    def begun_or_again(cls, directory: Path, config: Config, program: str) -> Self:
+    def create_or_resume(cls, directory: Path, config: Config, program: str) -> Self:
         """The run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
         provenance = directory / PROVENANCE
         if provenance.is_file() and provenance.stat().st_size:
-            return cls.again(directory, config, program)
+            return cls.resume(directory, config, program)
         # Claimed, and killed before it knew anything.
         provenance.unlink(missing_ok=True)
         return cls(directory, config, program)
 
-    def note(self, **facts: Any) -> None:
+    def update_provenance(self, **facts: Any) -> None:
         """Add facts to provenance.json."""
         self.provenance.update(facts)
         write_text(self.directory / PROVENANCE, json.dumps(self.provenance, indent=2, default=str) + "\n")
 
-    def end(self, status: str, **facts: Any) -> None:
+    def finish(self, status: str, **facts: Any) -> None:
         """Mark how the run ended: finished, interrupted, failed or pruned."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         mebibytes = round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
-        self.note(status=status, end=now(), peak_memory_mib=mebibytes, **facts)
+        self.update_provenance(status=status, end=get_timestamp(), peak_memory_mib=mebibytes, **facts)
         (self.directory / LOCK).unlink(missing_ok=True)
         self.lock.release()
 
@@ -111,7 +111,7 @@ class Run:
     @property
     def config_sha256(self) -> str:
         """SHA-256 of run.yaml."""
-        return sha256_file(self.directory / RUN_YAML)
+        return compute_sha256(self.directory / RUN_YAML)
 
 
 def write_config(directory: Path, config: Config, program: str) -> None:
@@ -121,7 +121,7 @@ def write_config(directory: Path, config: Config, program: str) -> None:
     write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def locked(directory: Path) -> FileLock:
+def _acquire_lock(directory: Path) -> FileLock:
     """The lock of a run directory, held until the process ends. Raises UserError where another one has it."""
     lock = FileLock(directory / LOCK)
     try:
@@ -137,12 +137,12 @@ def mark_failed(directory: Path, error: str) -> None:
     if path.is_file() and path.stat().st_size:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         if provenance.get("status") != "failed":
-            provenance |= {"status": "failed", "end": now(), "error": error}
+            provenance |= {"status": "failed", "end": get_timestamp(), "error": error}
             write_text(path, json.dumps(provenance, indent=2, default=str) + "\n")
     (directory / LOCK).unlink(missing_ok=True)
 
 
-def status_of(directory: Path) -> str | None:
+def read_status(directory: Path) -> str | None:
     """How the run of a directory stands, None where it was not begun."""
     try:
         return str(json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))["status"])
@@ -150,33 +150,33 @@ def status_of(directory: Path) -> str | None:
         return None
 
 
-def saved_config(run: Path, program: Program = "train") -> Config:
+def load_run_config(run: Path, program: Program = "train") -> Config:
     """The checked configuration in a run's run.yaml. Raises UserError."""
     try:
         content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
         content.pop("defaults", None)
         return Config.model_validate(content, context={"program": program})
     except ValidationError as error:
-        raise validation_error(error, content) from None
+        raise convert_validation_error(error, content) from None
     except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{run / RUN_YAML}: cannot be read ({str(error).splitlines()[0]}); name a run directory"
         ) from None
 
 
-def fresh_directory(wanted: str) -> str:
+def create_unique_directory(base_path: str) -> str:
     """Create and return a directory that nobody had before: ``wanted``, or ``wanted-2``, ``wanted-3`` and so on.
 
     ``os.mkdir`` fails where the directory exists, so two programs that start in the same second get two.
     """
-    if LAUNCHED in os.environ:
-        return os.environ[LAUNCHED]
-    if global_rank():
+    if LAUNCHED_ENV in os.environ:
+        return os.environ[LAUNCHED_ENV]
+    if get_global_rank():
         # Only rank 0 writes; what Hydra leaves in the directory of another one ends with it.
         scratch = tempfile.mkdtemp(prefix="fer-rank-")
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
         return scratch
-    path, attempt = Path(wanted), 1
+    path, attempt = Path(base_path), 1
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
@@ -184,10 +184,10 @@ def fresh_directory(wanted: str) -> str:
             return str(path)
         except FileExistsError:
             attempt += 1
-            path = Path(f"{wanted}-{attempt}")
+            path = Path(f"{base_path}-{attempt}")
 
 
-def discard(directory: Path | None) -> None:
+def remove_if_empty(directory: Path | None) -> None:
     """Remove a directory that holds nothing but Hydra's empty log, and the day's directory when that is empty then."""
     if (
         directory is None
@@ -203,7 +203,7 @@ def discard(directory: Path | None) -> None:
         directory.parent.rmdir()
 
 
-def log_into(directory: Path) -> None:
+def redirect_log(directory: Path) -> None:
     """Go on with the log of a run in its own directory: Hydra has opened one where a new run would be."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):

@@ -7,32 +7,32 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fer.core.process import tied_to_me
-from fer.core.system import PROJECT
+from fer.core.process import with_parent_pid
+from fer.core.system import PROJECT_ROOT
 
-PROGRAM = "train.py"
+TRAIN_PROGRAM = "train.py"
 
 
-def start_training(run: Path, environment: Mapping[str, str], project: Path = PROJECT) -> "subprocess.Popen[str]":
+def start_training(run: Path, environment: Mapping[str, str], project: Path = PROJECT_ROOT) -> "subprocess.Popen[str]":
     """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``.
 
     ``project`` is the directory of the code.
     """
-    place = json.dumps(str(run))
+    quoted = json.dumps(str(run))
     return subprocess.Popen(
-        [sys.executable, str(project / PROGRAM), f"resume={place}", f"hydra.run.dir={place}"],
+        [sys.executable, str(project / TRAIN_PROGRAM), f"resume={quoted}", f"hydra.run.dir={quoted}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=tied_to_me({**os.environ, **environment}),
+        env=with_parent_pid({**os.environ, **environment}),
         text=True,
         errors="replace",
     )
 
 
-def sentences_of(said: Sequence[str]) -> list[str]:
+def extract_error_lines(lines: Sequence[str]) -> list[str]:
     """The errors of a training that has failed, each behind its program's name, from the lines that it said.
 
     Its last line, if any, where it said none.
     """
-    return [line for line in said if line.startswith(f"{PROGRAM}: ")] or list(said[-1:])
+    return [line for line in lines if line.startswith(f"{TRAIN_PROGRAM}: ")] or list(lines[-1:])

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import uvicorn
 
-from fer.bundle.verification import load_checked
+from fer.bundle.verification import load_verified_predictor
 from fer.errors import UserError
 from fer.serving.app import Service
-from fer.serving.settings import Settings, settings_from
+from fer.serving.settings import Settings, load_settings
 
 # How long a stopped server goes on answering what it has begun.
 GRACE_S = 120
@@ -23,15 +23,15 @@ GRACE_S = 120
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        settings = settings_from(os.environ)
-        serve(settings, arguments(settings))
+        settings = load_settings(os.environ)
+        serve(settings, _parse_args(settings))
     except UserError as error:
         print(f"python -m fer.serving: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def arguments(settings: Settings) -> argparse.Namespace:
+def _parse_args(settings: Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fer.serving", description=__doc__)
     # SageMaker starts every container with this word.
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
@@ -42,13 +42,13 @@ def arguments(settings: Settings) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def serve(settings: Settings, chosen: argparse.Namespace) -> None:
+def serve(settings: Settings, args: argparse.Namespace) -> None:
     """Serve until a signal ends it. Raises UserError."""
-    with listening(chosen.host, chosen.port) as listener:
-        service = Service(lambda: load_checked(chosen.model, settings.threads), settings.flip, lambda: stop())
+    with _create_listener(args.host, args.port) as listener:
+        service = Service(lambda: load_verified_predictor(args.model, settings.threads), settings.flip, lambda: stop())
         server = uvicorn.Server(
             uvicorn.Config(
-                service.application(),
+                service.build_app(),
                 loop="asyncio",
                 http="h11",
                 ws="none",
@@ -66,15 +66,15 @@ def serve(settings: Settings, chosen: argparse.Namespace) -> None:
         # uvicorn raises the signal once more when it has stopped; that must not end the process with an error.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        if chosen.attached:
-            threading.Thread(target=stop_at_the_end_of, args=(sys.stdin.fileno(), stop), daemon=True).start()
-        print(f"Serving {chosen.model} on http://{address(listener)}", flush=True)
+        if args.attached:
+            threading.Thread(target=_stop_at_eof, args=(sys.stdin.fileno(), stop), daemon=True).start()
+        print(f"Serving {args.model} on http://{_format_address(listener)}", flush=True)
         server.run(sockets=[listener])
     if service.failure is not None:
         raise service.failure
 
 
-def stop_at_the_end_of(descriptor: int, stop: Callable[[], None]) -> None:
+def _stop_at_eof(descriptor: int, stop: Callable[[], None]) -> None:
     """A pipe ends with the program that holds its other end, also where that is killed."""
     # Read past Python's buffer: its lock, held by this thread, would be a fatal error when the process ends.
     while os.read(descriptor, 1):
@@ -82,7 +82,7 @@ def stop_at_the_end_of(descriptor: int, stop: Callable[[], None]) -> None:
     stop()
 
 
-def listening(host: str, port: int) -> socket.socket:
+def _create_listener(host: str, port: int) -> socket.socket:
     """A socket that takes connections. Raises UserError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -96,7 +96,7 @@ def listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def address(listener: socket.socket) -> str:
+def _format_address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
+class MemoryLimiter:
     """``size`` units; who finds too few free waits, in the order of arrival. For one event loop."""
 
     def __init__(self, size: int) -> None:
@@ -15,7 +15,7 @@ class Room:
         self.freed = asyncio.Event()
 
     @asynccontextmanager
-    async def taken(self, amount: int) -> AsyncIterator[None]:
+    async def reserve(self, amount: int) -> AsyncIterator[None]:
         """Hold ``amount`` units, at most the size, for the length of the block."""
         self.waiting += 1
         try:

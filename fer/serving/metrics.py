@@ -14,17 +14,17 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("fer_requests", "Answered invocations", ["code"], registry=registry)
-        self.pictures = Counter("fer_images", "Pictures that were judged", registry=registry)
-        self.bad_pictures = Counter("fer_bad_images", "Pictures that could not be read", registry=registry)
+        self.images = Counter("fer_images", "Pictures that were judged", registry=registry)
+        self.bad_images = Counter("fer_bad_images", "Pictures that could not be read", registry=registry)
         self.seconds = Histogram("fer_request_seconds", "Time of an invocation", buckets=SECONDS, registry=registry)
         self.batches = Histogram("fer_batch_images", "Pictures judged in one call", buckets=SIZES, registry=registry)
         # On Linux also the memory and the CPU time of the process.
         ProcessCollector(registry=registry)
 
-    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+    def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
         """Show what ``value`` gives at the time of asking."""
-        Gauge(name, meaning, registry=self.registry).set_function(value)
+        Gauge(name, description, registry=self.registry).set_function(value)
 
-    def page(self) -> bytes:
+    def render(self) -> bytes:
         """All counts as text."""
         return generate_latest(self.registry)

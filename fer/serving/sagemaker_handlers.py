@@ -8,43 +8,43 @@ import os
 import numpy as np
 
 from fer.bundle.predictor import Predictor
-from fer.bundle.verification import load_checked
-from fer.serving.requests import Kind, Picture, Refused, kind_of, pictures_of
-from fer.serving.responses import JSON_LINES, faces_of, lines
-from fer.serving.settings import settings_from
+from fer.bundle.verification import load_verified_predictor
+from fer.serving.requests import EncodedImage, Kind, RequestError, parse_content_type, parse_images
+from fer.serving.responses import JSON_LINES, decode_faces, to_json_lines
+from fer.serving.settings import load_settings
 
 # Pictures that are decoded and judged at once.
-PIECE = 32
-Request = tuple[Kind, list[Picture]]
+BATCH_SIZE = 32
+Request = tuple[Kind, list[EncodedImage]]
 
 
 def model_fn(model_dir: str) -> Predictor:
     """The predictor of the unpacked package in ``model_dir``."""
-    return load_checked(model_dir, settings_from(os.environ).threads)
+    return load_verified_predictor(model_dir, load_settings(os.environ).threads)
 
 
 def input_fn(body: bytes | bytearray, content_type: str) -> Request:
     """The pictures of a request, not yet decoded."""
     try:
-        kind = kind_of(content_type or "")
-        return kind, pictures_of(bytes(body), kind)
-    except Refused as refused:
-        raise answerable(refused) from None
+        kind = parse_content_type(content_type or "")
+        return kind, parse_images(bytes(body), kind)
+    except RequestError as refused:
+        raise _to_toolkit_error(refused) from None
 
 
 def predict_fn(data: Request, model: Predictor) -> str:
     """A line of JSON for each picture."""
-    kind, pictures = data
-    flip = settings_from(os.environ).flip
-    answered = []
-    for start in range(0, len(pictures), PIECE):
-        piece = pictures[start : start + PIECE]
-        faces = faces_of(piece, model.description.faces)
-        if kind == "image" and isinstance(faces[0], Refused):
-            raise answerable(faces[0])
+    kind, images = data
+    flip = load_settings(os.environ).flip
+    answers = []
+    for start in range(0, len(images), BATCH_SIZE):
+        chunk = images[start : start + BATCH_SIZE]
+        faces = decode_faces(chunk, model.description.faces)
+        if kind == "image" and isinstance(faces[0], RequestError):
+            raise _to_toolkit_error(faces[0])
         good = [face for face in faces if isinstance(face, np.ndarray)]
-        answered.append(lines(piece, faces, model.predict(good, flip=flip), model.classes))
-    return "".join(answered)
+        answers.append(to_json_lines(chunk, faces, model.predict(good, flip=flip), model.classes))
+    return "".join(answers)
 
 
 def output_fn(prediction: str, accept: str) -> tuple[str, str]:
@@ -52,11 +52,11 @@ def output_fn(prediction: str, accept: str) -> tuple[str, str]:
     return prediction, JSON_LINES
 
 
-def answerable(refused: Refused) -> Exception:
+def _to_toolkit_error(request_error: RequestError) -> Exception:
     """The error that makes SageMaker's toolkit answer with the right status; the refusal itself without the toolkit."""
     try:
         from sagemaker_inference.errors import GenericInferenceToolkitError
     except ImportError:
-        return refused
-    error: Exception = GenericInferenceToolkitError(refused.status, str(refused))
+        return request_error
+    error: Exception = GenericInferenceToolkitError(request_error.status, str(request_error))
     return error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fer.errors import ConfigError
 
 # Where SageMaker unpacks a model package, and the port that it calls.
-MODEL_FOLDER = "/opt/ml/model"
+MODEL_DIR = "/opt/ml/model"
 PORT = 8080
 
 
@@ -20,21 +20,21 @@ class Settings:
     threads: int | None
 
 
-def settings_from(environment: Mapping[str, str]) -> Settings:
+def load_settings(env: Mapping[str, str]) -> Settings:
     """SM_MODEL_DIR, PORT, FER_FLIP and FER_THREADS, empty as if they were not set. Raises ConfigError."""
-    flip = environment.get("FER_FLIP") or "0"
+    flip = env.get("FER_FLIP") or "0"
     if flip not in ("0", "1"):
         raise ConfigError(f"FER_FLIP={flip}: must be 0 or 1")
-    threads = environment.get("FER_THREADS")
+    threads = env.get("FER_THREADS")
     return Settings(
-        model=environment.get("SM_MODEL_DIR") or MODEL_FOLDER,
-        port=whole_number("PORT", environment.get("PORT") or str(PORT), 0, 65535),
+        model=env.get("SM_MODEL_DIR") or MODEL_DIR,
+        port=_parse_int("PORT", env.get("PORT") or str(PORT), 0, 65535),
         flip=flip == "1",
-        threads=whole_number("FER_THREADS", threads, 1, 1024) if threads else None,
+        threads=_parse_int("FER_THREADS", threads, 1, 1024) if threads else None,
     )
 
 
-def whole_number(name: str, text: str, least: int, most: int) -> int:
-    if not (text.isdecimal() and text.isascii() and len(text) < 9 and least <= int(text) <= most):
-        raise ConfigError(f"{name}={text}: must be a whole number from {least} to {most}")
+def _parse_int(name: str, text: str, minimum: int, maximum: int) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) < 9 and minimum <= int(text) <= maximum):
+        raise ConfigError(f"{name}={text}: must be a whole number from {minimum} to {maximum}")
     return int(text)

@@ -15,35 +15,35 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fer.cli import fail
-from fer.config.base import without_password
+from fer.cli import exit_with_error
+from fer.config.base import reject_password
 from fer.core.io import write_text
-from fer.core.system import PROJECT, thread_count
+from fer.core.system import PROJECT_ROOT, resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
-from fer.sweep.records import SWEEP_CSV, Direction, Job, Sweep, ranked, read_jobs, read_sweep, write_sweep
+from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
 
 RESUME = "sweep.resume="
 # Held until the process ends: two leaders of one sweep would do its jobs twice.
-_held: list[FileLock] = []
+_held_locks: list[FileLock] = []
 log = logging.getLogger(__name__)
 
 
-class SweepDirectory(Callback):
+class SweepCallback(Callback):
     """Opens and closes the directory of a sweep (`hydra.callbacks` in conf/base.yaml)."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
-        refuse_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
-        jobs = job_count(config)
+        _reject_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
+        jobs = _count_jobs(config)
         directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        hold(directory)
+        _lock_sweep(directory)
         metric = config.sweep.metric or config.trainer.early_stopping.monitor
         direction: Direction = "minimize" if metric == "val_loss" else "maximize"
-        at_once = jobs_at_once(config, jobs)
+        at_once = _count_concurrent_jobs(config, jobs)
         write_sweep(directory, Sweep(arguments, os.getcwd(), metric, direction, jobs, at_once, os.getpid()))
         # Jobs that are started elsewhere must find the project, wherever they are.
-        paths = [str(PROJECT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        paths = [str(PROJECT_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
         print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
         print(f"After an interruption: python train.py {RESUME}{directory}", flush=True)
@@ -52,46 +52,46 @@ class SweepDirectory(Callback):
         directory = Path(config.hydra.sweep.dir)
         sweep = read_sweep(directory)
         jobs = read_jobs(directory)
-        write_text(directory / SWEEP_CSV, table_of(jobs))
+        write_text(directory / SWEEP_CSV, format_jobs_csv(jobs))
         for job in jobs:
-            if not job.over:
-                print(f"#{job.number} {sweep.own(job.overrides)}: {job.outcome}")
-        best = ranked(jobs, sweep.direction)
-        done = sum(job.over for job in jobs)
+            if not job.is_done:
+                print(f"#{job.number} {sweep.format_job_overrides(job.overrides)}: {job.outcome}")
+        best = rank_jobs(jobs, sweep.direction)
+        done = sum(job.is_done for job in jobs)
         print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")
         if best:
-            print(f"Best: #{best[0].number} {sweep.own(best[0].overrides)}: {best[0].outcome}")
+            print(f"Best: #{best[0].number} {sweep.format_job_overrides(best[0].overrides)}: {best[0].outcome}")
             print(f"Compare: python -m fer.compare {directory}", flush=True)
         if not best and done < len(jobs):
-            fail(f"no job of the sweep finished; the reasons are in {directory / SWEEP_CSV}", ExitCode.ERROR)
+            exit_with_error(f"no job of the sweep finished; the reasons are in {directory / SWEEP_CSV}", ExitCode.ERROR)
         if done < len(jobs):
-            fail(
+            exit_with_error(
                 f"{len(jobs) - done} of {len(jobs)} jobs failed; to try them again: "
                 f"python train.py {RESUME}{directory}",
                 ExitCode.PARTIAL,
             )
 
 
-def refuse_passwords(overrides: list[str]) -> None:
+def _reject_passwords(overrides: list[str]) -> None:
     """End the program where a URI holds a password, before sweep.yaml keeps what was typed."""
     for override in overrides:
         try:
-            without_password(override)
+            reject_password(override)
         except ValueError as error:
-            fail(f"{override.partition('=')[0]}: {error}", ExitCode.CONFIG)
+            exit_with_error(f"{override.partition('=')[0]}: {error}", ExitCode.CONFIG)
 
 
-def hold(directory: Path) -> None:
+def _lock_sweep(directory: Path) -> None:
     """Be the one process that leads the sweep; ends the program where another one does."""
     lock = FileLock(directory / ".sweep.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        fail(f"{directory}: another process leads this sweep; wait for it, or end it", ExitCode.ERROR)
-    _held.append(lock)
+        exit_with_error(f"{directory}: another process leads this sweep; wait for it, or end it", ExitCode.ERROR)
+    _held_locks.append(lock)
 
 
-def job_count(config: DictConfig) -> int:
+def _count_jobs(config: DictConfig) -> int:
     """How many jobs the sweeper will start."""
     if "n_trials" in config.hydra.sweeper:
         return int(config.hydra.sweeper.n_trials)
@@ -101,16 +101,16 @@ def job_count(config: DictConfig) -> int:
     return sum(map(len, BasicSweeper.split_arguments(parsed, None)))
 
 
-def jobs_at_once(config: DictConfig, jobs: int) -> int:
+def _count_concurrent_jobs(config: DictConfig, jobs: int) -> int:
     """How many jobs share this machine: those of joblib, or all that submitit's local executor starts."""
     launcher = config.hydra.launcher
     if "n_jobs" in launcher:
-        wanted = int(launcher.n_jobs)
-        return max(1, min(jobs, wanted if wanted > 0 else thread_count(None) + 1 + wanted))
+        n_jobs = int(launcher.n_jobs)
+        return max(1, min(jobs, n_jobs if n_jobs > 0 else resolve_thread_count(None) + 1 + n_jobs))
     return jobs if str(launcher._target_).endswith(".LocalLauncher") else 1
 
 
-def table_of(jobs: list[Job]) -> str:
+def format_jobs_csv(jobs: list[SweepJob]) -> str:
     """sweep.csv: a row a job."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -122,15 +122,15 @@ def table_of(jobs: list[Job]) -> str:
     return text.getvalue()
 
 
-def resumed_arguments(arguments: list[str]) -> list[str]:
+def resolve_resume_arguments(arguments: list[str]) -> list[str]:
     """The command line of the sweep that ``sweep.resume=DIR`` names, led on in its directory; others as they are.
 
     What follows may change how the jobs are run (``hydra.…``), never which. Raises UserError.
     """
-    named = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
-    if not named:
+    directories = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
+    if not directories:
         return arguments
-    directory = Path(named[-1]).resolve()
+    directory = Path(directories[-1]).resolve()
     others = [text for text in arguments if not text.startswith(RESUME) and text not in ("-m", "--multirun")]
     if changed := [text for text in others if not text.startswith(("hydra.", "hydra/"))]:
         raise ConfigError(

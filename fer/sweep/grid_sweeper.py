@@ -7,7 +7,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.plugins.sweeper import Sweeper
 
 
-class ComposedOnce(Sweeper):
+class ComposeOnceSweeper(Sweeper):
     """A sweeper that checks before the first job whether all jobs can be composed, by few of them.
 
     Hydra would compose every job for that, and again when it begins. Which one can be composed depends on its keys
@@ -18,14 +18,14 @@ class ComposedOnce(Sweeper):
         """Raises HydraException where a job cannot be composed."""
         assert self.hydra_context is not None
         options = cache(self.hydra_context.config_loader.get_group_options)
-        super().validate_batch_is_legal(list({shape(job, options): job for job in batch}.values()))
+        super().validate_batch_is_legal(list({compute_job_signature(job, options): job for job in batch}.values()))
 
 
-class GridSweep(ComposedOnce, BasicSweeper):
+class BaseGridSweeper(ComposeOnceSweeper, BasicSweeper):
     """Arguments as in conf/hydra/sweeper/basic.yaml."""
 
 
-def shape(job: Sequence[str], options: Callable[[str], list[str]]) -> tuple[str, ...]:
+def compute_job_signature(job: Sequence[str], options: Callable[[str], list[str]]) -> tuple[str, ...]:
     """The keys of a job's overrides, with the value where it chooses one of the ``options`` of a group."""
     pairs = [(text, text.partition("=")[0]) for text in job]
     return tuple(text if options(key.lstrip("+~").partition("@")[0]) else key for text, key in pairs)

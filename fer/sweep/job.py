@@ -19,13 +19,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fer.config import Config
-from fer.config.compose import load
-from fer.core.process import follow
+from fer.config.compose import load_config
+from fer.core.process import watch_parent
 from fer.errors import ExitCode, UserError
 from fer.runs.run_directory import METRICS, RUN_YAML, write_config
-from fer.runs.subprocess import PROGRAM, sentences_of, start_training
-from fer.sweep.records import Job, Status, Sweep, read_job, read_jobs, read_sweep, write_job
-from fer.sweep.resources import own_gpu, threads_each
+from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
+from fer.sweep.records import Status, Sweep, SweepJob, read_job, read_jobs, read_sweep, write_job
+from fer.sweep.resources import acquire_gpu, compute_threads_per_job
 
 CTRL_C = "by Ctrl-C"
 log = logging.getLogger(__name__)
@@ -40,83 +40,85 @@ def run_job(composed: DictConfig) -> float | None:
     directory, number = Path(hydra.runtime.output_dir), int(hydra.job.num)
     sweep = read_sweep(directory.parent)
     if sweep.process == os.getppid():
-        follow(sweep.process)
+        watch_parent(sweep.process)
     # A job that a killed sweep has left on a cluster may still be at work here.
     with FileLock(directory / ".job.lock"):
         job = read_job(directory)
-        if job is not None and job.over:
+        if job is not None and job.is_done:
             log.info("#%d was done before: %s", number, job.outcome)
             return job.value
-        job = done_in_process(composed, directory, number, sweep)
+        job = _run_in_process(composed, directory, number, sweep)
         write_job(directory, job)
     log.info("#%d %s", number, job.outcome)
-    log.info("%s", how_far(directory.parent, sweep))
+    log.info("%s", format_progress(directory.parent, sweep))
     if job.reason == CTRL_C:
         raise KeyboardInterrupt
     return job.value
 
 
-def done_in_process(composed: DictConfig, directory: Path, number: int, sweep: Sweep) -> Job:
+def _run_in_process(composed: DictConfig, directory: Path, number: int, sweep: Sweep) -> SweepJob:
     """Run the job to its end, and how it ended."""
     start = time.monotonic()
     overrides = list(HydraConfig.get().overrides.task)
     status: Status = "failed"
     value = None
     try:
-        config = load(composed)
+        config = load_config(composed)
         if not (directory / RUN_YAML).is_file():
-            write_config(directory, with_threads(config, sweep.at_once), PROGRAM)
-        log.info("#%d begins: %s", number, sweep.own(overrides))
+            write_config(directory, limit_threads(config, sweep.at_once), TRAIN_PROGRAM)
+        log.info("#%d begins: %s", number, sweep.format_job_overrides(overrides))
         at_once = 1 if config.trainer.accelerator == "cpu" else sweep.at_once
-        with own_gpu(directory.parent, at_once) as gpu:
-            status, reason = trained(directory, number, gpu)
+        with acquire_gpu(directory.parent, at_once) as gpu:
+            status, reason = _run_training(directory, number, gpu)
         if status == "finished":
-            value = value_of(directory, sweep.metric)
+            value = read_metric(directory, sweep.metric)
     except UserError as error:
         reason = str(error)
-    return Job(number, overrides, status, sweep.metric, value, reason, round(time.monotonic() - start, 1))
+    return SweepJob(number, overrides, status, sweep.metric, value, reason, round(time.monotonic() - start, 1))
 
 
-def with_threads(config: Config, at_once: int) -> Config:
+def limit_threads(config: Config, at_once: int) -> Config:
     """The configuration with its share of the machine's threads, which a replay then takes as well."""
     if at_once == 1 or config.trainer.threads is not None:
         return config
-    return config.model_copy(update={"trainer": config.trainer.model_copy(update={"threads": threads_each(at_once)})})
+    return config.model_copy(
+        update={"trainer": config.trainer.model_copy(update={"threads": compute_threads_per_job(at_once)})}
+    )
 
 
-def trained(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
+def _run_training(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
     """Run train.py in the job's directory, and say how it ended and why."""
     process = start_training(directory, environment)
-    said: list[str] = []
+    lines: list[str] = []
     interrupted = ""
     try:
-        relay(process, number, said)
+        _relay_output(process, number, lines)
     except KeyboardInterrupt:
         # Ctrl-C reached it as well, and it is now judging the best weights so far.
         interrupted = CTRL_C
-        relay(process, number, said)
+        _relay_output(process, number, lines)
     code = process.wait()
     if code == 0:
         return "finished", ""
     if code == ExitCode.PRUNED:
-        return "pruned", said[-1] if said else ""
+        return "pruned", lines[-1] if lines else ""
     if code == ExitCode.INTERRUPTED:
         return "interrupted", interrupted or "by SIGTERM"
     if code < 0:
         return "killed", f"by {signal.Signals(-code).name}; the machine's memory may have been full"
-    sentences = [line.removeprefix(f"{PROGRAM}: ") for line in sentences_of(said)]
+    sentences = [line.removeprefix(f"{TRAIN_PROGRAM}: ") for line in extract_error_lines(lines)]
     return "failed", "; ".join(sentences) or f"exit code {code}"
 
 
-def relay(process: "subprocess.Popen[str]", number: int, said: list[str]) -> None:
+def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str]) -> None:
     """Hand on what a job says, line by line with its number, until it is done."""
     assert process.stdout is not None
     for line in process.stdout:
-        said.append(line.rstrip())
-        print(f"#{number} | {said[-1]}", flush=True)
+        lines.append(line.rstrip())
+        print(f"#{number} | {lines[-1]}", flush=True)
 
 
-def value_of(directory: Path, metric: str) -> float | None:
+def read_metric(directory: Path, metric: str) -> float | None:
     """A figure of history.csv at the best epoch; None for a run without training."""
     metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
     if metrics["best_epoch"] is None:
@@ -125,9 +127,11 @@ def value_of(directory: Path, metric: str) -> float | None:
         return next(float(row[metric]) for row in csv.DictReader(file) if int(row["epoch"]) == metrics["best_epoch"])
 
 
-def how_far(directory: Path, sweep: Sweep) -> str:
+def format_progress(directory: Path, sweep: Sweep) -> str:
     """`5 of 12 jobs done, about 3 min left`."""
-    done = [job for job in read_jobs(directory) if job.over or job.status == "failed"]
+    done = [job for job in read_jobs(directory) if job.is_done or job.status == "failed"]
     mean = sum(job.seconds for job in done) / len(done) if done else 0.0
-    left = mean * (sweep.jobs - len(done)) / sweep.at_once
-    return f"{len(done)} of {sweep.jobs} jobs done" + (f", about {left / 60:.0f} min left" if left >= 60 else "")
+    remaining = mean * (sweep.jobs - len(done)) / sweep.at_once
+    return f"{len(done)} of {sweep.jobs} jobs done" + (
+        f", about {remaining / 60:.0f} min left" if remaining >= 60 else ""
+    )

@@ -20,21 +20,21 @@ from pydantic import ValidationError
 from fer.config.sweep import OptunaSearch
 from fer.core.io import write_text
 from fer.errors import ConfigError
-from fer.sweep.grid_sweeper import ComposedOnce
-from fer.sweep.records import Job, read_job, read_sweep
-from fer.sweep.search_space import Parameter, split
-from fer.sweep.study import TRIAL, Place, open_study
+from fer.sweep.grid_sweeper import ComposeOnceSweeper
+from fer.sweep.records import SweepJob, read_job, read_sweep
+from fer.sweep.search_space import SearchParameter, split_overrides
+from fer.sweep.study import TRIAL_JSON, StudyConfig, open_study
 
 if TYPE_CHECKING:
     import optuna
 
 
-class OptunaSweep(ComposedOnce):
+class BaseOptunaSweeper(ComposeOnceSweeper):
     """Arguments as in conf/hydra/sweeper/optuna.yaml."""
 
     def __init__(self, **settings: Any) -> None:
         # Checked in `sweep`: Hydra would wrap an error of this constructor into its own words.
-        self.settings = {key: plain(value) for key, value in settings.items()}
+        self.settings = {key: _to_container(value) for key, value in settings.items()}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -45,8 +45,8 @@ class OptunaSweep(ComposedOnce):
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until the study has ``n_trials``, first those that a killed sweep has left. Raises UserError."""
         assert self.config is not None and self.launcher is not None
-        search = checked(self.settings)
-        space, fixed = split([*(f"{key}={value}" for key, value in search.params.items()), *arguments])
+        search = _validate_settings(self.settings)
+        space, fixed = split_overrides([*(f"{key}={value}" for key, value in search.params.items()), *arguments])
         if not space:
             raise ConfigError(
                 "hydra/sweeper=optuna: nothing to search; give a range, such as "
@@ -55,48 +55,48 @@ class OptunaSweep(ComposedOnce):
         directory = Path(self.config.hydra.sweep.dir)
         sweep = read_sweep(directory)
         storage = search.storage or f"sqlite:///{directory.resolve()}/study.db"
-        place = Place(storage, sweep.direction, search.pruner.model_dump())
-        study = open_study(place)
-        waiting = left_behind(study, space, directory)
-        while waiting or len(study.trials) < search.n_trials:
-            study.sampler = sampler_of(search, len(study.trials))
-            room = (search.batch or sweep.at_once) - len(waiting)
-            for _ in range(min(room, search.n_trials - len(study.trials))):
+        study_config = StudyConfig(storage, sweep.direction, search.pruner.model_dump())
+        study = open_study(study_config)
+        pending = _find_unfinished_trials(study, space, directory)
+        while pending or len(study.trials) < search.n_trials:
+            study.sampler = _build_sampler(search, len(study.trials))
+            free_slots = (search.batch or sweep.at_once) - len(pending)
+            for _ in range(min(free_slots, search.n_trials - len(study.trials))):
                 trial = study.ask()
-                suggest(trial, space)
-                waiting.append(trial.number)
-            for numbers in consecutive(sorted(waiting)):
+                _suggest_parameters(trial, space)
+                pending.append(trial.number)
+            for numbers in _group_consecutive(sorted(pending)):
                 trials = [study.trials[number] for number in numbers]
                 for begun in trials:
-                    content = json.dumps({"study": asdict(place), "trial_id": begun._trial_id})
-                    write_text(directory / str(begun.number) / TRIAL, content)
+                    content = json.dumps({"study": asdict(study_config), "trial_id": begun._trial_id})
+                    write_text(directory / str(begun.number) / TRIAL_JSON, content)
                 jobs = [[*fixed, *(f"{key}={begun.params[key]}" for key in space)] for begun in trials]
                 self.validate_batch_is_legal(jobs)
                 self.launcher.launch(jobs, initial_job_idx=numbers[0])
                 for number in numbers:
-                    told(study, read_job(directory / str(number)))
-            waiting = []
+                    _tell_study(study, read_job(directory / str(number)))
+            pending = []
         counts = Counter(trial.state.name.lower() for trial in study.trials)
         print("Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
-def plain(value: Any) -> Any:
+def _to_container(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def checked(settings: dict[str, Any]) -> OptunaSearch:
+def _validate_settings(settings: dict[str, Any]) -> OptunaSearch:
     """The sweeper's settings. Raises ConfigError, a line a finding."""
     try:
         return OptunaSearch.model_validate(settings)
     except ValidationError as error:
         lines = []
-        for found in error.errors():
-            key = ".".join(str(part) for part in found["loc"])
-            lines.append(f"hydra.sweeper.{key}={found['input']}: {found['msg']}")
+        for detail in error.errors():
+            key = ".".join(str(part) for part in detail["loc"])
+            lines.append(f"hydra.sweeper.{key}={detail['input']}: {detail['msg']}")
         raise ConfigError("\n".join(lines)) from None
 
 
-def sampler_of(search: OptunaSearch, trials: int) -> "optuna.samplers.BaseSampler":
+def _build_sampler(search: OptunaSearch, trials: int) -> "optuna.samplers.BaseSampler":
     """A sampler whose draws depend on the seed and the number of trials alone, so that a resumed sweep goes on as the
     unbroken one would."""
     import optuna
@@ -108,18 +108,18 @@ def sampler_of(search: OptunaSearch, trials: int) -> "optuna.samplers.BaseSample
     return optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed, constant_liar=True)
 
 
-def left_behind(study: "optuna.Study", space: dict[str, Parameter], directory: Path) -> list[int]:
+def _find_unfinished_trials(study: "optuna.Study", space: dict[str, SearchParameter], directory: Path) -> list[int]:
     """Numbers of the trials that a killed sweep has begun and not ended, with all their parameters drawn."""
     import optuna
 
-    begun = [trial for trial in study.trials if not trial.state.is_finished()]
-    begun = [trial for trial in begun if not told(study, read_job(directory / str(trial.number)))]
-    for trial in begun:
-        suggest(optuna.Trial(study, trial._trial_id), space)
-    return [trial.number for trial in begun]
+    unfinished = [trial for trial in study.trials if not trial.state.is_finished()]
+    unfinished = [trial for trial in unfinished if not _tell_study(study, read_job(directory / str(trial.number)))]
+    for trial in unfinished:
+        _suggest_parameters(optuna.Trial(study, trial._trial_id), space)
+    return [trial.number for trial in unfinished]
 
 
-def suggest(trial: "optuna.Trial", space: dict[str, Parameter]) -> None:
+def _suggest_parameters(trial: "optuna.Trial", space: dict[str, SearchParameter]) -> None:
     """Draw the parameters of a trial; those that it has stay."""
     for key, parameter in space.items():
         if parameter.kind == "choice":
@@ -131,7 +131,7 @@ def suggest(trial: "optuna.Trial", space: dict[str, Parameter]) -> None:
             trial.suggest_float(key, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
 
 
-def told(study: "optuna.Study", job: Job | None) -> bool:
+def _tell_study(study: "optuna.Study", job: SweepJob | None) -> bool:
     """Tell the study how a trial's job ended; a killed or interrupted one is left for a resumed sweep."""
     import optuna
 
@@ -145,7 +145,7 @@ def told(study: "optuna.Study", job: Job | None) -> bool:
     return True
 
 
-def consecutive(numbers: Sequence[int]) -> list[list[int]]:
+def _group_consecutive(numbers: Sequence[int]) -> list[list[int]]:
     """Runs of numbers that follow each other: Hydra counts the jobs of a launch upwards."""
     runs: list[list[int]] = []
     for number in numbers:

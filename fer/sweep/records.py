@@ -32,13 +32,13 @@ class Sweep:
     at_once: int
     process: int
 
-    def own(self, overrides: Sequence[str]) -> str:
+    def format_job_overrides(self, overrides: Sequence[str]) -> str:
         """What a job has that not every job has."""
         return " ".join(text for text in overrides if text not in self.arguments)
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """How a job ended, and the ``value`` of the sweep's ``metric`` where it finished."""
 
     number: int
@@ -50,7 +50,7 @@ class Job:
     seconds: float
 
     @property
-    def over(self) -> bool:
+    def is_done(self) -> bool:
         """Whether a resumed sweep leaves it as it is."""
         return self.status in ("finished", "pruned")
 
@@ -75,26 +75,26 @@ def read_sweep(directory: Path) -> Sweep:
         raise UserError(f"{directory}: holds no readable {SWEEP_YAML}; name the directory of a sweep") from None
 
 
-def write_job(directory: Path, job: Job) -> None:
+def write_job(directory: Path, job: SweepJob) -> None:
     write_text(directory / JOB_JSON, json.dumps(asdict(job), indent=2) + "\n")
 
 
-def read_job(directory: Path) -> Job | None:
+def read_job(directory: Path) -> SweepJob | None:
     """How the job of a run directory ended; None before that."""
     try:
         content = json.loads((directory / JOB_JSON).read_text(encoding="utf-8"))
-        return Job(**{field.name: content[field.name] for field in fields(Job)})
+        return SweepJob(**{field.name: content[field.name] for field in fields(SweepJob)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def read_jobs(directory: Path) -> list[Job]:
+def read_jobs(directory: Path) -> list[SweepJob]:
     """The jobs of a sweep that have ended, in the order of their numbers."""
     jobs = [read_job(path.parent) for path in directory.glob(f"*/{JOB_JSON}") if path.parent.name.isdigit()]
     return sorted((job for job in jobs if job is not None), key=lambda job: job.number)
 
 
-def ranked(jobs: Sequence[Job], direction: str) -> list[Job]:
+def rank_jobs(jobs: Sequence[SweepJob], direction: str) -> list[SweepJob]:
     """The finished jobs, the best one first."""
-    valued = [job for job in jobs if job.status == "finished" and job.value is not None]
-    return sorted(valued, key=lambda job: job.value or 0, reverse=direction == "maximize")
+    finished = [job for job in jobs if job.status == "finished" and job.value is not None]
+    return sorted(finished, key=lambda job: job.value or 0, reverse=direction == "maximize")

@@ -14,7 +14,7 @@ GRAMMAR = "interval(1e-4,1e-2), tag(log, interval(1e-4,1e-2)), int(interval(1,8)
 
 
 @dataclass(frozen=True)
-class Parameter:
+class SearchParameter:
     """One key that is searched: one of ``choices``, or a number from ``low`` to ``high``, both included.
 
     ``step`` None is any number between; ``log`` draws evenly over orders of magnitude. Choices are texts, as they are
@@ -29,17 +29,17 @@ class Parameter:
     log: bool = False
 
 
-def parameters_of(params: Mapping[str, str]) -> dict[str, Parameter]:
+def parse_parameters(params: Mapping[str, str]) -> dict[str, SearchParameter]:
     """The parameters among ``params`` (key: value in Hydra's grammar); plain values are none. Raises ConfigError."""
-    return split([f"{key}={value}" for key, value in params.items()])[0]
+    return split_overrides([f"{key}={value}" for key, value in params.items()])[0]
 
 
-def split(overrides: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
+def split_overrides(overrides: Sequence[str]) -> tuple[dict[str, SearchParameter], list[str]]:
     """The parameters among overrides, and the overrides that have one value only. Raises ConfigError.
 
     Of several for one key the last one counts, so that the command line comes before a file.
     """
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, SearchParameter] = {}
     fixed: dict[str, str] = {}
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -50,26 +50,26 @@ def split(overrides: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
         parameters.pop(key, None)
         fixed.pop(key, None)
         if override.is_sweep_override():
-            parameters[key] = parameter(key, override)
+            parameters[key] = _parse_parameter(key, override)
         else:
             fixed[key] = str(override.input_line)
     return parameters, list(fixed.values())
 
 
-def parameter(key: str, override: Override) -> Parameter:
+def _parse_parameter(key: str, override: Override) -> SearchParameter:
     """What a sweep override searches. Raises ConfigError."""
     value: Any = override.value()
     if isinstance(value, ChoiceSweep):
-        return Parameter("choice", tuple(override.sweep_string_iterator()))
+        return SearchParameter("choice", tuple(override.sweep_string_iterator()))
     if isinstance(value, RangeSweep):
         numbers = list(value.range())
         if not numbers:
             raise ConfigError(f"{override.input_line}: an empty range")
         whole = all(isinstance(number, int) for number in numbers)
-        return Parameter("int" if whole else "float", (), min(numbers), max(numbers), abs(value.step))
+        return SearchParameter("int" if whole else "float", (), min(numbers), max(numbers), abs(value.step))
     assert isinstance(value, IntervalSweep)
     low, high, log = value.start, value.end, "log" in value.tags
     if low is None or high is None or low >= high or (log and low <= 0):
         raise ConfigError(f"{override.input_line}: the first number must be below the second, and above 0 with log")
     whole = isinstance(low, int) and isinstance(high, int)
-    return Parameter("int" if whole else "float", (), low, high, 1 if whole and not log else None, log)
+    return SearchParameter("int" if whole else "float", (), low, high, 1 if whole and not log else None, log)

@@ -8,40 +8,40 @@ import cv2
 import numpy as np
 
 from fer.emotions import EMOTIONS
-from fer.synthetic.dataset import DrawnFace, draw_dataset_face
+from fer.synthetic.dataset import SyntheticFace, draw_dataset_face
 
 _MARGIN = 6
 _CAPTION = 18
 
 
-def sheet(seed: int, rows: int, size: int, captions: bool) -> np.ndarray:
+def _draw_sheet(seed: int, rows: int, size: int, captions: bool) -> np.ndarray:
     """The first ``rows`` faces of each intended emotion, (height, width, 3) uint8 RGB.
 
     With ``captions`` each face stands above the two leading votes of its annotators.
     """
-    found: dict[str, list[DrawnFace]] = {emotion: [] for emotion in EMOTIONS}
+    faces_by_emotion: dict[str, list[SyntheticFace]] = {emotion: [] for emotion in EMOTIONS}
     index = 0
-    while any(len(faces) < rows for faces in found.values()):
+    while any(len(faces) < rows for faces in faces_by_emotion.values()):
         face = draw_dataset_face(seed, index, size)
-        if len(found[face.emotion]) < rows:
-            found[face.emotion].append(face)
+        if len(faces_by_emotion[face.emotion]) < rows:
+            faces_by_emotion[face.emotion].append(face)
         index += 1
     step_x, step_y = size + _MARGIN, size + _MARGIN + (_CAPTION if captions else 0)
     canvas = np.full((_CAPTION + rows * step_y, len(EMOTIONS) * step_x + _MARGIN, 3), 255, np.uint8)
     for column, emotion in enumerate(EMOTIONS):
         left = _MARGIN + column * step_x
-        write(canvas, emotion, left, _CAPTION - 5, size)
-        for row, face in enumerate(found[emotion]):
+        _draw_caption(canvas, emotion, left, _CAPTION - 5, size)
+        for row, face in enumerate(faces_by_emotion[emotion]):
             top = _CAPTION + row * step_y
             canvas[top : top + size, left : left + size] = face.image
             if captions:
                 votes = sorted(face.votes.items(), key=lambda item: -item[1])[:2]
                 text = " ".join(f"{name[:3]} {count}" for name, count in votes if count)
-                write(canvas, text, left, top + size + _CAPTION - 5, size)
+                _draw_caption(canvas, text, left, top + size + _CAPTION - 5, size)
     return canvas
 
 
-def write(canvas: np.ndarray, text: str, left: int, baseline: int, size: int) -> None:
+def _draw_caption(canvas: np.ndarray, text: str, left: int, baseline: int, size: int) -> None:
     """Small dark text at a pixel, narrow enough for a face of ``size`` pixels."""
     scale = min(0.4, size / 260)
     cv2.putText(canvas, text, (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (60, 60, 60), 1, cv2.LINE_AA)
@@ -54,10 +54,10 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--size", type=int, default=96, help="pixels of a face")
     parser.add_argument("--votes", action="store_true", help="write each face's two leading votes below it")
-    chosen = parser.parse_args()
-    picture = sheet(chosen.seed, chosen.rows, chosen.size, chosen.votes)
-    if chosen.file.suffix != ".png" or not cv2.imwrite(str(chosen.file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        print(f"python -m fer.synthetic: {chosen.file}: cannot be written; name a .png file", file=sys.stderr)
+    args = parser.parse_args()
+    image = _draw_sheet(args.seed, args.rows, args.size, args.votes)
+    if args.file.suffix != ".png" or not cv2.imwrite(str(args.file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        print(f"python -m fer.synthetic: {args.file}: cannot be written; name a .png file", file=sys.stderr)
         return 1
     return 0
 

@@ -44,17 +44,17 @@ class FaceActions:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be in {low}..{high}, not {getattr(self, name)}")
 
-    def toward(self, other: "FaceActions", weight: float) -> "FaceActions":
+    def interpolate(self, other: "FaceActions", weight: float) -> "FaceActions":
         """The point ``weight`` (0..1) of the way from this face to ``other``; pose and gaze included."""
         return FaceActions(
             **{name: (1.0 - weight) * getattr(self, name) + weight * getattr(other, name) for name in ACTION_RANGES}
         )
 
-    def posed(self, yaw: float, pitch: float, roll: float) -> "FaceActions":
+    def replace_pose(self, yaw: float, pitch: float, roll: float) -> "FaceActions":
         """The same expression with another head pose, in degrees."""
         return replace(self, yaw=yaw, pitch=pitch, roll=roll)
 
-    def expression(self) -> np.ndarray:
+    def to_vector(self) -> np.ndarray:
         """The EXPRESSIVE_ACTIONS as a float64 vector, in that order."""
         return np.array([getattr(self, name) for name in EXPRESSIVE_ACTIONS])
 
@@ -168,7 +168,7 @@ _PERSONAL_GAIN = 0.16  # spread of how strongly people use each action of an exp
 _RESTING_TENSION = 0.05  # spread of the actions that belong to no expression
 
 
-def actions_for(emotion: str, intensity: float, rng: np.random.Generator) -> FaceActions:
+def sample_actions(emotion: str, intensity: float, rng: np.random.Generator) -> FaceActions:
     """One person's way to show ``emotion`` at ``intensity`` (0 is neutral, 1 the full prototype).
 
     Picks one of the emotion's prototypes, varies each action, and adds slight tension and gaze. The head
@@ -182,9 +182,9 @@ def actions_for(emotion: str, intensity: float, rng: np.random.Generator) -> Fac
     prototype = variants[rng.integers(len(variants))]
     gain = intensity * rng.normal(1.0, _PERSONAL_GAIN, len(ACTION_RANGES))
     tension = rng.normal(0.0, _RESTING_TENSION, len(ACTION_RANGES))
-    drawn = {}
+    sampled = {}
     for index, (name, (low, high)) in enumerate(ACTION_RANGES.items()):
         if name not in _POSE:
             value = getattr(prototype, name) * gain[index] + tension[index]
-            drawn[name] = float(min(max(value, low), high))
-    return FaceActions(**drawn)
+            sampled[name] = float(min(max(value, low), high))
+    return FaceActions(**sampled)

@@ -41,39 +41,39 @@ _VISIBILITY: dict[str, tuple[tuple[str, ...], float]] = {
 }
 
 _ROWS = [(emotion, prototype) for emotion in EMOTIONS for prototype in PROTOTYPES[emotion]]
-_PROTOTYPES = np.stack([prototype.expression() for _, prototype in _ROWS])
-_EMOTION_OF_ROW = np.array([EMOTIONS.index(emotion) for emotion, _ in _ROWS])
+_PROTOTYPES = np.stack([prototype.to_vector() for _, prototype in _ROWS])
+_ROW_EMOTIONS = np.array([EMOTIONS.index(emotion) for emotion, _ in _ROWS])
 _NEUTRAL_ROW = next(row for row, (emotion, _) in enumerate(_ROWS) if emotion == "neutral")
 
 
-def perceived_votes(expression: np.ndarray, scene: Scene, rng: np.random.Generator) -> dict[str, int]:
+def simulate_votes(expression: np.ndarray, scene: Scene, rng: np.random.Generator) -> dict[str, int]:
     """Votes of ten annotators on a face: emotion or "unknown" -> count, ten in all.
 
     ``expression``: the face's EXPRESSIVE_ACTIONS (``FaceActions.expression()``).
     """
     shape = (ANNOTATORS, len(EXPRESSIVE_ACTIONS))
     gain = rng.normal(1.0, _GAIN_SPREAD, (ANNOTATORS, 1))
-    seen = gain * expression + rng.normal(0.0, _BIAS_SPREAD, shape) + rng.normal(0.0, _NOISE_SPREAD, shape)
-    distance = _distances(seen, _weights(scene))
+    perceived = gain * expression + rng.normal(0.0, _BIAS_SPREAD, shape) + rng.normal(0.0, _NOISE_SPREAD, shape)
+    distance = _compute_distances(perceived, _compute_visibility_weights(scene))
     distance[:, _NEUTRAL_ROW] += rng.normal(0.0, _NEUTRAL_READINESS, ANNOTATORS)
     nearest = distance.argmin(axis=1)
     votes = dict.fromkeys((*EMOTIONS, UNKNOWN), 0)
     for annotator, row in enumerate(nearest):
         matches = distance[annotator, row] <= _NO_MATCH
-        votes[EMOTIONS[_EMOTION_OF_ROW[row]] if matches else UNKNOWN] += 1
+        votes[EMOTIONS[_ROW_EMOTIONS[row]] if matches else UNKNOWN] += 1
     return votes
 
 
-def _weights(scene: Scene) -> np.ndarray:
+def _compute_visibility_weights(scene: Scene) -> np.ndarray:
     covered, visible = _VISIBILITY[scene.occluder]
     return np.array([visible if name in covered else 1.0 for name in EXPRESSIVE_ACTIONS])
 
 
-def _distances(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _compute_distances(perceived: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(annotators, prototypes): distance of what each saw to each prototype at its best strength."""
     weighted = _PROTOTYPES * weights
     energy = (weighted * _PROTOTYPES).sum(axis=1)
-    along = seen @ weighted.T
+    along = perceived @ weighted.T
     strength = np.clip(along / np.maximum(energy, 1e-9), _WEAKEST_MATCH, 1.0)
-    square = (seen * seen * weights).sum(axis=1)[:, None] - 2.0 * strength * along + strength**2 * energy
+    square = (perceived * perceived * weights).sum(axis=1)[:, None] - 2.0 * strength * along + strength**2 * energy
     return np.sqrt(np.maximum(square, 0.0))

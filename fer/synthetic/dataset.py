@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer.emotions import EMOTIONS
-from fer.synthetic.actions import FaceActions, actions_for
-from fer.synthetic.annotators import perceived_votes
+from fer.synthetic.actions import FaceActions, sample_actions
+from fer.synthetic.annotators import simulate_votes
 from fer.synthetic.identity import Identity
 from fer.synthetic.render import SMALLEST, draw_face
 from fer.synthetic.scene import Scene
@@ -30,7 +30,7 @@ _COMPANIONS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class DrawnFace:
+class SyntheticFace:
     """One labelled face; drawn when it is looked at, since its votes do not need it."""
 
     actions: FaceActions
@@ -46,7 +46,7 @@ class DrawnFace:
         return draw_face(self.actions, self.identity, self.scene, self.size)
 
 
-def draw_dataset_face(seed: int, index: int, size: int) -> DrawnFace:
+def draw_dataset_face(seed: int, index: int, size: int) -> SyntheticFace:
     """Face ``index`` of data set ``seed`` at ``size`` pixels.
 
     Depends on its arguments alone: which other faces are drawn, and where, does not matter. The votes do
@@ -56,18 +56,20 @@ def draw_dataset_face(seed: int, index: int, size: int) -> DrawnFace:
         raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
     rng = np.random.default_rng((seed, index))
     emotion = str(rng.choice(EMOTIONS, p=_FREQUENCIES))
-    actions = _expression(emotion, rng)
-    actions = actions.posed(*(float(np.clip(rng.normal(0.0, spread), -28.0, 28.0)) for spread in (3.0, 1.8, 1.8)))
-    identity, scene = Identity.random(rng), Scene.random(rng)
-    votes = perceived_votes(actions.expression(), scene, rng)
-    return DrawnFace(actions, identity, scene, size, emotion, votes)
+    actions = _sample_expression(emotion, rng)
+    actions = actions.replace_pose(
+        *(float(np.clip(rng.normal(0.0, spread), -28.0, 28.0)) for spread in (3.0, 1.8, 1.8))
+    )
+    identity, scene = Identity.sample(rng), Scene.sample(rng)
+    votes = simulate_votes(actions.to_vector(), scene, rng)
+    return SyntheticFace(actions, identity, scene, size, emotion, votes)
 
 
-def _expression(emotion: str, rng: np.random.Generator) -> FaceActions:
+def _sample_expression(emotion: str, rng: np.random.Generator) -> FaceActions:
     """Posed or spontaneous, pure or blended: most faces show their emotion clearly, some hardly."""
-    actions = actions_for(emotion, 0.25 + 0.75 * rng.beta(2.2, 1.3), rng)
+    actions = sample_actions(emotion, 0.25 + 0.75 * rng.beta(2.2, 1.3), rng)
     if rng.random() < _BLENDED:
         companions = _COMPANIONS[emotion]
         second = companions[rng.integers(len(companions))]
-        actions = actions.toward(actions_for(second, rng.uniform(0.6, 1.0), rng), rng.uniform(0.15, 0.5))
+        actions = actions.interpolate(sample_actions(second, rng.uniform(0.6, 1.0), rng), rng.uniform(0.15, 0.5))
     return actions

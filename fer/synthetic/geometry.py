@@ -23,18 +23,18 @@ class Shape(NamedTuple):
     colour: Colour
 
 
-def mix(a: Colour, b: Colour, weight: float) -> Colour:
+def mix_colours(a: Colour, b: Colour, weight: float) -> Colour:
     """The colour ``weight`` (0..1) of the way from ``a`` to ``b``."""
     keep = 1.0 - weight
     return (keep * a[0] + weight * b[0], keep * a[1] + weight * b[1], keep * a[2] + weight * b[2])
 
 
-def points(*coordinates: tuple[float, float]) -> np.ndarray:
+def make_points(*coordinates: tuple[float, float]) -> np.ndarray:
     """(n, 2) float64 array of the given (x, y) pairs."""
     return np.array(coordinates, dtype=np.float64)
 
 
-def mirrored(right: np.ndarray) -> np.ndarray:
+def mirror(right: np.ndarray) -> np.ndarray:
     """(2, n, 2): a contour of the picture's right side of the face and its mirror image."""
     pair = np.empty((2, *right.shape))
     pair[:] = right
@@ -42,7 +42,7 @@ def mirrored(right: np.ndarray) -> np.ndarray:
     return pair
 
 
-def xy(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def stack_xy(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(..., n, 2) points of coordinates ``x`` and ``y``, which are broadcast."""
     joined = np.empty((*np.broadcast_shapes(x.shape, y.shape), 2))
     joined[..., 0] = x
@@ -50,13 +50,13 @@ def xy(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return joined
 
 
-def closed_by_mirror(right: np.ndarray) -> np.ndarray:
+def close_by_mirroring(right: np.ndarray) -> np.ndarray:
     """(2n - 2, 2): a closed contour from its right half, which starts and ends on the middle line."""
     return np.concatenate((right, right[-2:0:-1] * _FLIP))
 
 
 @lru_cache(maxsize=64)
-def _spline_basis(count: int, closed: bool, steps: int) -> np.ndarray:
+def _compute_spline_basis(count: int, closed: bool, steps: int) -> np.ndarray:
     """Rows that turn ``count`` control points into samples of a Catmull-Rom curve through them."""
     segments = count if closed else count - 1
     t = np.arange(steps) / steps
@@ -76,11 +76,11 @@ def _spline_basis(count: int, closed: bool, steps: int) -> np.ndarray:
 
 def smooth(knots: np.ndarray, closed: bool = False, steps: int = 5) -> np.ndarray:
     """A Catmull-Rom curve through ``knots`` (..., n, 2), ``steps`` samples a segment."""
-    return _spline_basis(knots.shape[-2], closed, steps) @ knots
+    return _compute_spline_basis(knots.shape[-2], closed, steps) @ knots
 
 
 @lru_cache(maxsize=64)
-def _taper(count: int, start: float, end: float) -> np.ndarray:
+def _compute_taper(count: int, start: float, end: float) -> np.ndarray:
     """Half-width profile of a stroke: full in the middle, ``start`` and ``end`` (0..1) at its ends."""
     t = np.linspace(0.0, 1.0, count)
     floor = start + (end - start) * t
@@ -95,7 +95,7 @@ def stroke(line: np.ndarray, width: float, start: float = 0.2, end: float = 0.2)
     np.subtract(plane[..., 2:], plane[..., :-2], out=along[..., 1:-1])
     along[..., 0] = plane[..., 1] - plane[..., 0]
     along[..., -1] = plane[..., -1] - plane[..., -2]
-    across = along * (1j * width * _taper(count, start, end) / (np.abs(along) + 1e-9))
+    across = along * (1j * width * _compute_taper(count, start, end) / (np.abs(along) + 1e-9))
     edge = np.empty((*plane.shape[:-1], 2 * count), np.complex128)
     np.add(plane, across, out=edge[..., :count])
     np.subtract(plane, across, out=edge[..., : count - 1 : -1])
@@ -103,14 +103,14 @@ def stroke(line: np.ndarray, width: float, start: float = 0.2, end: float = 0.2)
 
 
 @lru_cache(maxsize=8)
-def _unit_circle(count: int) -> np.ndarray:
+def _compute_unit_circle(count: int) -> np.ndarray:
     angle = np.arange(count) * (2 * np.pi / count)
     return np.stack((np.cos(angle), np.sin(angle)), axis=1)
 
 
-def ellipse(center: tuple[float, float], radius: tuple[float, float], count: int = 20) -> np.ndarray:
+def make_ellipse(center: tuple[float, float], radius: tuple[float, float], count: int = 20) -> np.ndarray:
     """(count, 2) contour of an ellipse."""
-    return _unit_circle(count) * radius + center
+    return _compute_unit_circle(count) * radius + center
 
 
 # The head as an ellipsoid: where a point of the flat drawing lies in depth when the head turns.
@@ -125,7 +125,7 @@ class Projection:
     origin: tuple[float, float]
 
     @staticmethod
-    def of_head(unit: float, origin: tuple[float, float], yaw: float, pitch: float, roll: float) -> "Projection":
+    def from_head_pose(unit: float, origin: tuple[float, float], yaw: float, pitch: float, roll: float) -> "Projection":
         """``unit``: pixels a head unit; ``origin``: pixel of the face's middle; angles in degrees."""
         turn, nod, tilt = math.radians(yaw), math.radians(pitch), math.radians(roll)
         across, down = unit * math.cos(tilt), unit * math.sin(tilt)

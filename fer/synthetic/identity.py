@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer.synthetic.geometry import Colour, mix
+from fer.synthetic.geometry import Colour, mix_colours
 
 HAIR_STYLES: tuple[str, ...] = ("bald", "cropped", "parted", "swept", "curly", "bob", "long", "fringe", "bun")
 BEARDS: tuple[str, ...] = ("none", "stubble", "moustache", "full")
@@ -94,86 +94,86 @@ class Identity:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; there are {', '.join(known)}")
 
     @staticmethod
-    def random(rng: np.random.Generator) -> "Identity":
+    def sample(rng: np.random.Generator) -> "Identity":
         """A person drawn at random."""
         feminine = rng.random() < 0.5
         age = float(rng.beta(1.3, 2.2))
-        skin = _between(_SKINS, rng)
-        natural = _hair_colour(age, skin, rng)
+        skin = _sample_between(_SKINS, rng)
+        natural = _sample_hair_colour(age, skin, rng)
         hair = _DYED_HAIRS[rng.integers(len(_DYED_HAIRS))] if feminine and rng.random() < 0.05 else natural
         beard = "none" if feminine else str(rng.choice(BEARDS, p=(0.5, 0.2, 0.1, 0.2)))
         return Identity(
-            face_width=_around(rng, 0.75 if feminine else 0.77, 0.03, 0.68, 0.84),
-            jaw_width=_around(rng, 0.78 if feminine else 0.88, 0.045, 0.7, 0.98),
-            chin_length=_around(rng, 0.0, 0.03, -0.07, 0.07),
+            face_width=_sample_around(rng, 0.75 if feminine else 0.77, 0.03, 0.68, 0.84),
+            jaw_width=_sample_around(rng, 0.78 if feminine else 0.88, 0.045, 0.7, 0.98),
+            chin_length=_sample_around(rng, 0.0, 0.03, -0.07, 0.07),
             skin=skin,
-            hair_style=_hair_style(feminine, age, rng),
+            hair_style=_sample_hair_style(feminine, age, rng),
             hair=hair,
             facial_hair=natural,
             hair_flip=bool(rng.random() < 0.5),
-            eye_colour=_iris(skin, rng),
-            eye_size=_around(rng, 1.04 if feminine else 0.97, 0.05, 0.88, 1.15),
-            eye_roundness=_around(rng, 1.0, 0.1, 0.8, 1.2),
-            eye_spacing=_around(rng, 0.335, 0.01, 0.31, 0.36),
-            eye_tilt=_around(rng, 0.1, 0.4, -1.0, 1.0),
-            lashes=_around(rng, 0.8 if feminine else 0.1, 0.2, 0.0, 1.0),
-            brow_thickness=_around(rng, 0.052 if feminine else 0.072, 0.01, 0.035, 0.09),
-            brow_height=_around(rng, 0.01 if feminine else -0.005, 0.012, -0.03, 0.04),
-            brow_arch=_around(rng, 0.2 if feminine else -0.1, 0.4, -1.0, 1.0),
-            nose_width=_around(rng, 0.95 if feminine else 1.06, 0.09, 0.8, 1.3),
-            nose_length=_around(rng, 0.0, 0.018, -0.04, 0.04),
-            mouth_width=_around(rng, 1.0, 0.06, 0.85, 1.15),
-            lip_fullness=_around(rng, 1.12 if feminine else 0.9, 0.18, 0.6, 1.5),
-            lips=_lip_colour(skin, feminine, rng),
-            resting_lip_corner=_around(rng, 0.0, 0.08, -0.2, 0.2),
-            resting_brow=_around(rng, 0.0, 0.08, -0.2, 0.2),
+            eye_colour=_sample_iris_colour(skin, rng),
+            eye_size=_sample_around(rng, 1.04 if feminine else 0.97, 0.05, 0.88, 1.15),
+            eye_roundness=_sample_around(rng, 1.0, 0.1, 0.8, 1.2),
+            eye_spacing=_sample_around(rng, 0.335, 0.01, 0.31, 0.36),
+            eye_tilt=_sample_around(rng, 0.1, 0.4, -1.0, 1.0),
+            lashes=_sample_around(rng, 0.8 if feminine else 0.1, 0.2, 0.0, 1.0),
+            brow_thickness=_sample_around(rng, 0.052 if feminine else 0.072, 0.01, 0.035, 0.09),
+            brow_height=_sample_around(rng, 0.01 if feminine else -0.005, 0.012, -0.03, 0.04),
+            brow_arch=_sample_around(rng, 0.2 if feminine else -0.1, 0.4, -1.0, 1.0),
+            nose_width=_sample_around(rng, 0.95 if feminine else 1.06, 0.09, 0.8, 1.3),
+            nose_length=_sample_around(rng, 0.0, 0.018, -0.04, 0.04),
+            mouth_width=_sample_around(rng, 1.0, 0.06, 0.85, 1.15),
+            lip_fullness=_sample_around(rng, 1.12 if feminine else 0.9, 0.18, 0.6, 1.5),
+            lips=_sample_lip_colour(skin, feminine, rng),
+            resting_lip_corner=_sample_around(rng, 0.0, 0.08, -0.2, 0.2),
+            resting_brow=_sample_around(rng, 0.0, 0.08, -0.2, 0.2),
             beard=beard,
             glasses=str(rng.choice(GLASSES, p=(0.84, 0.08, 0.08))),
-            glasses_colour=_glasses_colour(rng),
+            glasses_colour=_sample_glasses_colour(rng),
             age=age,
             blush=float(rng.random()),
             clothes=_CLOTHES[rng.integers(len(_CLOTHES))],
         )
 
 
-def _around(rng: np.random.Generator, mean: float, spread: float, low: float, high: float) -> float:
+def _sample_around(rng: np.random.Generator, mean: float, spread: float, low: float, high: float) -> float:
     return float(min(max(rng.normal(mean, spread), low), high))
 
 
-def _between(colours: tuple[Colour, ...], rng: np.random.Generator) -> Colour:
+def _sample_between(colours: tuple[Colour, ...], rng: np.random.Generator) -> Colour:
     """A colour somewhere along the row of ``colours``."""
-    place = rng.beta(1.0, 1.3) * (len(colours) - 1)
-    index = int(place)
-    return mix(colours[index], colours[index + 1], place - index)
+    position = rng.beta(1.0, 1.3) * (len(colours) - 1)
+    index = int(position)
+    return mix_colours(colours[index], colours[index + 1], position - index)
 
 
-def _darkness(skin: Colour) -> float:
+def _compute_darkness(skin: Colour) -> float:
     return 1.0 - sum(skin) / 765.0
 
 
-def _hair_colour(age: float, skin: Colour, rng: np.random.Generator) -> Colour:
-    fairest = len(_HAIRS) if _darkness(skin) < 0.35 else 2
+def _sample_hair_colour(age: float, skin: Colour, rng: np.random.Generator) -> Colour:
+    fairest = len(_HAIRS) if _compute_darkness(skin) < 0.35 else 2
     hair = _HAIRS[rng.integers(fairest)]
     greyness = min(max((age - 0.55) * 3.0 * rng.random() * 2.0, 0.0), 1.0)
-    return mix(hair, _GREY_HAIR, greyness)
+    return mix_colours(hair, _GREY_HAIR, greyness)
 
 
-def _iris(skin: Colour, rng: np.random.Generator) -> Colour:
-    return _EYES[rng.integers(len(_EYES) if _darkness(skin) < 0.35 else 2)]
+def _sample_iris_colour(skin: Colour, rng: np.random.Generator) -> Colour:
+    return _EYES[rng.integers(len(_EYES) if _compute_darkness(skin) < 0.35 else 2)]
 
 
-def _lip_colour(skin: Colour, feminine: bool, rng: np.random.Generator) -> Colour:
-    natural = mix(skin, (176, 62, 70), 0.42)
+def _sample_lip_colour(skin: Colour, feminine: bool, rng: np.random.Generator) -> Colour:
+    natural = mix_colours(skin, (176, 62, 70), 0.42)
     painted: Colour = (190, 40, 62) if rng.random() < 0.5 else (170, 62, 92)
-    return mix(natural, painted, 0.75 if feminine and rng.random() < 0.3 else 0.0)
+    return mix_colours(natural, painted, 0.75 if feminine and rng.random() < 0.3 else 0.0)
 
 
-def _glasses_colour(rng: np.random.Generator) -> Colour:
+def _sample_glasses_colour(rng: np.random.Generator) -> Colour:
     frames: tuple[Colour, ...] = ((40, 38, 44), (96, 58, 40), (58, 66, 92), (148, 46, 52))
     return frames[rng.integers(len(frames))]
 
 
-def _hair_style(feminine: bool, age: float, rng: np.random.Generator) -> str:
+def _sample_hair_style(feminine: bool, age: float, rng: np.random.Generator) -> str:
     if feminine:
         return str(rng.choice(("swept", "curly", "bob", "long", "fringe", "bun"), p=(0.08, 0.16, 0.2, 0.24, 0.2, 0.12)))
     bald = 0.06 + 0.14 * age

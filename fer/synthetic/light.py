@@ -13,14 +13,14 @@ _GREY = np.tile((0.299, 0.587, 0.114), (3, 1))  # luma, ITU-R BT.601
 
 
 @lru_cache(maxsize=8)
-def _ramp(count: int) -> np.ndarray:
+def _make_ramp(count: int) -> np.ndarray:
     return np.linspace(-1.0, 1.0, count, dtype=np.float32)
 
 
-def relit(image: np.ndarray, scene: Scene) -> np.ndarray:
+def relight(image: np.ndarray, scene: Scene) -> np.ndarray:
     """float32 (height, width, 3) of ``image`` under the scene's light; values are not clipped."""
     height, width = image.shape[:2]
-    across, down = _ramp(width), _ramp(height)
+    across, down = _make_ramp(width), _make_ramp(height)
     # The side the light comes from keeps its brightness, the other falls off.
     fall = 0.45 * scene.light_strength
     gain = (1.0 - 0.15 * fall * (1.0 + down))[:, None] * (1.0 - fall * 0.5 * (1.0 - scene.light_x * across))[None, :]
@@ -32,19 +32,19 @@ def relit(image: np.ndarray, scene: Scene) -> np.ndarray:
     return image * (gain[..., None] * np.array(scene.cast, np.float32)).astype(np.float32)
 
 
-def photographed(light: np.ndarray, scene: Scene) -> np.ndarray:
+def apply_camera(light: np.ndarray, scene: Scene) -> np.ndarray:
     """uint8 picture of ``light`` (float32, 0..255 nominal): saturation, contrast, blur, noise."""
     keep, mean = scene.contrast, sum(cv2.mean(light)[:3]) / 3.0
     colour = keep * (scene.saturation * _SAME + (1.0 - scene.saturation) * _GREY)
-    picture = cv2.transform(light, np.column_stack((colour, np.full(3, (1.0 - keep) * mean))))
+    image = cv2.transform(light, np.column_stack((colour, np.full(3, (1.0 - keep) * mean))))
     if scene.blur > 0.0:
-        picture = cv2.GaussianBlur(picture, (0, 0), scene.blur * picture.shape[0])
-    grain = np.random.default_rng(scene.grain_seed).standard_normal(picture.shape[:2], np.float32)
+        image = cv2.GaussianBlur(image, (0, 0), scene.blur * image.shape[0])
+    grain = np.random.default_rng(scene.grain_seed).standard_normal(image.shape[:2], np.float32)
     # With dtype CV_8U OpenCV rounds and clips as it adds.
-    return cv2.addWeighted(picture, 1.0, cv2.merge((grain,) * 3), scene.noise, 0.0, dtype=cv2.CV_8U)
+    return cv2.addWeighted(image, 1.0, cv2.merge((grain,) * 3), scene.noise, 0.0, dtype=cv2.CV_8U)
 
 
-def backdrop(size: int, scene: Scene) -> np.ndarray:
+def render_backdrop(size: int, scene: Scene) -> np.ndarray:
     """uint8 (size, size, 3): a blurred wall or room between the scene's two colours."""
     rng = np.random.default_rng((scene.grain_seed, 1))
     weight = rng.random((4, 4, 1), np.float32)

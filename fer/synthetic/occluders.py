@@ -2,29 +2,29 @@
 
 import numpy as np
 
-from fer.synthetic.geometry import Colour, Shape, mix, points, smooth, stroke
-from fer.synthetic.head import shadowed
+from fer.synthetic.geometry import Colour, Shape, make_points, mix_colours, smooth, stroke
+from fer.synthetic.head import darken_skin
 from fer.synthetic.identity import Identity
 from fer.synthetic.scene import Scene
 
 
-def occluder(identity: Identity, scene: Scene) -> list[Shape]:
+def build_occluder(identity: Identity, scene: Scene) -> list[Shape]:
     """The shapes of ``scene.occluder``, in front of everything else; none for "none"."""
     side = np.array((-1.0, 1.0) if scene.occluder_flip else (1.0, 1.0))
     if scene.occluder == "hand":
-        return _hand(identity, side)
+        return _build_hand(identity, side)
     if scene.occluder == "hair":
-        return _strands(identity, side)
+        return _build_strands(identity, side)
     if scene.occluder == "scarf":
-        return _scarf(identity)
+        return _build_scarf(identity)
     return []
 
 
-def _hand(identity: Identity, side: np.ndarray) -> list[Shape]:
+def _build_hand(identity: Identity, side: np.ndarray) -> list[Shape]:
     """A hand on one cheek, its fingers over half of the mouth."""
-    skin, line = shadowed(identity.skin, 0.1), shadowed(identity.skin, 0.7)
+    skin, line = darken_skin(identity.skin, 0.1), darken_skin(identity.skin, 0.7)
     palm = smooth(
-        points((0.36, 0.62), (0.6, 0.42), (0.86, 0.6), (0.92, 1.1), (0.8, 1.7), (0.34, 1.7), (0.28, 1.0)),
+        make_points((0.36, 0.62), (0.6, 0.42), (0.86, 0.6), (0.92, 1.1), (0.8, 1.7), (0.34, 1.7), (0.28, 1.0)),
         closed=True,
     )
     shapes = [Shape(palm * side, skin)]
@@ -40,7 +40,7 @@ def _hand(identity: Identity, side: np.ndarray) -> list[Shape]:
     return shapes
 
 
-def _strands(identity: Identity, side: np.ndarray) -> list[Shape]:
+def _build_strands(identity: Identity, side: np.ndarray) -> list[Shape]:
     """Locks of hair that fall over one eye."""
     shapes: list[Shape] = []
     for start, middle, end, width in (
@@ -48,17 +48,17 @@ def _strands(identity: Identity, side: np.ndarray) -> list[Shape]:
         ((0.2, -0.95), (0.58, -0.3), (0.56, 0.34), 0.2),
         ((0.0, -0.9), (0.28, -0.4), (0.2, 0.05), 0.1),
     ):
-        lock = stroke(smooth(points(start, middle, end), steps=6), width, 0.5, 0.0)
-        shapes.append(Shape(lock * side, mix(identity.hair, (0, 0, 0), 0.06 * len(shapes))))
+        lock = stroke(smooth(make_points(start, middle, end), steps=6), width, 0.5, 0.0)
+        shapes.append(Shape(lock * side, mix_colours(identity.hair, (0, 0, 0), 0.06 * len(shapes))))
     return shapes
 
 
-def _scarf(identity: Identity) -> list[Shape]:
+def _build_scarf(identity: Identity) -> list[Shape]:
     """A scarf drawn up over mouth and chin."""
-    cloth: Colour = mix(identity.clothes, (255, 255, 255), 0.12)
-    dark = mix(identity.clothes, (0, 0, 0), 0.25)
+    cloth: Colour = mix_colours(identity.clothes, (255, 255, 255), 0.12)
+    dark = mix_colours(identity.clothes, (0, 0, 0), 0.25)
     wrap = smooth(
-        points(
+        make_points(
             (-1.0, 0.42),
             (-0.5, 0.47),
             (0.0, 0.43),
@@ -71,7 +71,7 @@ def _scarf(identity: Identity) -> list[Shape]:
         closed=True,
     )
     folds = [
-        smooth(points((-0.8, 0.52 + y), (-0.2, 0.66 + y), (0.5, 0.6 + 1.2 * y), (0.85, 0.5 + 1.3 * y)))
+        smooth(make_points((-0.8, 0.52 + y), (-0.2, 0.66 + y), (0.5, 0.6 + 1.2 * y), (0.85, 0.5 + 1.3 * y)))
         for y in (0.0, 0.16, 0.34)
     ]
     return [Shape(wrap, cloth), *(Shape(stroke(fold, 0.035), dark) for fold in folds)]

@@ -12,7 +12,7 @@ _COARSE = 4  # shade is blurred anyway: it is painted at a quarter of the canvas
 NEUTRAL_SHADE = 128  # grey of a shade layer that leaves the picture as it is
 
 
-def _pixels(shapes: Sequence[Shape], projection: Projection) -> np.ndarray:
+def _project_to_pixels(shapes: Sequence[Shape], projection: Projection) -> np.ndarray:
     """All contours' points, one after the other, as OpenCV's fixed-point coordinates."""
     flat = np.concatenate([shape.contours.reshape(-1, 2) for shape in shapes])
     # OpenCV puts integer coordinates on pixel centres.
@@ -23,7 +23,7 @@ def paint(canvas: np.ndarray, projection: Projection, shapes: Sequence[Shape]) -
     """Fill ``shapes`` into ``canvas`` (height, width, 3) uint8 in place, later ones over earlier ones."""
     if not shapes:
         return
-    pixels = _pixels(shapes, projection)  # one projection for all: the cost is numpy's call, not the points
+    pixels = _project_to_pixels(shapes, projection)  # one projection for all: the cost is numpy's call, not the points
     start = 0
     for shape in shapes:
         stop = start + shape.contours.size // 2
@@ -48,6 +48,6 @@ def paint_shade(
     layer = cv2.GaussianBlur(layer, (0, 0), softness / _COARSE)
     layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [_pixels([outline], projection)], 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(mask, [_project_to_pixels([outline], projection)], 255, cv2.LINE_AA, _SHIFT)
     shaded = cv2.multiply(canvas, layer, scale=1.0 / NEUTRAL_SHADE)
     cv2.copyTo(shaded, mask, canvas)

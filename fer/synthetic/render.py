@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 
 from fer.synthetic.actions import FaceActions
-from fer.synthetic.creases import creases
-from fer.synthetic.eyes import brows, eyes, glasses
+from fer.synthetic.creases import build_creases
+from fer.synthetic.eyes import build_brows, build_eyes, build_glasses
 from fer.synthetic.geometry import Projection, Shape
-from fer.synthetic.hair import hair_behind, hair_front
-from fer.synthetic.head import beard, body, ears, outline
+from fer.synthetic.hair import build_back_hair, build_front_hair
+from fer.synthetic.head import build_beard, build_body, build_ears, build_outline
 from fer.synthetic.identity import Identity
-from fer.synthetic.light import backdrop, photographed, relit
-from fer.synthetic.mouth import mouth
-from fer.synthetic.nose import nose
-from fer.synthetic.occluders import occluder
+from fer.synthetic.light import apply_camera, relight, render_backdrop
+from fer.synthetic.mouth import build_mouth
+from fer.synthetic.nose import build_nose
+from fer.synthetic.occluders import build_occluder
 from fer.synthetic.painter import paint, paint_shade
 from fer.synthetic.scene import Scene
-from fer.synthetic.shading import shades
+from fer.synthetic.shading import build_shades
 
 SMALLEST = 16  # pixels; below this no expression is left
 _DRAWN_AT_LEAST = 128  # pixels a side; smaller pictures are drawn larger and shrunk
@@ -34,13 +34,13 @@ def draw_face(actions: FaceActions, identity: Identity, scene: Scene, size: int)
         raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
     factor = max(2, -(-_DRAWN_AT_LEAST // size))
     side = factor * size
-    canvas = backdrop(side, scene)
+    canvas = render_backdrop(side, scene)
     unit = side / _FACE_UNITS * scene.scale
     middle = 0.5 * side
     origin = (middle + side * scene.shift_x, middle + side * scene.shift_y - _MIDDLE_Y * unit)
     _draw_person(canvas, actions, identity, scene, unit, origin)
     small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    return photographed(relit(small, scene), scene)
+    return apply_camera(relight(small, scene), scene)
 
 
 def paste_face(
@@ -73,7 +73,7 @@ def paste_face(
     person = cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
     # Only the person is lit; the canvas brought its own light.
     drawn = (person != patch).any(axis=2)
-    patch[drawn] = np.clip(relit(person, scene)[drawn], 0.0, 255.0).astype(np.uint8)
+    patch[drawn] = np.clip(relight(person, scene)[drawn], 0.0, 255.0).astype(np.uint8)
     return canvas_rgb
 
 
@@ -86,23 +86,27 @@ def _draw_person(
     origin: tuple[float, float],
 ) -> None:
     """Paint body and head; ``unit``: pixels a head unit; ``origin``: pixel of the face's middle."""
-    upright = Projection.of_head(unit, origin, 0.0, 0.0, 0.0)
-    turned = Projection.of_head(unit, origin, actions.yaw, actions.pitch, actions.roll)
-    face = Shape(outline(actions, identity), identity.skin)
-    paint(canvas, turned, hair_behind(identity))
-    paint(canvas, upright, body(actions, identity))
-    paint(canvas, turned, [*ears(identity), face, *creases(actions, identity), *beard(actions, identity)])
-    paint_shade(canvas, turned, face, shades(actions, identity, face.contours, scene.light_x), 0.055 * unit)
+    upright = Projection.from_head_pose(unit, origin, 0.0, 0.0, 0.0)
+    turned = Projection.from_head_pose(unit, origin, actions.yaw, actions.pitch, actions.roll)
+    face = Shape(build_outline(actions, identity), identity.skin)
+    paint(canvas, turned, build_back_hair(identity))
+    paint(canvas, upright, build_body(actions, identity))
+    paint(
+        canvas,
+        turned,
+        [*build_ears(identity), face, *build_creases(actions, identity), *build_beard(actions, identity)],
+    )
+    paint_shade(canvas, turned, face, build_shades(actions, identity, face.contours, scene.light_x), 0.055 * unit)
     paint(
         canvas,
         turned,
         [
-            *nose(actions, identity),
-            *mouth(actions, identity),
-            *eyes(actions, identity),
-            *brows(actions, identity),
-            *glasses(identity),
-            *hair_front(identity),
-            *occluder(identity, scene),
+            *build_nose(actions, identity),
+            *build_mouth(actions, identity),
+            *build_eyes(actions, identity),
+            *build_brows(actions, identity),
+            *build_glasses(identity),
+            *build_front_hair(identity),
+            *build_occluder(identity, scene),
         ],
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer.synthetic.geometry import Colour, mix
+from fer.synthetic.geometry import Colour, mix_colours
 
 OCCLUDERS: tuple[str, ...] = ("none", "hand", "hair", "scarf")
 
@@ -52,7 +52,7 @@ class Scene:
             raise ValueError(f"unknown occluder {self.occluder!r}; there are {', '.join(OCCLUDERS)}")
 
     @staticmethod
-    def random(rng: np.random.Generator) -> "Scene":
+    def sample(rng: np.random.Generator) -> "Scene":
         """A shot drawn at random.
 
         Light, noise and framing vary less than in pictures from the web, or MobileNetV2 from random weights would
@@ -74,7 +74,7 @@ class Scene:
             saturation=0.0 if rng.random() < 0.12 else float(rng.uniform(0.7, 1.1)),
             blur=float(rng.uniform(0.003, 0.008)) if rng.random() < 0.15 else 0.0,
             noise=float(rng.uniform(2.0, 6.0)) if rng.random() < 0.3 else float(rng.uniform(0.0, 2.0)),
-            backdrop=(_BACKDROPS[first], mix(_BACKDROPS[first], _BACKDROPS[second], 0.6)),
+            backdrop=(_BACKDROPS[first], mix_colours(_BACKDROPS[first], _BACKDROPS[second], 0.6)),
             occluder=str(rng.choice(OCCLUDERS, p=(0.97, 0.01, 0.01, 0.01))),
             occluder_flip=bool(rng.random() < 0.5),
             grain_seed=int(rng.integers(2**31)),

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fer.core.io import write_text, written_beside
-from fer.synthetic.actions import FaceActions, actions_for
+from fer.core.io import atomic_write, write_text
+from fer.synthetic.actions import FaceActions, sample_actions
 from fer.synthetic.identity import Identity
 from fer.synthetic.render import paste_face
 from fer.synthetic.scene import Scene
@@ -23,7 +23,7 @@ TRUTH_COLUMNS = ("frame", "time_s", "person", "emotion", "settled", "center_x", 
 
 
 @dataclass(frozen=True)
-class Person:
+class _Person:
     """``script``: (second, emotion from then on, None while out of the picture), by rising second."""
 
     identity_seed: int
@@ -33,7 +33,7 @@ class Person:
 
 
 PEOPLE = (
-    Person(
+    _Person(
         8,
         (230.0, 185.0),
         190.0,
@@ -49,12 +49,12 @@ PEOPLE = (
             (19.0, "neutral"),
         ),
     ),
-    Person(5, (490.0, 190.0), 150.0, ((0.0, None), (11.0, "neutral"), (13.0, "happiness"), (17.5, None))),
+    _Person(5, (490.0, 190.0), 150.0, ((0.0, None), (11.0, "neutral"), (13.0, "happiness"), (17.5, None))),
 )
 
 
 @dataclass(frozen=True)
-class Shown:
+class _VisiblePerson:
     """One person in one frame: the emotion meant, and whether the face has settled on it."""
 
     person: int
@@ -65,47 +65,51 @@ class Shown:
     face_height: float
 
 
-def shown_at(
-    number: int, person: Person, identity: Identity, poses: dict[str, FaceActions], time_s: float
-) -> Shown | None:
+def _find_visible_person(
+    number: int, person: _Person, identity: Identity, poses: dict[str, FaceActions], time_s: float
+) -> _VisiblePerson | None:
     """How a person looks at a time, None while out of the picture."""
     place = max(place for place, (start, _) in enumerate(person.script) if start <= time_s)
     start, emotion = person.script[place]
     if emotion is None:
         return None
     before = person.script[place - 1][1] if place else emotion
-    share = min((time_s - start) / FADE_S, 1.0) if before else 1.0
+    fraction = min((time_s - start) / FADE_S, 1.0) if before else 1.0
     # A head is never quite still.
     yaw, pitch = 8.0 * np.sin(0.9 * time_s + number), 4.0 * np.sin(1.3 * time_s + 2 * number)
-    actions = poses[before or emotion].toward(poses[emotion], share).posed(float(yaw), float(pitch), float(0.5 * yaw))
+    actions = (
+        poses[before or emotion]
+        .interpolate(poses[emotion], fraction)
+        .replace_pose(float(yaw), float(pitch), float(0.5 * yaw))
+    )
     center = (person.center[0] + 14.0 * np.sin(0.7 * time_s), person.center[1] + 6.0 * np.sin(1.1 * time_s))
-    return Shown(number, emotion, share >= 1.0, actions, center, person.face_height)
+    return _VisiblePerson(number, emotion, fraction >= 1.0, actions, center, person.face_height)
 
 
-def frames(seconds: float = SECONDS) -> Iterator[tuple[np.ndarray, list[Shown]]]:
+def _render_frames(seconds: float = SECONDS) -> Iterator[tuple[np.ndarray, list[_VisiblePerson]]]:
     """Each frame (HEIGHT, WIDTH, 3) uint8 RGB with who is in it."""
     rng = np.random.default_rng(20)
     backdrop = np.linspace(205, 150, HEIGHT)[:, None, None] * np.array([1.0, 1.02, 1.04]) + rng.normal(
         0, 2, (HEIGHT, WIDTH, 1)
     )
     still = np.clip(backdrop, 0, 255).astype(np.uint8)
-    identities = [Identity.random(np.random.default_rng(person.identity_seed)) for person in PEOPLE]
+    identities = [Identity.sample(np.random.default_rng(person.identity_seed)) for person in PEOPLE]
     poses = {
-        name: actions_for(name, 0.9, np.random.default_rng(3))
+        name: sample_actions(name, 0.9, np.random.default_rng(3))
         for person in PEOPLE
         for _, name in person.script
         if name is not None
     }
     for index in range(round(seconds * FPS)):
         canvas = still.copy()
-        found = [
+        visible = [
             shown
             for number, (person, identity) in enumerate(zip(PEOPLE, identities, strict=True))
-            if (shown := shown_at(number, person, identity, poses, index / FPS)) is not None
+            if (shown := _find_visible_person(number, person, identity, poses, index / FPS)) is not None
         ]
-        for shown in found:
+        for shown in visible:
             paste_face(canvas, shown.actions, identities[shown.person], Scene(), shown.center, shown.face_height)
-        yield canvas, found
+        yield canvas, visible
 
 
 def write_clip(folder: Path, seconds: float = SECONDS) -> Path:
@@ -113,14 +117,16 @@ def write_clip(folder: Path, seconds: float = SECONDS) -> Path:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(TRUTH_COLUMNS)
-    with written_beside(folder / CLIP) as beside, av.open(str(beside), "w", format="mp4") as container:
+    with atomic_write(folder / CLIP) as tmp_path, av.open(str(tmp_path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "20", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index, (rgb, found) in enumerate(frames(seconds)):
+        for index, (rgb, visible) in enumerate(_render_frames(seconds)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-            for shown in found:
-                place = (round(shown.center[0], 2), round(shown.center[1], 2), shown.face_height)
-                rows.writerow((index, round(index / FPS, 4), shown.person, shown.emotion, int(shown.settled), *place))
+            for shown in visible:
+                position = (round(shown.center[0], 2), round(shown.center[1], 2), shown.face_height)
+                rows.writerow(
+                    (index, round(index / FPS, 4), shown.person, shown.emotion, int(shown.settled), *position)
+                )
         container.mux(stream.encode())
     write_text(folder / TRUTH, text.getvalue())
     return folder / CLIP

@@ -19,18 +19,25 @@ from typing import Any, NoReturn
 import psutil
 from filelock import FileLock
 
-from fer.errors import first_line
-from fer.trackers.background import END_S
-from fer.trackers.base import Begun
-from fer.trackers.dispatch import TITLES, Lane
-from fer.trackers.images import PLACE
-from fer.trackers.run_reader import Memory, config_of, ended, epochs_of, run_id, seconds_since_start
-from fer.trackers.system_metrics import Machine
+from fer.errors import shorten_error
+from fer.trackers.background import FINISH_TIMEOUT_S
+from fer.trackers.base import RunInfo
+from fer.trackers.dispatch import TITLES, TrackerThread
+from fer.trackers.images import TRACKERS_DIR
+from fer.trackers.run_reader import (
+    TrackerState,
+    compute_elapsed_seconds,
+    get_run_id,
+    read_config,
+    read_history,
+    read_result,
+)
+from fer.trackers.system_metrics import SystemMonitor
 
-LOOK_S, FIRST_SAMPLE_S, SAMPLE_S = 0.5, 2.0, 10.0
+POLL_INTERVAL_S, FIRST_SAMPLE_DELAY_S, SAMPLE_INTERVAL_S = 0.5, 2.0, 10.0
 
 
-class Voice:
+class _MessageStream:
     """The process's output. What libraries print goes nowhere."""
 
     def __init__(self) -> None:
@@ -40,65 +47,68 @@ class Voice:
         for stream in (1, 2):
             os.dup2(nowhere, stream)
 
-    def say(self, level: str, *words: str) -> None:
+    def write(self, level: str, *words: str) -> None:
         # Nobody listens any more where the training was killed.
         with self.lock, suppress(BrokenPipeError):
             print(level, " ".join(" ".join(words).split()), file=self.output, flush=True)
 
 
-def follow(order: dict[str, Any], over: Event, voice: Voice) -> None:
+def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) -> None:
     """Tell the trackers what the run directory holds, until the run is over and they have it, or time is up."""
-    directory = Path(order["directory"])
-    memory = Memory(directory / PLACE / "runs.json")
-    config, identity, machine = config_of(directory), run_id(directory), Machine(order["pid"])
+    directory = Path(job["directory"])
+    state = TrackerState(directory / TRACKERS_DIR / "runs.json")
+    config, run_id, monitor = read_config(directory), get_run_id(directory), SystemMonitor(job["pid"])
 
-    def begun(kind: str) -> Begun:
-        warn = partial(voice.say, "WARNING", TITLES[kind] + ":")
-        return Begun(directory, identity, config, memory.of(kind), partial(memory.note, kind), warn)
+    def build_run_info(kind: str) -> RunInfo:
+        warn = partial(stream.write, "WARNING", TITLES[kind] + ":")
+        return RunInfo(directory, run_id, config, state.get(kind), partial(state.update, kind), warn)
 
-    lanes = [Lane(kind, options, begun(kind), memory, voice.say) for kind, options in order["trackers"].items()]
-    next_sample = time.monotonic() + FIRST_SAMPLE_S
+    threads = [
+        TrackerThread(kind, options, build_run_info(kind), state, stream.write)
+        for kind, options in job["trackers"].items()
+    ]
+    next_sample = time.monotonic() + FIRST_SAMPLE_DELAY_S
     running = True
     while running:
-        running = not over.wait(LOOK_S)
-        rows = epochs_of(directory)
-        for lane in lanes:
-            lane.epochs(rows)
+        running = not stop_event.wait(POLL_INTERVAL_S)
+        rows = read_history(directory)
+        for thread in threads:
+            thread.put_epochs(rows)
         if running and time.monotonic() >= next_sample:
-            next_sample = time.monotonic() + SAMPLE_S
-            seconds, figures = seconds_since_start(directory), machine.sample()
-            for lane in lanes:
-                lane.system(seconds, figures)
-    deadline = time.monotonic() + END_S
-    result = ended(directory)
-    for lane in lanes:
-        lane.end(result)
-    for lane in lanes:
-        if not lane.over(max(deadline - time.monotonic(), 0)):
-            name = TITLES[lane.kind]
-            voice.say("WARNING", f"{name} did not answer for {END_S:g} s; it may lack a part of this run")
+            next_sample = time.monotonic() + SAMPLE_INTERVAL_S
+            seconds, metrics = compute_elapsed_seconds(directory), monitor.sample()
+            for thread in threads:
+                thread.put_system_metrics(seconds, metrics)
+    deadline = time.monotonic() + FINISH_TIMEOUT_S
+    result = read_result(directory)
+    for thread in threads:
+        thread.put_result(result)
+    for thread in threads:
+        if not thread.wait(max(deadline - time.monotonic(), 0)):
+            name = TITLES[thread.kind]
+            stream.write("WARNING", f"{name} did not answer for {FINISH_TIMEOUT_S:g} s; it may lack a part of this run")
 
 
 def main() -> NoReturn:
     # A Ctrl-C or a cluster's signal is for the training, which then says how it ended.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    voice, over = Voice(), Event()
-    order = json.loads(sys.stdin.readline())
+    stream, stop_event = _MessageStream(), Event()
+    job = json.loads(sys.stdin.readline())
 
-    def listen() -> None:
+    def wait_for_stop() -> None:
         sys.stdin.readline()
-        over.set()
+        stop_event.set()
 
-    Thread(target=listen, daemon=True).start()
-    place = Path(order["directory"]) / PLACE
+    Thread(target=wait_for_stop, daemon=True).start()
+    trackers_dir = Path(job["directory"]) / TRACKERS_DIR
     try:
-        place.mkdir(exist_ok=True)
+        trackers_dir.mkdir(exist_ok=True)
         # The process beside a killed training may still be telling its end when the run is gone on with.
-        with FileLock(place / ".lock"):
-            follow(order, over, voice)
+        with FileLock(trackers_dir / ".lock"):
+            _follow_run(job, stop_event, stream)
     except Exception as error:
-        voice.say("WARNING", f"Trackers are off for this run ({type(error).__name__}: {first_line(error)})")
+        stream.write("WARNING", f"Trackers are off for this run ({type(error).__name__}: {shorten_error(error)})")
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()

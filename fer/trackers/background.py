@@ -11,40 +11,40 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TextIO
 
-from fer.core.system import PROJECT
+from fer.core.system import PROJECT_ROOT
 
 # So long trackers may take for the end of a run, and their process for its own.
-END_S, LEAVE_S, SHORT_S = 45.0, 15.0, 3.0
+FINISH_TIMEOUT_S, EXIT_TIMEOUT_S, GRACE_S = 45.0, 15.0, 3.0
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def tracked(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+def run_trackers(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
     """Have ``trackers`` (name: options) follow what the block writes into the run ``directory``.
 
     They live in a process of their own that reads the run directory: whatever they do, the block's work and results
     stay the same. After the block they have a minute at most to take in the end. Raises nothing of its own.
     """
-    process = started(directory, trackers) if trackers else None
+    process = _start_process(directory, trackers) if trackers else None
     if process is None:
         yield
         return
-    relay = Thread(target=pass_on, args=(process.stdout,), daemon=True)
+    relay = Thread(target=_relay_messages, args=(process.stdout,), daemon=True)
     relay.start()
     try:
         yield
     finally:
-        end(process)
-        relay.join(SHORT_S)
+        stop_process(process)
+        relay.join(GRACE_S)
 
 
-def started(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subprocess.Popen[str] | None":
-    order = {"directory": str(directory.absolute()), "pid": os.getpid(), "trackers": trackers}
+def _start_process(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subprocess.Popen[str] | None":
+    job = {"directory": str(directory.absolute()), "pid": os.getpid(), "trackers": trackers}
     try:
         # -P: nothing is imported from the current directory. A session of its own: Ctrl-C is not for it.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fer.trackers"],
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -52,7 +52,7 @@ def started(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subp
             start_new_session=True,
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.write(json.dumps(job) + "\n")
         process.stdin.flush()
     except OSError as error:
         log.warning("Trackers are off for this run (%s)", error)
@@ -60,14 +60,14 @@ def started(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subp
     return process
 
 
-def pass_on(output: TextIO) -> None:
+def _relay_messages(output: TextIO) -> None:
     """Log what the process says."""
     for line in output:
         level, _, sentence = line.strip().partition(" ")
         log.log(logging.getLevelNamesMapping()[level], "%s", sentence)
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def stop_process(process: "subprocess.Popen[str]") -> None:
     """Say that the run is over and wait for the process, which is killed where it takes too long."""
     assert process.stdin is not None
     with suppress(OSError):
@@ -75,10 +75,10 @@ def end(process: "subprocess.Popen[str]") -> None:
         process.stdin.close()
     try:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(SHORT_S)
+            process.wait(GRACE_S)
         if process.poll() is None:
             log.info("Waiting for the trackers, a minute at most; Ctrl-C goes on without them")
-        process.wait(END_S + LEAVE_S - SHORT_S)
+        process.wait(FINISH_TIMEOUT_S + EXIT_TIMEOUT_S - GRACE_S)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
     if process.wait() != 0:

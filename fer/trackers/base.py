@@ -12,7 +12,7 @@ EXIT_CODES = {"finished": 0, "interrupted": 130, "failed": 1, "pruned": 5, "kill
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunInfo:
     """A run that begins or goes on.
 
     ``id`` is the run directory's path below the project's outputs, ``config`` the content of run.yaml.
@@ -23,13 +23,13 @@ class Begun:
     directory: Path
     id: str
     config: Mapping[str, Any]
-    remembered: Mapping[str, Any]
-    remember: Callable[..., None]
+    saved_state: Mapping[str, Any]
+    save_state: Callable[..., None]
     warn: Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunResult:
     """How a run ended, and what came out.
 
     ``status`` is one of EXIT_CODES. ``epochs`` counts them. ``figures`` are the numbers of metrics.json, each named by
@@ -38,31 +38,31 @@ class Ended:
 
     status: str
     epochs: int
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     texts: Mapping[str, str]
-    pictures: Mapping[str, Image]
+    images: Mapping[str, Image]
     bundle: Path | None
 
 
 class Tracker(Protocol):
     """Where a run is told about. Any method may raise anything, or never return: the caller is prepared."""
 
-    def epoch(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """A row of history.csv; each epoch comes once."""
 
-    def system(self, seconds: int, figures: Mapping[str, float]) -> None:
+    def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         """What the training took of the machine, so many seconds after the run's start."""
 
-    def end(self, ended: Ended) -> str:
+    def finish(self, result: RunResult) -> str:
         """The last call; returns where to look, for the user."""
 
 
-def flat(tree: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+def flatten_dict(tree: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
     """Values by their joined keys; lists are values."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            found |= flat(value, separator, f"{prefix}{key}{separator}")
+            flattened |= flatten_dict(value, separator, f"{prefix}{key}{separator}")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flattened[f"{prefix}{key}"] = value
+    return flattened

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fer.core.io import written_beside
+from fer.core.io import atomic_write
 
 # Where pictures and what is remembered lie in a run directory, and the one picture that the training itself draws.
-PLACE, SAMPLES = "trackers", "samples.png"
+TRACKERS_DIR, SAMPLES_FILE = "trackers", "samples.png"
 CELL, GAP, LABELS, HEAD, LETTERS = 72, 4, 92, 64, 14
 INK, MUTED, PAPER = (33, 37, 41), (110, 117, 125), (255, 255, 255)
 # Of a cell that holds none, and all, of its row's images.
 LIGHT, DARK = np.array([241, 243, 245]), np.array([31, 98, 168])
 
 
-def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> Image.Image:
+def draw_confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> Image.Image:
     """Counts by true class (rows) and predicted class (columns), tinted by their share of the row."""
     side = LABELS + len(classes) * (CELL + GAP)
     sheet = Image.new("RGB", (side + GAP, side - LABELS + HEAD + GAP), PAPER)
@@ -29,11 +29,11 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str], ti
         draw.text((LABELS - 8, top + CELL / 2), name, INK, font, anchor="rm")
         draw.text((LABELS + row * (CELL + GAP) + CELL / 2, HEAD - 8), name, INK, font, anchor="ms")
         for column, count in enumerate(counts):
-            share = count / max(sum(counts), 1)
+            fraction = count / max(sum(counts), 1)
             left = LABELS + column * (CELL + GAP)
-            tint = tuple(int(part) for part in LIGHT + (DARK - LIGHT) * share)
+            tint = tuple(int(part) for part in LIGHT + (DARK - LIGHT) * fraction)
             draw.rectangle((left, top, left + CELL, top + CELL), tint)
-            ink = PAPER if share > 0.5 else INK if count else MUTED
+            ink = PAPER if fraction > 0.5 else INK if count else MUTED
             draw.text((left + CELL / 2, top + CELL / 2), str(count), ink, font, anchor="mm")
     return sheet
 
@@ -51,5 +51,5 @@ def write_sample_sheet(samples: Sequence[tuple[np.ndarray, str]], path: Path) ->
         for column, image in enumerate(images):
             face = Image.fromarray(image).convert("RGB").resize((CELL, CELL))
             sheet.paste(face, (LABELS + column * (CELL + GAP), top))
-    with written_beside(path) as beside:
-        sheet.save(beside, "png")
+    with atomic_write(path) as temporary:
+        sheet.save(temporary, "png")

@@ -14,25 +14,25 @@ import yaml
 from PIL import Image
 
 from fer.core.io import write_text
-from fer.trackers.base import EXIT_CODES, Ended, flat
-from fer.trackers.images import PLACE, SAMPLES, confusion_matrix
+from fer.trackers.base import EXIT_CODES, RunResult, flatten_dict
+from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, draw_confusion_matrix
 
 
-def run_id(directory: Path) -> str:
+def get_run_id(directory: Path) -> str:
     """The run directory's path below the project's outputs; its whole path where it lies elsewhere."""
     outputs = Path("outputs").resolve()
     path = directory.resolve()
     return (path.relative_to(outputs) if path.is_relative_to(outputs) else path).as_posix()
 
 
-def config_of(directory: Path) -> dict[str, Any]:
+def read_config(directory: Path) -> dict[str, Any]:
     """The configuration in run.yaml."""
     content = yaml.safe_load((directory / "run.yaml").read_text(encoding="utf-8"))
     del content["defaults"]
     return dict(content)
 
 
-def epochs_of(directory: Path) -> dict[int, dict[str, float]]:
+def read_history(directory: Path) -> dict[int, dict[str, float]]:
     """The rows of history.csv by their epoch; none where there is no such file yet."""
     try:
         text = (directory / "history.csv").read_text(encoding="utf-8")
@@ -44,57 +44,57 @@ def epochs_of(directory: Path) -> dict[int, dict[str, float]]:
     return {int(row["epoch"]): row for row in rows}
 
 
-def seconds_since_start(directory: Path) -> int:
-    return round((datetime.now(UTC) - datetime.fromisoformat(provenance_of(directory)["start"])).total_seconds())
+def compute_elapsed_seconds(directory: Path) -> int:
+    return round((datetime.now(UTC) - datetime.fromisoformat(_read_provenance(directory)["start"])).total_seconds())
 
 
-def provenance_of(directory: Path) -> dict[str, Any]:
+def _read_provenance(directory: Path) -> dict[str, Any]:
     return dict(json.loads((directory / "provenance.json").read_text(encoding="utf-8")))
 
 
-def ended(directory: Path) -> Ended:
+def read_result(directory: Path) -> RunResult:
     """How the run ended; one that still counts as running has lost its process."""
-    status = provenance_of(directory)["status"]
+    status = _read_provenance(directory)["status"]
     metrics: dict[str, Any] = {}
     if (directory / "metrics.json").is_file():
         metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
-    values = flat(metrics, "/")
-    return Ended(
+    values = flatten_dict(metrics, "/")
+    return RunResult(
         status=status if status in EXIT_CODES else "killed",
-        epochs=len(epochs_of(directory)),
-        figures={name: float(value) for name, value in values.items() if isinstance(value, int | float)},
+        epochs=len(read_history(directory)),
+        metrics={name: float(value) for name, value in values.items() if isinstance(value, int | float)},
         texts={name: value for name, value in values.items() if isinstance(value, str)},
-        pictures=pictures(directory, metrics),
+        images=_draw_images(directory, metrics),
         bundle=directory / "bundle" if (directory / "bundle").is_dir() else None,
     )
 
 
-def pictures(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image.Image]:
+def _draw_images(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image.Image]:
     """A confusion matrix of each judged part, and the sample sheet that the training left."""
-    found = {}
-    for part, words in (("val", "Validation"), ("test", "Test")):
-        if figures := metrics.get(part):
-            title = f"{words}, {figures['samples']} images"
-            found[f"confusion_{part}"] = confusion_matrix(
-                figures["confusion_matrix"], list(figures["per_class"]), title
+    images = {}
+    for split, label in (("val", "Validation"), ("test", "Test")):
+        if split_metrics := metrics.get(split):
+            title = f"{label}, {split_metrics['samples']} images"
+            images[f"confusion_{split}"] = draw_confusion_matrix(
+                split_metrics["confusion_matrix"], list(split_metrics["per_class"]), title
             )
-    if (directory / PLACE / SAMPLES).is_file():
-        found["samples"] = Image.open(directory / PLACE / SAMPLES).convert("RGB")
-    return found
+    if (directory / TRACKERS_DIR / SAMPLES_FILE).is_file():
+        images["samples"] = Image.open(directory / TRACKERS_DIR / SAMPLES_FILE).convert("RGB")
+    return images
 
 
-class Memory:
+class TrackerState:
     """What a later process of the same run must know of each tracker: ids, and the last epoch that it was told."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = Lock()
-        self.known: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        self.entries: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
-    def of(self, tracker: str) -> dict[str, Any]:
-        return dict(self.known.get(tracker, {}))
+    def get(self, tracker: str) -> dict[str, Any]:
+        return dict(self.entries.get(tracker, {}))
 
-    def note(self, tracker: str, **facts: Any) -> None:
+    def update(self, tracker: str, **facts: Any) -> None:
         with self.lock:
-            self.known.setdefault(tracker, {}).update(facts)
-            write_text(self.path, json.dumps(self.known, indent=2) + "\n")
+            self.entries.setdefault(tracker, {}).update(facts)
+            write_text(self.path, json.dumps(self.entries, indent=2) + "\n")

@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from fer.trackers.base import Begun, Ended, flat
+from fer.trackers.base import RunInfo, RunResult, flatten_dict
 
 FOLDER = "tensorboard"
 # What Summary.Image calls a picture of three colours.
@@ -24,79 +24,79 @@ RGB = 3
 class TensorBoardTracker:
     """Scalars, texts and pictures. The configuration is there as text and as hyper-parameters."""
 
-    def __init__(self, run: Begun) -> None:
+    def __init__(self, run: RunInfo) -> None:
         self.run = run
         self.folder = run.directory / FOLDER
         self.writer = EventFileWriter(str(self.folder))
-        if "begun" not in run.remembered:
-            self.text("run_directory", run.id, 0)
-            self.text("config", fenced((run.directory / "run.yaml").read_text(encoding="utf-8")), 0)
-            self.hyper_parameters()
+        if "begun" not in run.saved_state:
+            self._add_text("run_directory", run.id, 0)
+            self._add_text("config", _format_code_block((run.directory / "run.yaml").read_text(encoding="utf-8")), 0)
+            self._log_hparams()
             self.writer.flush()
-            run.remember(begun=True)
+            run.save_state(begun=True)
 
-    def epoch(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self.scalars(figures, epoch)
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._add_scalars(metrics, epoch)
         self.writer.flush()
 
-    def system(self, seconds: int, figures: Mapping[str, float]) -> None:
-        self.scalars({f"system/{name}": value for name, value in figures.items()}, seconds)
+    def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
+        self._add_scalars({f"system/{name}": value for name, value in metrics.items()}, seconds)
         self.writer.flush()
 
-    def end(self, ended: Ended) -> str:
-        self.scalars(ended.figures, ended.epochs)
-        for name, text in {**ended.texts, "status": ended.status}.items():
-            self.text(name, text, ended.epochs)
-        if ended.bundle:
+    def finish(self, result: RunResult) -> str:
+        self._add_scalars(result.metrics, result.epochs)
+        for name, text in {**result.texts, "status": result.status}.items():
+            self._add_text(name, text, result.epochs)
+        if result.bundle:
             # Event files hold no other files: the bundle is named.
-            self.text("bundle", str(ended.bundle), ended.epochs)
-        for name, picture in ended.pictures.items():
+            self._add_text("bundle", str(result.bundle), result.epochs)
+        for name, image in result.images.items():
             file = io.BytesIO()
-            picture.save(file, "png")
-            image = Summary.Image(
-                width=picture.width, height=picture.height, colorspace=RGB, encoded_image_string=file.getvalue()
+            image.save(file, "png")
+            summary_image = Summary.Image(
+                width=image.width, height=image.height, colorspace=RGB, encoded_image_string=file.getvalue()
             )
-            self.add(Summary.Value(tag=f"pictures/{name}", image=image), ended.epochs)
-        if ended.status == "finished":
+            self._add_summary(Summary.Value(tag=f"pictures/{name}", image=summary_image), result.epochs)
+        if result.status == "finished":
             # TensorBoard believes the first word about an end: a run that may be gone on with has none.
             outcome = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
-            self.hyper_parameter_event(metadata.SESSION_END_INFO_TAG, session_end_info=outcome)
+            self._add_hparams_event(metadata.SESSION_END_INFO_TAG, session_end_info=outcome)
         self.writer.close()
         return f"tensorboard --logdir {self.folder}"
 
-    def hyper_parameters(self) -> None:
+    def _log_hparams(self) -> None:
         """The flattened configuration for TensorBoard's page HPARAMS."""
-        began = plugin_data_pb2.SessionStartInfo(group_name=self.run.id, start_time_secs=time.time())
-        for name, value in flat(self.run.config).items():
+        session_start = plugin_data_pb2.SessionStartInfo(group_name=self.run.id, start_time_secs=time.time())
+        for name, value in flatten_dict(self.run.config).items():
             match value:
                 case bool():
-                    began.hparams[name].bool_value = value
+                    session_start.hparams[name].bool_value = value
                 case int() | float():
-                    began.hparams[name].number_value = value
+                    session_start.hparams[name].number_value = value
                 case _:
-                    began.hparams[name].string_value = value if isinstance(value, str) else json.dumps(value)
-        self.hyper_parameter_event(metadata.SESSION_START_INFO_TAG, session_start_info=began)
+                    session_start.hparams[name].string_value = value if isinstance(value, str) else json.dumps(value)
+        self._add_hparams_event(metadata.SESSION_START_INFO_TAG, session_start_info=session_start)
 
-    def hyper_parameter_event(self, tag: str, **content: object) -> None:
+    def _add_hparams_event(self, tag: str, **content: object) -> None:
         data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
         plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)
-        self.add(value, 0)
+        self._add_summary(value, 0)
 
-    def scalars(self, figures: Mapping[str, float], step: int) -> None:
-        for name, value in figures.items():
-            self.add(Summary.Value(tag=name, simple_value=value), step)
+    def _add_scalars(self, metrics: Mapping[str, float], step: int) -> None:
+        for name, value in metrics.items():
+            self._add_summary(Summary.Value(tag=name, simple_value=value), step)
 
-    def text(self, name: str, text: str, step: int) -> None:
+    def _add_text(self, name: str, text: str, step: int) -> None:
         """TensorBoard reads texts as Markdown."""
         plugin = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=TEXT))
         one = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
         tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=one)
-        self.add(Summary.Value(tag=name, metadata=plugin, tensor=tensor), step)
+        self._add_summary(Summary.Value(tag=name, metadata=plugin, tensor=tensor), step)
 
-    def add(self, value: Summary.Value, step: int) -> None:
+    def _add_summary(self, value: Summary.Value, step: int) -> None:
         self.writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
 
-def fenced(text: str) -> str:
+def _format_code_block(text: str) -> str:
     return f"```yaml\n{text}\n```"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fer.errors import first_line
-from fer.trackers.base import EXIT_CODES, Begun, Ended
+from fer.errors import shorten_error
+from fer.trackers.base import EXIT_CODES, RunInfo, RunResult
 
 # No reports of errors and use, and nothing printed.
 os.environ["WANDB_ERROR_REPORTING"] = "false"
@@ -20,40 +20,40 @@ os.environ["WANDB_SILENT"] = "true"
 import wandb
 
 FOLDER = "wandb"
-LONGEST_NAME = 128
-START_S, END_S = 20, 30
+MAX_NAME_LENGTH = 128
+INIT_TIMEOUT_S, FINISH_TIMEOUT_S = 20, 30
 
 
 class WandbTracker:
     """All files lie in `wandb/` of the run directory."""
 
     def __init__(
-        self, run: Begun, project: str, entity: str | None, mode: Literal["auto", "offline", "online"]
+        self, run: RunInfo, project: str, entity: str | None, mode: Literal["auto", "offline", "online"]
     ) -> None:
         self.run = run
         for purpose in ("data", "cache"):
             os.environ[f"WANDB_{purpose.upper()}_DIR"] = str(run.directory / FOLDER / purpose)
-        self.rows = int(run.remembered.get("rows", 0))
-        wandb_id = run.remembered.get("id") or secrets.token_hex(4)
-        run.remember(id=wandb_id)
+        self.rows = int(run.saved_state.get("rows", 0))
+        wandb_id = run.saved_state.get("id") or secrets.token_hex(4)
+        run.save_state(id=wandb_id)
         begin = partial(
             wandb.init,
             project=project,
             entity=entity,
             id=wandb_id,
-            name=run.id[-LONGEST_NAME:],
+            name=run.id[-MAX_NAME_LENGTH:],
             config=dict(run.config),
             resume="allow",
             dir=str(run.directory),
-            settings=private(),
+            settings=_build_settings(),
         )
-        self.online = has_key() if mode == "auto" else mode == "online"
+        self.online = _has_api_key() if mode == "auto" else mode == "online"
         try:
             self.wandb = begin(mode="online" if self.online else "offline")
         except wandb.Error as error:
             if not self.online:
                 raise
-            run.warn(f"cannot go online ({first_line(error)}); this run is kept offline")
+            run.warn(f"cannot go online ({shorten_error(error)}); this run is kept offline")
             self.online = False
             # W&B's own process still holds the run's id.
             wandb.teardown()
@@ -61,44 +61,44 @@ class WandbTracker:
         shutil.copyfile(run.directory / "run.yaml", Path(self.wandb.dir) / "run.yaml")
         self.wandb.save(str(Path(self.wandb.dir) / "run.yaml"), base_path=self.wandb.dir, policy="now")
         self.wandb.define_metric("system/*", step_metric="system/seconds")
-        self.against_epoch = {"epoch"}
+        self.epoch_metrics = {"epoch"}
 
-    def epoch(self, epoch: int, figures: Mapping[str, float]) -> None:
-        for name in figures.keys() - self.against_epoch:
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        for name in metrics.keys() - self.epoch_metrics:
             self.wandb.define_metric(name, step_metric="epoch")
-            self.against_epoch.add(name)
-        self.log(figures)
+            self.epoch_metrics.add(name)
+        self._log_row(metrics)
 
-    def system(self, seconds: int, figures: Mapping[str, float]) -> None:
-        self.log({"system/seconds": seconds, **{f"system/{name}": value for name, value in figures.items()}})
+    def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
+        self._log_row({"system/seconds": seconds, **{f"system/{name}": value for name, value in metrics.items()}})
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def _log_row(self, row: Mapping[str, Any]) -> None:
         # W&B's own count of rows begins anew in each process of an offline run.
         step = max(self.rows, self.wandb.step)
         self.wandb.log(dict(row), step=step, commit=True)
         self.rows = step + 1
-        self.run.remember(rows=self.rows)
+        self.run.save_state(rows=self.rows)
 
-    def end(self, ended: Ended) -> str:
-        self.wandb.summary.update({**ended.figures, **ended.texts, "status": ended.status})
-        self.wandb.tags = (ended.status,)
-        for name, picture in ended.pictures.items():
-            self.log({f"pictures/{name}": wandb.Image(picture)})
-        if ended.bundle:
+    def finish(self, result: RunResult) -> str:
+        self.wandb.summary.update({**result.metrics, **result.texts, "status": result.status})
+        self.wandb.tags = (result.status,)
+        for name, image in result.images.items():
+            self._log_row({f"pictures/{name}": wandb.Image(image)})
+        if result.bundle:
             artifact = wandb.Artifact(f"bundle-{self.wandb.id}", "model", metadata={"run_directory": self.run.id})
             # The bundle of a run does not change: it needs no copy.
-            artifact.add_dir(str(ended.bundle), policy="immutable")
+            artifact.add_dir(str(result.bundle), policy="immutable")
             self.wandb.log_artifact(artifact)
-        place, url = self.run.directory / FOLDER, self.wandb.url
+        directory, url = self.run.directory / FOLDER, self.wandb.url
         try:
-            self.wandb.finish(exit_code=EXIT_CODES[ended.status])
+            self.wandb.finish(exit_code=EXIT_CODES[result.status])
         except TimeoutError:
-            self.run.warn(f"not everything was sent in {END_S} s")
+            self.run.warn(f"not everything was sent in {FINISH_TIMEOUT_S} s")
             self.online = False
-        return str(url) if self.online else f"wandb sync {place}"
+        return str(url) if self.online else f"wandb sync {directory}"
 
 
-def has_key() -> bool:
+def _has_api_key() -> bool:
     """Whether W&B would find a key of its server: in WANDB_API_KEY or the netrc file."""
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -109,7 +109,7 @@ def has_key() -> bool:
         return False
 
 
-def private() -> wandb.Settings:
+def _build_settings() -> wandb.Settings:
     """No code, no difference to the last commit, nothing about machine or user, no output; bounded waits."""
     return wandb.Settings(
         console="off",
@@ -123,9 +123,9 @@ def private() -> wandb.Settings:
         x_disable_meta=True,
         x_disable_stats=True,
         x_save_requirements=False,
-        init_timeout=START_S,
-        login_timeout=START_S,
-        finish_timeout=END_S,
+        init_timeout=INIT_TIMEOUT_S,
+        login_timeout=INIT_TIMEOUT_S,
+        finish_timeout=FINISH_TIMEOUT_S,
         finish_timeout_raises=True,
         silent=True,
         symlink=False,

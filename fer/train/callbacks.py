@@ -14,8 +14,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.io import write_text
-from fer.core.progress import LINE_SECONDS, progress_line, terminal_bar
-from fer.train.module import Classifier
+from fer.core.progress import LINE_SECONDS, create_progress_bar, format_progress
+from fer.train.module import FaceClassifierModule
 
 REFRESH_SECONDS = 0.5
 log = logging.getLogger(__name__)
@@ -27,11 +27,14 @@ HISTORY_COLUMNS = (
 )
 
 
-class RandomState(Callback):
+class RngStateCallback(Callback):
     """Keeps the random generators' state in checkpoints, without which a resumed run would draw other dropout."""
 
+    # Checkpoints of earlier versions hold it under this name.
+    state_key = "RandomState"
+
     def __init__(self) -> None:
-        self.loaded: dict[str, Any] | None = None
+        self.pending_state: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
@@ -44,27 +47,30 @@ class RandomState(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.loaded = state_dict
+        self.pending_state = state_dict
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.loaded is None:
+        if self.pending_state is None:
             return
-        torch.set_rng_state(self.loaded["torch"].cpu())
-        if self.loaded["cuda"] and torch.cuda.is_available():
+        torch.set_rng_state(self.pending_state["torch"].cpu())
+        if self.pending_state["cuda"] and torch.cuda.is_available():
             # Of several processes each has its own device, and all of them are in the state of the first.
-            torch.cuda.set_rng_state(self.loaded["cuda"][0].cpu())
-        keys, position, has_gauss, gauss = self.loaded["numpy"]
+            torch.cuda.set_rng_state(self.pending_state["cuda"][0].cpu())
+        keys, position, has_gauss, gauss = self.pending_state["numpy"]
         np.random.set_state(("MT19937", keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
-        numbers, gauss = self.loaded["python"]
+        numbers, gauss = self.pending_state["python"]
         random.setstate((3, tuple(numbers), gauss))
-        self.loaded = None
+        self.pending_state = None
 
 
-class History(Callback):
+class MetricsHistory(Callback):
     """Writes history.csv, a row an epoch; the rows of the run that a resumed one goes on from come first.
 
     Of several processes all keep the rows, and the first one writes them.
     """
+
+    # As above.
+    state_key = "History"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +103,7 @@ class History(Callback):
         self.train_seconds = time.monotonic() - self.epoch_start
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, FaceClassifierModule)
         total, right, count = pl_module.train_sums.tolist()
         self.rows.append(
             {
@@ -105,7 +111,7 @@ class History(Callback):
                 "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "train_loss": total / max(count, 1),
                 "train_accuracy": right / max(count, 1),
-                **pl_module.validated,
+                **pl_module.val_metrics,
                 "seconds": round(time.monotonic() - self.epoch_start, 3),
                 "images_per_second": round(self.images_per_second, 1),
             }
@@ -114,31 +120,31 @@ class History(Callback):
             write_text(self.path, pd.DataFrame(self.rows, columns=HISTORY_COLUMNS).to_csv(index=False))
 
 
-class Progress(Callback):
+class ProgressCallback(Callback):
     """A bar with loss, metric, images a second and time left in a terminal; plain lines elsewhere."""
 
-    def __init__(self, history: History, monitor: str) -> None:
+    def __init__(self, history: MetricsHistory, monitor: str) -> None:
         self.history = history
         self.monitor = monitor
         self.bar: Any = None
-        self.shown = 0.0
+        self.last_update = 0.0
         self.metric = ""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.shown = time.monotonic()
+        self.last_update = time.monotonic()
         if sys.stderr.isatty():
             title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             total = int(trainer.num_training_batches)
-            self.bar = terminal_bar(total, title, " batches")
+            self.bar = create_progress_bar(total, title, " batches")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
-        if now - self.shown < (REFRESH_SECONDS if self.bar is not None else LINE_SECONDS):
+        if now - self.last_update < (REFRESH_SECONDS if self.bar is not None else LINE_SECONDS):
             return
-        self.shown = now
-        assert isinstance(pl_module, Classifier)
+        self.last_update = now
+        assert isinstance(pl_module, FaceClassifierModule)
         total, _, count = pl_module.train_sums.tolist()
         loss = f"loss {total / max(count, 1):.3f}"
         if self.bar is not None:
@@ -151,7 +157,7 @@ class Progress(Callback):
             whole = int(trainer.num_training_batches) * images // (batch_idx + 1)
             title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             seconds = self.history.train_seconds
-            log.info("%s, %s", progress_line(title, images, whole, "images", seconds), loss)
+            log.info("%s, %s", format_progress(title, images, whole, "images", seconds), loss)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.close_bar()

@@ -6,19 +6,19 @@ from fer.config import Config
 from fer.errors import UserError
 
 
-def device_of(config: Config) -> str:
+def resolve_device(config: Config) -> str:
     """`cpu`, `cuda` or `mps`, as the configuration and the machine have it. Raises UserError."""
-    asked = config.trainer.accelerator
-    found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = {"auto": found, "gpu": "cuda"}.get(asked, asked)
-    if device != "cpu" and device != found:
-        raise UserError(f"trainer.accelerator={asked}: this machine has none; use trainer.accelerator=cpu or auto")
+    requested = config.trainer.accelerator
+    available = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = {"auto": available, "gpu": "cuda"}.get(requested, requested)
+    if device != "cpu" and device != available:
+        raise UserError(f"trainer.accelerator={requested}: this machine has none; use trainer.accelerator=cpu or auto")
     if device == "cuda" and config.trainer.devices > torch.cuda.device_count():
         raise UserError(
             f"trainer.devices={config.trainer.devices}: this machine has {torch.cuda.device_count()} GPUs; use so "
             "many, or trainer.accelerator=cpu"
         )
-    if device == "mps" and config.trainer.processes > 1:
+    if device == "mps" and config.trainer.world_size > 1:
         raise UserError("trainer.accelerator=mps has one device; use trainer.devices=1, or trainer.accelerator=cpu")
     if device == "cpu" and config.trainer.precision == "16":
         raise UserError("trainer.precision=16 needs a GPU, and this machine has none; use 32 or bf16")

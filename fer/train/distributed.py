@@ -25,22 +25,22 @@ from torch.distributed.launcher import LaunchConfig, elastic_launch
 from fer import errors
 from fer.config import Config
 from fer.core.io import write_text
-from fer.core.process import LAUNCHED, tied_to_me
-from fer.data.augmentation import Share
+from fer.core.process import LAUNCHED_ENV, with_parent_pid
+from fer.data.augmentation import ShardSlice
 from fer.errors import ExitCode, UserError
-from fer.models.freezing import any_frozen
-from fer.runs.provenance import program_arguments
+from fer.models.freezing import has_frozen_parameters
+from fer.runs.provenance import get_program_arguments
 from fer.runs.run_directory import mark_failed
 
 FAILURE = "failure.txt"
 # So long an interrupted training may take to save its weights: SLURM kills 30 s after it asks to end.
 SAVING_S = 20
 # Exit codes that a rank has explained itself.
-EXPLAINED = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
+HANDLED_EXIT_CODES = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
 log = logging.getLogger(__name__)
 
 
-def world_size() -> int:
+def get_world_size() -> int:
     """How many processes train together; 1 outside of a group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
@@ -49,7 +49,7 @@ def apply_launcher(config: Config) -> Config:
     """The configuration with the devices and machines that torchrun or srun has started processes for."""
     if TorchElasticEnvironment.detect():
         local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    elif config.trainer.processes > 1 and started_by_srun():
+    elif config.trainer.world_size > 1 and _is_srun_task():
         world = int(os.environ["SLURM_NTASKS"])
         local = world // int(os.environ.get("SLURM_NNODES", "1"))
     else:
@@ -61,14 +61,14 @@ def apply_launcher(config: Config) -> Config:
     )
 
 
-def started_by_srun() -> bool:
+def _is_srun_task() -> bool:
     return SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1
 
 
 def needs_launch(config: Config) -> bool:
     """Whether this process has to start those that train. Raises UserError where they are of several machines."""
     trainer = config.trainer
-    if trainer.processes == 1 or "fit" not in trainer.stages or TorchElasticEnvironment.detect() or started_by_srun():
+    if trainer.world_size == 1 or "fit" not in trainer.stages or TorchElasticEnvironment.detect() or _is_srun_task():
         return False
     if trainer.num_nodes > 1:
         raise UserError(
@@ -79,7 +79,7 @@ def needs_launch(config: Config) -> bool:
     return True
 
 
-def launch(config: Config, run_directory: Path) -> None:
+def launch_workers(config: Config, run_directory: Path) -> None:
     """Run this program once more in each of ``trainer.devices`` processes, as `torchrun --standalone` does.
 
     Raises UserError where one fails, KeyboardInterrupt after Ctrl-C or SIGTERM, when rank 0 has saved its weights,
@@ -87,8 +87,8 @@ def launch(config: Config, run_directory: Path) -> None:
     """
     devices = config.trainer.devices
     with tempfile.TemporaryDirectory(prefix="fer-") as folder:
-        started = tied_to_me({LAUNCHED: str(run_directory)})
-        os.environ.update(started)
+        launch_env = with_parent_pid({LAUNCHED_ENV: str(run_directory)})
+        os.environ.update(launch_env)
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
         launcher = elastic_launch(
             LaunchConfig(
@@ -106,33 +106,33 @@ def launch(config: Config, run_directory: Path) -> None:
             sys.executable,
         )
         try:
-            launcher(*program_arguments())
+            launcher(*get_program_arguments())
         except SignalException:
             raise KeyboardInterrupt from None
         except ChildFailedError as error:
-            failure = first_failure(list(error.failures.values()))
-            if failure.exitcode in EXPLAINED:
+            failure = _find_first_failure(list(error.failures.values()))
+            if failure.exitcode in HANDLED_EXIT_CODES:
                 raise SystemExit(failure.exitcode) from None
-            sentence = describe_failure(failure, run_directory)
+            sentence = _describe_failure(failure, run_directory)
             mark_failed(run_directory, sentence)
             raise UserError(sentence) from None
         finally:
-            for name in started:
+            for name in launch_env:
                 os.environ.pop(name, None)
 
 
-def first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
+def _find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
     """The failure that made the others fail: a process that was killed, or the first one to record an error."""
-    killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
+    signaled = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
     recorded = [failure for failure in failures if failure.error_file_data != _NOTHING]
-    return min(killed or recorded or list(failures), key=lambda failure: (int(failure.timestamp), failure.local_rank))
+    return min(signaled or recorded or list(failures), key=lambda failure: (int(failure.timestamp), failure.local_rank))
 
 
 # What PyTorch has of a process that wrote no error file.
 _NOTHING: dict[str, Any] = {"message": "<NONE>"}
 
 
-def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
+def _describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
     """The reason in one sentence; the traceback of an unexpected error goes into FAILURE."""
     rank = failure.local_rank
     if failure.exitcode < 0:
@@ -159,11 +159,11 @@ def build_ddp_strategy(config: Config, device: str) -> DDPStrategy:
         process_group_backend="nccl" if device == "cuda" else "gloo",
         # The sums of an epoch are each process's own; statistics of batch norm are averaged before validation.
         broadcast_buffers=False,
-        find_unused_parameters=any_frozen(config.model.head_epochs, config.model.unfreeze_per_epoch),
+        find_unused_parameters=has_frozen_parameters(config.model.head_epochs, config.model.unfreeze_per_epoch),
     )
 
 
-def run_rank(function: Callable[[], None]) -> None:
+def run_worker(function: Callable[[], None]) -> None:
     """Run what a process does as one of several: what goes wrong is recorded for the launcher.
 
     The one of train.py tells it, so an error that nobody expected leaves no traceback of each process.
@@ -176,7 +176,7 @@ def run_rank(function: Callable[[], None]) -> None:
     except UserError:
         raise
     except Exception:
-        if LAUNCHED in os.environ:
+        if LAUNCHED_ENV in os.environ:
             raise SystemExit(ExitCode.ERROR) from None
         raise
 
@@ -195,22 +195,22 @@ class SameDataCheck(Callback):
             )
 
 
-def sum_over_ranks(values: Tensor) -> None:
+def all_reduce_sum(values: Tensor) -> None:
     """Replace ``values`` by their sum over all processes."""
-    if world_size() > 1:
+    if get_world_size() > 1:
         dist.all_reduce(values)
 
 
-def gather_rows(local: Sequence[Tensor], shares: Sequence[Share]) -> Tensor:
+def all_gather_rows(batches: Sequence[Tensor], shards: Sequence[ShardSlice]) -> Tensor:
     """The rows of all processes in the order in which a single one has them.
 
     ``local`` holds this process's rows of every batch, ``shares`` where they belong.
     """
-    if world_size() == 1:
-        return torch.cat(list(local))
-    rows = local[0].new_zeros(sum(count for _, _, count in shares), *local[0].shape[1:])
+    if get_world_size() == 1:
+        return torch.cat(list(batches))
+    rows = batches[0].new_zeros(sum(count for _, _, count in shards), *batches[0].shape[1:])
     first = 0
-    for batch, (start, stop, count) in zip(local, shares, strict=True):
+    for batch, (start, stop, count) in zip(batches, shards, strict=True):
         rows[first + start : first + stop] = batch[: stop - start]
         first += count
     # Every row is 0 in all processes but one.

@@ -7,20 +7,20 @@ from pathlib import Path
 import torch
 
 from fer.config import Config
-from fer.core.path_map import here
-from fer.core.process import global_rank
-from fer.data.image_store import Store
+from fer.core.path_map import map_path
+from fer.core.process import get_global_rank
+from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
 from fer.train.checkpoints import BEST, LAST, UNFINISHED
-from fer.train.trainer import new_network, parts_of, train_network
+from fer.train.trainer import build_network, build_splits, train_network
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """What a training ended with: the best network, on the CPU, and a row of ``history`` an epoch.
 
     ``best_epoch`` (counted from 1) is None where no epoch was finished.
@@ -34,38 +34,38 @@ class Fitted:
     starting_weights_sha256: str | None
 
 
-def fit(config: Config, store: Store, manifest: Manifest, directory: Path, device: str) -> Fitted | None:
+def fit(config: Config, store: ImageStore, manifest: Manifest, directory: Path, device: str) -> FitResult | None:
     """Train in this process, alone or as one of several.
 
     A run directory with a last checkpoint goes on from there. None on another rank than 0, which alone has what the
     training ended with. Raises UserError.
     """
-    train, val = parts_of(manifest)
-    checkpoint = resume_checkpoint(config, directory)
-    trained = train_network(config, store, train, val, directory, device, checkpoint)
-    if global_rank():
+    train, val = build_splits(manifest)
+    checkpoint = _find_resume_checkpoint(config, directory)
+    result = train_network(config, store, train, val, directory, device, checkpoint)
+    if get_global_rank():
         return None
     best, unfinished = directory / "checkpoints" / BEST, directory / "checkpoints" / UNFINISHED
-    network = judged_network(config, len(manifest.classes), best if best.is_file() else unfinished)
+    network = _load_best_network(config, len(manifest.classes), best if best.is_file() else unfinished)
     if not best.is_file():
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
-    return Fitted(
+    return FitResult(
         network=network,
-        history=trained.history,
-        best_epoch=best_epoch(trained.history, config.trainer.early_stopping.monitor),
-        interrupted=trained.interrupted,
-        seconds=trained.seconds,
-        starting_weights_sha256=trained.starting_weights_sha256,
+        history=result.history,
+        best_epoch=_find_best_epoch(result.history, config.trainer.early_stopping.monitor),
+        interrupted=result.interrupted,
+        seconds=result.seconds,
+        starting_weights_sha256=result.starting_weights_sha256,
     )
 
 
-def resume_checkpoint(config: Config, directory: Path) -> Path | None:
+def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
     """The checkpoint to go on from: the run's own, or that which `trainer.resume_from` means. Raises UserError."""
-    own, resume_from = directory / "checkpoints" / LAST, config.trainer.resume_from
-    if own.is_file() or resume_from is None:
-        return own if own.is_file() else None
-    path = Path(here(resume_from))
+    last, resume_from = directory / "checkpoints" / LAST, config.trainer.resume_from
+    if last.is_file() or resume_from is None:
+        return last if last.is_file() else None
+    path = Path(map_path(resume_from))
     if path.is_dir():
         path = path / "checkpoints" / LAST
         if not path.is_file():
@@ -76,16 +76,16 @@ def resume_checkpoint(config: Config, directory: Path) -> Path | None:
     return path
 
 
-def judged_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
+def _load_best_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
     """The network of a checkpoint that validation judged: the moving average where there is one."""
     prefix = "average.module." if config.trainer.ema_decay else "network."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    network = new_network(config, classes)
+    network = build_network(config, classes)
     network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
     return network.eval()
 
 
-def best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
+def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
     """The first epoch, counted from 1, with the best value of the monitored figure."""
     rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
     return int(rows[0]["epoch"]) if rows else None

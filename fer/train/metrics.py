@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fer.metrics.bootstrap import resampled, with_interval
-from fer.metrics.classification import confusion_matrix, figures
+from fer.metrics.bootstrap import compute_interval, resample_confusion
+from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 
 
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def compute_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-probability of the label, nats."""
     return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error over 15 bins of confidence (arXiv:1706.04599)."""
     return float(
         multiclass_calibration_error(
@@ -25,7 +25,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     )
 
 
-def kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
+def compute_kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
     """Mean KL divergence (nats) from the annotators' distribution to the predicted one.
 
     ``votes`` (N, C) are counts over the classes; rows without votes are left out; None if there are no others.
@@ -34,12 +34,12 @@ def kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
     voted = counts.sum(1) > 0
     if not voted.any():
         return None
-    shares = counts[voted] / counts[voted].sum(1, keepdims=True)
-    ratio = np.clip(shares, 1e-12, 1) / np.clip(probabilities[voted], 1e-12, 1)
-    return float((shares * np.log(ratio)).sum(1).mean())
+    fractions = counts[voted] / counts[voted].sum(1, keepdims=True)
+    ratio = np.clip(fractions, 1e-12, 1) / np.clip(probabilities[voted], 1e-12, 1)
+    return float((fractions * np.log(ratio)).sum(1).mean())
 
 
-def report(
+def compute_split_metrics(
     raw: np.ndarray,
     calibrated: np.ndarray,
     labels: np.ndarray,
@@ -53,17 +53,17 @@ def report(
     indices, ``votes`` (N, C) counts or NaN, ``sources`` (N,) names.
     """
     predicted = calibrated.argmax(1)
-    confusion = confusion_matrix(labels, predicted, len(classes))
-    values, samples = figures(confusion), figures(resampled(confusion))
-    whole = {
-        name: with_interval(float(values[name]), samples[name])
+    confusion = compute_confusion_matrix(labels, predicted, len(classes))
+    values, samples = compute_metrics(confusion), compute_metrics(resample_confusion(confusion))
+    overall = {
+        name: compute_interval(float(values[name]), samples[name])
         for name in ("accuracy", "balanced_accuracy", "macro_f1")
     }
     per_class = {
         name: {
             "samples": int(confusion[number].sum()),
             **{
-                figure: with_interval(values[figure][number], samples[figure][:, number])
+                figure: compute_interval(values[figure][number], samples[figure][:, number])
                 for figure in ("precision", "recall", "f1")
             },
         }
@@ -71,18 +71,20 @@ def report(
     }
     by_source = {}
     for source in dict.fromkeys(sources):
-        chosen = np.array([name == source for name in sources])
-        matrix = confusion_matrix(labels[chosen], predicted[chosen], len(classes))
-        accuracy = with_interval(float(figures(matrix)["accuracy"]), figures(resampled(matrix))["accuracy"])
-        by_source[source] = {"samples": int(chosen.sum()), "accuracy": accuracy}
+        mask = np.array([name == source for name in sources])
+        matrix = compute_confusion_matrix(labels[mask], predicted[mask], len(classes))
+        accuracy = compute_interval(
+            float(compute_metrics(matrix)["accuracy"]), compute_metrics(resample_confusion(matrix))["accuracy"]
+        )
+        by_source[source] = {"samples": int(mask.sum()), "accuracy": accuracy}
     return {
         "samples": len(labels),
-        **whole,
-        "log_loss": log_loss(raw, labels),
-        "log_loss_calibrated": log_loss(calibrated, labels),
-        "ece": calibration_error(raw, labels),
-        "ece_calibrated": calibration_error(calibrated, labels),
-        "kl_to_votes": kl_to_votes(calibrated, votes),
+        **overall,
+        "log_loss": compute_log_loss(raw, labels),
+        "log_loss_calibrated": compute_log_loss(calibrated, labels),
+        "ece": compute_calibration_error(raw, labels),
+        "ece_calibrated": compute_calibration_error(calibrated, labels),
+        "kl_to_votes": compute_kl_to_votes(calibrated, votes),
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
         "by_source": by_source,

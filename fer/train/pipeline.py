@@ -7,31 +7,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer.bundle.io import Faces, describe, load_bundle, save_bundle
-from fer.bundle.model_card import model_card
-from fer.bundle.reference_samples import Samples, write_samples
+from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.model_card import render_model_card
+from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.core.io import write_text
-from fer.core.process import global_rank
-from fer.data.image_store import images_like
+from fer.core.process import get_global_rank
+from fer.data.image_store import convert_images
 from fer.errors import ExitCode, UserError
-from fer.registry.resolve import at_hand
-from fer.runs.run_directory import Run, saved_config, status_of
+from fer.registry.resolve import fetch_model
+from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.serving import Predictor
 from fer.synthetic import draw_dataset_face
-from fer.trackers.background import tracked
+from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
-from fer.train.device import device_of
-from fer.train.distributed import apply_launcher, launch, needs_launch, run_rank
-from fer.train.evaluation import headline, judge
-from fer.train.fit import Fitted, fit
+from fer.train.device import resolve_device
+from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
+from fer.train.evaluation import evaluate, summary_metrics
+from fer.train.fit import FitResult, fit
 from fer.train.inputs import prepare_data, record_data
-from fer.train.pruning import Pruned, raise_if_pruned
+from fer.train.pruning import TrialPruned, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
-from fer.train.results import conclude, metrics_of
-from fer.train.trainer import FULL_MEMORY
+from fer.train.results import build_metrics, write_results
+from fer.train.trainer import OUT_OF_MEMORY
 
-SAMPLES, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
+SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ def train(config: Config, directory: Path) -> None:
     Raises UserError for what a user can mend. After Ctrl-C the run is completed with the best weights so far and
     marked interrupted; then SystemExit(130) is raised.
     """
-    start(apply_launcher(config), directory, Run)
+    _run_or_launch(apply_launcher(config), directory, Run)
 
 
 def resume(directory: Path) -> None:
@@ -49,73 +49,73 @@ def resume(directory: Path) -> None:
 
     A directory that holds nothing but run.yaml is begun. Raises as ``train``.
     """
-    config = saved_config(directory)
-    if status_of(directory) == "finished":
+    config = load_run_config(directory)
+    if read_status(directory) == "finished":
         log.info("%s: the run is finished", directory)
         return
-    start(apply_launcher(config), directory, lambda *_: Run.begun_or_again(directory, config, "train.py"))
+    _run_or_launch(apply_launcher(config), directory, lambda *_: Run.create_or_resume(directory, config, "train.py"))
 
 
-def start(config: Config, directory: Path, open_run: Callable[[Path, Config], Run]) -> None:
+def _run_or_launch(config: Config, directory: Path, open_run: Callable[[Path, Config], Run]) -> None:
     """Do the stages in this process, as its rank has them, or have them done by several that are started here."""
     if needs_launch(config):
         # What is wrong with the device is said once, before there are processes.
-        device_of(config)
-        launch(config, directory)
-    elif global_rank():
+        resolve_device(config)
+        launch_workers(config, directory)
+    elif get_global_rank():
         logging.getLogger().handlers.clear()
-        run_rank(lambda: join_training(config, directory))
+        run_worker(lambda: _join_training(config, directory))
     else:
-        run_rank(lambda: do_tracked(config, open_run(directory, config)))
+        run_worker(lambda: _run_with_trackers(config, open_run(directory, config)))
 
 
-def join_training(config: Config, directory: Path) -> None:
+def _join_training(config: Config, directory: Path) -> None:
     """What another rank than 0 does: the same training, of which it keeps nothing."""
     set_threads(config.trainer.threads, config.trainer.devices)
     seed_everything(config.seed)
-    device = device_of(config)
+    device = resolve_device(config)
     data = prepare_data(config, config.model.image_size)
     try:
         fit(config, data.store, data.manifest, directory, device)
     except torch.OutOfMemoryError:
-        raise UserError(FULL_MEMORY) from None
+        raise UserError(OUT_OF_MEMORY) from None
 
 
-def do_tracked(config: Config, run: Run) -> None:
+def _run_with_trackers(config: Config, run: Run) -> None:
     """Do the stages while trackers are told of them."""
-    with tracked(run.directory, config.tracker.others()):
-        do_stages(config, run)
+    with run_trackers(run.directory, config.tracker.collect_backends()):
+        _run_stages(config, run)
 
 
-def do_stages(config: Config, run: Run) -> None:
+def _run_stages(config: Config, run: Run) -> None:
     """What ``train`` and ``resume`` have in common."""
     directory = run.directory
     try:
         # The sums depend on the number of threads: a run goes on with that it began with.
         threads = set_threads(config.trainer.threads or run.provenance.get("threads"), config.trainer.devices)
         seed_everything(config.seed)
-        device = device_of(config)
-        run.note(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
-        fitted = None
+        device = resolve_device(config)
+        run.update_provenance(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
+        fit_result = None
         if "fit" in config.trainer.stages:
-            fitted = fit_and_judge(config, run, device)
+            fit_result = _fit_and_evaluate(config, run, device)
         else:
-            judge_only(config, run, device)
+            _evaluate_pretrained(config, run, device)
     except KeyboardInterrupt:
-        run.end("interrupted")
+        run.finish("interrupted")
         raise
-    except Pruned as hopeless:
-        run.end("pruned", pruned_after_epoch=hopeless.epoch)
+    except TrialPruned as hopeless:
+        run.finish("pruned", pruned_after_epoch=hopeless.epoch)
         log.info("Pruned after epoch %d: the sweep's other jobs were better", hopeless.epoch)
         raise SystemExit(ExitCode.PRUNED) from None
     except torch.OutOfMemoryError as error:
-        run.end("failed", error=str(error))
-        raise UserError(FULL_MEMORY) from None
+        run.finish("failed", error=str(error))
+        raise UserError(OUT_OF_MEMORY) from None
     except BaseException as error:
-        run.end("failed", error=f"{type(error).__name__}: {error}")
+        run.finish("failed", error=f"{type(error).__name__}: {error}")
         raise
-    interrupted = fitted is not None and fitted.interrupted
-    run.end("interrupted" if interrupted else "finished")
+    interrupted = fit_result is not None and fit_result.interrupted
+    run.finish("interrupted" if interrupted else "finished")
     log.info("Run directory: %s", directory)
     if (directory / "report.html").is_file():
         log.info("Report: %s", directory / "report.html")
@@ -123,47 +123,47 @@ def do_stages(config: Config, run: Run) -> None:
         raise SystemExit(ExitCode.INTERRUPTED)
 
 
-def fit_and_judge(config: Config, run: Run, device: str) -> Fitted:
+def _fit_and_evaluate(config: Config, run: Run, device: str) -> FitResult:
     """Train, judge the best weights, and write bundle, figures and report."""
     data = prepare_data(config, config.model.image_size)
     record_data(run, data)
     store, manifest = data.store, data.manifest
-    fitted = fit(config, store, manifest, run.directory, device)
-    assert fitted is not None, "rank 0 keeps what a training ends with"
+    fit_result = fit(config, store, manifest, run.directory, device)
+    assert fit_result is not None, "rank 0 keeps what a training ends with"
     raise_if_pruned(run.directory)
-    run.note(
-        fit_seconds=fitted.seconds,
-        starting_weights_sha256=fitted.starting_weights_sha256,
-        weights="best epoch" if fitted.best_epoch is not None else "at the interruption, in the first epoch",
+    run.update_provenance(
+        fit_seconds=fit_result.seconds,
+        starting_weights_sha256=fit_result.starting_weights_sha256,
+        weights="best epoch" if fit_result.best_epoch is not None else "at the interruption, in the first epoch",
     )
-    parts = ["val", "test"] if "test" in config.trainer.stages else ["val"]
-    judged, temperature = judge(fitted.network.to(device), store.images, manifest, parts, None)
-    metrics = metrics_of(config, judged, temperature, fitted)
-    faces = Faces(store.side, store.colour)
+    splits = ["val", "test"] if "test" in config.trainer.stages else ["val"]
+    results, temperature = evaluate(fit_result.network.to(device), store.images, manifest, splits, None)
+    metrics = build_metrics(config, results, temperature, fit_result)
+    faces = FaceFormat(store.side, store.colour)
     facts = {
-        "metrics": {part: headline(metrics[part]) for part in ("val", "test")},
+        "metrics": {part: summary_metrics(metrics[part]) for part in ("val", "test")},
         "data_fingerprint": store.fingerprint,
         "config_sha256": run.config_sha256,
     }
-    description = describe(fitted.network, manifest.classes, faces, temperature, facts)
-    metrics["weights_sha256"] = save_bundle(run.directory / "bundle", fitted.network, description)
-    add_samples(run.directory / "bundle")
-    write_baseline(run.directory / "bundle", store, judged.get("test", judged["val"]))
-    card = model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
+    description = build_description(fit_result.network, manifest.classes, faces, temperature, facts)
+    metrics["weights_sha256"] = save_bundle(run.directory / "bundle", fit_result.network, description)
+    _write_reference_samples(run.directory / "bundle")
+    write_baseline(run.directory / "bundle", store, results.get("test", results["val"]))
+    card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(run.directory / "bundle" / "model_card.md", card)
-    conclude(config, run, store, manifest, judged, metrics, fitted)
-    return fitted
+    write_results(config, run, store, manifest, results, metrics, fit_result)
+    return fit_result
 
 
-def add_samples(bundle: Path) -> None:
+def _write_reference_samples(bundle: Path) -> None:
     """Drawn faces and what the trained network answers, by which every later copy of the bundle is checked."""
-    images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLES)])
-    write_samples(bundle, Samples(images, Predictor.load(str(bundle)).predict(list(images))))
+    images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLE_COUNT)])
+    write_samples(bundle, ReferenceSamples(images, Predictor.load(str(bundle)).predict(list(images))))
 
 
-def judge_only(config: Config, run: Run, device: str) -> None:
+def _evaluate_pretrained(config: Config, run: Run, device: str) -> None:
     """Judge the bundle of ``model_uri`` on this configuration's data; its own temperature is kept."""
-    bundle = load_bundle(str(at_hand(config, run.directory / "model").bundle))
+    bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
     if len(bundle.description.classes) != config.dataset.classes:
         count = len(bundle.description.classes)
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
@@ -171,10 +171,10 @@ def judge_only(config: Config, run: Run, device: str) -> None:
     record_data(run, data)
     store, manifest = data.store, data.manifest
     faces = bundle.description.faces
-    images = images_like(store, faces.side, faces.colour)
-    judged, temperature = judge(
+    images = convert_images(store, faces.side, faces.colour)
+    results, temperature = evaluate(
         bundle.network.to(device), images, manifest, ["val", "test"], bundle.description.temperature
     )
-    metrics = metrics_of(config, judged, temperature, None)
+    metrics = build_metrics(config, results, temperature, None)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    conclude(config, run, store, manifest, judged, metrics, None)
+    write_results(config, run, store, manifest, results, metrics, None)

@@ -9,15 +9,15 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.io import write_text
-from fer.errors import first_line
-from fer.sweep.study import TRIAL, Place, open_study
-from fer.train.module import Classifier
+from fer.errors import shorten_error
+from fer.sweep.study import TRIAL_JSON, StudyConfig, open_study
+from fer.train.module import FaceClassifierModule
 
-PRUNED = "pruned.json"
+PRUNED_JSON = "pruned.json"
 log = logging.getLogger(__name__)
 
 
-class Pruned(Exception):
+class TrialPruned(Exception):
     """The training was ended after ``epoch``."""
 
     def __init__(self, epoch: int) -> None:
@@ -25,42 +25,42 @@ class Pruned(Exception):
         self.epoch = epoch
 
 
-class Pruning(Callback):
+class PruningCallback(Callback):
     """Reports ``metric`` of each epoch to the study named in the run directory's trial.json."""
 
     def __init__(self, directory: Path, metric: str) -> None:
         self.directory, self.metric = directory, metric
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, FaceClassifierModule)
         epoch = trainer.current_epoch + 1
-        hopeless = trainer.is_global_zero and self.hopeless(epoch, pl_module.validated[self.metric])
-        if trainer.strategy.reduce_boolean_decision(hopeless, all=False):
+        prune = trainer.is_global_zero and self.should_prune(epoch, pl_module.val_metrics[self.metric])
+        if trainer.strategy.reduce_boolean_decision(prune, all=False):
             trainer.should_stop = True
             if trainer.is_global_zero:
-                write_text(self.directory / PRUNED, json.dumps({"epoch": epoch}))
+                write_text(self.directory / PRUNED_JSON, json.dumps({"epoch": epoch}))
 
-    def hopeless(self, epoch: int, value: float) -> bool:
+    def should_prune(self, epoch: int, value: float) -> bool:
         """Whether the study's pruner would end the trial here; a study that cannot be reached ends none."""
         try:
-            return report(self.directory, epoch, value)
+            return _report_metric(self.directory, epoch, value)
         except Exception as error:
             # A database may raise anything; a training is worth more than its pruning.
-            log.warning("The sweep's study cannot be told of epoch %d (%s)", epoch, first_line(error))
+            log.warning("The sweep's study cannot be told of epoch %d (%s)", epoch, shorten_error(error))
             return False
 
 
-def report(directory: Path, epoch: int, value: float) -> bool:
+def _report_metric(directory: Path, epoch: int, value: float) -> bool:
     """Store the figure of an epoch; whether the trial is to end."""
     import optuna
 
-    trial: dict[str, Any] = json.loads((directory / TRIAL).read_text(encoding="utf-8"))
-    own = optuna.Trial(open_study(Place(**trial["study"])), trial["trial_id"])
-    own.report(value, epoch)
-    return own.should_prune()
+    trial: dict[str, Any] = json.loads((directory / TRIAL_JSON).read_text(encoding="utf-8"))
+    optuna_trial = optuna.Trial(open_study(StudyConfig(**trial["study"])), trial["trial_id"])
+    optuna_trial.report(value, epoch)
+    return optuna_trial.should_prune()
 
 
 def raise_if_pruned(directory: Path) -> None:
     """Raise Pruned where the training in this directory was."""
-    if (directory / PRUNED).is_file():
-        raise Pruned(int(json.loads((directory / PRUNED).read_text(encoding="utf-8"))["epoch"]))
+    if (directory / PRUNED_JSON).is_file():
+        raise TrialPruned(int(json.loads((directory / PRUNED_JSON).read_text(encoding="utf-8"))["epoch"]))

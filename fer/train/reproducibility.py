@@ -5,12 +5,12 @@ import random
 import numpy as np
 import torch
 
-from fer.core.system import thread_count
+from fer.core.system import resolve_thread_count
 
 
 def set_threads(threads: int | None, processes: int = 1) -> int:
     """Let PyTorch use so many CPU threads, or its share of the cores as one of ``processes``; returns the number."""
-    count = threads or max(thread_count(None) // processes, 1)
+    count = threads or max(resolve_thread_count(None) // processes, 1)
     torch.set_num_threads(count)
     return count
 

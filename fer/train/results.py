@@ -4,57 +4,57 @@ import logging
 from typing import Any
 
 from fer.config import Config
-from fer.data.image_store import Store
+from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.runs.run_directory import Run
-from fer.train.evaluation import Judgement
-from fer.train.fit import Fitted
+from fer.train.evaluation import EvaluationResult
+from fer.train.fit import FitResult
 from fer.train.report import write_report
 
 log = logging.getLogger(__name__)
 
 
-def conclude(
+def write_results(
     config: Config,
     run: Run,
-    store: Store,
+    store: ImageStore,
     manifest: Manifest,
-    judged: dict[str, Judgement],
+    results: dict[str, EvaluationResult],
     metrics: dict[str, Any],
-    fitted: Fitted | None,
+    fit_result: FitResult | None,
 ) -> None:
     """Write predictions, metrics.json and report.html, and say what came out."""
-    for part, judgement in judged.items():
-        judgement.save(run.directory / f"predictions_{part}.parquet")
+    for part, result in results.items():
+        result.write_predictions(run.directory / f"predictions_{part}.parquet")
     run.write_metrics(metrics)
     notes = []
-    if "test" in config.trainer.stages and "test" not in judged:
+    if "test" in config.trainer.stages and "test" not in results:
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
-    write_report(config, run, store, manifest, judged, metrics, fitted, notes)
+    write_report(config, run, store, manifest, results, metrics, fit_result, notes)
     for part, word in (("val", "Validation"), ("test", "Test")):
-        if part in judged:
-            figures = metrics[part]
+        if part in results:
+            split_metrics = metrics[part]
             log.info(
                 "%s (%d images): accuracy %s, balanced accuracy %s, macro-F1 %s",
-                *(word, figures["samples"]),
-                *(with_bounds(figures[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
+                *(word, split_metrics["samples"]),
+                *(_format_interval(split_metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
             )
 
 
-def with_bounds(figure: dict[str, float]) -> str:
+def _format_interval(metric: dict[str, float]) -> str:
     """`0.861 [0.848, 0.873]`: a figure and its 95 % interval."""
-    return f"{figure['value']:.4f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+    return f"{metric['value']:.4f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
-def metrics_of(
-    config: Config, judged: dict[str, Judgement], temperature: float, fitted: Fitted | None
+def build_metrics(
+    config: Config, results: dict[str, EvaluationResult], temperature: float, fit_result: FitResult | None
 ) -> dict[str, Any]:
     """The content of metrics.json, less the weights' hash."""
     return {
         "monitor": config.trainer.early_stopping.monitor,
-        "best_epoch": fitted.best_epoch if fitted else None,
-        "epochs": len(fitted.history) if fitted else 0,
+        "best_epoch": fit_result.best_epoch if fit_result else None,
+        "epochs": len(fit_result.history) if fit_result else 0,
         "temperature": temperature,
-        **{part: judged[part].figures() if part in judged else None for part in ("val", "test")},
+        **{part: results[part].metrics() if part in results else None for part in ("val", "test")},
     }

@@ -14,29 +14,29 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from timm.layers import convert_sync_batchnorm
 
 from fer.config import Config
-from fer.core.io import written_beside
-from fer.core.process import interruptible
+from fer.core.io import atomic_write
+from fer.core.process import interrupt_on_signals
 from fer.data.augmentation import Augmentation
-from fer.data.datamodule import FaceData, Part
-from fer.data.image_store import Store
+from fer.data.datamodule import FaceDataModule, Split
+from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
-from fer.errors import ModelError, first_line
-from fer.models.network import FaceNetwork, load_starting_weights
-from fer.sweep.study import TRIAL
-from fer.train.callbacks import History, Progress, RandomState
-from fer.train.checkpoints import BEST, LAST, UNFINISHED, Checkpoints, Patience
+from fer.errors import ModelError, shorten_error
+from fer.models.network import FaceNetwork, load_pretrained_weights
+from fer.sweep.study import TRIAL_JSON
+from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
+from fer.train.checkpoints import BEST, LAST, UNFINISHED, RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SameDataCheck, build_ddp_strategy
-from fer.train.inputs import at_hand
-from fer.train.module import Classifier
-from fer.train.pruning import Pruning
+from fer.train.inputs import localize
+from fer.train.module import FaceClassifierModule
+from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
-FULL_MEMORY = "the device's memory is full; lower dataset.batch_size or model.image_size"
+OUT_OF_MEMORY = "the device's memory is full; lower dataset.batch_size or model.image_size"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainerResult:
     """How a training ended, as plain numbers; its weights stand in the run directory.
 
     ``history`` has a row an epoch, ``seconds`` is the time of the training alone.
@@ -48,19 +48,19 @@ class Trained:
     starting_weights_sha256: str | None
 
 
-def parts_of(manifest: Manifest) -> tuple[Part, Part]:
+def build_splits(manifest: Manifest) -> tuple[Split, Split]:
     """The training and the validation part."""
 
-    def part(name: str) -> Part:
-        samples = manifest.part(name)
-        return Part(samples.index.to_numpy(), manifest.targets(name), samples["weight"].to_numpy("float32"))
+    def part(name: str) -> Split:
+        samples = manifest.get_split(name)
+        return Split(samples.index.to_numpy(), manifest.get_targets(name), samples["weight"].to_numpy("float32"))
 
     return part("train"), part("val")
 
 
-def data_module(config: Config, images: np.ndarray, train: Part, val: Part) -> FaceData:
+def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Split) -> FaceDataModule:
     """Training and validation batches of a run; ``images`` are those of the store."""
-    return FaceData(
+    return FaceDataModule(
         images,
         train,
         val,
@@ -73,19 +73,19 @@ def data_module(config: Config, images: np.ndarray, train: Part, val: Part) -> F
     )
 
 
-def new_network(config: Config, classes: int) -> FaceNetwork:
+def build_network(config: Config, classes: int) -> FaceNetwork:
     """The network with random weights. Raises ModelError."""
     model = config.model
     return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
 
 
-def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, str | None]:
+def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
     """The module to train, and the SHA-256 of the weights it starts from. Raises ModelError."""
     model, schedule = config.model, config.optimizer.schedule
-    network = new_network(config, classes)
+    network = build_network(config, classes)
     weights_sha256 = None
     if model.weights != "none":
-        weights_sha256 = load_starting_weights(network, at_hand(model.weights, config), model.weights_sha256)
+        weights_sha256 = load_pretrained_weights(network, localize(model.weights, config), model.weights_sha256)
     settings = {
         "loss_kind": model.loss.kind,
         "label_smoothing": model.loss.label_smoothing,
@@ -101,10 +101,10 @@ def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, s
         # Scaled half-precision gradients cannot be clipped inside a fused step.
         "fused": device == "cuda" and config.trainer.precision != "16",
     }
-    if device == "cuda" and config.trainer.processes > 1 and config.trainer.sync_batchnorm:
+    if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = Classifier(network, settings)
+    module = FaceClassifierModule(network, settings)
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -113,30 +113,30 @@ def classifier(config: Config, classes: int, device: str) -> tuple[Classifier, s
     return module, weights_sha256
 
 
-def lightning_trainer(config: Config, device: str, watching: list[Callback], directory: Path) -> pl.Trainer:
+def build_trainer(config: Config, device: str, callbacks: list[Callback], directory: Path) -> pl.Trainer:
     """Lightning's trainer without its own logging, bars and summaries."""
-    chosen = config.trainer
+    cfg = config.trainer
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     trainer = pl.Trainer(
         accelerator=device,
-        devices=chosen.devices,
-        num_nodes=chosen.num_nodes,
-        strategy=build_ddp_strategy(config, device) if chosen.processes > 1 else "auto",
-        precision=PRECISIONS[chosen.precision],  # type: ignore[arg-type]
-        max_epochs=chosen.max_epochs,
-        gradient_clip_val=chosen.gradient_clip or None,
-        deterministic=chosen.deterministic,
-        benchmark=device == "cuda" and not chosen.deterministic,
-        limit_train_batches=chosen.limit_batches,
-        limit_val_batches=chosen.limit_batches,
+        devices=cfg.devices,
+        num_nodes=cfg.num_nodes,
+        strategy=build_ddp_strategy(config, device) if cfg.world_size > 1 else "auto",
+        precision=PRECISIONS[cfg.precision],  # type: ignore[arg-type]
+        max_epochs=cfg.max_epochs,
+        gradient_clip_val=cfg.gradient_clip or None,
+        deterministic=cfg.deterministic,
+        benchmark=device == "cuda" and not cfg.deterministic,
+        limit_train_batches=cfg.limit_batches,
+        limit_val_batches=cfg.limit_batches,
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=watching,
+        callbacks=callbacks,
         default_root_dir=directory,
     )
     # It would have the processes agree before every batch whether one got SIGTERM, which rank 0 alone heeds.
@@ -144,14 +144,14 @@ def lightning_trainer(config: Config, device: str, watching: list[Callback], dir
     return trainer
 
 
-def check_checkpoint(path: Path, module: Classifier) -> None:
+def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
     """Raises ModelError where a checkpoint is not one of this network."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         shapes = {key: value.shape for key, value in state.items()}
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
-        raise ModelError(f"{path}: cannot be read as a checkpoint ({first_line(error)})") from None
+        raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
     if shapes != {key: value.shape for key, value in module.state_dict().items()}:
         raise ModelError(
             f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
@@ -159,20 +159,20 @@ def check_checkpoint(path: Path, module: Classifier) -> None:
 
 
 def train_network(
-    config: Config, store: Store, train: Part, val: Part, directory: Path, device: str, checkpoint: Path | None
-) -> Trained:
+    config: Config, store: ImageStore, train: Split, val: Split, directory: Path, device: str, checkpoint: Path | None
+) -> TrainerResult:
     """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far.
 
     ``checkpoint`` is one to go on from. Raises UserError.
     """
-    module, weights_sha256 = classifier(config, train.targets.shape[1], device)
-    history = History(directory / "history.csv")
-    trainer = lightning_trainer(config, device, callbacks(config, history, directory, store.fingerprint), directory)
+    module, weights_sha256 = build_module(config, train.targets.shape[1], device)
+    history = MetricsHistory(directory / "history.csv")
+    trainer = build_trainer(config, device, _build_callbacks(config, history, directory, store.fingerprint), directory)
     if checkpoint is not None:
-        check_checkpoint(checkpoint, module)
-    data = data_module(config, store.images, train, val)
+        _check_checkpoint(checkpoint, module)
+    data = build_datamodule(config, store.images, train, val)
     start = time.monotonic()
-    with interruptible():
+    with interrupt_on_signals():
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
@@ -181,28 +181,30 @@ def train_network(
                 raise
     seconds = round(time.monotonic() - start, 1)
     if trainer.is_global_zero and not (directory / "checkpoints" / BEST).is_file():
-        with written_beside(directory / "checkpoints" / UNFINISHED) as beside:
-            torch.save({"state_dict": module.state_dict()}, beside)
-    return Trained(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
+        with atomic_write(directory / "checkpoints" / UNFINISHED) as temporary:
+            torch.save({"state_dict": module.state_dict()}, temporary)
+    return TrainerResult(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
 
 
-def callbacks(config: Config, history: History, directory: Path, fingerprint: str) -> list[Callback]:
+def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, fingerprint: str) -> list[Callback]:
     """What watches a training; the checkpoints come last, so that they hold what the others know."""
     stopping = config.trainer.early_stopping
     mode = "min" if stopping.monitor == "val_loss" else "max"
-    chosen: list[Callback] = [RandomState(), history, Progress(history, stopping.monitor)]
-    if config.trainer.processes > 1:
-        chosen.append(SameDataCheck(fingerprint))
-    if (directory / TRIAL).is_file():
-        chosen.append(Pruning(directory, config.sweep.metric or stopping.monitor))
+    selected: list[Callback] = [RngStateCallback(), history, ProgressCallback(history, stopping.monitor)]
+    if config.trainer.world_size > 1:
+        selected.append(SameDataCheck(fingerprint))
+    if (directory / TRIAL_JSON).is_file():
+        selected.append(PruningCallback(directory, config.sweep.metric or stopping.monitor))
     if stopping.patience is not None:
-        chosen.append(
-            Patience(stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True)
+        selected.append(
+            ResumableEarlyStopping(
+                stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True
+            )
         )
     # Lightning's save_last would keep the last epoch that was better, not the last one.
     for filename, monitor in ((BEST, stopping.monitor), (LAST, None)):
-        chosen.append(
-            Checkpoints(
+        selected.append(
+            RelocatableCheckpoint(
                 directory / "checkpoints",
                 filename=Path(filename).stem,
                 monitor=monitor,
@@ -211,4 +213,4 @@ def callbacks(config: Config, history: History, directory: Path, fingerprint: st
                 enable_version_counter=False,
             )
         )
-    return chosen
+    return selected

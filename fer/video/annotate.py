@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from fer.core.io import written_beside
+from fer.core.io import atomic_write
 from fer.video.media import Media
-from fer.video.reader import sampled_frames
-from fer.video.sampling import All
+from fer.video.reader import iter_frames
+from fer.video.sampling import AllFramesSampler
 
 _COLOUR = (80, 220, 80)  # BGR
-_UNJUDGED = (120, 120, 120)
+_UNCLASSIFIED_COLOUR = (120, 120, 120)
 # H.264 clocks in microseconds keep any source's timestamps, variable frame rates too.
 _TIME_BASE = Fraction(1, 1_000_000)
 
@@ -27,29 +27,29 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path) -> Path:
     """
     name, suffix = item.name.replace("/", "-"), ".png" if item.kind == "image" else ".mp4"
     path = folder / (name if name.endswith(suffix) else name + suffix)
-    at = {int(str(frame)): part for frame, part in rows.groupby("frame")}
-    with written_beside(path) as beside:
+    rows_by_frame = {int(str(frame)): part for frame, part in rows.groupby("frame")}
+    with atomic_write(path) as beside:
         if item.kind == "image":
-            for bgr, _ in drawn_in(item.path, at):
+            for bgr, _ in _iter_annotated_frames(item.path, rows_by_frame):
                 beside.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:
-            encode(drawn_in(item.path, at), beside)
+            _encode_video(_iter_annotated_frames(item.path, rows_by_frame), beside)
     return path
 
 
-def drawn_in(path: Path, at: Mapping[int, pd.DataFrame]) -> Iterator[tuple[np.ndarray, float]]:
+def _iter_annotated_frames(path: Path, rows_by_frame: Mapping[int, pd.DataFrame]) -> Iterator[tuple[np.ndarray, float]]:
     """All frames with the faces of the last sampled one, and their times in seconds."""
     current: pd.DataFrame | None = None
-    for frame in sampled_frames(path, All()):
+    for frame in iter_frames(path, AllFramesSampler()):
         if frame.bgr is None:
             continue
-        current = at.get(frame.index, current)
+        current = rows_by_frame.get(frame.index, current)
         if current is not None:
-            draw(frame.bgr, current)
+            _draw_faces(frame.bgr, current)
         yield frame.bgr, frame.time_s
 
 
-def encode(frames: Iterator[tuple[np.ndarray, float]], path: Path) -> None:
+def _encode_video(frames: Iterator[tuple[np.ndarray, float]], path: Path) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast"})
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TIME_BASE
@@ -57,18 +57,20 @@ def encode(frames: Iterator[tuple[np.ndarray, float]], path: Path) -> None:
             if number == 0:
                 # H.264 in 4:2:0 needs even sides.
                 stream.height, stream.width = (side // 2 * 2 for side in bgr.shape[:2])
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr[: stream.height, : stream.width]), "bgr24")
-            picture.pts, picture.time_base = round(time_s / _TIME_BASE), _TIME_BASE
-            container.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(bgr[: stream.height, : stream.width]), "bgr24"
+            )
+            video_frame.pts, video_frame.time_base = round(time_s / _TIME_BASE), _TIME_BASE
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
 
 
-def draw(bgr: np.ndarray, rows: pd.DataFrame) -> None:
+def _draw_faces(bgr: np.ndarray, rows: pd.DataFrame) -> None:
     """Boxes with id, emotion and confidence of one frame's rows, in place."""
     for row in rows[rows["face_x"].notna()].to_dict("records"):
         x, y = int(row["face_x"]), int(row["face_y"])
-        judged = row["status"] == "ok"
-        colour = _COLOUR if judged else _UNJUDGED
+        classified = row["status"] == "ok"
+        colour = _COLOUR if classified else _UNCLASSIFIED_COLOUR
         cv2.rectangle(bgr, (x, y), (x + int(row["face_w"]), y + int(row["face_h"])), colour, 2)
-        text = f"{row['track_id']} {row['emotion']} {row['confidence']:.2f}" if judged else str(row["reason"])
+        text = f"{row['track_id']} {row['emotion']} {row['confidence']:.2f}" if classified else str(row["reason"])
         cv2.putText(bgr, text, (x, max(y - 6, 12)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)

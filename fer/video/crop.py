@@ -7,7 +7,7 @@ import numpy as np
 
 from fer.video.detectors import Face
 
-LARGEST = 256  # pixels a side; more is of no use to any model here and fills the memory
+MAX_SIDE = 256  # pixels a side; more is of no use to any model here and fills the memory
 
 
 def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -> np.ndarray:
@@ -20,15 +20,15 @@ def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -
     """
     side = max(1, round(max(face.width, face.height) * (1.0 + margin)))
     middle = (face.x + 0.5 * face.width, face.y + 0.5 * face.height)
-    factor = math.ceil(side / LARGEST)
+    factor = math.ceil(side / MAX_SIDE)
     size = round(side / factor)
     if not align or face.landmarks is None:
-        crop = shrunk_square(bgr, middle, size, factor)
+        crop = _crop_shrunk_square(bgr, middle, size, factor)
     else:
-        angle = roll(face.landmarks)
+        angle = compute_roll(face.landmarks)
         turn = math.radians(angle)
         # The upright square that holds the turned one: it is shrunk first, since turning does not average over areas.
-        patch = shrunk_square(bgr, middle, math.ceil(size * (abs(math.cos(turn)) + abs(math.sin(turn)))), factor)
+        patch = _crop_shrunk_square(bgr, middle, math.ceil(size * (abs(math.cos(turn)) + abs(math.sin(turn)))), factor)
         centre = 0.5 * (len(patch) - 1)
         matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, 1.0), np.float64)
         matrix[:, 2] += 0.5 * (size - 1) - centre
@@ -36,19 +36,19 @@ def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -
     return cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
 
 
-def roll(landmarks: np.ndarray) -> float:
+def compute_roll(landmarks: np.ndarray) -> float:
     """How far the line from the right to the left eye is turned clockwise in the picture, degrees."""
     across, down = landmarks[1] - landmarks[0]
     return math.degrees(math.atan2(down, across))
 
 
-def shrunk_square(bgr: np.ndarray, middle: tuple[float, float], size: int, factor: int) -> np.ndarray:
+def _crop_shrunk_square(bgr: np.ndarray, middle: tuple[float, float], size: int, factor: int) -> np.ndarray:
     """(size, size, 3) of the square around ``middle`` (x, y) with ``size`` times ``factor`` pixels a side."""
-    patch = square(bgr, middle, size * factor)
+    patch = _crop_square(bgr, middle, size * factor)
     return patch if factor == 1 else cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def square(bgr: np.ndarray, middle: tuple[float, float], side: int) -> np.ndarray:
+def _crop_square(bgr: np.ndarray, middle: tuple[float, float], side: int) -> np.ndarray:
     """(side, side, 3) around ``middle`` (x, y), the frame's edge repeated beyond it."""
     height, width = bgr.shape[:2]
     left, top = round(middle[0] - 0.5 * side), round(middle[1] - 0.5 * side)

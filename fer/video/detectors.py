@@ -12,13 +12,15 @@ import httpx2
 import numpy as np
 from cv2.data import haarcascades
 
-from fer.core.io import sha256_file, written_beside
+from fer.core.io import atomic_write, compute_sha256
 from fer.errors import ModelError
 
 log = logging.getLogger(__name__)
-URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-LARGEST = 4 << 20  # bytes; the file has 233 kB, so that more is something else
+WEIGHTS_URL = (
+    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+)
+WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+MAX_BYTES = 4 << 20  # bytes; the file has 233 kB, so that more is something else
 TIMEOUT_S = 20.0  # seconds without an answer
 REMEDY = "give a file (extraction.detector.weights=FILE) or choose extraction.detector.kind=haar"
 
@@ -75,7 +77,7 @@ class HaarDetector:
         boxes, _, scores = self._cascade.detectMultiScale3(
             gray, scaleFactor=1.2, minNeighbors=3, minSize=(self.min_size, self.min_size), outputRejectLevels=True
         )
-        return largest_first(
+        return sort_by_area(
             Face(float(x), float(y), float(width), float(height), float(score))
             for (x, y, width, height), score in zip(boxes, scores, strict=True)
             if score >= self.min_score
@@ -91,8 +93,8 @@ class YuNetDetector:
     """
 
     margin: ClassVar[float] = 0.01  # 1,372 of 1,500 faces; quartiles -0.09 and 0.11
-    _SMALLEST_SEEN: ClassVar[int] = 12  # pixels
-    _OVERLAP: ClassVar[float] = 0.3  # of two boxes that overlap more, the surer one stays
+    _MIN_SCALED_FACE: ClassVar[int] = 12  # pixels
+    _NMS_THRESHOLD: ClassVar[float] = 0.3  # of two boxes that overlap more, the surer one stays
 
     def __init__(self, weights: Path, min_score: float = 0.7, min_size: int = 24, long_side: int = 320) -> None:
         self.min_size, self.long_side = min_size, long_side
@@ -101,7 +103,7 @@ class YuNetDetector:
             # Read here, because OpenCV opens no path with letters outside of ASCII on Windows.
             content = np.frombuffer(weights.read_bytes(), np.uint8)
             self._network = cv2.FaceDetectorYN.create(
-                "onnx", content, np.empty(0, np.uint8), self._size, min_score, self._OVERLAP
+                "onnx", content, np.empty(0, np.uint8), self._size, min_score, self._NMS_THRESHOLD
             )
             # A network with other outputs fails only now.
             self._network.detect(np.zeros((*self._size, 3), np.uint8))
@@ -115,7 +117,7 @@ class YuNetDetector:
 
     def detect(self, bgr: np.ndarray) -> list[Face]:
         height, width = bgr.shape[:2]
-        scale = min(1.0, max(self.long_side / max(width, height), self._SMALLEST_SEEN / self.min_size))
+        scale = min(1.0, max(self.long_side / max(width, height), self._MIN_SCALED_FACE / self.min_size))
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
@@ -124,16 +126,16 @@ class YuNetDetector:
             self._size = size
         rows = self._network.detect(bgr)[1]
         # None, not an empty table, says that there is no face.
-        found = np.empty((0, 15)) if rows is None else np.asarray(rows, np.float64)
-        found[:, :14] *= np.tile((width / size[0], height / size[1]), 7)
-        return largest_first(
+        detections = np.empty((0, 15)) if rows is None else np.asarray(rows, np.float64)
+        detections[:, :14] *= np.tile((width / size[0], height / size[1]), 7)
+        return sort_by_area(
             Face(float(x), float(y), float(w), float(h), float(score), np.array(points).reshape(5, 2))
-            for x, y, w, h, *points, score in found
+            for x, y, w, h, *points, score in detections
             if min(w, h) >= self.min_size
         )
 
 
-class WholeImage:
+class WholeImageDetector:
     """Takes the whole image for the face: for pictures that are cropped already."""
 
     margin: ClassVar[float] = 0.0
@@ -143,7 +145,7 @@ class WholeImage:
         return [Face(0.0, 0.0, float(width), float(height), score=1.0)]
 
 
-def largest_first(faces: Iterable[Face]) -> list[Face]:
+def sort_by_area(faces: Iterable[Face]) -> list[Face]:
     """By falling area; equal ones from left to right and from the top, so that the order never depends on threads."""
     return sorted(faces, key=lambda face: (-face.area, face.x, face.y))
 
@@ -159,11 +161,11 @@ def make_detector(kind: str, min_score: float = 0.0, min_size: int = 24, weights
     if kind == "yunet" and weights is not None:
         return YuNetDetector(weights, min_score, min_size)
     if kind == "none":
-        return WholeImage()
+        return WholeImageDetector()
     raise ValueError(f"no detector {kind!r} with weights {weights}; there are haar, yunet (with weights) and none")
 
 
-def find_weights(weights: str | Path | None, cache: Path, url: str = URL, sha256: str = SHA256) -> Path:
+def find_weights(weights: str | Path | None, cache: Path, url: str = WEIGHTS_URL, sha256: str = WEIGHTS_SHA256) -> Path:
     """The ONNX file of YuNet: ``weights`` itself, or else ``url``'s file, kept in the directory ``cache``.
 
     A file that is given is taken as it is; a downloaded one must have this SHA-256, each time that it is used.
@@ -175,12 +177,12 @@ def find_weights(weights: str | Path | None, cache: Path, url: str = URL, sha256
             raise ModelError(f"extraction.detector.weights={weights}: no such file")
         return path
     path = cache / url.rpartition("/")[2]
-    if path.is_file() and sha256_file(path) == sha256:
+    if path.is_file() and compute_sha256(path) == sha256:
         return path
     log.info("Downloading %s to %s", url, path)
     try:
-        with written_beside(path) as beside:
-            beside.write_bytes(downloaded(url, sha256))
+        with atomic_write(path) as beside:
+            beside.write_bytes(_download(url, sha256))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"the detector's weights cannot be fetched from {url} ({reason}); {REMEDY}") from None
@@ -192,16 +194,16 @@ def find_weights(weights: str | Path | None, cache: Path, url: str = URL, sha256
     return path
 
 
-def downloaded(url: str, sha256: str) -> bytes:
+def _download(url: str, sha256: str) -> bytes:
     """The bytes behind ``url``. Raises ModelError for others than expected, and what httpx2 raises."""
     content = bytearray()
     with httpx2.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_S) as response:
         response.raise_for_status()
-        for part in response.iter_bytes():
-            content += part
-            if len(content) > LARGEST:
-                raise ModelError(f"{url}: is larger than {LARGEST >> 20} MiB, so it is not the detector; {REMEDY}")
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ModelError(f"{url}: has the SHA-256 {found} instead of {sha256}; try again, or {REMEDY}")
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise ModelError(f"{url}: is larger than {MAX_BYTES >> 20} MiB, so it is not the detector; {REMEDY}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise ModelError(f"{url}: has the SHA-256 {digest} instead of {sha256}; try again, or {REMEDY}")
     return bytes(content)

@@ -35,67 +35,67 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
     (``**`` reaches below). Directories and globs give the files with a known suffix; a file named outright is kept
     whatever its suffix, and opening it decides. Raises DataError for an input that gives nothing.
     """
-    found: dict[Path, None] = {}
-    for given in inputs:
-        files = [Path(os.path.abspath(file)) for file in files_of(given)]
+    paths: dict[Path, None] = {}
+    for pattern in inputs:
+        files = [Path(os.path.abspath(file)) for file in _expand_input(pattern)]
         if not files:
             suffixes = " ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES))
-            raise DataError(f"{given}: no video or image there (looked for the suffixes {suffixes})")
-        found |= dict.fromkeys(files)
-    if not found:
+            raise DataError(f"{pattern}: no video or image there (looked for the suffixes {suffixes})")
+        paths |= dict.fromkeys(files)
+    if not paths:
         raise DataError("no input is given: name a video, an image, a directory or a glob")
-    names = distinct_names(list(found))
-    return [Media(path, name, kind_of(path)) for path, name in zip(found, names, strict=True)]
+    names = make_unique_names(list(paths))
+    return [Media(path, name, get_media_kind(path)) for path, name in zip(paths, names, strict=True)]
 
 
-def files_of(given: str) -> Iterator[Path]:
+def _expand_input(pattern: str) -> Iterator[Path]:
     """Files that one input means. A name that exists is taken as it is, glob characters or not."""
-    path = Path(given).expanduser()
+    path = Path(pattern).expanduser()
     if path.is_dir():
-        yield from files_below(path)
+        yield from _walk_files(path)
     elif path.exists():
         yield path
-    elif glob.has_magic(given):
+    elif glob.has_magic(pattern):
         for match in sorted(glob.glob(str(path), recursive=True)):
             if os.path.isdir(match):
                 # `**` lists the files below by itself.
-                yield from files_below(Path(match)) if "**" not in given else ()
-            elif known(Path(match)):
+                yield from _walk_files(Path(match)) if "**" not in pattern else ()
+            elif is_media(Path(match)):
                 yield Path(match)
     else:
-        raise DataError(f"{given}: there is no such file or directory, and it is no glob")
+        raise DataError(f"{pattern}: there is no such file or directory, and it is no glob")
 
 
-def files_below(directory: Path) -> Iterator[Path]:
+def _walk_files(directory: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: this directory cannot be read ({error.strerror})") from None
 
     for folder, below, files in os.walk(directory, onerror=refuse):
         below[:] = sorted(name for name in below if not name.startswith("."))
         # Hidden files next to videos are a file manager's (macOS writes ._clip.mp4), never a recording.
-        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(".") and known(Path(name)))
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(".") and is_media(Path(name)))
 
 
-def known(path: Path) -> bool:
+def is_media(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 
-def kind_of(path: Path) -> Literal["video", "image"]:
+def get_media_kind(path: Path) -> Literal["video", "image"]:
     return "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
+def make_unique_names(paths: Sequence[Path]) -> list[str]:
     """For each of different absolute paths the shortest ending, in whole components, that no other path shares."""
     names = [""] * len(paths)
-    left, length = list(range(len(paths))), 0
-    while left:
+    pending, length = list(range(len(paths))), 0
+    while pending:
         length += 1
-        endings = {place: paths[place].parts[-length:] for place in left}
+        endings = {place: paths[place].parts[-length:] for place in pending}
         # Those already named differ from the rest in fewer components, so they need no comparison any more.
         shared = Counter(endings.values())
         for place, parts in endings.items():
             if shared[parts] == 1:
                 # A name that is not UTF-8 could not be written to a table.
                 names[place] = Path(*parts).as_posix().encode(errors="backslashreplace").decode()
-        left = [place for place, parts in endings.items() if shared[parts] > 1]
+        pending = [place for place, parts in endings.items() if shared[parts] > 1]
     return names

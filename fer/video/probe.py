@@ -20,7 +20,7 @@ from fer.errors import DataError
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
 # What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
-NO_VIDEOS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
+REJECTED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 
 
@@ -55,18 +55,18 @@ class VideoInfo:
 
 def open_video(path: Path) -> VideoInfo:
     """Look into a video or an image. Raises VideoError where no picture will come out of it."""
-    check_readable(path)
+    _check_readable(path)
     if is_image(path):
-        return open_image(path)
+        return _open_image(path)
     try:
         # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
         with av.open(str(path.absolute()), mode="r") as container:
-            return describe(path, container)
+            return _build_video_info(path, container)
     except av.FFmpegError as error:
-        raise VideoError(path, why_unreadable(path, error)) from None
+        raise VideoError(path, _explain_error(path, error)) from None
 
 
-def check_readable(path: Path) -> None:
+def _check_readable(path: Path) -> None:
     try:
         if path.is_dir():
             raise VideoError(path, "this is a directory")
@@ -94,7 +94,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
-def open_image(path: Path) -> VideoInfo:
+def _open_image(path: Path) -> VideoInfo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit, which only warns below twice its value
@@ -112,15 +112,15 @@ def open_image(path: Path) -> VideoInfo:
     return VideoInfo(path, width, height, 0.0, 1, 0.0, 0, codec, 0.0)
 
 
-def describe(path: Path, container: InputContainer) -> VideoInfo:
+def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
     """Facts about the stream that OpenCV decodes: the first one with pictures."""
-    if set(container.format.name.split(",")) & NO_VIDEOS:
+    if set(container.format.name.split(",")) & REJECTED_FORMATS:
         raise VideoError(path, f"this is a text or a playlist ({container.format.name}), not a video")
     stream = next(iter(container.streams.video), None)
     if stream is None or stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
         what = "sound but no video" if container.streams.audio else "no video"
         raise VideoError(path, f"there is {what} in this file")
-    frame = first_frame(container, stream)
+    frame = _decode_first_frame(container, stream)
     if frame is None:
         raise VideoError(path, "no frame of this video can be decoded: it is damaged or was broken off early")
     if frame.width * frame.height > MAX_PIXELS:
@@ -128,14 +128,14 @@ def describe(path: Path, container: InputContainer) -> VideoInfo:
     rotation = round(-frame.rotation / 90) * 90 % 360
     width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
     fps = float(stream.average_rate or stream.guessed_rate or 0)
-    duration_s, own = declared_duration(container, stream)
+    duration_s, is_video_duration = _read_declared_duration(container, stream)
     zero = (container.start_time or 0) / av.time_base
     return VideoInfo(
         path=path,
         width=width,
         height=height,
         fps=fps,
-        frames=stream.frames or (round(duration_s * fps) if own else 0),
+        frames=stream.frames or (round(duration_s * fps) if is_video_duration else 0),
         duration_s=duration_s,
         rotation=rotation,
         codec=stream.codec_context.name,
@@ -143,7 +143,7 @@ def describe(path: Path, container: InputContainer) -> VideoInfo:
     )
 
 
-def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+def _decode_first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     """The first frame that can be decoded."""
     try:
         for packet in container.demux(stream):
@@ -158,7 +158,7 @@ def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | 
     return None
 
 
-def declared_duration(container: InputContainer, stream: VideoStream) -> tuple[float, bool]:
+def _read_declared_duration(container: InputContainer, stream: VideoStream) -> tuple[float, bool]:
     """(seconds, whether they are the video's own and not those of the sound beside it); 0 where the file is silent."""
     if container.format.name == "avi" and stream.average_rate:
         # FFmpeg corrects the duration of an AVI by the size of the file; the number of frames stays as declared.
@@ -173,7 +173,7 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> tuple[f
     return (container.duration or 0) / av.time_base, not container.streams.audio
 
 
-def why_unreadable(path: Path, error: av.FFmpegError) -> str:
+def _explain_error(path: Path, error: av.FFmpegError) -> str:
     with path.open("rb") as file:
         start = file.read(12)
     if start[4:8] == b"ftyp":

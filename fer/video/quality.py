@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fer.video.crop import roll
+from fer.video.crop import compute_roll
 from fer.video.detectors import Face
 
 MEASURED_SIDE = 48  # pixels; the resolution of FER2013's faces
@@ -16,7 +16,7 @@ NOSE_LENGTH = 0.6
 
 
 @dataclass(frozen=True)
-class Quality:
+class FaceQuality:
     """What is known of one face beside its emotion."""
 
     size: float  # pixels of the frame, shorter side of the box
@@ -28,7 +28,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class QualityThresholds:
     """A face beyond any of these limits is not judged. The defaults let every face pass."""
 
     min_score: float = -math.inf  # the detector's
@@ -39,7 +39,7 @@ class Thresholds:
     max_yaw: float = 180.0  # either way; faces whose yaw is unknown pass
 
 
-def measure(crop_rgb: np.ndarray, face: Face) -> Quality:
+def measure_quality(crop_rgb: np.ndarray, face: Face) -> FaceQuality:
     """Measure a face and its crop (H, W, 3) uint8 RGB, as ``crop_face`` gives it.
 
     All is measured at 48 pixels a side, so that the figures are comparable whatever the resolution of the video: a
@@ -53,17 +53,17 @@ def measure(crop_rgb: np.ndarray, face: Face) -> Quality:
         gray, (MEASURED_SIDE, MEASURED_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     landmarks = face.landmarks
-    return Quality(
+    return FaceQuality(
         size=min(face.width, face.height),
         sharpness=float(cv2.Laplacian(gray, cv2.CV_32F).var()),
         brightness=float(gray.mean()) / 255.0,
         contrast=float(gray.std()) / 255.0,
-        yaw=math.nan if landmarks is None else yaw(landmarks),
-        roll=math.nan if landmarks is None else roll(landmarks),
+        yaw=math.nan if landmarks is None else _compute_yaw(landmarks),
+        roll=math.nan if landmarks is None else compute_roll(landmarks),
     )
 
 
-def yaw(landmarks: np.ndarray) -> float:
+def _compute_yaw(landmarks: np.ndarray) -> float:
     """How far the head is turned to the picture's right, degrees, under weak perspective.
 
     A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their distance.
@@ -74,7 +74,7 @@ def yaw(landmarks: np.ndarray) -> float:
     return math.degrees(math.atan2(aside, NOSE_LENGTH * (eyes @ eyes)))
 
 
-def verdict(quality: Quality, score: float, thresholds: Thresholds) -> str:
+def find_rejection_reason(quality: FaceQuality, score: float, thresholds: QualityThresholds) -> str:
     """Why a face is not judged, or "". The same limit gives the same words, so that reasons can be counted."""
     limits = thresholds
     reasons = {

@@ -14,25 +14,25 @@ from typing import Protocol, cast
 import cv2
 import numpy as np
 
-from fer.core.prefetch import ahead as fetched_ahead
+from fer.core.prefetch import prefetch as fetched_ahead
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
 
-__all__ = ["Frame", "Sampling", "VideoError", "VideoInfo", "open_video", "sampled_frames"]
+__all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
 
 # What may lie decoded and waiting: 8 frames of 3840×2160.
 AHEAD_BYTES = 200_000_000
 # Grabs that may fail one after another before a file counts as ended, beside one for each frame still to come: up to
 # 40 s of damage at 25 frames a second. At the end every one costs 10 µs.
-PATIENCE, MOST_PATIENCE = 16, 1000
+PATIENCE, MAX_PATIENCE = 16, 1000
 DAMAGED = "the frame is damaged and cannot be decoded"
 # By default OpenCV gives up on a grab after 4,096 packets of sound, which is 90 s: a slide of a talk stands longer.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(1 << 20))
 
 
-class Sampling(Protocol):
+class FrameSampler(Protocol):
     """Which frames are wanted. It is asked once about every frame, in order, and is used for one video."""
 
-    def wanted(self, index: int, time_s: float) -> bool: ...
+    def should_sample(self, index: int, time_s: float) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Frame:
     problem: str | None = None
 
 
-def sampled_frames(
-    source: Path | VideoInfo, sampling: Sampling, ahead: int = 8, threads: int | None = None
+def iter_frames(
+    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None
 ) -> Iterator[Frame]:
     """Yield the frames of a video or image that ``sampling`` wants, in order.
 
@@ -63,8 +63,12 @@ def sampled_frames(
     info = source if isinstance(source, VideoInfo) else open_video(source)
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
-    made = image_frame(info, sampling) if is_image(info.path) else video_frames(info, sampling, stopped, threads)
-    frames = cast("Generator[Frame]", fetched_ahead(made, depth))
+    source_frames = (
+        _read_image_frame(info, sampler)
+        if is_image(info.path)
+        else _decode_video_frames(info, sampler, stopped, threads)
+    )
+    frames = cast("Generator[Frame]", fetched_ahead(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
         for frame in frames:  # noqa: UP028
@@ -74,34 +78,36 @@ def sampled_frames(
         frames.close()
 
 
-def image_frame(info: VideoInfo, sampling: Sampling) -> Iterator[Frame]:
-    if sampling.wanted(0, 0.0):
+def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]:
+    if sampler.should_sample(0, 0.0):
         bgr = cv2.imread(str(info.path), cv2.IMREAD_COLOR)
         yield Frame(0, 0.0, bgr, "the image is damaged" if bgr is None else None)
 
 
-def video_frames(info: VideoInfo, sampling: Sampling, stopped: threading.Event, threads: int | None) -> Iterator[Frame]:
+def _decode_video_frames(
+    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
+) -> Iterator[Frame]:
     options = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
     capture = cv2.VideoCapture(str(info.path.absolute()), cv2.CAP_FFMPEG, options)
     try:
         if not capture.isOpened():
             raise VideoError(info.path, f"OpenCV cannot open this video (codec {info.codec})")
         count, end_s = 0, 0.0
-        for index, time_s, grabbed in grabs(capture, info):
+        for index, time_s, grabbed in _iter_grabs(capture, info):
             if stopped.is_set():
                 return
             count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
-            if sampling.wanted(index, time_s):
+            if sampler.should_sample(index, time_s):
                 done, bgr = capture.retrieve() if grabbed else (False, None)
                 yield Frame(index, time_s, bgr, None) if done else Frame(index, time_s, None, DAMAGED)
-        if ends_early(info, count, end_s):
+        if _is_truncated(info, count, end_s):
             problem = f"the file ends after {end_s:.1f} s, but declares {info.start_s + info.duration_s:.1f} s"
             yield Frame(count, round(end_s, 6), None, problem)
     finally:
         capture.release()
 
 
-def grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, float, bool]]:
+def _iter_grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, float, bool]]:
     """(index, time in seconds, whether a picture waits to be retrieved) of every frame in turn."""
     index, time_s, zero = 0, None, 0.0
     step = 1 / (info.fps or 25.0)
@@ -109,7 +115,7 @@ def grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, flo
         failed = 0
         while not capture.grab():
             failed += 1  # either a damaged packet or the end
-            if failed > min(PATIENCE + max(0, info.frames - index), MOST_PATIENCE):
+            if failed > min(PATIENCE + max(0, info.frames - index), MAX_PATIENCE):
                 return
         clock = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if time_s is None:
@@ -130,7 +136,7 @@ def grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, flo
         index, time_s = index + 1, now
 
 
-def ends_early(info: VideoInfo, count: int, end_s: float) -> bool:
+def _is_truncated(info: VideoInfo, count: int, end_s: float) -> bool:
     """Whether frames are missing at the end: fewer than declared both in number and in time.
 
     One of the two alone means nothing: a last frame may stand for seconds, and the number is often an estimate.

@@ -6,20 +6,20 @@ from pathlib import Path
 import cv2
 from scenedetect import ContentDetector, FrameTimecode
 
-from fer.video.reader import VideoInfo, open_video, sampled_frames
+from fer.video.reader import VideoInfo, iter_frames, open_video
 
 # Width in pixels at which frames are compared: PySceneDetect's own default.
 SCENE_WIDTH = 256
 
 
-class Interval:
+class IntervalSampler:
     """``fps`` frames a second: the first frame at or after k/fps for k = 0, 1, 2…, and no frame twice."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self.due = 0
 
-    def wanted(self, index: int, time_s: float) -> bool:
+    def should_sample(self, index: int, time_s: float) -> bool:
         # Matroska and FLV round timestamps to milliseconds: there, 0.033 s is the frame at 1/30 s. Timestamps of
         # finer clocks hit whole milliseconds only where they mean them; a microsecond covers floating-point noise.
         milliseconds = time_s * 1000
@@ -30,24 +30,24 @@ class Interval:
         return True
 
 
-class EveryN:
+class EveryNSampler:
     """Every ``n``-th frame, the first included."""
 
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def wanted(self, index: int, time_s: float) -> bool:
+    def should_sample(self, index: int, time_s: float) -> bool:
         return index % self.n == 0
 
 
-class All:
+class AllFramesSampler:
     """Every frame."""
 
-    def wanted(self, index: int, time_s: float) -> bool:
+    def should_sample(self, index: int, time_s: float) -> bool:
         return True
 
 
-class Scene:
+class SceneSampler:
     """The middle frame of each scene: from cut to cut as PySceneDetect's content detector sees them.
 
     The video is read once for this when the object is made; ``threshold`` is the mean change of hue, saturation and
@@ -60,7 +60,7 @@ class Scene:
         rate = info.fps or 25.0
         shrink = min(1.0, SCENE_WIDTH / info.width)
         starts, end = [0], 0
-        for frame in sampled_frames(info, All()):
+        for frame in iter_frames(info, AllFramesSampler()):
             if frame.bgr is None:
                 continue
             small = cv2.resize(frame.bgr, None, fx=shrink, fy=shrink)
@@ -69,5 +69,5 @@ class Scene:
             end = frame.index + 1
         self.middles = {(start + stop - 1) // 2 for start, stop in zip(starts, [*starts[1:], end], strict=True)}
 
-    def wanted(self, index: int, time_s: float) -> bool:
+    def should_sample(self, index: int, time_s: float) -> bool:
         return index in self.middles

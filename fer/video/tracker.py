@@ -32,29 +32,29 @@ class FaceTracker:
             minimum_iou_threshold=_LEAST_OVERLAP,
             high_conf_det_threshold=0.0,
         )
-        self._seen = 0
+        self._next_id = 0
 
     def update(self, faces: Sequence[Face]) -> list[int]:
         """Ids of the faces of the next sampled frame, in their order. Call it for frames without faces, too."""
         detections = sv.Detections(
-            xyxy=np.array([widened(face) for face in faces], np.float64).reshape(-1, 4),
+            xyxy=np.array([_widen_box(face) for face in faces], np.float64).reshape(-1, 4),
             data={"place": np.arange(len(faces))},
         )
-        found = self._tracker.update(detections)
+        tracked = self._tracker.update(detections)
         if not faces:
             return []
-        places = np.asarray(found.data["place"])
+        indices = np.asarray(tracked.data["place"])
         ids = np.full(len(faces), -1)
-        ids[places] = found.tracker_id
+        ids[indices] = tracked.tracker_id
         # The tracks that began with this frame stand in the order of the faces that have none.
-        begun = [track for track in self._tracker.tracks if track.tracker_id < 0]
-        for track, place in zip(begun, places[ids[places] < 0], strict=True):
-            track.tracker_id = ids[place] = self._seen
-            self._seen += 1
+        new_tracks = [track for track in self._tracker.tracks if track.tracker_id < 0]
+        for track, place in zip(new_tracks, indices[ids[indices] < 0], strict=True):
+            track.tracker_id = ids[place] = self._next_id
+            self._next_id += 1
         return [int(track) for track in ids]
 
 
-def widened(face: Face) -> tuple[float, float, float, float]:
+def _widen_box(face: Face) -> tuple[float, float, float, float]:
     """Left, top, right and bottom edge of the box that counts for the association."""
     x, y = _REACH * face.width, _REACH * face.height
     return face.x - x, face.y - y, face.x + face.width + x, face.y + face.height + y

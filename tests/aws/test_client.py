@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fer.aws.client import PART, AwsCalls, CloudError
+from fer.aws.client import MULTIPART_CHUNK_BYTES, AwsClient, CloudError
 from fer.errors import ConfigError, UserError
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET
@@ -22,17 +22,17 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def calls_of(simulator: Simulated) -> Callable[[int], AwsCalls]:
+def calls_of(simulator: Simulated) -> Callable[[int], AwsClient]:
     """Calls that try each request so many times; a client is made once: that takes as long as a dozen requests."""
 
     @cache
-    def made(attempts: int) -> AwsCalls:
+    def made(attempts: int) -> AwsClient:
         with pytest.MonkeyPatch.context() as patch:
             tries = {"AWS_MAX_ATTEMPTS": str(attempts), "AWS_RETRY_MODE": "standard"}
             set_environment(patch, **simulator.environment, **tries)
-            calls = AwsCalls()
+            calls = AwsClient()
             for service in ("s3", "sagemaker", "cloudwatch"):
-                calls.client(service)
+                calls.get_client(service)
         return calls
 
     return made
@@ -59,24 +59,26 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, **wanted: str) -> None:
 def large(folder: Path) -> Path:
     """A file of two parts and a half, in which no two parts are the same."""
     path = folder / "large"
-    path.write_bytes(os.urandom(PART * 5 // 2))
+    path.write_bytes(os.urandom(MULTIPART_CHUNK_BYTES * 5 // 2))
     return path
 
 
-def describe(calls: AwsCalls, _: Path) -> None:
-    calls.call("sagemaker", "describe_transform_job", {"TransformJobName": "job-1"})
+def describe(calls: AwsClient, _: Path) -> None:
+    calls.request("sagemaker", "describe_transform_job", {"TransformJobName": "job-1"})
 
 
-def measure(calls: AwsCalls, _: Path) -> None:
-    calls.call("cloudwatch", "put_metric_data", {"Namespace": "fer", "MetricData": [{"MetricName": "m", "Value": 1.0}]})
+def measure(calls: AwsClient, _: Path) -> None:
+    calls.request(
+        "cloudwatch", "put_metric_data", {"Namespace": "fer", "MetricData": [{"MetricName": "m", "Value": 1.0}]}
+    )
 
 
-def put(calls: AwsCalls, folder: Path) -> None:
+def put(calls: AwsClient, folder: Path) -> None:
     (folder / "file").write_bytes(CONTENT)
     calls.upload(folder / "file", BUCKET, "file")
 
 
-def get(calls: AwsCalls, folder: Path) -> None:
+def get(calls: AwsClient, folder: Path) -> None:
     calls.download(BUCKET, "content", folder / "got")
 
 
@@ -101,7 +103,7 @@ REMEDIES = {
 @pytest.mark.parametrize(("operation", "request_of", "what"), REQUESTS, ids=[name for name, *_ in REQUESTS])
 def test_refusal_is_a_sentence_with_a_remedy(
     stored: Simulated,
-    calls_of: Callable[[int], AwsCalls],
+    calls_of: Callable[[int], AwsClient],
     tmp_path: Path,
     operation: str,
     request_of: Callable[..., None],
@@ -119,7 +121,7 @@ def test_refusal_is_a_sentence_with_a_remedy(
 @pytest.mark.parametrize(("operation", "request_of", "_what"), REQUESTS[1:], ids=[name for name, *_ in REQUESTS[1:]])
 def test_what_passes_by_itself_is_got_over(
     stored: Simulated,
-    calls_of: Callable[[int], AwsCalls],
+    calls_of: Callable[[int], AwsClient],
     tmp_path: Path,
     operation: str,
     request_of: Callable[..., None],
@@ -134,19 +136,19 @@ def test_what_passes_by_itself_is_got_over(
 def test_throttling_is_got_over_by_default(stored: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")
     stored.fault("throttling", operation="ListModels")
-    assert AwsCalls().call("sagemaker", "list_models", {})["Models"] == []
+    assert AwsClient().request("sagemaker", "list_models", {})["Models"] == []
     assert stored.calls()["sagemaker:ListModels"] == 2
 
 
 def test_own_refusals_keep_their_words_and_code(
-    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path
 ) -> None:
     with pytest.raises(CloudError, match=rf"^{DESCRIBE}: Could not find .*job-1.* \(ValidationException\)$") as caught:
         describe(calls_of(1), tmp_path)
     assert caught.value.code == "ValidationException"
 
 
-def test_bucket_of_nobody(stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path) -> None:
+def test_bucket_of_nobody(stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     with pytest.raises(CloudError, match=r"^s3:PutObject of s3://nobodys/file: .*bucket does not exist \(NoSuchBucket"):
         calls_of(1).upload(tmp_path / "file", "nobodys", "file")
@@ -167,7 +169,7 @@ def test_credentials_that_are_not_there(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(CloudError, match=said):
-        AwsCalls().call("s3", "list_buckets", {})
+        AwsClient().request("s3", "list_buckets", {})
 
 
 def test_session_of_single_sign_on_that_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_session_of_single_sign_on_that_has_ended(monkeypatch: pytest.MonkeyPatc
         monkeypatch, HOME=str(tmp_path), AWS_ENDPOINT_URL=NOWHERE, AWS_PROFILE="p", AWS_CONFIG_FILE=str(settings)
     )
     with pytest.raises(CloudError, match=r"^s3:ListBuckets: .*; sign in to AWS \(aws configure, aws sso login\)$"):
-        AwsCalls().call("s3", "list_buckets", {})
+        AwsClient().request("s3", "list_buckets", {})
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,19 +193,19 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         CloudError, match=rf"^sts:GetCallerIdentity: AWS cannot be reached \(.*{NOWHERE}.*\); check the"
     ):
-        AwsCalls().call("sts", "get_caller_identity", {})
+        AwsClient().request("sts", "get_caller_identity", {})
 
 
 def test_region_that_is_missing_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
     with pytest.raises(ConfigError, match=r"^aws.region: is not set, .*; add aws.region=…$"):
-        AwsCalls()
+        AwsClient()
     with pytest.raises(ConfigError, match=r"^aws.region=mid earth: is no region of AWS; .*us-east-1$"):
-        AwsCalls("mid earth").call("sts", "get_caller_identity", {})
+        AwsClient("mid earth").request("sts", "get_caller_identity", {})
 
 
 def test_large_file_arrives_whole_although_a_part_was_broken_off(
-    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path
 ) -> None:
     path = large(tmp_path)
     stored.fault("reset", operation="UploadPart", skip=1)
@@ -218,7 +220,7 @@ def test_large_file_arrives_whole_although_a_part_was_broken_off(
 
 @pytest.mark.parametrize(("kind", "said"), [("reset", "cannot be reached"), ("denied", "fer.cloud.policy")])
 def test_large_upload_that_fails_leaves_nothing(
-    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path, kind: str, said: str
+    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path, kind: str, said: str
 ) -> None:
     stored.fault(kind, operation="UploadPart", skip=1, times=None)
     with pytest.raises(CloudError, match=rf"^s3:PutObject of s3://{BUCKET}/large: .*{said}"):
@@ -229,7 +231,7 @@ def test_large_upload_that_fails_leaves_nothing(
 
 
 def test_download_of_what_is_not_there_leaves_what_was(
-    stored: Simulated, calls_of: Callable[[int], AwsCalls], tmp_path: Path
+    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path
 ) -> None:
     target = tmp_path / "file"
     with pytest.raises(CloudError, match=rf"^{GET}other: Not Found \(404\)"):
@@ -274,38 +276,40 @@ def test_download_that_breaks_off_leaves_no_half_file(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", breaking)
     with pytest.raises(CloudError, match=rf"^{GET}content broke off: .*; try again$"):
-        AwsCalls().download(BUCKET, "content", tmp_path / "got")
+        AwsClient().download(BUCKET, "content", tmp_path / "got")
     assert not list(tmp_path.iterdir())
 
 
 def test_dry_run_notes_requests_and_sends_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     set_environment(monkeypatch, AWS_ENDPOINT_URL=NOWHERE, AWS_MAX_ATTEMPTS="1")
-    calls = AwsCalls(dry_run=True)
-    assert calls.call("sagemaker", "describe_model", {"ModelName": "m"}) == {}
-    assert calls.call("sagemaker", "describe_model", {"ModelName": "m"}, dry={"ModelName": "m"}) == {"ModelName": "m"}
+    calls = AwsClient(dry_run=True)
+    assert calls.request("sagemaker", "describe_model", {"ModelName": "m"}) == {}
+    assert calls.request("sagemaker", "describe_model", {"ModelName": "m"}, dry_response={"ModelName": "m"}) == {
+        "ModelName": "m"
+    }
     (tmp_path / "small").write_bytes(CONTENT)
     calls.upload(tmp_path / "small", BUCKET, "small", ServerSideEncryption="AES256")
     calls.upload(large(tmp_path), BUCKET, "large", ServerSideEncryption="AES256")
     calls.download(BUCKET, "content", tmp_path / "got")
     assert not (tmp_path / "got").exists()
-    assert [(request["service"], request["operation"]) for request in calls.requests] == [
+    assert [(request["service"], request["operation"]) for request in calls.recorded_requests] == [
         *[("sagemaker", "describe_model")] * 2,
         *[("s3", "put_object"), ("s3", "create_multipart_upload")],
         *[("s3", "upload_part")] * 3,
         *[("s3", "complete_multipart_upload"), ("s3", "get_object")],
     ]
-    small = calls.requests[2]["parameters"]
+    small = calls.recorded_requests[2]["parameters"]
     assert (small["Bucket"], small["Key"], small["ServerSideEncryption"]) == (BUCKET, "small", "AES256")
     assert f"{len(CONTENT)} bytes" in small["Body"]
-    assert json.loads(json.dumps(calls.requests)) == calls.requests
+    assert json.loads(json.dumps(calls.recorded_requests)) == calls.recorded_requests
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_wrong_parameters_are_refused_before_anything_is_sent(
-    stored: Simulated, calls_of: Callable[[int], AwsCalls], dry_run: bool
+    stored: Simulated, calls_of: Callable[[int], AwsClient], dry_run: bool
 ) -> None:
     before = stored.calls()
-    calls = AwsCalls(dry_run=True) if dry_run else calls_of(1)
+    calls = AwsClient(dry_run=True) if dry_run else calls_of(1)
     wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "Missing required parameter.*TransformJobName"),
         ({"TransformJobName": 1}, "Invalid type for parameter TransformJobName"),
@@ -313,5 +317,5 @@ def test_wrong_parameters_are_refused_before_anything_is_sent(
     ]
     for parameters, said in wrong:
         with pytest.raises(UserError, match=rf"DescribeTransformJob: .*{said}"):
-            calls.call("sagemaker", "describe_transform_job", parameters)
-    assert (calls.requests, stored.calls()) == ([], before)
+            calls.request("sagemaker", "describe_transform_job", parameters)
+    assert (calls.recorded_requests, stored.calls()) == ([], before)

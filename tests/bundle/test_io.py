@@ -10,8 +10,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from fer.bundle.io import Faces, describe, load_bundle, save_bundle
-from fer.core.io import sha256_file
+from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.core.io import compute_sha256
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork, predict_logits
@@ -23,7 +23,7 @@ FACTS = {"metrics": {"val": None, "test": None}, "data_fingerprint": "f" * 64, "
 @pytest.fixture
 def run(network: FaceNetwork, tmp_path: Path) -> Path:
     """A run directory with a bundle."""
-    save_bundle(tmp_path / "bundle", network, describe(network, EMOTIONS, Faces(64, False), 1.25, FACTS))
+    save_bundle(tmp_path / "bundle", network, build_description(network, EMOTIONS, FaceFormat(64, False), 1.25, FACTS))
     return tmp_path
 
 
@@ -36,7 +36,7 @@ def test_a_loaded_bundle_predicts_what_was_saved(run: Path, network: FaceNetwork
         assert not any(module.training for module in bundle.network.modules())
         np.testing.assert_array_equal(predict_logits(bundle.network, images, rows), expected)
         assert bundle.description.classes == EMOTIONS
-        assert bundle.description.faces == Faces(64, False)
+        assert bundle.description.faces == FaceFormat(64, False)
         assert bundle.description.temperature == 1.25
         assert (bundle.network.name, bundle.network.image_size) == (SMALL, 48)
 
@@ -45,7 +45,7 @@ def test_another_normalisation_is_kept(tmp_path: Path) -> None:
     other = lively(FaceNetwork(SMALL, 8, 32, 0.5))
     other.set_normalisation([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
     classes = (*EMOTIONS, "contempt")
-    save_bundle(tmp_path, other, describe(other, classes, Faces(32, True), 0.8, FACTS))
+    save_bundle(tmp_path, other, build_description(other, classes, FaceFormat(32, True), 0.8, FACTS))
     loaded = load_bundle(str(tmp_path))
     assert loaded.description.classes == classes
     assert torch.equal(loaded.network.mean, other.mean)
@@ -69,16 +69,16 @@ def test_the_description_is_plain_and_reads_well(run: Path, network: FaceNetwork
     assert "0.485\n" in text
     assert content["faces"] == {"side": 64, "colour": False}
     assert content["classes"] == list(EMOTIONS)
-    assert content["weights_sha256"] == sha256_file(run / "bundle" / "weights.safetensors")
+    assert content["weights_sha256"] == compute_sha256(run / "bundle" / "weights.safetensors")
 
 
 def test_a_temperature_of_numpy_is_written_as_a_number(network: FaceNetwork, tmp_path: Path) -> None:
-    save_bundle(tmp_path, network, describe(network, EMOTIONS, Faces(48, True), np.float64(1.1), FACTS))  # type: ignore[arg-type]
+    save_bundle(tmp_path, network, build_description(network, EMOTIONS, FaceFormat(48, True), np.float64(1.1), FACTS))  # type: ignore[arg-type]
     assert load_bundle(str(tmp_path)).description.temperature == 1.1
 
 
 def test_saving_twice_gives_the_same_bytes(network: FaceNetwork, tmp_path: Path) -> None:
-    description = describe(network, EMOTIONS, Faces(64, False), 1.25, FACTS)
+    description = build_description(network, EMOTIONS, FaceFormat(64, False), 1.25, FACTS)
     digests = [save_bundle(tmp_path / name, network, description) for name in ("a", "b")]
     assert digests[0] == digests[1]
     assert (tmp_path / "a" / "bundle.yaml").read_bytes() == (tmp_path / "b" / "bundle.yaml").read_bytes()
@@ -117,7 +117,7 @@ def test_weights_that_are_none_are_refused_even_with_their_hash(
     else:
         weights.write_bytes(content)
     described = yaml.safe_load(text.read_text())
-    text.write_text(yaml.safe_dump({**described, "weights_sha256": sha256_file(weights)}))
+    text.write_text(yaml.safe_dump({**described, "weights_sha256": compute_sha256(weights)}))
     assert refusal(run).startswith(f"{weights}: cannot be loaded (")
 
 

@@ -6,11 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer.bundle.io import Faces, describe
-from fer.bundle.model_card import interval, licences, model_card, shown, table_of, with_verdict
+from fer.bundle.io import FaceFormat, build_description
+from fer.bundle.model_card import (
+    collect_licence_terms,
+    format_interval,
+    format_value,
+    insert_verdict,
+    render_metrics_table,
+    render_model_card,
+)
 from fer.emotions import EMOTIONS
 from fer.models.network import FaceNetwork
-from fer.train.metrics import report
+from fer.train.metrics import compute_split_metrics
 
 CONFIG = "seed: 0\noptimizer:\n  lr: 0.0005\n"
 
@@ -21,7 +28,7 @@ def part(count: int, seed: int) -> dict[str, Any]:
     labels = random.choice([0, 2, 3, 4, 5, 6], count)
     raw = random.dirichlet(np.ones(7), count) + np.eye(7)[labels] * random.random((count, 1))
     raw = (raw / raw.sum(1, keepdims=True)).astype(np.float32)
-    return report(raw, raw, labels, np.full((count, 7), np.nan), ["drawn"] * count, EMOTIONS)
+    return compute_split_metrics(raw, raw, labels, np.full((count, 7), np.nan), ["drawn"] * count, EMOTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +39,10 @@ def metrics() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def card(network: FaceNetwork, metrics: dict[str, Any]) -> str:
     facts = {"metrics": {}, "data_fingerprint": "0123abcd", "config_sha256": "c" * 64}
-    description = describe(network, EMOTIONS, Faces(48, False), 1.2345678901, facts)
-    return model_card("our-run", description, metrics, ["ferplus: 35,887 images", "rafdb: 15,339 images"], CONFIG)
+    description = build_description(network, EMOTIONS, FaceFormat(48, False), 1.2345678901, facts)
+    return render_model_card(
+        "our-run", description, metrics, ["ferplus: 35,887 images", "rafdb: 15,339 images"], CONFIG
+    )
 
 
 def test_the_card_says_what_the_model_is(card: str) -> None:
@@ -75,32 +84,32 @@ def test_every_number_of_the_card_is_rounded(card: str) -> None:
 
 
 def test_tables_have_as_many_cells_in_each_row(metrics: dict[str, Any]) -> None:
-    rows = [row for row in table_of(metrics["test"]) if row.startswith("|")]
+    rows = [row for row in render_metrics_table(metrics["test"]) if row.startswith("|")]
     assert [row.count("|") for row in rows] == [4] * 6 + [7] * 9
 
 
 def test_a_run_without_a_test_part_shows_validation_alone(network: FaceNetwork, metrics: dict[str, Any]) -> None:
-    description = describe(network, EMOTIONS, Faces(100, True), 1.0, {"data_fingerprint": "0"})
-    card = model_card("x", description, {"val": metrics["val"], "test": None}, [], CONFIG)
+    description = build_description(network, EMOTIONS, FaceFormat(100, True), 1.0, {"data_fingerprint": "0"})
+    card = render_model_card("x", description, {"val": metrics["val"], "test": None}, [], CONFIG)
     assert "## Test figures" not in card
     assert "## Validation figures" in card
     assert "Training faces were colour, 100 pixels wide" in card
 
 
 def test_figures_are_shown_with_three_digits() -> None:
-    assert shown(0.86149) == "0.861"
-    assert shown(None) == "–"
-    assert interval({"value": 0.86149, "low": 0.8, "high": 1}) == "0.861 | 0.800 to 1.000"
+    assert format_value(0.86149) == "0.861"
+    assert format_value(None) == "–"
+    assert format_interval({"value": 0.86149, "low": 0.8, "high": 1}) == "0.861 | 0.800 to 1.000"
 
 
 def test_the_terms_of_the_sources_are_named() -> None:
     sources = {"a": {"kind": "ferplus"}, "b": {"kind": "rafdb"}, "c": {"kind": "rafdb"}, "d": {"kind": "unheard"}}
-    ferplus, rafdb = licences(sources)
+    ferplus, rafdb = collect_licence_terms(sources)
     assert "MIT licence" in ferplus and "FER2013's pictures" in ferplus and "for research" in ferplus
     assert "non-commercial research only" in rafdb
 
 
 def test_a_verdict_stands_before_the_rules_of_use(card: str) -> None:
-    judged = with_verdict(card, "Rejected", ["Too few.", "Too weak."])
+    judged = insert_verdict(card, "Rejected", ["Too few.", "Too weak."])
     assert "## Verdict: Rejected\n- Too few.\n- Too weak.\n\n## Intended use\n" in judged
     assert judged.replace("## Verdict: Rejected\n- Too few.\n- Too weak.\n\n", "") == card

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from fer.bundle import onnx_export
-from fer.bundle.io import Faces, load_bundle
+from fer.bundle.io import FaceFormat, load_bundle
 from fer.bundle.metadata import read_description
-from fer.bundle.onnx_backend import FILE, OnnxNetwork
-from fer.bundle.onnx_export import exported, traced
-from fer.bundle.onnx_trial import trial_pictures
+from fer.bundle.onnx_backend import NETWORK_FILE, OnnxNetwork
+from fer.bundle.onnx_export import export_onnx, trace_to_onnx
+from fer.bundle.onnx_trial import generate_trial_images
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
@@ -77,7 +77,7 @@ def test_no_pictures_give_no_rows(both: tuple[Predictor, Predictor]) -> None:
 )
 def test_resizing_and_architectures(name: str, side: int, image_size: int, colour: bool, tmp_path: Path) -> None:
     """Enlarged, shrunk with antialiasing, odd sizes; convolutions, attention, layer normalisation."""
-    run = run_of(tmp_path, lively(FaceNetwork(name, 7, image_size, 0.0)), Faces(side, colour))
+    run = run_of(tmp_path, lively(FaceNetwork(name, 7, image_size, 0.0)), FaceFormat(side, colour))
     pictures = list(faces(5, 96, 3)[:, :side, :side])
     expected = Predictor.load(str(run)).predict(pictures)
     np.testing.assert_allclose(Predictor.load(str(run), runtime="onnx").predict(pictures), expected, atol=1e-5)
@@ -89,7 +89,7 @@ def test_the_network_is_exported_once(runs: dict[str, Path], tmp_path: Path, mon
     OnnxNetwork(description, tmp_path / "onnx")
     (file,) = (tmp_path / "onnx").iterdir()
     before = file.read_bytes()
-    monkeypatch.setattr(onnx_export, "exported", None)
+    monkeypatch.setattr(onnx_export, "export_onnx", None)
     OnnxNetwork(description, tmp_path / "onnx")
     assert file.read_bytes() == before
 
@@ -112,7 +112,7 @@ def test_the_file_stands_in_what_was_named(runs: dict[str, Path]) -> None:
 
 def test_the_file_is_the_same_each_time(runs: dict[str, Path]) -> None:
     description = read_description(str(runs["colour"]))
-    assert exported(description) == exported(description)
+    assert export_onnx(description) == export_onnx(description)
 
 
 def test_what_does_not_fit_is_exported_again(
@@ -121,15 +121,15 @@ def test_what_does_not_fit_is_exported_again(
     """A file of other faces, one with other answers than PyTorch's, one without metadata, half a file, none."""
     description = read_description(str(runs["gray"]))
     bundle = load_bundle(str(runs["gray"]))
-    right = exported(description)
+    right = export_onnx(description)
     shift_classifier(bundle.network, 0.1)
     other = onnx.load_from_string(right)
-    other.graph.CopyFrom(onnx.load_from_string(traced(bundle.network, trial_pictures(description))).graph)
-    file = tmp_path / FILE
+    other.graph.CopyFrom(onnx.load_from_string(trace_to_onnx(bundle.network, generate_trial_images(description))).graph)
+    file = tmp_path / NETWORK_FILE
     for wrong in (
-        exported(read_description(str(runs["colour"]))),
+        export_onnx(read_description(str(runs["colour"]))),
         other.SerializeToString(),
-        traced(bundle.network, trial_pictures(description)),
+        trace_to_onnx(bundle.network, generate_trial_images(description)),
         right[: len(right) // 2],
         b"",
     ):
@@ -167,8 +167,8 @@ def test_other_answers_than_pytorchs_are_an_error(
     description = read_description(str(runs["gray"]))
     wrong = load_bundle(str(runs["gray"]))
     shift_classifier(wrong.network, 2e-3)
-    model = traced(wrong.network, trial_pictures(description))
-    monkeypatch.setattr(onnx_export, "traced", lambda *_: model)
+    model = trace_to_onnx(wrong.network, generate_trial_images(description))
+    monkeypatch.setattr(onnx_export, "trace_to_onnx", lambda *_: model)
     with pytest.raises(ModelError) as raised:
         OnnxNetwork(description, tmp_path)
     assert str(raised.value).startswith(f"inference.runtime=onnx: {SMALL} gives probabilities that differ by 0.00")
@@ -196,7 +196,7 @@ def test_what_cannot_be_exported_is_a_sentence(
 
 
 def test_a_damaged_export_is_a_sentence(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "exported", lambda _: b"nothing")
+    monkeypatch.setattr(onnx_export, "export_onnx", lambda _: b"nothing")
     with pytest.raises(ModelError, match=rf"^inference.runtime=onnx: {SMALL} cannot be computed \(.+torch$"):
         OnnxNetwork(read_description(str(runs["gray"])), tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 from fer.bundle.io import load_bundle
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
-from fer.metrics.calibration import probabilities
+from fer.metrics.calibration import compute_probabilities
 from fer.models.network import predict_logits
 from fer.serving import Predictor
 from tests.helpers.networks import faces
@@ -59,8 +59,8 @@ def test_native_faces_are_judged_as_in_training(gray: Predictor, colour: Predict
     for predictor, native in ((gray, faces(6, 48, 1)), (colour, faces(6, 64, 3))):
         network = load_bundle(str(predictor.description.folder)).network
         logits = predict_logits(network, native, np.arange(6))
-        np.testing.assert_allclose(predictor.predict(list(native)), probabilities(logits, 1.5), atol=1e-6)
-        assert np.abs(predictor.predict(list(native)) - probabilities(logits, 1.0)).max() > 0.02
+        np.testing.assert_allclose(predictor.predict(list(native)), compute_probabilities(logits, 1.5), atol=1e-6)
+        assert np.abs(predictor.predict(list(native)) - compute_probabilities(logits, 1.0)).max() > 0.02
 
 
 def test_a_sharp_colour_crop_is_first_brought_to_the_training_faces(gray: Predictor) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.checkpoint_sync import SUMS, Snapshots
+from fer.cloud.checkpoint_sync import SUMS, SnapshotManager
 
 
 class Training:
@@ -15,7 +15,7 @@ class Training:
 
     def __init__(self, folder: Path) -> None:
         self.run, self.kept = folder / "run", folder / "kept"
-        self.snapshots = Snapshots(self.kept, self.run)
+        self.snapshots = SnapshotManager(self.kept, self.run)
 
     def epoch(self, number: int) -> None:
         for name in ("best.ckpt", "last.ckpt"):
@@ -27,7 +27,7 @@ class Training:
     def restored(self, folder: Path) -> str | None:
         """The epoch that a new machine goes on from, all its files being of it."""
         shutil.rmtree(folder, ignore_errors=True)
-        if not Snapshots(self.kept, folder).restore():
+        if not SnapshotManager(self.kept, folder).restore():
             return None
         epochs = set()
         for name in ("best.ckpt", "last.ckpt"):
@@ -47,7 +47,7 @@ def test_the_newest_snapshot_is_taken_and_a_damaged_one_is_not(training: Trainin
     assert training.restored(tmp_path / "new") is None
     for number in range(1, 4):
         training.epoch(number)
-        assert training.snapshots.take() and not training.snapshots.take()
+        assert training.snapshots.save() and not training.snapshots.save()
         assert training.restored(tmp_path / "new") == f"{number}"
     assert len(list(training.kept.iterdir())) == 2
     newest = training.kept / "1"
@@ -65,9 +65,9 @@ def test_a_checkpoint_that_is_being_written_is_left_for_later(training: Training
     last = training.run / "checkpoints" / "last.ckpt"
     whole = last.read_bytes()
     last.write_bytes(whole[: len(whole) // 2])
-    assert not training.snapshots.take()
+    assert not training.snapshots.save()
     last.write_bytes(whole)
-    assert training.snapshots.take()
+    assert training.snapshots.save()
 
 
 def test_whatever_s3_has_of_two_moments_is_one_of_them(training: Training, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_whatever_s3_has_of_two_moments_is_one_of_them(training: Training, tmp_p
     found = []
     for number in range(1, 40):
         training.epoch(number)
-        training.snapshots.take()
+        training.snapshots.save()
         files = [path for path in training.kept.rglob("*") if path.is_file()]
         chance.shuffle(files)
         for path in files[: chance.randint(0, len(files))]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.extraction import COMMAND, ready, refuse_unfit
+from fer.cloud.extraction import COMMAND, validate_and_connect, validate_object_keys
 from fer.cloud.extraction_container import extract_shard, write_task
 from fer.config.compose import load_overrides
 from fer.errors import ConfigError, DataError, UserError
@@ -30,7 +30,7 @@ ALL = (*SAGEMAKER, ROLE, IMAGE)
 )
 def test_mistakes_are_answered_before_anything_is_asked(overrides: list[str], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        ready(load_overrides(overrides, "infer"))
+        validate_and_connect(load_overrides(overrides, "infer"))
     assert all(word in str(caught.value) for word in words), caught.value
 
 
@@ -38,7 +38,7 @@ def test_mistakes_are_answered_before_anything_is_asked(overrides: list[str], wo
 def test_key_that_is_no_path_is_refused(key: str) -> None:
     media = Media(Path("a.mp4"), "a.mp4", "video", f"s3://videos/{key}")
     with pytest.raises(DataError, match=r"cannot lay down this key as a file; rename the object, or use infer\.py$"):
-        refuse_unfit([media])
+        validate_object_keys([media])
 
 
 def test_instances_get_the_weights_and_nothing_of_this_machine(tmp_path: Path) -> None:

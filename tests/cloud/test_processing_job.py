@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fer.aws.client import AwsCalls
-from fer.cloud.processing_job import HERE, STATE, SageMakerProcessing, common_folder
+from fer.aws.client import AwsClient
+from fer.cloud.processing_job import PROCESSING_DIR, STATE, SageMakerProcessing, find_common_folder
 from fer.config import SageMakerAws
 from fer.errors import UserError
 from tests.helpers.aws_simulator.simulator import Simulated
@@ -26,26 +26,26 @@ RESULTS = ["a.mp4.zip", "b c.mp4.zip", "ü.mp4.zip", "d.mp4.zip", "e.mp4.zip"]
 AGAIN = "python -m fer.cloud.extract resume=RUN"
 # For each video what the instance was told and the video itself; then what the instance knows of itself.
 EACH = f"""\
-cd {HERE}/input/videos
+cd {PROCESSING_DIR}/input/videos
 find . -type f | while read -r file; do
     cat ../task/told "$file" > ../made
     mv ../made "../../output/$(basename "$file").zip"
 done
-cat {HERE}/../config/resourceconfig.json
+cat {PROCESSING_DIR}/../config/resourceconfig.json
 echo
-ls -A {HERE}/output | wc -l
+ls -A {PROCESSING_DIR}/output | wc -l
 """
 FAIL = f"""
-case $(cat {HERE}/../config/resourceconfig.json) in *'host": "algo-2'*) echo no memory; exit 9;; esac
+case $(cat {PROCESSING_DIR}/../config/resourceconfig.json) in *'host": "algo-2'*) echo no memory; exit 9;; esac
 sleep 60
 """
-COMMAND = ("sh", f"{HERE}/input/task/each.sh")
+COMMAND = ("sh", f"{PROCESSING_DIR}/input/task/each.sh")
 
 
 class Place:
     """A run over five videos in S3."""
 
-    def __init__(self, aws: Simulated, calls: AwsCalls, folder: Path) -> None:
+    def __init__(self, aws: Simulated, calls: AwsClient, folder: Path) -> None:
         self.aws, self.calls, self.folder = aws, calls, folder
         aws.client("s3").create_bucket(Bucket=BUCKET)
         put(aws, {f"videos/{name}": name.encode() for name in NAMES})
@@ -55,7 +55,7 @@ class Place:
         (self.told / "each.sh").write_text(EACH)
 
     def processing(
-        self, calls: AwsCalls | None = None, kms_key: str | None = None, **given: Any
+        self, calls: AwsClient | None = None, kms_key: str | None = None, **given: Any
     ) -> SageMakerProcessing:
         """A new one, as each start of the program makes it."""
         changed = {"bucket": BUCKET, "role": ROLE, "kms_key": kms_key, "tags": {"study": "1"}}
@@ -76,15 +76,15 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def calls(simulator: Simulated) -> Iterator[AwsCalls]:
+def calls(simulator: Simulated) -> Iterator[AwsClient]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**simulator.environment, "AWS_MAX_ATTEMPTS": "3", "AWS_RETRY_MODE": "standard"}.items():
             patch.setenv(name, value)
-        yield AwsCalls()
+        yield AwsClient()
 
 
 @pytest.fixture
-def place(aws: Simulated, calls: AwsCalls, tmp_path: Path) -> Place:
+def place(aws: Simulated, calls: AwsClient, tmp_path: Path) -> Place:
     return Place(aws, calls, tmp_path)
 
 
@@ -101,9 +101,9 @@ def test_each_instance_has_its_share_and_all_results_come_home(place: Place) -> 
     key = place.aws.client("kms").create_key()["KeyMetadata"]["Arn"]
     processing = place.begun(kms_key=key, instance_type="ml.m5.large", volume_gb=7, max_hours=0.5)
     assert processing.wait(RESULTS) == "Completed"
-    assert processing.results() == set(RESULTS)
+    assert processing.list_results() == set(RESULTS)
     for name, result in zip(NAMES, RESULTS, strict=True):
-        processing.fetch(result, place.folder / result)
+        processing.download_result(result, place.folder / result)
         assert (place.folder / result).read_text() == f"told: {name}"
     hosts = [f"algo-{number}" for number in (1, 2, 3)]
     told = messages(place.aws)
@@ -138,7 +138,7 @@ def test_failed_job_is_explained_and_what_it_finished_is_kept(place: Place, capl
     (place.told / "each.sh").write_text(EACH + FAIL)
     processing = place.begun()
     assert processing.wait(RESULTS) == "Failed"
-    assert {"b c.mp4.zip", "e.mp4.zip"} <= processing.results()
+    assert {"b c.mp4.zip", "e.mp4.zip"} <= processing.list_results()
     said = caplog.text
     assert f"Processing job {processing.record.jobs[0]}: Failed: AlgorithmError" in said and "exit code: 9" in said
     assert "no memory" in said
@@ -153,7 +153,7 @@ def test_interrupt_leaves_the_job_which_a_later_start_waits_for(place: Place, ca
     job = processing.record.jobs[0]
 
     def interrupt() -> None:
-        until(lambda: len(processing.results()) == 5 and place.aws.calls()["sagemaker:DescribeProcessingJob"])
+        until(lambda: len(processing.list_results()) == 5 and place.aws.calls()["sagemaker:DescribeProcessingJob"])
         os.kill(os.getpid(), signal.SIGINT)
 
     with caplog.at_level(logging.INFO), meanwhile(interrupt), pytest.raises(KeyboardInterrupt):
@@ -165,7 +165,7 @@ def test_interrupt_leaves_the_job_which_a_later_start_waits_for(place: Place, ca
         place.processing().wait(RESULTS)
     place.aws.client("sagemaker").stop_processing_job(ProcessingJobName=job)
     assert place.processing().wait(RESULTS) == "Stopped"
-    assert place.processing().results() == set(RESULTS)
+    assert place.processing().list_results() == set(RESULTS)
 
 
 def test_troubles_of_the_network_are_got_over_in_one_job(place: Place) -> None:
@@ -183,7 +183,7 @@ def test_troubles_of_the_network_are_got_over_in_one_job(place: Place) -> None:
 def test_job_that_was_never_created_is_none(place: Place) -> None:
     """The program was killed between remembering and creating it."""
     processing = place.processing()
-    processing.record.new()
+    processing.record.reserve_job_name()
     assert place.processing().wait(RESULTS) == "never created"
 
 
@@ -191,11 +191,11 @@ def test_dry_run_notes_all_that_a_run_sends(place: Place, monkeypatch: pytest.Mo
     for name in place.aws.environment:
         monkeypatch.delenv(name)
     before = place.aws.calls()
-    noting = AwsCalls(dry_run=True)
+    noting = AwsClient(dry_run=True)
     processing = place.processing(noting)
     processing.start(FOLDER, NAMES, {"task": place.told}, COMMAND)
     assert processing.wait(RESULTS) == "Completed"
-    assert Counter(request["operation"] for request in noting.requests) == {
+    assert Counter(request["operation"] for request in noting.recorded_requests) == {
         **{"put_object": 3, "list_objects_v2": 1, "create_processing_job": 1, "describe_processing_job": 1}
     }
     assert place.aws.calls() == before
@@ -212,12 +212,12 @@ def test_dry_run_notes_all_that_a_run_sends(place: Place, monkeypatch: pytest.Mo
         ({"AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["x" * 257]}}, "length"),
         ({"inputs": {"S3Uri": f"s3://{BUCKET}/nothing/"}}, "No S3 objects found"),
         ({"inputs": {"LocalPath": "/opt/ml/input/data"}}, "must begin with /opt/ml/processing/"),
-        ({"inputs": {"LocalPath": f"{HERE}/output"}}, "LocalPath must be unique"),
+        ({"inputs": {"LocalPath": f"{PROCESSING_DIR}/output"}}, "LocalPath must be unique"),
         ({"outputs": {"S3Uri": "s3://nobodys/out"}}, "does not exist"),
     ],
 )
 def test_simulator_refuses_what_aws_refuses(place: Place, changed: dict[str, Any], said: str) -> None:
-    request = place.processing().job_of(FOLDER, {"task": FOLDER}, 1, COMMAND)
+    request = place.processing().build_request(FOLDER, {"task": FOLDER}, 1, COMMAND)
     request["ProcessingInputs"] = request["ProcessingInputs"][1:]
     request["ProcessingInputs"][0]["S3Input"] |= changed.pop("inputs", {})
     request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"] |= changed.pop("outputs", {})
@@ -242,4 +242,4 @@ def test_job_whose_videos_are_gone_fails(place: Place, caplog: pytest.LogCapture
     ],
 )
 def test_common_folder(uris: list[str], folder: str) -> None:
-    assert common_folder(uris) == folder
+    assert find_common_folder(uris) == folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.result_archive import pack, unpack
+from fer.cloud.result_archive import pack_result, unpack_result
 from fer.errors import DataError
 
 LEFT = {
@@ -28,14 +28,14 @@ def packed(tmp_path: Path) -> Path:
             path = tmp_path / "there" / name.format(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    pack(tmp_path / "there", 4, tmp_path / "video.zip")
+    pack_result(tmp_path / "there", 4, tmp_path / "video.zip")
     # It is moved: a machine has not room for everything twice.
     assert files(tmp_path / "there") == {name.format("00005"): content for name, content in LEFT.items()}
     return tmp_path / "video.zip"
 
 
 def test_video_gets_the_number_that_it_has_here(packed: Path, tmp_path: Path) -> None:
-    unpack(packed, tmp_path / "here", 12, "a/clip.mp4")
+    unpack_result(packed, tmp_path / "here", 12, "a/clip.mp4")
     assert files(tmp_path / "here") == {name.format("00012"): content for name, content in LEFT.items()}
 
 
@@ -45,7 +45,7 @@ def test_every_damage_is_found_and_no_video_is_marked_as_finished(packed: Path, 
         packed.write_bytes(sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :])
         run = tmp_path / f"run{place}"
         try:
-            unpack(packed, run, 0, "a/clip.mp4")
+            unpack_result(packed, run, 0, "a/clip.mp4")
         except DataError:
             assert not (run / "parts" / "00000" / "video.json").exists()
         else:
@@ -53,7 +53,7 @@ def test_every_damage_is_found_and_no_video_is_marked_as_finished(packed: Path, 
             assert files(run) == {name.format("00000"): content for name, content in LEFT.items()}
     packed.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(DataError, match="is damaged"):
-        unpack(packed, tmp_path / "run", 0, "a/clip.mp4")
+        unpack_result(packed, tmp_path / "run", 0, "a/clip.mp4")
 
 
 @pytest.mark.parametrize("name", ["../x", "parts/../../x.png", "/x.png", "crops/a/b.png", "models/x.png", "crops/.png"])
@@ -62,11 +62,11 @@ def test_foreign_names_write_nothing(packed: Path, tmp_path: Path, name: str) ->
         archive.writestr(name, b"x")
         archive.writestr("parts/video.json", LEFT["parts/{}/video.json"])
     with pytest.raises(DataError, match="does not hold what a video leaves"):
-        unpack(packed, tmp_path / "deep" / "run", 0, "a/clip.mp4")
+        unpack_result(packed, tmp_path / "deep" / "run", 0, "a/clip.mp4")
     assert not (tmp_path / "deep").exists()
 
 
 def test_result_of_another_video_is_refused(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"it does not hold b/clip\.mp4"):
-        unpack(packed, tmp_path / "run", 4, "b/clip.mp4")
+        unpack_result(packed, tmp_path / "run", 4, "b/clip.mp4")
     assert not (tmp_path / "run").exists()

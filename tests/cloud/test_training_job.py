@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fer.core.archive import SUMS
+from fer.core.archive import CHECKSUMS
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.paths import PROJECT
 from tests.helpers.registering import BUCKET, IMAGE, ROLE, put, until
@@ -97,7 +97,7 @@ def test_hosts_know_each_other_and_the_first_one_has_the_run(aws: Simulated) -> 
     said = lines(aws)
     assert "127.0.0.1: I am 0 127.0.0.1 lo" in said and "127.0.0.2: I am 1 127.0.0.1 lo" in said
     assert '127.0.0.1: of {"git_commit": "abc"}' in said
-    assert artifact(aws, job) == {"run.yaml", SUMS}
+    assert artifact(aws, job) == {"run.yaml", CHECKSUMS}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_stopped_training_is_asked_to_end(aws: Simulated) -> None:
     until(lambda: aws.client("logs").describe_log_groups()["logGroups"] and "algo-1: waiting" in lines(aws))
     sagemaker.stop_training_job(TrainingJobName="job-1")
     job = ended(aws)
-    assert job["TrainingJobStatus"] == "Stopped" and artifact(aws, job) == {"run.yaml", SUMS}
+    assert job["TrainingJobStatus"] == "Stopped" and artifact(aws, job) == {"run.yaml", CHECKSUMS}
 
 
 def test_a_training_that_takes_too_long_is_stopped(aws: Simulated) -> None:

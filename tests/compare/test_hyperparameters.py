@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 
-from fer.compare.hyperparameters import all_differing, parameters, short_names, shown_columns, text_of, value_of
-from fer.compare.page import notes_on
-from fer.compare.ranking import choose
+from fer.compare.hyperparameters import (
+    find_hyperparameters,
+    find_varying_keys,
+    format_value,
+    get_value,
+    select_columns,
+    shorten_keys,
+)
+from fer.compare.page import build_notes
+from fer.compare.ranking import choose_ranking
 from fer.compare.runs import ComparedRun
 from tests.helpers.compared_runs import make_run, read
 
@@ -24,20 +31,20 @@ def test_only_keys_that_differ_are_columns(tmp_path: Path) -> None:
         {"optimizer__lr": 0.001, "seed": 0, "name": "one", "tracker__kind": "csv"},
         {"optimizer__lr": 0.01, "seed": 1, "name": "two", "tracker__kind": "wandb", "trainer__stages": ["fit"]},
     )
-    assert all_differing(runs) == ["seed", "name", "optimizer.lr", "trainer.stages", "tracker.kind"]
+    assert find_varying_keys(runs) == ["seed", "name", "optimizer.lr", "trainer.stages", "tracker.kind"]
     # A name or a tracker changes nothing that is learnt.
-    assert [(column.key, column.short) for column in shown_columns(runs)] == [
+    assert [(column.key, column.short) for column in select_columns(runs)] == [
         ("seed", "seed"),
         ("optimizer.lr", "lr"),
         ("trainer.stages", "stages"),
     ]
-    assert [text_of(value_of(run, "trainer.stages")) for run in runs] == ["[fit, test]", "[fit]"]
+    assert [format_value(get_value(run, "trainer.stages")) for run in runs] == ["[fit, test]", "[fit]"]
 
 
 def test_a_key_of_some_versions_only_differs(tmp_path: Path) -> None:
     runs = made(tmp_path, {"model__heads": None}, {})
-    (column,) = shown_columns(runs)
-    assert [text_of(value_of(run, column.key)) for run in runs] == ["null", "\N{EN DASH}"]
+    (column,) = select_columns(runs)
+    assert [format_value(get_value(run, column.key)) for run in runs] == ["null", "\N{EN DASH}"]
 
 
 def test_what_always_changes_together_is_one_parameter(tmp_path: Path) -> None:
@@ -47,27 +54,27 @@ def test_what_always_changes_together_is_one_parameter(tmp_path: Path) -> None:
         {"model__name": "a", "model__drop_rate": 0.1, "optimizer__lr": 2, "seed": 0},
         {"model__name": "b", "model__drop_rate": 0.3, "optimizer__lr": 1, "seed": 1},
     )
-    found = parameters(runs)
-    assert [(item.key, item.along) for item in found] == [
+    found = find_hyperparameters(runs)
+    assert [(item.key, item.tied_keys) for item in found] == [
         ("seed", ()),
         ("model.name", ("model.drop_rate",)),
         ("optimizer.lr", ()),
     ]
-    assert [column.key for column in shown_columns(runs)] == ["seed", "model.name", "model.drop_rate", "optimizer.lr"]
+    assert [column.key for column in select_columns(runs)] == ["seed", "model.name", "model.drop_rate", "optimizer.lr"]
 
 
 def test_many_keys_are_few_columns(tmp_path: Path) -> None:
     runs = made(tmp_path, {f"model__key{number}": 1 for number in range(30)}, {"seed": 1})
-    columns = shown_columns(runs)
-    assert [(column.key, len(column.along)) for column in columns] == [("seed", 0), ("model.key0", 29)]
-    choice = choose(runs)
+    columns = select_columns(runs)
+    assert [(column.key, len(column.tied_keys)) for column in columns] == [("seed", 0), ("model.key0", 29)]
+    choice = choose_ranking(runs)
     assert choice is not None
-    assert notes_on(runs, choice, columns, ["x: holds no run"]) == [
+    assert build_notes(runs, choice, columns, ["x: holds no run"]) == [
         "model.key0 always changed together with "
         "model.key1, model.key2, model.key3, model.key4, model.key5, model.key6 and others; no figure can part them.",
         "Skipped: x: holds no run.",
     ]
-    assert notes_on(runs, choice, columns[:1], [])[0].startswith(
+    assert build_notes(runs, choice, columns[:1], [])[0].startswith(
         "Also different, and only in comparison.csv: model.key"
     )
 
@@ -82,4 +89,4 @@ def test_many_keys_are_few_columns(tmp_path: Path) -> None:
     ],
 )
 def test_short_names_tell_keys_apart(keys: list[str], short: list[str]) -> None:
-    assert list(short_names(keys).values()) == short
+    assert list(shorten_keys(keys).values()) == short

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.compare.pairs import Pairs, compare_pairs
+from fer.compare.pairs import PairedTests, compare_pairs
 from fer.emotions import EMOTIONS
-from fer.metrics.bootstrap import difference, resample
+from fer.metrics.bootstrap import compute_paired_difference, resample_metrics
 from tests.helpers.compared_runs import IMAGES, make_run, predictions, read
 
 
@@ -15,7 +15,7 @@ def right(seed: int, share: float, count: int = IMAGES) -> np.ndarray:
     return np.random.default_rng(seed).random(count) < share
 
 
-def pairs_below(place: Path) -> Pairs:
+def pairs_below(place: Path) -> PairedTests:
     return compare_pairs(read(place), "test")
 
 
@@ -25,7 +25,7 @@ def test_every_pair_is_tested_as_two_runs_alone_would_be(tmp_path: Path) -> None
         # The order of the rows has no meaning.
         make_run(tmp_path / str(number), table=table.sample(frac=1, random_state=number))
     found = pairs_below(tmp_path)
-    assert found.missing == {}
+    assert found.untested == {}
     assert found.table[["first", "second"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
     assert found.table["images"].tolist() == [IMAGES] * 3 and found.table["same_data"].tolist() == [True] * 3
     accuracies = [right(seed, share).mean() for seed, share in ((0, 0.9), (1, 0.7), (2, 0.68))]
@@ -35,9 +35,9 @@ def test_every_pair_is_tested_as_two_runs_alone_would_be(tmp_path: Path) -> None
     assert row["accuracy_low"] > 0 and row["accuracy_p"] < 0.01
     # Drawn for two runs alone, the samples are others: the bounds agree but for chance.
     decided = np.column_stack([np.array(EMOTIONS)[table.filter(like="p_").to_numpy().argmax(1)] for table in tables])
-    alone = resample(tables[0]["label"].to_numpy(), decided[:, [0, 2]])
+    alone = resample_metrics(tables[0]["label"].to_numpy(), decided[:, [0, 2]])
     for name, samples in (("accuracy", alone.accuracy), ("macro_f1", alone.macro_f1)):
-        expected = difference(samples[:, 0], samples[:, 1:])
+        expected = compute_paired_difference(samples[:, 0], samples[:, 1:])
         assert row[f"{name}_difference"] == pytest.approx(expected.value.item())
         assert row[f"{name}_low"] == pytest.approx(expected.low.item(), abs=0.012)
         assert row[f"{name}_high"] == pytest.approx(expected.high.item(), abs=0.012)
@@ -83,8 +83,8 @@ def test_unreadable_predictions_are_told(tmp_path: Path) -> None:
     table.drop(columns="label").to_parquet(tmp_path / "c" / "predictions_test.parquet")
     table.iloc[:0].to_parquet(tmp_path / "d" / "predictions_test.parquet")
     found = pairs_below(tmp_path)
-    assert found.missing[0].startswith("predictions_test.parquet cannot be read (")
-    assert found.missing[1] == "has no predictions of test"
-    assert found.missing[2].startswith("predictions_test.parquet cannot be read (")
-    assert list(found.missing) == [0, 1, 2, 3]
+    assert found.untested[0].startswith("predictions_test.parquet cannot be read (")
+    assert found.untested[1] == "has no predictions of test"
+    assert found.untested[2].startswith("predictions_test.parquet cannot be read (")
+    assert list(found.untested) == [0, 1, 2, 3]
     assert found.table[["first", "second"]].to_numpy().tolist() == [[4, 5]]

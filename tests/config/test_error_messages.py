@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fer.config.compose import load_overrides
-from fer.config.error_messages import known_keys
+from fer.config.error_messages import list_known_keys
 from tests.helpers.composing import refusal
 
 OPTIMIZERS = "adamw, adamw_constant, adamw_cosine"
@@ -227,11 +227,11 @@ def test_every_finding_has_a_line() -> None:
 
 
 def test_suggested_keys_exist() -> None:
-    assert "dataset.sources.mine.class_map" in known_keys({"dataset": {"sources": {"mine": {}}}})
-    of_rafdb = set(known_keys({"dataset": {"sources": {"mine": {"kind": "rafdb"}}}}))
+    assert "dataset.sources.mine.class_map" in list_known_keys({"dataset": {"sources": {"mine": {}}}})
+    of_rafdb = set(list_known_keys({"dataset": {"sources": {"mine": {"kind": "rafdb"}}}}))
     assert {key for key in of_rafdb if "mine" in key} == {"dataset.sources.mine.kind", "dataset.sources.mine.root"}
     for odd in (None, [], {"dataset": None}, {"dataset": {"sources": 3}}, {"dataset": 3}):
-        keys = known_keys(odd)
+        keys = list_known_keys(odd)
         assert {"optimizer.lr", "trainer.early_stopping.patience", "model"} <= set(keys)
         assert not any("<" in key for key in keys)
 

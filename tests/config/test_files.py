@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from fer.config import Config
-from fer.config.compose import CONF, load, load_overrides
+from fer.config.compose import CONF, load_config, load_overrides
 from fer.config.dataset import FerplusSource, FolderSource, RafdbSource, SyntheticSource
-from fer.sweep.search_space import parameters_of
+from fer.sweep.search_space import parse_parameters
 from tests.helpers.composing import composed, fill, leaves
 
 OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))
@@ -37,7 +37,7 @@ def test_the_files_are_found() -> None:
 def test_every_option_composes_hides_no_key_and_arrives(group: str, option: str, tmp_path: Path) -> None:
     config = composed(f"{group}={option}")
     fill(config, tmp_path)
-    checked = load(config)
+    checked = load_config(config)
     found = leaves(checked.dump())
     # The files give exactly the models' keys: none stands only in a default, none is left out.
     assert set(leaves(OmegaConf.to_container(config, resolve=True))) == set(found)
@@ -48,7 +48,7 @@ def test_every_option_composes_hides_no_key_and_arrives(group: str, option: str,
     if group == "experiment":
         # What a sweep tries is no value of a run.
         for key, values in content.pop("hydra", {}).get("sweeper", {}).get("params", {}).items():
-            assert parameters_of({key: str(values)})[key], key
+            assert parse_parameters({key: str(values)})[key], key
     wanted = leaves(content if group == "experiment" else {group: content})
     assert wanted
     for key, value in wanted.items():
@@ -71,10 +71,10 @@ def test_the_defaults_are_a_run_without_any_download() -> None:
 
 
 def test_several_trackers_are_chosen_together_and_none_by_default() -> None:
-    assert load_overrides([]).tracker.others() == {}
-    assert load_overrides(["tracker=csv"]).tracker.others() == {}
+    assert load_overrides([]).tracker.collect_backends() == {}
+    assert load_overrides(["tracker=csv"]).tracker.collect_backends() == {}
     several = load_overrides(["tracker=[tensorboard,mlflow,wandb]", "tracker.wandb.project=faces"]).tracker
-    assert several.others() == {
+    assert several.collect_backends() == {
         "tensorboard": {},
         "wandb": {"project": "faces", "entity": None, "mode": "auto"},
         "mlflow": {"uri": None, "experiment": "fer"},
@@ -90,7 +90,7 @@ def test_a_run_saved_before_there_were_other_trackers_is_still_valid() -> None:
 def test_the_paper_needs_both_roots(tmp_path: Path) -> None:
     unfilled = composed("experiment=paper")
     assert fill(unfilled, tmp_path) == ["dataset.sources.ferplus.root", "dataset.sources.rafdb.root"]
-    config = load(unfilled)
+    config = load_config(unfilled)
     assert [type(source) for source in config.dataset.sources.values()] == [FerplusSource, RafdbSource]
     assert config.dataset.split == "stratified"
     assert config.dataset.fractions == (0.8, 0.1, 0.1)

@@ -7,16 +7,16 @@ import pytest
 import timm
 
 from fer.config import Config
-from fer.config.error_messages import known_keys
-from fer.config.key_docs import keys_of, nearest
-from fer.config.model import timm_architectures
+from fer.config.error_messages import list_known_keys
+from fer.config.key_docs import find_nearest, iter_keys
+from fer.config.model import list_timm_architectures
 from tests.helpers.paths import PROJECT
 
 HEAVY = ("torch", "cv2", "timm", "pandas", "pytorch_lightning", "boto3", "torchvision", "scipy", "numpy")
 
 
 def test_architectures_are_those_of_timm() -> None:
-    assert timm_architectures() == set(timm.list_models())
+    assert list_timm_architectures() == set(timm.list_models())
 
 
 def test_the_configuration_answers_at_once() -> None:
@@ -54,11 +54,11 @@ def test_checking_a_name_does_not_import_timm() -> None:
     ],
 )
 def test_the_nearest_key(name: str, meant: str | None) -> None:
-    assert nearest(name, known_keys(), 0.75) == meant
+    assert find_nearest(name, list_known_keys(), 0.75) == meant
 
 
 def test_allowed_values_are_said_in_plain_words() -> None:
-    allowed = {key.name: key.allowed for key in keys_of(Config)}
+    allowed = {key.name: key.allowed for key in iter_keys(Config)}
     assert allowed["optimizer.lr"] == "number > 0, ≤ 10"
     assert allowed["trainer.early_stopping.patience"] == "whole number or null ≥ 1"
     assert allowed["trainer.ema_decay"] == "number ≥ 0, < 1"
@@ -70,7 +70,7 @@ def test_allowed_values_are_said_in_plain_words() -> None:
 
 
 def test_keys_of_some_kinds_of_source_say_of_which() -> None:
-    meanings = {key.name: key.description for key in keys_of(Config)}
+    meanings = {key.name: key.description for key in iter_keys(Config)}
     assert meanings["dataset.sources.<name>.count"].startswith("(synthetic) Number of faces")
     assert meanings["dataset.sources.<name>.contempt"].startswith("(ferplus, synthetic) With 7 classes")
     assert "; (rafdb) Directory or .zip with train/ and test/" in meanings["dataset.sources.<name>.root"]

@@ -13,8 +13,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from fer.config import Config
-from fer.config.compose import CONF, load, load_overrides
-from fer.config.key_docs import keys_of
+from fer.config.compose import CONF, load_config, load_overrides
+from fer.config.key_docs import iter_keys
 from tests.helpers.composing import leaves
 from tests.helpers.paths import PROJECT
 
@@ -112,7 +112,9 @@ def properties(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_the_schema_describes_every_property(schema: dict[str, Any]) -> None:
     found = list(properties(schema))
-    assert {name for name, _ in found} == {part for key in keys_of(Config) for part in key.name.split(".")} - {"<name>"}
+    assert {name for name, _ in found} == {part for key in iter_keys(Config) for part in key.name.split(".")} - {
+        "<name>"
+    }
     assert [name for name, described in found if len(described.get("description", "")) < 5] == []
 
 
@@ -160,7 +162,7 @@ def test_other_words_show_the_usage() -> None:
 def test_a_saved_run_replays_with_overrides(saved: Path, tmp_path: Path) -> None:
     done = train(tmp_path, "--config-dir", str(saved), "--config-name", "run", "seed=8", "--cfg", "job")
     assert done.returncode == 0, done.stderr
-    replayed = load(OmegaConf.create(done.stdout))
+    replayed = load_config(OmegaConf.create(done.stdout))
     assert replayed == load_overrides(["experiment=demo", "seed=8", "trainer.max_epochs=3"])
 
 
@@ -189,6 +191,6 @@ def test_a_saved_run_takes_an_option_on_top(saved: Path, tmp_path: Path) -> None
         tmp_path, "--config-dir", str(saved), "--config-name", "run", "+optimizer=adamw_cosine", "--cfg", "job"
     )
     assert done.returncode == 0, done.stderr
-    replayed = load(OmegaConf.create(done.stdout))
+    replayed = load_config(OmegaConf.create(done.stdout))
     assert (replayed.optimizer.schedule.kind, replayed.optimizer.lr) == ("cosine", 5e-4)
     assert (replayed.seed, replayed.model.image_size) == (7, 64)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fer.core.io import CHUNK, sha256_file, write_text, written_beside
+from fer.core.io import CHUNK_BYTES, atomic_write, compute_sha256, write_text
 
 
 def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.csv"
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         # In the same directory, so that the last step is a rename, which is whole or nothing.
         assert beside.parent == path.parent
         beside.write_bytes(b"half")
@@ -27,7 +27,7 @@ def test_an_error_leaves_the_old_content_and_no_other_file(error: type[BaseExcep
     path.write_text("old")
 
     def interrupted() -> None:
-        with written_beside(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text("ne")
             raise error
 
@@ -38,14 +38,14 @@ def test_an_error_leaves_the_old_content_and_no_other_file(error: type[BaseExcep
 
 
 def test_an_error_before_anything_was_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), written_beside(tmp_path / "x"):
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "x"):
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("old")
-    with pytest.raises(FileNotFoundError), written_beside(tmp_path / "x"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "x"):
         pass
     assert (tmp_path / "x").read_text() == "old"
 
@@ -61,13 +61,13 @@ def test_text_is_utf_8_and_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK, 2 * CHUNK + 17])
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 17])
 def test_sha256_is_that_of_all_bytes(size: int, tmp_path: Path) -> None:
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "x").write_bytes(content)
-    assert sha256_file(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+    assert compute_sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
 
 
 def test_the_digest_of_three_letters(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-    assert sha256_file(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert compute_sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

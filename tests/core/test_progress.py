@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import fer.core.progress
-from fer.core.progress import progress, progress_line
+from fer.core.progress import format_progress, track_progress
 from tests.helpers.paths import PROJECT
 
 
@@ -22,32 +22,34 @@ from tests.helpers.paths import PROJECT
     ],
 )
 def test_a_line_says_rate_and_time_left(done: int, total: int, seconds: float, line: str) -> None:
-    assert progress_line("Decoding", done, total, "images", seconds) == line
+    assert format_progress("Decoding", done, total, "images", seconds) == line
 
 
 def test_a_line_without_time_or_progress_is_still_a_line() -> None:
-    assert progress_line("Decoding", 0, 5, "images", 1.0).startswith("Decoding: 0/5 images, 0/s, ")
-    assert progress_line("Decoding", 5, 5, "rows", 0.0).endswith(", 0 s left")
+    assert format_progress("Decoding", 0, 5, "images", 1.0).startswith("Decoding: 0/5 images, 0/s, ")
+    assert format_progress("Decoding", 5, 5, "rows", 0.0).endswith(", 0 s left")
 
 
 def test_lines_are_logged_as_time_passes(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(fer.core.progress, "LINE_SECONDS", 0.0)
     caplog.set_level(logging.INFO, "fer.core.progress")
-    assert list(progress("abc", 3, "Reading", "letters")) == ["a", "b", "c"]
+    assert list(track_progress("abc", 3, "Reading", "letters")) == ["a", "b", "c"]
     starts = [record.getMessage().split(",")[0] for record in caplog.records]
     assert starts == ["Reading: 1/3 letters", "Reading: 2/3 letters", "Reading: 3/3 letters"]
 
 
 def test_short_work_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "fer.core.progress")
-    assert list(progress(iter(range(1000)), 1000, "Reading")) == list(range(1000))
-    assert list(progress([], 0, "Reading")) == []
+    assert list(track_progress(iter(range(1000)), 1000, "Reading")) == list(range(1000))
+    assert list(track_progress([], 0, "Reading")) == []
     assert caplog.records == []
 
 
 def test_a_terminal_gets_a_bar() -> None:
     """`script` gives the program a terminal of its own, which knows neither its width nor its height."""
-    code = "from fer.core.progress import progress; print(list(progress(range(3), 3, 'Reading', 'letters')))"
+    code = (
+        "from fer.core.progress import track_progress as track; print(list(track(range(3), 3, 'Reading', 'letters')))"
+    )
     done = subprocess.run(
         ["script", "-qefc", shlex.join([sys.executable, "-c", code]), "/dev/null"],
         cwd=PROJECT,

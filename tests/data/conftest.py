@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fer.data.image_store import Store, open_store
+from fer.data.image_store import ImageStore, open_image_store
 from fer.data.manifest import Manifest, build_manifest
 from fer.data.sources.base import Source
 from tests.helpers.image_data import Laid
@@ -48,7 +48,7 @@ def manifest_of(tmp_path: Path) -> Callable[..., Manifest]:
     """manifest_of(sources, rules={}, **changes): the manifest of these sources, with a store of its own."""
 
     def make(sources: Sequence[Source], rules: Mapping[str, Any] | None = None, **changes: Any) -> Manifest:
-        store: Store = open_store(sources, 48, str(tmp_path / "cache"))
+        store: ImageStore = open_image_store(sources, 48, str(tmp_path / "cache"))
         return build_manifest(sources, store, rules or {}, **{**MANIFEST, **changes})
 
     return make

@@ -108,7 +108,7 @@ def test_rotation_turns_around_the_centre_by_the_drawn_angle() -> None:
     assert np.allclose(np.hypot(*moved.T), 16, atol=0.1)
     assert angles.min() < -35 and angles.max() > 35 and np.abs(angles).max() <= 40.2
     assert abs(angles.mean()) < 5 and len(np.unique(angles.round(2))) > 150
-    drawn = augment.draw(200, (1, 2, 3), torch.device("cpu"))["angle"].flatten().numpy()
+    drawn = augment.sample_params(200, (1, 2, 3), torch.device("cpu"))["angle"].flatten().numpy()
     assert np.allclose(angles, -np.degrees(drawn), atol=0.3)
     # The same turn for a dot elsewhere: below the centre instead of to the right of it.
     below = centres(changed(augment, dot(0, 16).expand(200, -1, -1, -1), 65, (1, 2, 3)))
@@ -259,7 +259,7 @@ def test_a_share_of_a_batch_is_changed_as_the_whole_is(augment: Augmentation) ->
     images, targets, seed = random_batch(9), labels(9), (4, 1, 2)
     whole = augment(images, targets, 32, seed)
     for start, stop in ((0, 4), (4, 9), (8, 9), (0, 9)):
-        rows = augment.rows((start, stop, 9), seed)
+        rows = augment.find_required_rows((start, stop, 9), seed)
         assert rows[: stop - start].tolist() == list(range(start, stop)) and len(set(rows)) == len(rows)
         assert len(rows) == stop - start or augment is STRONG
         share = augment(images[rows], targets[rows], 32, seed, (start, stop, 9))

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from fer.data.augmentation import Augmentation
-from fer.data.datamodule import Batch, BatchLoader, EpochOrder, FaceData, Part
+from fer.data.datamodule import Batch, BatchLoader, EpochSampler, FaceDataModule, Split
 from tests.helpers.image_data import noise
 
 COUNT = 103
@@ -23,10 +23,10 @@ def images(count: int = 2 * COUNT) -> np.ndarray:
     return pixels
 
 
-def part(rows: np.ndarray) -> Part:
+def part(rows: np.ndarray) -> Split:
     rng = np.random.default_rng(0)
     targets = np.eye(7, dtype=np.float32)[rng.integers(0, 7, len(rows))]
-    return Part(rows, targets, rng.uniform(0.5, 2, len(rows)).astype(np.float32))
+    return Split(rows, targets, rng.uniform(0.5, 2, len(rows)).astype(np.float32))
 
 
 ROWS = np.arange(0, 2 * COUNT, 2)
@@ -42,8 +42,8 @@ def epoch_of(loader: BatchLoader, epoch: int) -> list[Batch]:
     return list(loader)
 
 
-def module(batch_size: int = 10, weighted: bool = False, seed: int = 5, resident: bool = False) -> FaceData:
-    return FaceData(
+def module(batch_size: int = 10, weighted: bool = False, seed: int = 5, resident: bool = False) -> FaceDataModule:
+    return FaceDataModule(
         images(),
         part(ROWS),
         part(ROWS[:45] + 1),
@@ -77,7 +77,7 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 
 def test_a_batch_holds_the_samples_own_pixels_targets_and_weights() -> None:
     data = module()
-    store, train = data.images, data.parts["train"]
+    store, train = data.images, data.splits["train"]
     for number, batch in enumerate(epoch_of(data.train_dataloader(), 4)):
         rows = batch["images"][:, 0, 0, 0].numpy()
         assert batch["images"].dtype == torch.uint8 and batch["images"].shape == (10, 8, 8, 1)
@@ -110,20 +110,22 @@ def test_fewer_images_than_a_batch_are_one_batch() -> None:
 
 def test_weighted_sampling_draws_in_proportion_to_the_weights() -> None:
     weights = np.repeat(np.array([0.5, 1, 3], np.float32), [50, 25, 25])
-    order = EpochOrder(100, 0, weights)
+    order = EpochSampler(100, 0, weights)
     counts = np.zeros(100)
     for epoch in range(2000):
         order.set_epoch(epoch)
-        drawn = order.order()
+        drawn = order.sample_indices()
         assert len(drawn) == 100
         counts += np.bincount(drawn, minlength=100)
     frequency = counts / counts.sum() / (weights / weights.sum())
     assert np.abs(frequency - 1).max() < 0.15
     of_class = [counts[weights == weight].sum() / counts.sum() for weight in (0.5, 1, 3)]
     assert np.allclose(of_class, [0.2, 0.2, 0.6], atol=0.005)
-    first = order.order()
+    first = order.sample_indices()
     order.set_epoch(0)
-    assert not np.array_equal(order.order(), first) and np.array_equal(order.order(), order.order())
+    assert not np.array_equal(order.sample_indices(), first) and np.array_equal(
+        order.sample_indices(), order.sample_indices()
+    )
 
 
 def test_weights_count_once_in_the_drawing_or_in_the_loss() -> None:
@@ -137,7 +139,7 @@ def test_weights_count_once_in_the_drawing_or_in_the_loss() -> None:
 def test_a_memory_map_and_a_tensor_give_the_same_batches(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images())
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    order = EpochOrder(COUNT, 1)
+    order = EpochSampler(COUNT, 1)
     from_map = list(BatchLoader(mapped, part(ROWS), 10, order))
     from_tensor = list(BatchLoader(torch.from_numpy(images()), part(ROWS), 10, order))
     assert len(from_map) == len(from_tensor) == 10
@@ -150,12 +152,12 @@ def test_a_memory_map_and_a_tensor_give_the_same_batches(tmp_path: Path) -> None
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 @pytest.mark.parametrize("batch_size", [10, 5, 4096])
 def test_processes_share_every_batch_and_each_sample_is_seen_once(processes: int, batch_size: int) -> None:
-    order = EpochOrder(COUNT, 3)
+    order = EpochSampler(COUNT, 3)
     whole = BatchLoader(images(), part(ROWS), batch_size, order)
     validation = BatchLoader(images(), part(ROWS[:41]), batch_size)
     for single in (whole, validation):
         shared = [
-            list(BatchLoader(single.images, single.part, batch_size, single.sampler, rank, processes))
+            list(BatchLoader(single.images, single.split, batch_size, single.sampler, rank, processes))
             for rank in range(processes)
         ]
         for number, batch in enumerate(single):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.data.duplicates import duplicate_groups, near_pairs
+from fer.data.duplicates import find_near_pairs, group_duplicates
 
 
 def flipped(value: int, bits: list[int]) -> int:
@@ -37,7 +37,7 @@ def every_pair(hashes: np.ndarray, bits: int) -> set[tuple[int, int]]:
 def test_near_pairs_are_those_of_a_comparison_of_every_pair(bits: int) -> None:
     for seed in (0, 1):
         hashes = planted(seed)
-        found = near_pairs(hashes, bits)
+        found = find_near_pairs(hashes, bits)
         expected = every_pair(hashes, bits)
         assert {(min(pair), max(pair)) for pair in found.tolist()} == expected
         assert len(expected) >= sum(number % 11 <= bits for number in range(40))
@@ -48,14 +48,14 @@ def test_near_pairs_are_those_of_a_comparison_of_every_pair(bits: int) -> None:
 def test_differences_at_the_borders_of_the_bands_are_found(bits: int) -> None:
     for bit in range(64 - bits):
         hashes = np.array([0, flipped(0, list(range(bit, bit + bits)))], dtype=np.uint64)
-        assert len(near_pairs(hashes, bits)) >= 1
+        assert len(find_near_pairs(hashes, bits)) >= 1
         if bits:
-            assert len(near_pairs(hashes, bits - 1)) == 0
+            assert len(find_near_pairs(hashes, bits - 1)) == 0
 
 
 def test_near_pairs_of_nothing_and_of_one() -> None:
     for count in (0, 1):
-        assert near_pairs(np.arange(count, dtype=np.uint64), 4).shape == (0, 2)
+        assert find_near_pairs(np.arange(count, dtype=np.uint64), 4).shape == (0, 2)
 
 
 def index_of(rows: list[tuple[str, int | None]]) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def index_of(rows: list[tuple[str, int | None]]) -> pd.DataFrame:
 
 
 def groups_of(rows: list[tuple[str, int | None]], bits: int) -> list[set[int]]:
-    groups = duplicate_groups(index_of(rows), bits)
+    groups = group_duplicates(index_of(rows), bits)
     assert len(groups) == len(rows)
     return sorted((set(np.flatnonzero(groups == group).tolist()) for group in set(groups.tolist())), key=min)
 
@@ -100,7 +100,7 @@ def test_groups_are_the_connected_components_of_all_links() -> None:
     rng = np.random.default_rng(7)
     hashes = planted(2)
     contents = [f"{number}" for number in rng.integers(0, 150, len(hashes))]
-    groups = duplicate_groups(index_of(list(zip(contents, hashes.tolist(), strict=True))), 5)
+    groups = group_duplicates(index_of(list(zip(contents, hashes.tolist(), strict=True))), 5)
     links = every_pair(hashes, 5)
     links |= {(a, b) for a in range(len(contents)) for b in range(a) if contents[a] == contents[b]}
     part = list(range(len(hashes)))

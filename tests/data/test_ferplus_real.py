@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fer.data.image_store import open_store
+from fer.data.image_store import open_image_store
 from fer.data.manifest import build_manifest
 from fer.data.sources import read_source
-from fer.data.splits import LEAK, leaks
+from fer.data.splits import LEAK, find_leaks
 from fer.errors import DataError
 
 OPTIONS = {
@@ -37,7 +37,7 @@ def test_the_two_files_of_votes_disagree_on_one_row_in_twenty(ferplus_zip: str) 
 
 def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None:
     source = read_source("plus", "ferplus", root=ferplus_zip, votes="auto")
-    store = open_store([source], 48, ferplus_cache)
+    store = open_image_store([source], 48, ferplus_cache)
     assert store.images.shape == (32_137, 48, 48, 1) and (store.index["problem"] == "").all()
 
     with pytest.raises(DataError) as caught:
@@ -48,14 +48,14 @@ def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None
     )
     for bits in (-1, 2):
         manifest = build_manifest([source], store, RULES, on_leak="drop", **{**OPTIONS, "near_duplicate_bits": bits})
-        picture, pixels = leaks(manifest.samples, manifest.samples["split"])
+        picture, pixels = find_leaks(manifest.samples, manifest.samples["split"])
         assert not picture.any() and not pixels.any()
-        assert set(manifest.part("train")["content_hash"]).isdisjoint(manifest.part("val")["content_hash"])
+        assert set(manifest.get_split("train")["content_hash"]).isdisjoint(manifest.get_split("val")["content_hash"])
         dropped = (manifest.excluded["reason"] == LEAK).sum()
         assert dropped == 279 if bits < 0 else 279 < dropped < 600
         assert len(manifest.samples) + len(manifest.excluded) == 32_137
         assert not set(manifest.samples["sample_id"]) & set(manifest.excluded["sample_id"])
-        assert np.allclose(manifest.targets("train").sum(axis=1), 1)
-        assert manifest.part("test").empty
+        assert np.allclose(manifest.get_targets("train").sum(axis=1), 1)
+        assert manifest.get_split("test").empty
     kept = build_manifest([source], store, RULES, on_leak="ignore", **OPTIONS)
-    assert leaks(kept.samples, kept.samples["split"])[1].sum() > 200
+    assert find_leaks(kept.samples, kept.samples["split"])[1].sum() > 200

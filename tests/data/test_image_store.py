@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from fer.core.image import to_native
-from fer.data.decoding import MAX_PIXELS, decode, header
-from fer.data.image_store import Store, open_store, pixel_hash
+from fer.data.decoding import MAX_PIXELS, decode, read_header
+from fer.data.image_store import ImageStore, hash_pixels, open_image_store
 from fer.data.sources import Source, read_source
 from fer.errors import DataError
 from tests.helpers.image_data import Laid, array_source, encoded, noise
@@ -39,7 +39,7 @@ def only_folder(cache: Path) -> Path:
 
 def test_gray_images_keep_their_pixels_in_the_order_of_the_rows(lay: Laid, tmp_path: Path) -> None:
     root = lay({f"fear/{number}.png": encoded(number) for number in (2, 0, 1)})
-    store = open_store(folder_source(root), 224, str(tmp_path / "cache"))
+    store = open_image_store(folder_source(root), 224, str(tmp_path / "cache"))
     assert store.images.shape == (3, 48, 48, 1) and store.images.dtype == np.uint8
     assert (store.side, store.colour) == (48, False)
     for number in range(3):
@@ -52,13 +52,13 @@ def test_gray_images_keep_their_pixels_in_the_order_of_the_rows(lay: Laid, tmp_p
 def test_it_is_decoded_once_memory_mapped_and_not_written_to_again(lay: Laid, tmp_path: Path) -> None:
     root = lay({f"fear/{number}.png": encoded(number) for number in range(3)})
     cache = tmp_path / "cache"
-    first = open_store(folder_source(root), 96, str(cache))
+    first = open_image_store(folder_source(root), 96, str(cache))
     before = {file.name: (file.stat().st_mtime_ns, file.stat().st_ino) for file in only_folder(cache).iterdir()}
     assert before.keys() == {"images.npy", "index.parquet", "store.json"}
     (source,) = folder_source(root)
     reads: list[str] = []
     watched = replace(source, read=lambda path: (reads.append(path), source.read(path))[1])
-    again = open_store([watched], 96, str(cache))
+    again = open_image_store([watched], 96, str(cache))
     assert reads == source.table["path"].tolist()  # for the fingerprint alone
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_ino) for f in only_folder(cache).iterdir()} == before
     assert again.fingerprint == first.fingerprint and again.index.equals(first.index)
@@ -71,9 +71,9 @@ def test_other_content_gives_another_fingerprint_and_another_folder(lay: Laid, t
     cache = tmp_path / "cache"
     content = {f"fear/{number}.png": encoded(number) for number in range(3)}
 
-    def opened(content: dict[str, bytes], name: str = "own") -> Store:
+    def opened(content: dict[str, bytes], name: str = "own") -> ImageStore:
         root = lay(content)
-        return open_store([read_source(name, "folder", root=root, class_map={})], 96, str(cache))
+        return open_image_store([read_source(name, "folder", root=root, class_map={})], 96, str(cache))
 
     stores = [opened(content)]
     pixel = noise(1)
@@ -93,9 +93,9 @@ def test_other_content_gives_another_fingerprint_and_another_folder(lay: Laid, t
 def test_changed_votes_change_the_fingerprint(tmp_path: Path) -> None:
     votes = [[5, 5, 0, 0, 0, 0, 0, 0, 0, 0]] * 2
     images = [noise(0), noise(1)]
-    first = open_store([array_source(images, ["train"] * 2, votes)], 48, str(tmp_path / "cache"))
+    first = open_image_store([array_source(images, ["train"] * 2, votes)], 48, str(tmp_path / "cache"))
     other = [votes[0], [4, 6, 0, 0, 0, 0, 0, 0, 0, 0]]
-    second = open_store([array_source(images, ["train"] * 2, other)], 48, str(tmp_path / "cache"))
+    second = open_image_store([array_source(images, ["train"] * 2, other)], 48, str(tmp_path / "cache"))
     assert first.fingerprint != second.fingerprint and np.array_equal(first.images, second.images)
 
 
@@ -104,11 +104,11 @@ def test_colour_and_sizes_mix_and_the_network_caps_the_side(lay: Laid, tmp_path:
         {"fear/0.png": png(noise(0, 30)), "fear/1.png": png(noise(1, 60, True)), "fear/2.png": png(noise(2, 90))}
     )
     cache = str(tmp_path / "cache")
-    store = open_store(folder_source(root), 224, cache)
+    store = open_image_store(folder_source(root), 224, cache)
     assert store.images.shape == (3, 90, 90, 3) and (store.side, store.colour) == (90, True)
     assert np.array_equal(store.images[2], np.repeat(noise(2, 90)[..., None], 3, axis=2))
     assert np.array_equal(store.images[1], cv2.resize(noise(1, 60, True), (90, 90), interpolation=cv2.INTER_LINEAR))
-    small = open_store(folder_source(root), 60, cache)
+    small = open_image_store(folder_source(root), 60, cache)
     assert small.images.shape == (3, 60, 60, 3) and small.side == 60
     assert np.array_equal(small.images[1], noise(1, 60, True))
     shrunk = cv2.resize(noise(2, 90), (60, 60), interpolation=cv2.INTER_AREA)
@@ -138,7 +138,7 @@ def test_corrupt_files_are_listed_with_a_reason_and_the_others_used(lay: Laid, t
             "fear/5.png": encoded(5),
         }
     )
-    store = open_store(folder_source(root), 224, str(tmp_path / "cache"))
+    store = open_image_store(folder_source(root), 224, str(tmp_path / "cache"))
     assert store.index["problem"].tolist() == [
         *("", "the image is damaged", "the image is damaged", "not an image", "not an image", "")
     ]
@@ -156,7 +156,7 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_header() -> None:
     assert 10_000**2 > MAX_PIXELS
     chunk = b"IHDR" + size + end[:5]
     data = start[:12] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + end[9:]
-    for read in (header, decode):
+    for read in (read_header, decode):
         with pytest.raises(DataError, match="^10000×10000 pixels are too many$"):
             read(data)
 
@@ -167,11 +167,11 @@ def test_the_pixel_hash_ignores_the_file_format_and_gray_as_rgb() -> None:
     formats = [
         decode(cv2.imencode(suffix, picture)[1].tobytes()) for picture in (image, three) for suffix in (".png", ".bmp")
     ]
-    assert {pixel_hash(pixels) for pixels in formats} == {pixel_hash(image)}
+    assert {hash_pixels(pixels) for pixels in formats} == {hash_pixels(image)}
     tinted = three.copy()
     tinted[0, 0, 0] ^= 1
     others = [tinted, image[:, ::-1], image[:24], image.reshape(24, 96)]
-    assert len({pixel_hash(pixels) for pixels in (image, *others)}) == 5
+    assert len({hash_pixels(pixels) for pixels in (image, *others)}) == 5
 
 
 def test_of_two_threads_that_begin_at_once_one_builds_the_store_for_both(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_of_two_threads_that_begin_at_once_one_builds_the_store_for_both(tmp_pat
 
     cache = tmp_path / "cache"
     with ThreadPoolExecutor(2) as pool:
-        stores = list(pool.map(lambda _: open_store([replace(base, read=read)], 48, str(cache)), range(2)))
+        stores = list(pool.map(lambda _: open_image_store([replace(base, read=read)], 48, str(cache)), range(2)))
     for store in stores:
         assert np.array_equal(store.images[..., 0], np.stack(images))
     assert stores[0].fingerprint == stores[1].fingerprint and only_folder(cache).name.endswith("-48x1-v1")
@@ -200,12 +200,12 @@ BUILD = """
 import sys, time
 from pathlib import Path
 from fer.data.sources import read_source
-from fer.data.image_store import open_store
+from fer.data.image_store import open_image_store
 root, cache, ready, other = sys.argv[1:]
 Path(ready).touch()
 while not Path(other).exists():
     time.sleep(0.002)
-store = open_store([read_source("own", "folder", root=root, class_map={})], 96, cache)
+store = open_image_store([read_source("own", "folder", root=root, class_map={})], 96, cache)
 print(store.fingerprint, int(store.images.sum()), list(store.index["problem"]))
 """
 
@@ -228,7 +228,7 @@ def test_two_processes_that_build_at_once_both_get_a_right_store(lay: Laid, tmp_
     ended = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0], ended
     total = sum(int(noise(number).sum()) for number in range(40))
-    own = open_store(folder_source(root), 96, str(cache))
+    own = open_image_store(folder_source(root), 96, str(cache))
     assert {out for out, _ in ended} == {f"{own.fingerprint} {total} {[''] * 40}\n"}
     assert len(list(cache.iterdir())) == 1
 
@@ -245,10 +245,10 @@ def test_nothing_stays_behind_when_building_fails(tmp_path: Path) -> None:
 
     cache = tmp_path / "cache"
     with pytest.raises(OSError, match="No space left on device") as caught:
-        open_store([replace(base, read=read)], 48, str(cache))
+        open_image_store([replace(base, read=read)], 48, str(cache))
     assert caught.value.errno == errno.ENOSPC and len(reads) == 7
     assert list(cache.iterdir()) == []
-    assert open_store([base], 48, str(cache)).images.shape == (4, 48, 48, 1)
+    assert open_image_store([base], 48, str(cache)).images.shape == (4, 48, 48, 1)
 
 
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(lay: Laid, tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(lay: Laid, tmp_p
         pytest.skip("this machine lets nobody mount a small disk")
     root = lay({f"fear/{number:02d}.png": encoded(number, 224, True) for number in range(12)})  # 1.8 MB decoded
     program = (
-        "import os, sys; from fer.data.sources import read_source; from fer.data.image_store import open_store\n"
-        f"try: open_store([read_source('own', 'folder', root={root!r}, class_map={{}})], 224, {str(small)!r})\n"
+        "import os, sys; from fer.data.sources import read_source; from fer.data.image_store import open_image_store\n"
+        f"try: open_image_store([read_source('own', 'folder', root={root!r}, class_map={{}})], 224, {str(small)!r})\n"
         f"except OSError as error: print(error.errno, os.listdir({str(small)!r}))"
     )
     done = subprocess.run(
@@ -277,20 +277,20 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(lay: Laid, tmp_p
 def test_a_damaged_cache_names_the_folder_to_remove(file: str, damage: str, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     source = array_source([noise(number) for number in range(4)], ["train"] * 4, ["fear"] * 4)
-    open_store([source], 48, str(cache))
+    open_image_store([source], 48, str(cache))
     folder = only_folder(cache)
     path = folder / file
     if damage == "removed":
         path.unlink()
     elif damage == "of another store":
         other = array_source([noise(0)], ["train"], ["fear"])
-        open_store([other], 48, str(tmp_path / "other"))
+        open_image_store([other], 48, str(tmp_path / "other"))
         path.write_bytes((only_folder(tmp_path / "other") / file).read_bytes())
     else:
         whole = path.read_bytes()
         path.write_bytes({"emptied": b"", "cut": whole[: len(whole) // 2], "overwritten": bytes(len(whole))}[damage])
     with pytest.raises(DataError) as caught:
-        open_store([source], 48, str(cache))
+        open_image_store([source], 48, str(cache))
     assert re.fullmatch(
         rf"{re.escape(str(folder))}: the cached images cannot be read \(.+\); remove this directory",
         str(caught.value),

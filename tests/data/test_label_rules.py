@@ -7,13 +7,13 @@ from fer.data.label_rules import (
     IS_CONTEMPT,
     NO_AGREEMENT,
     NO_EMOTION,
-    majority,
-    targets_from_labels,
-    targets_from_votes,
+    apply_majority_rule,
+    build_targets_from_labels,
+    build_targets_from_votes,
 )
-from fer.data.sources.archive import Files
-from fer.data.sources.ferplus import new_rows
-from fer.emotions import EMOTIONS, FERPLUS_VOTES, class_names
+from fer.data.sources.archive import DatasetFiles
+from fer.data.sources.ferplus import read_fer2013new
+from fer.emotions import EMOTIONS, FERPLUS_VOTES, get_class_names
 
 
 def votes(**counts: int) -> np.ndarray:
@@ -23,8 +23,8 @@ def votes(**counts: int) -> np.ndarray:
 
 def judged(row: np.ndarray, rule: str, classes: int = 7, contempt: str = "drop") -> tuple[str, dict[str, float]]:
     """(label or reason, the targets above 0)."""
-    targets, labels, reasons = targets_from_votes(row, rule, classes, contempt)
-    names = class_names(classes)
+    targets, labels, reasons = build_targets_from_votes(row, rule, classes, contempt)
+    names = get_class_names(classes)
     shares = {name: share for name, share in zip(names, targets[0].tolist(), strict=True) if share > 0}
     assert (labels[0] == -1) == (reasons[0] != "") == (shares == {})
     return (reasons[0] or names[labels[0]]), shares
@@ -53,8 +53,8 @@ def test_majority(row: np.ndarray, expected: str) -> None:
 
 def test_majority_leaves_the_votes_as_they_were() -> None:
     row = votes(happiness=9, fear=1)
-    assert majority(row)[0].sum() == 1
-    targets_from_votes(row, "majority", 7, "renormalise")
+    assert apply_majority_rule(row)[0].sum() == 1
+    build_targets_from_votes(row, "majority", 7, "renormalise")
     assert np.array_equal(row, votes(happiness=9, fear=1))
 
 
@@ -153,8 +153,8 @@ def test_the_rules_keep_and_label_what_the_published_procedure_does(rule: str) -
     draws = [(count, spread) for count in (10, 20) for spread in (0.1, 0.3, 1.0)] * 150
     rows = np.concatenate([rng.multinomial(n, rng.dirichlet(np.full(10, spread)), size=4) for n, spread in draws])
     rows = rows[(rows > 1).any(axis=1)]
-    targets, labels, _ = targets_from_votes(rows, rule, 8, "drop")
-    names = class_names(8)
+    targets, labels, _ = build_targets_from_votes(rows, rule, 8, "drop")
+    names = get_class_names(8)
     expected = [published(row, rule) for row in rows]
     assert [names.index(FERPLUS_VOTES[column]) if column < 8 else -1 for column in expected] == labels.tolist()
     assert np.allclose(targets.sum(axis=1), labels >= 0) and 500 < (labels >= 0).sum() < len(rows)
@@ -165,11 +165,11 @@ def test_the_rules_keep_and_label_what_the_published_procedure_does(rule: str) -
     [("majority", 25_060, 24_941), ("probability", 27_956, 27_796), ("argmax", 28_389, 28_224)],
 )
 def test_counts_on_the_whole_file(ferplus_zip: str, rule: str, of_eight: int, of_seven: int) -> None:
-    rows = new_rows(Files(ferplus_zip))
+    rows = read_fer2013new(DatasetFiles(ferplus_zip))
     training = np.array([counts for usage, _, counts in rows if usage == "Training"])
     assert training.shape == (28_709, 10)
     for classes, expected in ((8, of_eight), (7, of_seven)):
-        targets, labels, reasons = targets_from_votes(training, rule, classes, "drop")
+        targets, labels, reasons = build_targets_from_votes(training, rule, classes, "drop")
         assert (labels >= 0).sum() == expected
         assert (reasons == "").sum() == expected
         assert np.allclose(targets.sum(axis=1), labels >= 0)
@@ -178,14 +178,14 @@ def test_counts_on_the_whole_file(ferplus_zip: str, rule: str, of_eight: int, of
 
 
 def test_single_labels() -> None:
-    targets, labels, reasons = targets_from_labels(["fear", "contempt", "anger"], 7)
+    targets, labels, reasons = build_targets_from_labels(["fear", "contempt", "anger"], 7)
     assert (labels.tolist(), reasons.tolist()) == ([2, -1, 0], ["", IS_CONTEMPT, ""])
     assert targets.tolist() == [[0, 0, 1, 0, 0, 0, 0], [0] * 7, [1, 0, 0, 0, 0, 0, 0]]
-    targets, labels, reasons = targets_from_labels(["contempt"], 8)
+    targets, labels, reasons = build_targets_from_labels(["contempt"], 8)
     assert (labels.tolist(), reasons.tolist(), targets.tolist()) == ([7], [""], [[0] * 7 + [1]])
 
 
 def test_no_rows_give_no_labels() -> None:
     for rule in ("majority", "argmax", "multi_target", "probability"):
-        targets, labels, reasons = targets_from_votes(np.empty((0, 10)), rule, 7, "drop")
+        targets, labels, reasons = build_targets_from_votes(np.empty((0, 10)), rule, 7, "drop")
         assert targets.shape == (0, 7) and labels.shape == reasons.shape == (0,)

@@ -58,9 +58,9 @@ def test_columns_targets_and_rows_of_the_store(manifest_of: ManifestOf) -> None:
     assert manifest.classes == EMOTIONS
     assert manifest.samples["sample_id"].tolist() == [f"one/{number:05d}.png" for number in range(8)]
     assert manifest.samples.index.tolist() == list(range(8))
-    assert manifest.part("val")["label"].tolist() == ["fear", "anger"]
-    assert manifest.targets("val").dtype == np.float32
-    assert manifest.targets("val").tolist() == [[0, 0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]]
+    assert manifest.get_split("val")["label"].tolist() == ["fear", "anger"]
+    assert manifest.get_targets("val").dtype == np.float32
+    assert manifest.get_targets("val").tolist() == [[0, 0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]]
     assert (manifest.samples["weight"] == 1).all()
     accounted(manifest, 8)
 
@@ -74,11 +74,11 @@ def test_label_rules_are_those_of_each_source_and_part(manifest_of: ManifestOf) 
     plain = labelled({"fear": (2, 1, 1)}, first=50, name="plain")
     rules = {"drawn": {**RULES, "label_rule": "probability"}}
     manifest = manifest_of([voted, plain], rules)
-    training = manifest.targets("train")[:2, [EMOTIONS.index("anger"), EMOTIONS.index("sadness")]]
+    training = manifest.get_targets("train")[:2, [EMOTIONS.index("anger"), EMOTIONS.index("sadness")]]
     assert np.allclose(training, [[0.5, 0.5], [0.6, 0.4]])
-    assert manifest.part("val")["label"].tolist() == ["anger", "fear"]  # judged by the majority
-    assert manifest.targets("val")[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
-    assert manifest.part("test")["label"].tolist() == ["fear"]
+    assert manifest.get_split("val")["label"].tolist() == ["anger", "fear"]  # judged by the majority
+    assert manifest.get_targets("val")[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert manifest.get_split("test")["label"].tolist() == ["fear"]
     out = manifest.excluded.set_index("sample_id")["reason"].to_dict()
     assert out == {"drawn/00002.png": NO_AGREEMENT, "drawn/00004.png": NO_EMOTION, "drawn/00005.png": IS_CONTEMPT}
     assert {(NO_AGREEMENT, 1, "left out"), (NO_EMOTION, 1, "left out"), (IS_CONTEMPT, 1, "left out")} <= set(
@@ -86,7 +86,10 @@ def test_label_rules_are_those_of_each_source_and_part(manifest_of: ManifestOf) 
     )
     accounted(manifest, 10)
     eight = manifest_of([voted, plain], rules, classes=8)
-    assert eight.part("test")["label"].tolist() == ["contempt", "fear"] and eight.targets("test").shape == (2, 8)
+    assert eight.get_split("test")["label"].tolist() == ["contempt", "fear"] and eight.get_targets("test").shape == (
+        2,
+        8,
+    )
 
 
 def leaking() -> Source:
@@ -162,7 +165,7 @@ def test_corrupt_images_and_lone_rows_are_refused_or_listed(lay: Laid, manifest_
         "raf/train/1/more_20.jpg": "not an image",
         "raf/test/7/test_7.jpg": "the image is damaged",
     }
-    assert manifest.part("test")["label"].tolist().count("neutral") == 0
+    assert manifest.get_split("test")["label"].tolist().count("neutral") == 0
     accounted(manifest, 45)
     for reason in manifest.excluded["reason"]:
         assert manifest.findings.count((reason, 1, "left out")) == 1
@@ -216,7 +219,7 @@ def test_the_limit_keeps_so_many_of_each_part_drawn_by_the_seed(manifest_of: Man
     manifest = manifest_of([source], limit=15)
     assert manifest.samples["split"].value_counts().to_dict() == {"train": 15, "val": 15, "test": 15}
     assert manifest.excluded["reason"].tolist() == [LIMITED] * 90
-    assert set(manifest.part("train")["label"]) == {"fear", "anger"}  # not the first fifteen
+    assert set(manifest.get_split("train")["label"]) == {"fear", "anger"}  # not the first fifteen
     accounted(manifest, 135)
     again, other = manifest_of([source], limit=15), manifest_of([source], limit=15, seed=1)
     assert again.samples.equals(manifest.samples) and not other.samples.index.equals(manifest.samples.index)
@@ -225,11 +228,11 @@ def test_the_limit_keeps_so_many_of_each_part_drawn_by_the_seed(manifest_of: Man
 @pytest.mark.parametrize("balance", ["weighted_sampling", "class_weights"])
 def test_weights_are_inverse_to_the_class_and_one_on_average(balance: str, manifest_of: ManifestOf) -> None:
     manifest = manifest_of([labelled({"fear": (12, 2, 2), "anger": (4, 1, 0), "sadness": (8, 0, 0)})], balance=balance)
-    training = manifest.part("train")
+    training = manifest.get_split("train")
     assert training["weight"].mean() == pytest.approx(1)
     weights = training.groupby("label")["weight"].unique().map(lambda of_class: of_class.item()).to_dict()
     assert weights == {"fear": pytest.approx(24 / 36), "anger": pytest.approx(2), "sadness": pytest.approx(1)}
-    assert (manifest.part("val")["weight"] == 1).all() and (manifest.part("test")["weight"] == 1).all()
+    assert (manifest.get_split("val")["weight"] == 1).all() and (manifest.get_split("test")["weight"] == 1).all()
 
 
 def test_a_stratified_split_divides_sources_and_classes_whatever_their_parts(manifest_of: ManifestOf) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer.data.sources import read_source
-from fer.data.sources.archive import Files
+from fer.data.sources.archive import DatasetFiles
 from fer.errors import DataError
 from tests.helpers.image_data import Laid, encoded
 
@@ -77,7 +77,7 @@ def test_a_truncated_zip_or_another_file_is_refused(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"", b"emotion,pixels,Usage\n"):
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            Files(str(path))
+            DatasetFiles(str(path))
         assert str(caught.value) == (
             f"{path}: cannot be read as a .zip (File is not a zip file); give a directory or a whole .zip "
             "(download it again)"
@@ -91,7 +91,7 @@ def test_an_encrypted_zip_is_refused_before_anything_is_read(tmp_path: Path) -> 
     content[entry + 8] |= 1  # the flag "encrypted" of the first entry in the central directory
     path.write_bytes(bytes(content))
     with pytest.raises(DataError) as caught:
-        Files(str(path))
+        DatasetFiles(str(path))
     assert str(caught.value) == f"{path}: the .zip is password-protected; unpack it and give the directory"
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_member_is_named_and_the_others_are_read(tmp_path: Path, metho
     for place in range(start + first.compress_size // 4, start + first.compress_size, 37):
         content[place] ^= 0xFF
     path.write_bytes(bytes(content))
-    files = Files(str(path))
+    files = DatasetFiles(str(path))
     with pytest.raises(DataError, match=rf"^{re.escape(str(path))}: happy/0\.png cannot be read \("):
         files.read("happy/0.png")
     assert files.read("happy/1.png") == encoded(1)
@@ -128,7 +128,7 @@ def test_no_damage_of_an_archive_is_a_traceback(tmp_path: Path) -> None:
             content[place] = rng.integers(256)
         path.write_bytes(bytes(content))
         try:
-            files = Files(str(path))
+            files = DatasetFiles(str(path))
             for name in files.names:
                 files.read(name)
         except DataError as error:
@@ -142,7 +142,7 @@ def test_a_member_larger_than_the_bound_is_refused(tmp_path: Path, lay: Laid) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("happy/bomb.png", bytes(3 << 20))
     assert path.stat().st_size < 10_000
-    files = Files(str(path))
+    files = DatasetFiles(str(path))
     with pytest.raises(DataError) as caught:
         files.read("happy/bomb.png", limit=2 << 20)
     assert str(caught.value) == f"{path}: happy/bomb.png is larger than 2 MiB"
@@ -150,7 +150,7 @@ def test_a_member_larger_than_the_bound_is_refused(tmp_path: Path, lay: Laid) ->
 
     root = lay({"happy/big.png": bytes(3 << 20)})
     with pytest.raises(DataError) as caught:
-        Files(root).read("happy/big.png", limit=2 << 20)
+        DatasetFiles(root).read("happy/big.png", limit=2 << 20)
     assert str(caught.value) == f"{root}/happy/big.png: larger than 2 MiB"
 
 
@@ -163,7 +163,7 @@ def test_a_member_is_read_no_further_than_the_size_it_claims(tmp_path: Path) -> 
     content[entry + 16 : entry + 20] = zlib.crc32(bytes(1000)).to_bytes(4, "little")
     content[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")  # the size when unpacked
     path.write_bytes(bytes(content))
-    assert Files(str(path)).read("happy/bomb.png", limit=1 << 20) == bytes(1000)
+    assert DatasetFiles(str(path)).read("happy/bomb.png", limit=1 << 20) == bytes(1000)
 
 
 def test_a_table_that_is_not_utf8_or_not_comma_separated_is_refused(lay: Laid) -> None:
@@ -196,4 +196,4 @@ def test_line_ends_and_the_byte_order_mark_do_not_matter(line_end: str, mark: by
 def test_a_missing_file_is_an_error_that_names_it(lay_any: Laid) -> None:
     root = lay_any({"a.txt": "x"})
     with pytest.raises(DataError, match=rf"^{re.escape(root)}: gone\.png cannot be read \("):
-        Files(root).read("gone.png")
+        DatasetFiles(root).read("gone.png")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fer.data.sources import label_rules, read_source
+from fer.data.sources import collect_label_rules, read_source
 from fer.errors import DataError
 from tests.helpers.image_data import Laid, encoded
 
@@ -135,7 +135,7 @@ def test_everything_left_out_is_refused(lay: Laid) -> None:
 
 def test_label_rules_are_those_of_sources_with_votes() -> None:
     voted = {"kind": "ferplus", "root": "x", "label_rule": "argmax", "eval_label_rule": "majority", "contempt": "drop"}
-    assert label_rules({"a": voted, "b": {"kind": "rafdb", "root": "y"}}) == {
+    assert collect_label_rules({"a": voted, "b": {"kind": "rafdb", "root": "y"}}) == {
         "a": {"label_rule": "argmax", "eval_label_rule": "majority", "contempt": "drop"}
     }
 
@@ -151,5 +151,5 @@ def test_drawn_faces_are_split_and_voted(lay: Laid) -> None:
     first = source.table["path"][0]
     assert source.read(first).shape == (32, 32, 3)
     assert (source.read(first) == again.read(first)).all() and (source.read(first) != other.read(first)).any()
-    assert source.look is not None and other.look is not None
-    assert source.look(first).digest != other.look(first).digest
+    assert source.get_info is not None and other.get_info is not None
+    assert source.get_info(first).digest != other.get_info(first).digest

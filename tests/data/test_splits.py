@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.data.splits import assign, leak_message, leaks, official, stratified
+from fer.data.splits import assign_splits, find_leaks, format_leak_message, split_official, split_stratified
 from fer.errors import DataError
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -29,11 +29,11 @@ def drawn(seed: int, count: int = 700) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(25))
 def test_a_group_is_never_in_two_parts(seed: int) -> None:
     samples = drawn(seed)
-    for parts in (stratified(samples, FRACTIONS, seed), stratified(samples, (0.6, 0.4, 0.0), seed)):
+    for parts in (split_stratified(samples, FRACTIONS, seed), split_stratified(samples, (0.6, 0.4, 0.0), seed)):
         assert parts.index.equals(samples.index)
         assert (parts.groupby(samples["duplicate_group"]).nunique() == 1).all()
     # Official: the training part is divided, and there a group stays together too.
-    parts = official(samples, FRACTIONS, seed)
+    parts = split_official(samples, FRACTIONS, seed)
     divided = samples["part"] == "train"
     assert (parts[divided].groupby(samples["duplicate_group"][divided]).nunique() == 1).all()
     assert set(parts[divided]) == {"train", "val"} and (parts[~divided] == "test").all()
@@ -42,7 +42,7 @@ def test_a_group_is_never_in_two_parts(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_every_class_of_every_source_is_divided_alike(seed: int) -> None:
     samples = drawn(seed).assign(duplicate_group=lambda table: np.arange(len(table)))
-    parts = stratified(samples, FRACTIONS, seed)
+    parts = split_stratified(samples, FRACTIONS, seed)
     counts = pd.crosstab([samples["source"], samples["stratum"]], parts)[["train", "val", "test"]]
     goal = np.outer(counts.sum(axis=1), FRACTIONS)
     assert len(counts) == 8 and counts.sum(axis=1).min() >= 5
@@ -54,7 +54,7 @@ def test_with_groups_a_share_is_off_by_at_most_the_largest_group(seed: int) -> N
     samples = drawn(seed)
     first = samples.groupby("duplicate_group", sort=False).transform("first")  # a group counts where its first is
     strata = (first["source"] + "/" + first["stratum"]).tolist()
-    numbers = assign(strata, samples["duplicate_group"].to_numpy(), FRACTIONS, seed)
+    numbers = assign_splits(strata, samples["duplicate_group"].to_numpy(), FRACTIONS, seed)
     counts = pd.crosstab(pd.Series(strata), pd.Series(numbers)).reindex(columns=[0, 1, 2], fill_value=0)
     largest = int(samples["duplicate_group"].value_counts().max())
     assert 5 <= largest <= 9
@@ -64,19 +64,19 @@ def test_with_groups_a_share_is_off_by_at_most_the_largest_group(seed: int) -> N
 @pytest.mark.parametrize("seed", range(10))
 def test_large_groups_do_not_spoil_the_shares(seed: int) -> None:
     groups = np.array([0] * 10 + [1] * 7 + [*range(2, 85)])
-    numbers = assign(["fear"] * 100, groups, FRACTIONS, seed)
+    numbers = assign_splits(["fear"] * 100, groups, FRACTIONS, seed)
     assert np.bincount(numbers).tolist() == [80, 10, 10]
 
 
 def test_the_split_is_a_function_of_the_seed() -> None:
     samples = drawn(0)
-    for split in (stratified, official):
+    for split in (split_stratified, split_official):
         assert split(samples, FRACTIONS, 3).equals(split(samples, FRACTIONS, 3))
         assert (split(samples, FRACTIONS, 3) != split(samples, FRACTIONS, 4)).mean() > 0.05
 
 
 def test_a_share_of_nothing_stays_empty() -> None:
-    parts = stratified(drawn(2), (0.9, 0.1, 0.0), 0)
+    parts = split_stratified(drawn(2), (0.9, 0.1, 0.0), 0)
     assert set(parts) == {"train", "val"}
 
 
@@ -92,7 +92,7 @@ def test_official_parts_stay_and_a_missing_validation_part_comes_out_of_training
     )
     samples = pd.concat([whole, lacking], ignore_index=True)
     samples["duplicate_group"] = np.arange(len(samples))
-    parts = official(samples, (0.6, 0.2, 0.2), 0)
+    parts = split_official(samples, (0.6, 0.2, 0.2), 0)
     assert parts[samples["source"] == "whole"].equals(whole["part"])
     divided = (samples["source"] == "lacking") & (samples["part"] == "train")
     assert (parts[(samples["source"] == "lacking") & ~divided] == "test").all()
@@ -104,7 +104,7 @@ def test_official_parts_stay_and_a_missing_validation_part_comes_out_of_training
 def test_a_missing_test_part_stays_empty() -> None:
     samples = drawn(1)
     samples["part"] = "train"
-    parts = official(samples, FRACTIONS, 0)
+    parts = split_official(samples, FRACTIONS, 0)
     assert set(parts) == {"train", "val"}
     assert (parts == "val").mean() == pytest.approx(1 / 9, abs=0.02)
 
@@ -115,10 +115,10 @@ def test_a_picture_that_trains_in_a_complete_source_is_not_carved_out_of_another
     samples = pd.concat([complete, lacking], ignore_index=True).assign(stratum="fear")
     # The first hundred images of each source are the same pictures.
     samples["duplicate_group"] = [*range(110), *range(100), *range(200, 300)]
-    parts = official(samples, FRACTIONS, 0)
+    parts = split_official(samples, FRACTIONS, 0)
     assert set(parts[110:210]) == {"train"}
     assert (parts[210:] == "val").sum() == 11  # 0.1 of 0.9
-    assert not leaks(samples.assign(content_hash=samples["duplicate_group"]), parts)[0].any()
+    assert not find_leaks(samples.assign(content_hash=samples["duplicate_group"]), parts)[0].any()
 
 
 @pytest.mark.parametrize("part", ["", "val"])
@@ -127,7 +127,7 @@ def test_a_source_without_a_training_part_has_no_official_split(part: str) -> No
     samples.loc[samples["source"] == "two", "part"] = part
     samples.loc[samples["source"] == "one", "part"] = "train"
     with pytest.raises(DataError) as caught:
-        official(samples, FRACTIONS, 0)
+        split_official(samples, FRACTIONS, 0)
     assert str(caught.value) == (
         "source 'two' has no official training part; set dataset.split=stratified to divide its images"
     )
@@ -146,14 +146,14 @@ def test_leaks_are_found_in_later_parts_only() -> None:
         ("train", 3, "d"),
     ]
     samples = pd.DataFrame(rows, columns=["split", "duplicate_group", "content_hash"], index=range(100, 109))
-    picture, pixels = leaks(samples, samples["split"])
+    picture, pixels = find_leaks(samples, samples["split"])
     assert picture[picture].index.tolist() == [101, 103, 104]
     assert pixels[pixels].index.tolist() == [101]
-    assert leak_message(samples, samples["split"], picture, pixels) == (
+    assert format_leak_message(samples, samples["split"], picture, pixels) == (
         "1 validation images also stand in an earlier part (1 pixel for pixel); "
         "2 test images also stand in an earlier part (0 pixel for pixel)"
     )
     samples.loc[[103, 104], "split"] = "train"
-    picture, pixels = leaks(samples, samples["split"])
-    message = leak_message(samples, samples["split"], picture, pixels)
+    picture, pixels = find_leaks(samples, samples["split"])
+    message = format_leak_message(samples, samples["split"], picture, pixels)
     assert message == "2 validation images also stand in an earlier part (1 pixel for pixel)"

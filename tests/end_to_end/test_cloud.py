@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fer.aws.client import AwsCalls
+from fer.aws.client import AwsClient
 from fer.config import SageMakerAws
 from fer.config.compose import load_overrides
 from fer.registry.gate import APPROVED, PENDING
@@ -205,7 +205,7 @@ def test_the_policy_allows_what_the_programs_do(
         monkeypatch.setenv(name, value)
     settings = load_overrides(list(REGISTERING), "register").aws
     assert isinstance(settings, SageMakerAws)
-    registry = SageMakerRegistry(settings, AwsCalls())
+    registry = SageMakerRegistry(settings, AwsClient())
     # One that is pending is approved by its promotion.
     pending = registry.register(candidate(tmp_path, status=PENDING, name=NAME))
     assert promote(registry, NAME, pending.version).status == APPROVED

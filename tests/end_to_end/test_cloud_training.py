@@ -13,9 +13,9 @@ import timm
 import yaml
 from safetensors.torch import save_file
 
-from fer.cloud.policy import policies
+from fer.cloud.policy import build_policies
 from fer.config.compose import load_overrides
-from fer.sweep.job import value_of
+from fer.sweep.job import read_metric
 from fer.sweep.records import read_jobs, read_sweep
 from tests.helpers.aws_simulator.simulator import Simulated, simulated_aws
 from tests.helpers.cloud_programs import (
@@ -102,7 +102,7 @@ def test_the_job_has_what_it_needs_and_no_more(
     assert found["EnableNetworkIsolation"] and "Environment" not in found and not found.get("HyperParameters")
     assert found["StoppingCondition"]["MaxWaitTimeInSeconds"] == 2 * 24 * 3600
     figures = {one["MetricName"]: one["Value"] for one in found["FinalMetricDataList"]}
-    assert figures["best_val_accuracy"] == pytest.approx(value_of(run, "val_accuracy"), abs=1e-5)
+    assert figures["best_val_accuracy"] == pytest.approx(read_metric(run, "val_accuracy"), abs=1e-5)
     assert set(figures) == {"train_loss", "val_loss", "val_accuracy", "best_val_loss", "best_val_accuracy"}
     s3 = aws.client("s3")
     kept = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
@@ -110,7 +110,7 @@ def test_the_job_has_what_it_needs_and_no_more(
     inputs = [key for key in kept if key.startswith("fer/inputs/")]
     assert len(inputs) == 98 + 1 + 1
     assert all(s3.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] == "AES256" for key in inputs[:3])
-    printed = policies(load_overrides(["aws=sagemaker", *TRAINING], "infer"))
+    printed = build_policies(load_overrides(["aws=sagemaker", *TRAINING], "infer"))
     caller, role = (printed[who]["Statement"] for who in ("caller", "role"))
     # What the test itself asked for.
     seen = {RIGHTS.get(call, call) for call in aws.calls()} - {"s3:CreateBucket"}
@@ -143,7 +143,7 @@ def test_a_search_comes_home_as_a_sweep_with_the_reason_of_what_failed(searched:
     jobs = {job.overrides[0]: job for job in read_jobs(searched)}
     good, bad = jobs["model.name=mobilenetv2_050"], jobs["model.name=mobilenetv2_055"]
     assert (good.status, good.metric, bad.status) == ("finished", "val_loss", "failed")
-    assert good.value == value_of(searched / str(good.number), "val_loss")
+    assert good.value == read_metric(searched / str(good.number), "val_loss")
     assert "no architecture of timm has this name" in bad.reason
     assert (read_sweep(searched).direction, len((searched / "sweep.csv").read_text().splitlines())) == ("minimize", 3)
     saved = yaml.safe_load((searched / str(good.number) / "run.yaml").read_text())

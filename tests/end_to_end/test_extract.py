@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fer.cloud.policy import policies
+from fer.cloud.policy import build_policies
 from fer.config.compose import load_overrides
 from fer.synthetic.video import write_clip
 from tests.helpers.aws_simulator.simulator import Simulated, simulated_aws
@@ -110,7 +110,7 @@ def test_machines_extract_what_this_one_would_also_after_one_of_them_has_failed(
 
 def the_policy_allows(aws: Simulated) -> None:
     """What the program did."""
-    printed = policies(load_overrides([*SAGEMAKER, *INPUT], "infer"))
+    printed = build_policies(load_overrides([*SAGEMAKER, *INPUT], "infer"))
     caller, role = (printed[name]["Statement"] for name in ("caller", "role"))
     calls = {RIGHTS.get(call, call) for call in aws.calls()} - {"s3:CreateBucket"}
     assert "sagemaker:CreateProcessingJob" in calls

@@ -70,12 +70,12 @@ def test_two_at_once_and_one_that_is_killed(register: Register, finished: Path, 
     until(lambda: list((tmp_path / "killed").glob("model.tar.gz*")) or killed.poll() is not None, 300)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert MlflowRegistry(store).versions(NAME) == []
+    assert MlflowRegistry(store).list_versions(NAME) == []
     both = [begun(name) for name in ("one", "other")]
     said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sorted("already" in text for text in said) == [False, True]
-    [version] = MlflowRegistry(store).versions(NAME)
+    [version] = MlflowRegistry(store).list_versions(NAME)
     assert version.aliases == ("champion",)
 
 

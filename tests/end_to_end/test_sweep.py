@@ -13,7 +13,7 @@ import optuna
 import pytest
 import torch
 
-from fer.sweep.records import Job, read_jobs
+from fer.sweep.records import SweepJob, read_jobs
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Done, Program, metrics_of, provenance_of, start
 
@@ -31,7 +31,7 @@ def until(true: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
         time.sleep(0.05)
 
 
-def jobs_of(directory: Path) -> dict[int, Job]:
+def jobs_of(directory: Path) -> dict[int, SweepJob]:
     return {job.number: job for job in read_jobs(directory)}
 
 

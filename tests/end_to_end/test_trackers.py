@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fer.trackers.base import flat
+from fer.trackers.base import flatten_dict
 from tests.helpers.forkserver import run_forked
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Done, Program, environment, metrics_of
@@ -50,7 +50,7 @@ def history(tracked: Path) -> pd.DataFrame:
 def config(tracked: Path) -> dict[str, object]:
     content = yaml.safe_load((tracked / "run.yaml").read_text())
     del content["defaults"]
-    return flat(content)
+    return flatten_dict(content)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_wandb_holds_the_run(
     assert offline.steps["system/*"] == "system/seconds"
     assert any(row.get("system/memory_mib", 0) > 200 for row in offline.history)
     del offline.config["_wandb"]
-    assert flat(offline.config) == config
+    assert flatten_dict(offline.config) == config
     (folder,) = tracked.glob("wandb/offline-run-*/files")
     assert (folder / "run.yaml").read_bytes() == (tracked / "run.yaml").read_bytes()
     assert "run.yaml" in offline.files

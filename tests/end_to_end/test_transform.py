@@ -12,9 +12,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from fer.core.io import written_beside
-from fer.infer.transform.stage import requests_of
-from fer.runs.run_directory import saved_config
+from fer.core.io import atomic_write
+from fer.infer.transform.stage import build_requests
+from fer.runs.run_directory import load_run_config
 from tests.helpers.aws_simulator.killing import compared
 from tests.helpers.cloud_programs import Place, answered, assert_same_table, servers_below, succeeded
 from tests.helpers.programs import PROBABILITIES, provenance_of, table_of
@@ -56,7 +56,7 @@ class Halted:
     content: bytes
 
     def restore(self) -> None:
-        with written_beside(self.middle) as beside:
+        with atomic_write(self.middle) as beside:
             beside.write_bytes(self.content)
 
 
@@ -69,7 +69,7 @@ def halted(
     stopped: Callable[[Popen[str]], None],
 ) -> Halted:
     run = Path(shutil.copytree(extracted, tmp_path / "run"))
-    requests = requests_of(saved_config(run, "infer"), run, 1)
+    requests = build_requests(load_run_config(run, "infer"), run, 1)
     half = len(requests) // 2
     middle = requests[half].path
     content = middle.read_bytes()

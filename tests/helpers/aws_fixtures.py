@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.bundle.io import Faces
-from fer.bundle.reference_samples import Samples, write_samples
+from fer.bundle.io import FaceFormat
+from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.models.network import FaceNetwork
 from fer.registry.package import build_package
 from fer.serving import Predictor
@@ -33,10 +33,10 @@ def aws(simulator: Simulated) -> Simulated:
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a small network, with samples."""
     with one_thread():
-        run = run_of(tmp_path_factory.mktemp("run"), lively(FaceNetwork(SMALL, 7, 48, 0.0)), Faces(48, False))
+        run = run_of(tmp_path_factory.mktemp("run"), lively(FaceNetwork(SMALL, 7, 48, 0.0)), FaceFormat(48, False))
         images = blobs(4, 48)
         predictor = Predictor.load(str(run), runtime="onnx", threads=1)
-        write_samples(run / "bundle", Samples(images, predictor.predict(list(images))))
+        write_samples(run / "bundle", ReferenceSamples(images, predictor.predict(list(images))))
     return run / "bundle"
 
 

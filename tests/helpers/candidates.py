@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer.core.io import sha256_file
+from fer.core.io import compute_sha256
 from fer.emotions import EMOTIONS
 from fer.registry.base import Candidate
 from fer.registry.gate import APPROVED, Status, Verdict
@@ -54,7 +54,7 @@ def candidate(folder: Path, mark: str = "1", status: Status = APPROVED, name: st
     return Candidate(
         name=name,
         verdict=Verdict(status, (f"Verdict {mark}.",), {"accuracy": 0.9, "macro_f1": 0.8}),
-        sha256=sha256_file(files["model.tar.gz"]),
+        sha256=compute_sha256(files["model.tar.gz"]),
         fingerprint=f"fingerprint-{mark}",
         files={**files, "test.parquet": folder / mark / "test.parquet"},
         metrics=METRICS,

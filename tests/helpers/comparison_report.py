@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer.reports.comparison import Column, ComparisonReport, FigureColumn, GroupRow, RunRow, Setting
+from fer.reports.comparison import Column, ComparisonReport, GroupRow, MetricColumn, RunRow, Setting
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 RATES = (0.0001, 0.001, 0.01)
@@ -31,7 +31,7 @@ def run_row(place: int, accuracy: float, **fields: Any) -> RunRow:
             Setting(MODELS[place // 3 % 2]),
             Setting(str(place // 6), place // 6),
         ),
-        figures=(*(bounded(accuracy + shift) for shift in (0, -0.01, -0.05, -0.04)), {"value": 0.05} | NO_BOUNDS),
+        metrics=(*(bounded(accuracy + shift) for shift in (0, -0.01, -0.05, -0.04)), {"value": 0.05} | NO_BOUNDS),
         score=accuracy,
         recalls={name: accuracy - 0.02 * number for number, name in enumerate(CLASSES)},
         seconds=60.0 + place,
@@ -49,7 +49,7 @@ NOTHING: dict[str, float | None] = {"value": None, "low": None, "high": None}
 
 def failed_run(place: int, reason: str) -> RunRow:
     nothing: dict[str, Any] = {"score": None, "recalls": {}, "seconds": None, "images_per_second": None}
-    nothing |= {"history": pd.DataFrame(), "figures": (NOTHING,) * 5}
+    nothing |= {"history": pd.DataFrame(), "metrics": (NOTHING,) * 5}
     return run_row(place, 0, status="failed", reason=reason, **nothing)
 
 
@@ -75,15 +75,15 @@ def comparison_report(runs: Sequence[RunRow] | None = None, **fields: Any) -> Co
         runs = [*runs, failed_run(12, "out of memory; lower dataset.batch_size")]
     judged = sum(run.score is not None for run in runs)
     report = ComparisonReport(
-        place="outputs/sweeps",
-        part="test",
-        figures=[
-            *(FigureColumn(name, True) for name in ("validation accuracy", "test accuracy")),
-            *(FigureColumn(name, True) for name in ("test balanced accuracy", "test macro-F1")),
-            FigureColumn("test ECE", False),
+        root="outputs/sweeps",
+        split="test",
+        metrics=[
+            *(MetricColumn(name, True) for name in ("validation accuracy", "test accuracy")),
+            *(MetricColumn(name, True) for name in ("test balanced accuracy", "test macro-F1")),
+            MetricColumn("test ECE", False),
         ],
-        ranked=FigureColumn("validation accuracy", True),
-        ranked_on_part=False,
+        ranked=MetricColumn("validation accuracy", True),
+        ranked_on_split=False,
         columns=[
             Column("optimizer.weight_decay", "weight_decay"),
             Column("model.name", "model.name"),
@@ -91,13 +91,13 @@ def comparison_report(runs: Sequence[RunRow] | None = None, **fields: Any) -> Co
         ],
         runs=list(runs),
         best=0,
-        best_figures=[("accuracy", bounded(0.79)), ("macro-F1", bounded(0.76))],
+        best_metrics=[("accuracy", bounded(0.79)), ("macro-F1", bounded(0.76))],
         commands=[("Run it again:", "python -m fer.replay outputs/sweeps/lr/0")],
         groups=[
             GroupRow(
                 runs=("lr/0", "lr/6"),
                 settings=(Setting("0.0001", 0.0001), Setting("mobilenetv2_050"), None),
-                figures=((0.77, 0.0424), (0.76, 0.0424), (0.72, 0.04), (0.73, 0.04), (0.05, 0.01)),
+                metrics=((0.77, 0.0424), (0.76, 0.0424), (0.72, 0.04), (0.73, 0.04), (0.05, 0.01)),
             )
         ],
         importance=[("optimizer.weight_decay", 0.7), ("model.name + model.drop_rate", 0.2), ("seed", 0.1)],

@@ -26,7 +26,7 @@ def yunet_weights() -> Path:
 
 def person(seed: int) -> Identity:
     """Someone without hair, beard or glasses over the face, which detectors might stumble over."""
-    return replace(Identity.random(np.random.default_rng(seed)), hair_style="cropped", beard="none", glasses="none")
+    return replace(Identity.sample(np.random.default_rng(seed)), hair_style="cropped", beard="none", glasses="none")
 
 
 def drawn_frame(

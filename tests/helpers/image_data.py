@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.data.sources.base import Source, labelled_table, voted_table
+from fer.data.sources.base import Source, build_labelled_table, build_voted_table
 from fer.emotions import FERPLUS_VOTES
 
 Content = Mapping[str, bytes | str | None]
@@ -64,7 +64,7 @@ def array_source(
     """A source of pixels in memory, 00000.png and so on; labels are names of classes, or rows of ten votes."""
     paths = [f"{number:05d}.png" for number in range(len(images))]
     if isinstance(labels[0], str):
-        table = labelled_table(paths, parts, labels)
+        table = build_labelled_table(paths, parts, labels)
     else:
-        table = voted_table(paths, parts, np.array(labels), FERPLUS_VOTES)
+        table = build_voted_table(paths, parts, np.array(labels), FERPLUS_VOTES)
     return Source(name, table, dict(zip(paths, images, strict=True)).__getitem__, **more)

@@ -3,18 +3,18 @@
 import sys
 from pathlib import Path
 
-from fer.cli import reported
+from fer.cli import user_errors_to_exit_code
 from fer.registry.mlflow import MlflowRegistry
-from fer.registry.promotion import enrol
+from fer.registry.promotion import assign_alias
 from tests.helpers.candidates import NAME, candidate
 
 
 def main(store: str, folder: str, *marks: str) -> None:
     registry = MlflowRegistry(Path(store))
-    with reported():
+    with user_errors_to_exit_code():
         for mark in marks:
-            with registry.changing(NAME):
-                enrol(registry, registry.register(candidate(Path(folder), mark)))
+            with registry.lock(NAME):
+                assign_alias(registry, registry.register(candidate(Path(folder), mark)))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fer.bundle.io import Faces, describe, save_bundle
-from fer.bundle.model_card import model_card
-from fer.bundle.reference_samples import Samples, write_samples
+from fer.bundle.io import FaceFormat, build_description, save_bundle
+from fer.bundle.model_card import render_model_card
+from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.emotions import EMOTIONS
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
-from fer.train.metrics import report
+from fer.train.metrics import compute_split_metrics
 from tests.helpers.candidates import SETTINGS, table
 from tests.helpers.networks import SMALL, faces, lively
 
@@ -24,7 +24,10 @@ def metrics_of(judged: pd.DataFrame) -> dict[str, Any]:
     probabilities = judged[[f"p_{name}" for name in EMOTIONS]].to_numpy(np.float32)
     labels = judged["label"].map({name: number for number, name in enumerate(EMOTIONS)}).to_numpy()
     votes = np.full(probabilities.shape, np.nan)
-    return {"val": None, "test": report(probabilities, probabilities, labels, votes, ["drawn"] * len(labels), EMOTIONS)}
+    return {
+        "val": None,
+        "test": compute_split_metrics(probabilities, probabilities, labels, votes, ["drawn"] * len(labels), EMOTIONS),
+    }
 
 
 def small_run(folder: Path, right: np.ndarray, mark: str = "1") -> Path:
@@ -34,11 +37,13 @@ def small_run(folder: Path, right: np.ndarray, mark: str = "1") -> Path:
     text = yaml.safe_dump(SETTINGS)
     network = lively(FaceNetwork(SMALL, 7, 48, 0.0))
     facts = {"metrics": {}, "data_fingerprint": f"data-{mark}", "config_sha256": "0"}
-    description = describe(network, EMOTIONS, Faces(48, False), 1.5, facts)
+    description = build_description(network, EMOTIONS, FaceFormat(48, False), 1.5, facts)
     metrics["weights_sha256"] = save_bundle(folder / "bundle", network, description)
     images = faces(3, 48)
-    write_samples(folder / "bundle", Samples(images, Predictor.load(str(folder / "bundle")).predict(list(images))))
-    (folder / "bundle" / "model_card.md").write_text(model_card("small", description, metrics, ["drawn"], text))
+    write_samples(
+        folder / "bundle", ReferenceSamples(images, Predictor.load(str(folder / "bundle")).predict(list(images)))
+    )
+    (folder / "bundle" / "model_card.md").write_text(render_model_card("small", description, metrics, ["drawn"], text))
     (folder / "run.yaml").write_text(text)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "provenance.json").write_text(json.dumps({"git_commit": "c" * 40}))

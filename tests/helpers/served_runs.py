@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.bundle.io import Faces, describe, save_bundle
+from fer.bundle.io import FaceFormat, build_description, save_bundle
 from fer.emotions import EMOTIONS
 from fer.models.network import FaceNetwork
 from tests.helpers.networks import faces
@@ -12,9 +12,9 @@ from tests.helpers.networks import faces
 FACTS = {"metrics": {}, "data_fingerprint": "0", "config_sha256": "0"}
 
 
-def run_of(folder: Path, network: FaceNetwork, native: Faces) -> Path:
+def run_of(folder: Path, network: FaceNetwork, native: FaceFormat) -> Path:
     """``folder``, as a run with a bundle of temperature 1.5."""
-    save_bundle(folder / "bundle", network, describe(network, EMOTIONS, native, 1.5, FACTS))
+    save_bundle(folder / "bundle", network, build_description(network, EMOTIONS, native, 1.5, FACTS))
     return folder
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import uvicorn
 
 from benchmarks.serving import ask
-from fer.bundle.io import Faces
-from fer.bundle.reference_samples import Samples, write_samples
-from fer.bundle.verification import load_checked
+from fer.bundle.io import FaceFormat
+from fer.bundle.reference_samples import ReferenceSamples, write_samples
+from fer.bundle.verification import load_verified_predictor
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
 from fer.serving.app import Service
@@ -34,12 +34,12 @@ PNG, JPEG, TAR = "image/png", "image/jpeg", "application/x-tar"
 PATIENCE_S = 120
 
 
-def packaged(folder: Path, native: Faces) -> Path:
+def packaged(folder: Path, native: FaceFormat) -> Path:
     """A directory laid out as an unpacked package: the bundle with its exported network and its samples."""
     run_of(folder, lively(FaceNetwork(SMALL, 7, 48, 0.0)), native)
     predictor = Predictor.load(str(folder / "bundle"), runtime="onnx", threads=1)
     images = faces(4, native.side, 3, 5)
-    write_samples(folder / "bundle", Samples(images, predictor.predict(list(images))))
+    write_samples(folder / "bundle", ReferenceSamples(images, predictor.predict(list(images))))
     return folder
 
 
@@ -134,7 +134,7 @@ def launched(log: Path, *arguments: str, **environment: str) -> subprocess.Popen
 @contextlib.contextmanager
 def within(service: Service) -> Iterator[int]:
     """The port of a real server around ``service`` in this process, so that a test can change what it serves."""
-    config = uvicorn.Config(service.application(), port=0, ws="none", lifespan="on", log_config=None)
+    config = uvicorn.Config(service.build_app(), port=0, ws="none", lifespan="on", log_config=None)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -149,7 +149,7 @@ def within(service: Service) -> Iterator[int]:
 
 def service_of(model: Path) -> Service:
     """A service for a model; fails where the model cannot be loaded."""
-    return Service(lambda: load_checked(str(model), 1), flip=False, failed=lambda: None)
+    return Service(lambda: load_verified_predictor(str(model), 1), flip=False, on_failure=lambda: None)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def started(place: Path, directory: Path) -> "subprocess.Popen[bytes]":
 
 def figures(directory: Path) -> dict[int, dict[str, object]]:
     """The metrics of each finished job."""
-    return {job.number: metrics_of(directory / str(job.number)) for job in read_jobs(directory) if job.over}
+    return {job.number: metrics_of(directory / str(job.number)) for job in read_jobs(directory) if job.is_done}
 
 
 def written(directory: Path) -> dict[int, int]:

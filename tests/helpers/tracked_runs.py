@@ -16,8 +16,8 @@ from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.runs.run_directory import Run
 from fer.synthetic import draw_dataset_face
-from fer.trackers.images import PLACE, SAMPLES, write_sample_sheet
-from fer.train.metrics import report
+from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, write_sample_sheet
+from fer.train.metrics import compute_split_metrics
 from tests.helpers.wandb_files import OfflineRun, read_offline_run
 
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_accuracy")
@@ -42,14 +42,16 @@ def conclude(run: Run, status: str) -> None:
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(7), 60)
     labels = random.integers(0, 6, 60)  # Nobody is surprised: that class has no figures.
-    judged = report(probabilities, probabilities, labels, np.full((60, 7), np.nan), ["made"] * 60, EMOTIONS)
+    judged = compute_split_metrics(
+        probabilities, probabilities, labels, np.full((60, 7), np.nan), ["made"] * 60, EMOTIONS
+    )
     metrics = {"monitor": "val_accuracy", "epochs": 3, "temperature": 1.25, "val": judged, "test": None}
     run.write_metrics({**metrics, "weights_sha256": "ab" * 32})
     faces = [(draw_dataset_face(0, number, 48).image, EMOTIONS[number // 2]) for number in range(14)]
-    write_sample_sheet(faces, run.directory / PLACE / SAMPLES)
+    write_sample_sheet(faces, run.directory / TRACKERS_DIR / SAMPLES_FILE)
     (run.directory / "bundle").mkdir(exist_ok=True)
     (run.directory / "bundle" / "bundle.yaml").write_text("classes: 7\n")
-    run.end(status)
+    run.finish(status)
 
 
 def scalars_of(tree: dict[str, Any], prefix: str = "") -> dict[str, float]:

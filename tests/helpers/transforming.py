@@ -11,7 +11,7 @@ import yaml
 from fer.config import SageMakerAws
 from fer.config.aws import LocalTransform
 from fer.emotions import EMOTIONS
-from fer.infer.transform.shards import Answers, Request, answers, pack
+from fer.infer.transform.shards import Answers, Request, pack, read_answers
 from fer.serving import Predictor
 from tests.helpers.networks import faces
 from tests.helpers.paths import PROJECT
@@ -48,7 +48,9 @@ def expected(bundle: Path, flip: bool = False) -> np.ndarray:
 
 def answered(requests: Sequence[Request]) -> Answers:
     """All answers that are sound, by sample id."""
-    return {sample: answer for request in requests for sample, answer in (answers(request, EMOTIONS) or {}).items()}
+    return {
+        sample: answer for request in requests for sample, answer in (read_answers(request, EMOTIONS) or {}).items()
+    }
 
 
 def assert_answers(requests: Sequence[Request], wanted: np.ndarray, tolerance: float = 1e-5) -> None:
@@ -59,12 +61,16 @@ def assert_answers(requests: Sequence[Request], wanted: np.ndarray, tolerance: f
 
 
 def missing(requests: Sequence[Request]) -> list[Request]:
-    return [request for request in requests if answers(request, EMOTIONS) is None]
+    return [request for request in requests if read_answers(request, EMOTIONS) is None]
 
 
 def times(requests: Sequence[Request]) -> dict[str, int]:
     """When each answer was written, nanoseconds."""
-    return {request.out.name: request.out.stat().st_mtime_ns for request in requests if request.out.is_file()}
+    return {
+        request.output_path.name: request.output_path.stat().st_mtime_ns
+        for request in requests
+        if request.output_path.is_file()
+    }
 
 
 def local_settings(**changed: Any) -> LocalTransform:

@@ -13,11 +13,11 @@ from fer.errors import DataError
 from fer.infer.group_analysis import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
-    baseline,
     compare_groups,
-    group_curves,
-    permutation_p,
+    compute_group_curves,
+    compute_permutation_p,
     read_groups,
+    subtract_baseline,
 )
 from fer.infer.smoothing import smooth
 from fer.metrics.bootstrap import INTERVAL, RESAMPLES
@@ -101,7 +101,7 @@ def test_the_baseline_is_each_videos_own_first_seconds() -> None:
         usable("b", [0, 1, 2], happy([0.5, 0.7, 0.6])),
         excluded("b", [3]),
     )
-    found = baseline(smooth(table, "none", 1, 2), 2.0)
+    found = subtract_baseline(smooth(table, "none", 1, 2), 2.0)
     np.testing.assert_allclose(found["p_happiness"], [-0.1, 0.1, 0.7, 0.6, -0.1, 0.1, 0.0, np.nan], atol=1e-12)
     np.testing.assert_array_equal(found[S].to_numpy(), found[P].to_numpy())
     np.testing.assert_allclose(found[P].sum(axis=1, skipna=False)[:7], 0, atol=1e-12)
@@ -115,10 +115,10 @@ def test_a_recording_without_a_face_at_first_leaves_the_group_figures(caplog: py
         usable("late.mp4", [2, 3], happy([0.9, 0.9])),
     )
     with caplog.at_level(logging.WARNING):
-        found = baseline(table, 2.0)
+        found = subtract_baseline(table, 2.0)
     assert caplog.messages == ["late.mp4: left out of the group figures: no usable face in its first 2 seconds"]
     assert found.loc[found["video"] == "late.mp4", P].isna().all().all()
-    curves = group_curves(found, people(("a", "1", "ad", "m"), ("late.mp4", "2", "ad", "m")))
+    curves = compute_group_curves(found, people(("a", "1", "ad", "m"), ("late.mp4", "2", "ad", "m")))
     assert curves["second"].max() == 2
     assert set(curves["respondents"]) == {1}
 
@@ -129,7 +129,7 @@ def test_curves_are_figures_over_respondents_not_over_rows() -> None:
         usable("a", [0.0, 0.3, 0.6, 1.0], happy([0.0, 0.3, 0.9, 1.0])),
         usable("b", [0.5, 1.99], happy([0.2, 0.2])),
     )
-    curves = group_curves(table, people(("a", "1", "ad", "m"), ("b", "2", "ad", "m")))
+    curves = compute_group_curves(table, people(("a", "1", "ad", "m"), ("b", "2", "ad", "m")))
     assert curves.columns.tolist() == list(CURVE_COLUMNS)
     assert len(curves) == 2 * len(EMOTIONS)
     found = curves[curves["emotion"] == "happiness"]
@@ -148,7 +148,7 @@ def test_curves_are_figures_over_respondents_not_over_rows() -> None:
 
 def test_curves_show_gaps_and_single_people_without_a_band() -> None:
     table = table_of(usable("a", [0, 1, 4], happy([1, 1, 1])), usable("b", [1], happy([0])))
-    curves = group_curves(table, people(("a", "1", "ad", "m"), ("b", "2", "ad", "m")))
+    curves = compute_group_curves(table, people(("a", "1", "ad", "m"), ("b", "2", "ad", "m")))
     found = curves[curves["emotion"] == "happiness"]
     assert found["second"].tolist() == [0, 1, 2, 3, 4]
     assert found["respondents"].tolist() == [1, 2, 0, 0, 1]
@@ -161,7 +161,7 @@ def test_curves_show_gaps_and_single_people_without_a_band() -> None:
 def test_stimuli_and_groups_stand_in_the_files_order_and_other_videos_are_left_out() -> None:
     table = table_of(*[usable(name, [0, 1], random_faces(2, place)) for place, name in enumerate("abcd")])
     groups = people(("c", "3", "z", "m"), ("a", "1", "z", "f"), ("b", "2", "a", "m"))
-    curves = group_curves(table, groups)
+    curves = compute_group_curves(table, groups)
     order = curves[["stimulus", "group"]].drop_duplicates().to_numpy().tolist()
     assert order == [["z", "m"], ["z", "f"], ["a", "m"]]
     of_a = curves[(curves["group"] == "f") & (curves["second"] == 1)]
@@ -175,15 +175,15 @@ def test_of_several_faces_in_a_frame_the_largest_is_the_respondent() -> None:
         usable("a", [0, 1, 2, 3], happy([0, 0, 0, 0]), track=1, side=30),
         usable("a", [2, 3], happy([0.8, 0.8]), track=2, side=80),
     )
-    curves = group_curves(table, people(("a", "1", "ad", "m")))
+    curves = compute_group_curves(table, people(("a", "1", "ad", "m")))
     np.testing.assert_allclose(curves.loc[curves["emotion"] == "happiness", "mean"], [1, 1, 0.8, 0.8])
-    found = baseline(table, 2.0)
+    found = subtract_baseline(table, 2.0)
     np.testing.assert_allclose(found["p_happiness"], [0, 0, -1, -1, -1, -1, -0.2, -0.2])
 
 
 def test_steps_may_be_shorter_and_floats_do_not_move_a_frame_into_another() -> None:
     times = np.arange(30) / 10
-    curves = group_curves(usable("a", times, happy(times / 3)), people(("a", "1", "ad", "m")), step_s=0.1)
+    curves = compute_group_curves(usable("a", times, happy(times / 3)), people(("a", "1", "ad", "m")), step_s=0.1)
     found = curves[curves["emotion"] == "happiness"]
     np.testing.assert_allclose(found["second"], times)
     np.testing.assert_allclose(found["mean"], times / 3)
@@ -195,7 +195,7 @@ def test_the_band_is_scipys_percentile_bootstrap() -> None:
     counts = [2 if place < 25 else 1 for place in range(40)]
     rows = [usable(f"v{place}", range(count), happy(values[place][:count])) for place, count in enumerate(counts)]
     groups = people(*[(f"v{place}", str(place), "ad", "m") for place in range(40)])
-    curves = group_curves(table_of(*rows), groups)
+    curves = compute_group_curves(table_of(*rows), groups)
     found = curves[curves["emotion"] == "happiness"].reset_index()
     assert found["respondents"].tolist() == [40, 25]
     for step, present in enumerate((values[:, 0], values[:25, 1])):
@@ -209,9 +209,9 @@ def test_the_band_is_scipys_percentile_bootstrap() -> None:
 def test_curves_are_the_same_again_and_vary_with_the_seed() -> None:
     table = table_of(*[usable(f"v{place}", range(5), random_faces(5, place)) for place in range(9)])
     groups = people(*[(f"v{place}", str(place), "ad", "m") for place in range(9)])
-    once = group_curves(table, groups, seed=3)
-    pd.testing.assert_frame_equal(group_curves(table.sample(frac=1, random_state=1), groups, seed=3), once)
-    other = group_curves(table, groups, seed=4)
+    once = compute_group_curves(table, groups, seed=3)
+    pd.testing.assert_frame_equal(compute_group_curves(table.sample(frac=1, random_state=1), groups, seed=3), once)
+    other = compute_group_curves(table, groups, seed=4)
     pd.testing.assert_frame_equal(other.drop(columns=["low", "high"]), once.drop(columns=["low", "high"]))
     assert (other["low"] != once["low"]).any()
 
@@ -244,7 +244,7 @@ def test_a_comparison_names_difference_numbers_and_exact_p() -> None:
 
 def test_p_values_of_equal_groups_are_spread_evenly() -> None:
     random = np.random.default_rng(0)
-    p_values = np.concatenate([permutation_p(*random.normal(size=(2, 8, 40)), seed=seed) for seed in range(5)])
+    p_values = np.concatenate([compute_permutation_p(*random.normal(size=(2, 8, 40)), seed=seed) for seed in range(5)])
     assert len(p_values) == 200
     assert 0.01 <= (p_values < 0.05).mean() <= 0.1
     assert 0.4 <= p_values.mean() <= 0.6
@@ -288,6 +288,6 @@ def test_one_group_or_no_usable_row_gives_tables_without_rows() -> None:
     assert compare_groups(table, groups).columns.tolist() == list(COMPARISON_COLUMNS)
     assert compare_groups(table, groups).empty
     nothing = excluded("ad-a0", [0, 1])
-    assert group_curves(nothing, groups).columns.tolist() == list(CURVE_COLUMNS)
-    assert group_curves(nothing, groups).empty
+    assert compute_group_curves(nothing, groups).columns.tolist() == list(CURVE_COLUMNS)
+    assert compute_group_curves(nothing, groups).empty
     assert compare_groups(nothing, groups).empty

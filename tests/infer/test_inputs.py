@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fer.aws.client import AwsCalls, CloudError
+from fer.aws.client import AwsClient, CloudError
 from fer.errors import UserError
-from fer.infer.inputs import FETCHED, Fetching, media_of
+from fer.infer.inputs import FETCHED, MediaFetcher, resolve_media
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET, put
 
@@ -28,8 +28,8 @@ def _found_by_this_process(simulator: Simulated) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def calls() -> AwsCalls:
-    return AwsCalls()
+def calls() -> AwsClient:
+    return AwsClient()
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def stored(aws: Simulated) -> Simulated:
     return aws
 
 
-def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    media = media_of([f"s3://{BUCKET}/videos/"], run, calls)
+    media = resolve_media([f"s3://{BUCKET}/videos/"], run, calls)
     assert sorted(item.remote for item in media) == sorted(f"s3://{BUCKET}/{key}" for key in KEYS)
     assert len({item.name for item in media}) == len({item.path for item in media}) == len(KEYS)
     assert [item.kind for item in media if item.remote.endswith(".png")] == ["image"]
     assert stored.calls()["s3:GetObject"] == 0
-    fetching = Fetching(None, kept=False)
+    fetching = MediaFetcher(None, kept=False)
     for item in media:
         # Never beside or above the run.
         assert item.path.resolve().is_relative_to(run / FETCHED)
@@ -58,9 +58,9 @@ def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls:
     assert stored.calls()["s3:GetObject"] == len(KEYS)
 
 
-def test_prefix_that_is_a_key_or_ends_in_the_middle(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+def test_prefix_that_is_a_key_or_ends_in_the_middle(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     def keys(uri: str) -> list[str]:
-        return [item.remote for item in media_of([uri], tmp_path, calls)]
+        return [item.remote for item in resolve_media([uri], tmp_path, calls)]
 
     assert keys(f"s3://{BUCKET}/videos/a.mp4") == [f"s3://{BUCKET}/videos/a.mp4"]
     assert keys(f"s3://{BUCKET}/o") == [f"s3://{BUCKET}/other/c.mp4"]
@@ -68,14 +68,14 @@ def test_prefix_that_is_a_key_or_ends_in_the_middle(stored: Simulated, calls: Aw
 
 
 def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
-    stored: Simulated, calls: AwsCalls, tmp_path: Path
+    stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:
     (tmp_path / "a.mp4").touch()
     inputs = [f"s3://{BUCKET}/videos/deep/", f"s3://{BUCKET}/videos/deep/a.mp4", str(tmp_path / "a.mp4")]
-    media = media_of(inputs, tmp_path / "run", calls)
+    media = resolve_media(inputs, tmp_path / "run", calls)
     assert [item.remote for item in media] == ["", f"s3://{BUCKET}/videos/deep/a.mp4"]
     assert len({item.name for item in media}) == 2
-    with Fetching(None, kept=False)(media[0]):
+    with MediaFetcher(None, kept=False)(media[0]):
         assert stored.calls()["s3:GetObject"] == 0
     assert media[0].path.exists()
 
@@ -89,26 +89,26 @@ def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
     ],
 )
 def test_input_that_gives_nothing_is_a_sentence(
-    stored: Simulated, calls: AwsCalls, tmp_path: Path, uri: str, said: str
+    stored: Simulated, calls: AwsClient, tmp_path: Path, uri: str, said: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        media_of([uri], tmp_path, calls)
+        resolve_media([uri], tmp_path, calls)
     assert str(caught.value) == said
 
 
-def test_bucket_of_nobody_is_a_sentence(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
+def test_bucket_of_nobody_is_a_sentence(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     with pytest.raises(CloudError, match=r"^s3:ListObjectsV2: .*bucket does not exist \(NoSuchBucket\)$"):
-        media_of(["s3://nobodys/videos/"], tmp_path, calls)
+        resolve_media(["s3://nobodys/videos/"], tmp_path, calls)
 
 
 def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
-    stored: Simulated, calls: AwsCalls, tmp_path: Path
+    stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:
-    [item] = media_of([f"s3://{BUCKET}/other/"], tmp_path, calls)
-    with pytest.raises(ZeroDivisionError), Fetching(None, kept=False)(item):
+    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
+    with pytest.raises(ZeroDivisionError), MediaFetcher(None, kept=False)(item):
         raise ZeroDivisionError
     assert not item.path.exists()
-    keeping = Fetching(None, kept=True)
+    keeping = MediaFetcher(None, kept=True)
     for _ in range(2):
         with keeping(item):
             assert item.path.is_file()
@@ -117,9 +117,9 @@ def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
     assert stored.calls()["s3:GetObject"] == 2
 
 
-def test_video_that_has_gone_since_it_was_listed(stored: Simulated, calls: AwsCalls, tmp_path: Path) -> None:
-    [item] = media_of([f"s3://{BUCKET}/other/"], tmp_path, calls)
+def test_video_that_has_gone_since_it_was_listed(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
+    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
     stored.client("s3").delete_object(Bucket=BUCKET, Key="other/c.mp4")
-    with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), Fetching(None, kept=False)(item):
+    with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), MediaFetcher(None, kept=False)(item):
         pytest.fail("there is nothing to look at")
     assert not item.path.exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fer.errors import UserError
-from fer.infer.transform.local import LocalBatch
+from fer.infer.transform.local import LocalBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES, Request
 from fer.registry.package import open_package
 from tests.helpers.transforming import assert_answers, expected, local_settings, missing, packed, times
@@ -31,8 +31,8 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def batch(package: Path, log_file: Path) -> LocalBatch:
-    return LocalBatch(package, local_settings(max_concurrent=1), 1, True, log_file)
+def batch(package: Path, log_file: Path) -> LocalBatchTransform:
+    return LocalBatchTransform(package, local_settings(max_concurrent=1), 1, True, log_file)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def wanted(small_bundle: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def address(batch: LocalBatch) -> Iterator[str]:
+def address(batch: LocalBatchTransform) -> Iterator[str]:
     """A server of the package, for all tests that leave it alive."""
-    with batch.server() as found:
+    with batch.run_server() as found:
         yield found
 
 
@@ -62,14 +62,16 @@ def servers(package: Path) -> list[int]:
 
 
 def test_shards_are_answered_as_the_predictor_does(
-    address: str, batch: LocalBatch, wanted: np.ndarray, tmp_path: Path
+    address: str, batch: LocalBatchTransform, wanted: np.ndarray, tmp_path: Path
 ) -> None:
     requests = packed(tmp_path)
     batch.send_to(address, requests, TAR)
     assert_answers(requests, wanted)
 
 
-def test_images_are_answered_nearly_so(address: str, batch: LocalBatch, wanted: np.ndarray, tmp_path: Path) -> None:
+def test_images_are_answered_nearly_so(
+    address: str, batch: LocalBatchTransform, wanted: np.ndarray, tmp_path: Path
+) -> None:
     requests = packed(tmp_path, "image")
     batch.send_to(address, requests, CONTENT_TYPES["image"])
     # JPEG is not without loss.
@@ -77,7 +79,7 @@ def test_images_are_answered_nearly_so(address: str, batch: LocalBatch, wanted: 
 
 
 def test_what_the_server_refuses_is_a_sentence_and_answers_so_far_stay(
-    address: str, batch: LocalBatch, tmp_path: Path
+    address: str, batch: LocalBatchTransform, tmp_path: Path
 ) -> None:
     requests = packed(tmp_path)
     requests[1].path.write_bytes(b"no archive")
@@ -89,7 +91,7 @@ def test_what_the_server_refuses_is_a_sentence_and_answers_so_far_stay(
 
 
 def test_server_that_is_killed_in_the_middle(
-    batch: LocalBatch,
+    batch: LocalBatchTransform,
     package: Path,
     wanted: np.ndarray,
     tmp_path: Path,
@@ -132,9 +134,9 @@ def test_server_that_is_killed_in_the_middle(
     assert servers(package) == others
 
 
-def test_server_ends_with_an_error_of_its_user(batch: LocalBatch, package: Path) -> None:
+def test_server_ends_with_an_error_of_its_user(batch: LocalBatchTransform, package: Path) -> None:
     others = servers(package)
-    with pytest.raises(ZeroDivisionError), batch.server() as found:
+    with pytest.raises(ZeroDivisionError), batch.run_server() as found:
         raise ZeroDivisionError(found)
     assert servers(package) == others
     with pytest.raises(httpx2.TransportError):
@@ -156,9 +158,9 @@ def test_server_that_does_not_start_is_a_sentence_with_its_last_words(
     package: Path, tmp_path: Path, threads: int, said: str
 ) -> None:
     broken = broken_package(package, tmp_path / "broken")
-    batch = LocalBatch(broken, local_settings(), threads, False, tmp_path / "log" / "server.log")
+    batch = LocalBatchTransform(broken, local_settings(), threads, False, tmp_path / "log" / "server.log")
     request = Request(tmp_path / "shard-000000.tar", ("a",))
     with pytest.raises(UserError, match=rf"^the server of the packaged model {said}"):
         batch.send([request], TAR)
     assert not servers(broken)
-    assert not request.out.exists()
+    assert not request.output_path.exists()

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer.aws.client import AwsCalls, CloudError
+from fer.aws.client import AwsClient, CloudError
 from fer.config import SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, UserError
-from fer.infer.transform.sagemaker import STATE, SageMakerBatch
+from fer.infer.transform.sagemaker import STATE, SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET, finished, meanwhile, put, registered, until
@@ -28,17 +28,17 @@ TAR = CONTENT_TYPES["shard"]
 class Place:
     """A run with three shards, in an AWS that has the model's package."""
 
-    def __init__(self, aws: Simulated, calls: AwsCalls, archive: Path, folder: Path) -> None:
+    def __init__(self, aws: Simulated, calls: AwsClient, archive: Path, folder: Path) -> None:
         self.aws = aws
         self.calls = calls
         self.package = registered(aws, archive.read_bytes())
         self.requests = packed(folder)
         self.folder = folder / "shards"
 
-    def batch(self, settings: SageMakerAws | None = None, calls: AwsCalls | None = None) -> SageMakerBatch:
+    def batch(self, settings: SageMakerAws | None = None, calls: AwsClient | None = None) -> SageMakerBatchTransform:
         """A new one, as each start of the program makes it."""
         used = calls or self.calls
-        return SageMakerBatch(used, settings or cloud_settings(), self.package, EMOTIONS, False, self.folder)
+        return SageMakerBatchTransform(used, settings or cloud_settings(), self.package, EMOTIONS, False, self.folder)
 
     def send(self, settings: SageMakerAws | None = None) -> None:
         """Have judged what is missing."""
@@ -70,15 +70,15 @@ def job_name(job: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def calls(simulator: Simulated) -> Iterator[AwsCalls]:
+def calls(simulator: Simulated) -> Iterator[AwsClient]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**simulator.environment, "AWS_MAX_ATTEMPTS": "3", "AWS_RETRY_MODE": "standard"}.items():
             patch.setenv(name, value)
-        yield AwsCalls()
+        yield AwsClient()
 
 
 @pytest.fixture
-def place(aws: Simulated, calls: AwsCalls, small_package: Path, tmp_path: Path) -> Place:
+def place(aws: Simulated, calls: AwsClient, small_package: Path, tmp_path: Path) -> Place:
     return Place(aws, calls, small_package, tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_job_answers_as_the_predictor_does_and_only_once(place: Place, wanted: n
         assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)
     # Once more: answers that were lost on this machine come from the bucket, nothing is sent or judged.
     kept = times(place.requests[1:])
-    place.requests[0].out.unlink()
+    place.requests[0].output_path.unlink()
     before = aws.calls()
     place.send(settings)
     assert_answers(place.requests, wanted)
@@ -183,14 +183,14 @@ def test_answers_that_are_damaged_in_the_bucket_are_judged_again(
     place.send()
     done = times(place.requests[:1])
     for request in place.requests[1:]:
-        content = request.out.read_bytes()
-        request.out.unlink()
+        content = request.output_path.read_bytes()
+        request.output_path.unlink()
         tampered = content.replace(b'"anger": 0.', b'"anger": 1.')
         damaged = tampered if request is place.requests[1] else content[:-50]
-        put(place.aws, {place.keys("output")[request.out.name]: damaged})
+        put(place.aws, {place.keys("output")[request.output_path.name]: damaged})
     place.send()
     for request in place.requests[1:]:
-        assert f"{request.out.name}: the answer is damaged and will be asked for again" in caplog.text
+        assert f"{request.output_path.name}: the answer is damaged and will be asked for again" in caplog.text
     assert_answers(place.requests, wanted)
     assert times(place.requests).items() >= done.items()
     assert place.manifest(1) == place.names()[1:]
@@ -280,11 +280,11 @@ def test_dry_run_notes_all_that_a_run_sends(place: Place, monkeypatch: pytest.Mo
     for name in place.aws.environment:
         monkeypatch.delenv(name)
     before = place.aws.calls()
-    noting = AwsCalls(dry_run=True)
+    noting = AwsClient(dry_run=True)
     place.batch(calls=noting).send(place.requests, TAR)
-    [model] = [request["parameters"] for request in noting.requests if request["operation"] == "create_model"]
+    [model] = [request["parameters"] for request in noting.recorded_requests if request["operation"] == "create_model"]
     assert model["EnableNetworkIsolation"] is True
-    assert Counter(request["operation"] for request in noting.requests) == {
+    assert Counter(request["operation"] for request in noting.recorded_requests) == {
         **{"list_objects_v2": 1, "put_object": 4, "create_model": 1, "create_transform_job": 1},
         **{"describe_transform_job": 1, "get_object": 3},
     }

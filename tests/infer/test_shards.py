@@ -11,8 +11,8 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.infer.transform.shards import INDEX, Request, answers, pack
-from fer.serving.requests import MAX_PICTURES, pictures_of
+from fer.infer.transform.shards import INDEX, Request, pack, read_answers
+from fer.serving.requests import MAX_IMAGES, parse_images
 from tests.helpers.networks import faces
 from tests.helpers.transforming import FACES, IDS, PAIR_MB, crops, line
 
@@ -34,33 +34,35 @@ def test_same_crops_give_the_same_shards_and_keep_their_ids(tmp_path: Path) -> N
     requests = pack(given, tmp_path / "one", "shard", PAIR_MB)
     pack(given, tmp_path / "other", "shard", PAIR_MB)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
-    assert [request.ids for request in requests] == [IDS[:2], IDS[2:4], IDS[4:]]
+    assert [request.sample_ids for request in requests] == [IDS[:2], IDS[2:4], IDS[4:]]
     for request in requests:
         assert request.path.stat().st_size <= PAIR_MB * MB
-        wanted = {f"{sample}.png": path.read_bytes() for sample, path in given if sample in request.ids}
+        wanted = {f"{sample}.png": path.read_bytes() for sample, path in given if sample in request.sample_ids}
         assert members(request.path) == wanted
         # The server names its answers by the same ids.
-        assert tuple(picture.id for picture in pictures_of(request.path.read_bytes(), "shard")) == request.ids
-        assert request.out == tmp_path / "one" / f"{request.path.name}.out"
+        assert tuple(picture.id for picture in parse_images(request.path.read_bytes(), "shard")) == request.sample_ids
+        assert request.output_path == tmp_path / "one" / f"{request.path.name}.out"
 
 
 def test_crop_larger_than_a_shard_stands_alone(tmp_path: Path) -> None:
     given = crops(tmp_path, [FACES[0], faces(1, 200)[0], FACES[1], FACES[2]])
     requests = pack(given, tmp_path / "shards", "shard", PAIR_MB)
-    assert [len(request.ids) for request in requests] == [1, 1, 2]
+    assert [len(request.sample_ids) for request in requests] == [1, 1, 2]
     assert [request.path.stat().st_size > PAIR_MB * MB for request in requests] == [False, True, False]
 
 
 def test_shard_holds_no_more_than_the_server_takes(tmp_path: Path) -> None:
     [(_, path)] = crops(tmp_path, [faces(1, 8)[0]])
-    many = [(f"{number:06d}", path) for number in range(MAX_PICTURES + 1)]
+    many = [(f"{number:06d}", path) for number in range(MAX_IMAGES + 1)]
     requests = pack(many, tmp_path / "shards", "shard", 20)
-    assert [len(request.ids) for request in requests] == [MAX_PICTURES, 1]
+    assert [len(request.sample_ids) for request in requests] == [MAX_IMAGES, 1]
 
 
 def test_images_are_sent_one_by_one(tmp_path: Path) -> None:
     requests = pack(crops(tmp_path), tmp_path / "images", "image", PAIR_MB)
-    assert [(request.path.name, request.ids) for request in requests] == [(f"{name}.jpg", (name,)) for name in IDS]
+    assert [(request.path.name, request.sample_ids) for request in requests] == [
+        (f"{name}.jpg", (name,)) for name in IDS
+    ]
     for request, face in zip(requests, FACES, strict=True):
         bgr = cv2.imread(str(request.path))
         assert bgr is not None
@@ -92,8 +94,8 @@ def test_packing_that_was_interrupted_is_done_again_and_a_complete_one_stays(tmp
     # Crops are not looked at again: this would raise.
     assert pack(interrupted(), folder, packing, PAIR_MB) == requests
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert [(request.path.name, request.ids) for request in requests] == [
-        (request.path.name, request.ids) for request in whole
+    assert [(request.path.name, request.sample_ids) for request in requests] == [
+        (request.path.name, request.sample_ids) for request in whole
     ]
 
 
@@ -128,13 +130,13 @@ def test_crop_that_is_no_picture_is_a_sentence(tmp_path: Path) -> None:
 
 def request_with(folder: Path, answer: str | bytes, name: str = "shard-000000.tar", ids: int = 2) -> Request:
     request = Request(folder / name, IDS[:ids])
-    request.out.write_bytes(answer if isinstance(answer, bytes) else answer.encode())
+    request.output_path.write_bytes(answer if isinstance(answer, bytes) else answer.encode())
     return request
 
 
 def test_sound_answer(tmp_path: Path) -> None:
     row = {name: (number + 1) / 28 for number, name in enumerate(EMOTIONS)}
-    found = answers(request_with(tmp_path, line(IDS[0], row) + line(IDS[1])), EMOTIONS)
+    found = read_answers(request_with(tmp_path, line(IDS[0], row) + line(IDS[1])), EMOTIONS)
     assert found is not None
     assert list(found) == list(IDS[:2])
     assert found[IDS[0]] == pytest.approx(list(row.values()), abs=1e-7)
@@ -142,20 +144,20 @@ def test_sound_answer(tmp_path: Path) -> None:
 
 def test_face_that_the_model_could_not_read_keeps_its_reason(tmp_path: Path) -> None:
     answer = f'{{"id": "{IDS[0]}", "error": "the picture is damaged"}}\n{line(IDS[1])}'
-    found = answers(request_with(tmp_path, answer), EMOTIONS)
+    found = read_answers(request_with(tmp_path, answer), EMOTIONS)
     assert found is not None
     assert found[IDS[0]] == "the picture is damaged"
     assert isinstance(found[IDS[1]], np.ndarray)
 
 
 def test_image_that_was_sent_alone_gets_its_id_back(tmp_path: Path) -> None:
-    found = answers(request_with(tmp_path, line("image"), f"{IDS[0]}.jpg", 1), EMOTIONS)
+    found = read_answers(request_with(tmp_path, line("image"), f"{IDS[0]}.jpg", 1), EMOTIONS)
     assert found is not None and list(found) == [IDS[0]]
-    assert answers(request_with(tmp_path, line("image") * 2, f"{IDS[0]}.jpg", 1), EMOTIONS) is None
+    assert read_answers(request_with(tmp_path, line("image") * 2, f"{IDS[0]}.jpg", 1), EMOTIONS) is None
 
 
 def test_no_answer_yet(tmp_path: Path) -> None:
-    assert answers(Request(tmp_path / "shard-000000.tar", IDS), EMOTIONS) is None
+    assert read_answers(Request(tmp_path / "shard-000000.tar", IDS), EMOTIONS) is None
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_no_answer_yet(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_answer(tmp_path: Path, answer: str | bytes) -> None:
-    assert answers(request_with(tmp_path, answer), EMOTIONS) is None
+    assert read_answers(request_with(tmp_path, answer), EMOTIONS) is None
 
 
 @pytest.mark.parametrize(
@@ -194,4 +196,4 @@ def test_what_is_no_answer(tmp_path: Path, answer: str | bytes) -> None:
 )
 def test_what_are_no_probabilities(tmp_path: Path, probabilities: object) -> None:
     answer = line(IDS[0]) + line(IDS[1], probabilities)
-    assert answers(request_with(tmp_path, answer), EMOTIONS) is None
+    assert read_answers(request_with(tmp_path, answer), EMOTIONS) is None

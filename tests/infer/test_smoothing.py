@@ -7,23 +7,25 @@ import pandas as pd
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.infer.smoothing import SMOOTHERS, Kind, emotions_of, smooth
+from fer.infer.smoothing import SMOOTHERS, SmoothingKind, list_emotions, smooth
 from tests.helpers.emotion_table import P, S, excluded, happy, only, random_faces, table_of, usable
 
-KINDS: list[Kind] = ["none", "exponential", "median", "gaussian"]
+KINDS: list[SmoothingKind] = ["none", "exponential", "median", "gaussian"]
 
 
-def smoothed_happiness(times: Any, values: Any, kind: Kind, window_s: float, max_gap_s: float = 100.0) -> np.ndarray:
+def smoothed_happiness(
+    times: Any, values: Any, kind: SmoothingKind, window_s: float, max_gap_s: float = 100.0
+) -> np.ndarray:
     return smooth(usable("a", times, happy(values)), kind, window_s, max_gap_s)["s_happiness"].to_numpy()
 
 
 def test_the_kinds_are_those_that_the_contract_names() -> None:
     assert list(SMOOTHERS) == KINDS
-    assert emotions_of(usable("a", [0], random_faces(1))) == list(EMOTIONS)
+    assert list_emotions(usable("a", [0], random_faces(1))) == list(EMOTIONS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_sum_to_1_and_only_usable_rows_are_filled(kind: Kind) -> None:
+def test_rows_sum_to_1_and_only_usable_rows_are_filled(kind: SmoothingKind) -> None:
     times = np.cumsum(np.random.default_rng(1).exponential(0.3, 200))
     table = table_of(usable("a", times, random_faces(200)), excluded("a", times + 0.01), usable("b", [0], happy([1])))
     found = smooth(table, kind, 1.0, 1.5)
@@ -38,7 +40,7 @@ def test_rows_sum_to_1_and_only_usable_rows_are_filled(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_track_stretch_and_video_is_smoothed_as_if_alone(kind: Kind) -> None:
+def test_each_track_stretch_and_video_is_smoothed_as_if_alone(kind: SmoothingKind) -> None:
     """Rows in any order: two people in the same frames, a gap in one of them, and the same track in another video."""
     times = np.arange(0, 10, 0.25)
     late = times + 20
@@ -57,7 +59,7 @@ def test_each_track_stretch_and_video_is_smoothed_as_if_alone(kind: Kind) -> Non
 
 
 @pytest.mark.parametrize("kind", ["exponential", "median", "gaussian"])
-def test_a_gap_is_what_is_longer_than_allowed(kind: Kind) -> None:
+def test_a_gap_is_what_is_longer_than_allowed(kind: SmoothingKind) -> None:
     """A step of 2 s on a grid of 0.1 s, with what floats leave, is no gap where 2 s are allowed."""
     times = [0.1 * 3, 0.1 * 3 + 0.1 * 20]
     joined = smoothed_happiness(times, [0.0, 1.0], kind, 10.0, max_gap_s=2.0)
@@ -136,7 +138,7 @@ def test_gaussian_and_median_have_no_direction() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_without_usable_rows_are_taken(kind: Kind) -> None:
+def test_tables_without_usable_rows_are_taken(kind: SmoothingKind) -> None:
     for table in (excluded("a", [0.0, 1.0]), excluded("a", [0.0]).iloc[:0]):
         found = smooth(table, kind, 1.0, 1.0)
         assert len(found) == len(table)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.infer.summary import per_video
+from fer.infer.summary import summarize_videos
 from tests.helpers.emotion_table import excluded, happy, table_of, usable
 
 SMALL = "face smaller than 24 pixels"
@@ -22,7 +22,7 @@ def found() -> pd.DataFrame:
         excluded("a", [0], "decode_error", "the frame is damaged"),
     )
     videos = pd.DataFrame({"video": ["a", "b", "broken"], "fps": [25.0, 30.0, np.nan], "problem": ["", "", "no video"]})
-    return per_video(table, videos)
+    return summarize_videos(table, videos)
 
 
 def test_videos_keep_their_order_and_their_facts(found: pd.DataFrame) -> None:
@@ -66,7 +66,7 @@ def test_each_emotion_has_its_figures(found: pd.DataFrame) -> None:
 def test_a_table_without_rows_or_without_usable_ones_is_taken() -> None:
     videos = pd.DataFrame({"video": ["a"]})
     for table in (excluded("a", [0]).iloc[:0], excluded("a", [0, 1])):
-        found = per_video(table, videos)
+        found = summarize_videos(table, videos)
         assert found["sampled"].tolist() == [len(table)]
         assert found["usable_share"].tolist() == [0]
         assert found["mean_anger"].isna().all()
@@ -74,6 +74,6 @@ def test_a_table_without_rows_or_without_usable_ones_is_taken() -> None:
 
 
 def test_all_usable_gives_no_exclusions() -> None:
-    found = per_video(usable("a", [0, 1], happy([1, 1])), pd.DataFrame({"video": ["a"]}))
+    found = summarize_videos(usable("a", [0, 1], happy([1, 1])), pd.DataFrame({"video": ["a"]}))
     assert found["exclusions"].tolist() == [""]
     assert found["usable_share"].tolist() == [1]

@@ -23,11 +23,11 @@ CLIENT = """
 import json, sys, time
 time.sleep = lambda seconds: None
 from fer.errors import ModelError
-from fer.models.network import FaceNetwork, load_starting_weights
+from fer.models.network import FaceNetwork, load_pretrained_weights
 for line in sys.stdin:
     network = FaceNetwork(json.loads(line), 7, 48, 0.0)
     try:
-        digest = load_starting_weights(network, "pretrained", None)
+        digest = load_pretrained_weights(network, "pretrained", None)
         answer = {"digest": digest, "sum": float(network.body.conv_stem.weight.double().sum())}
     except ModelError as error:
         answer = {"error": str(error)}

@@ -46,24 +46,24 @@ def test_the_normalisation_is_that_of_the_architecture(network: FaceNetwork) -> 
     """ImageNet's means and deviations for one, 0.5 for the other."""
     black, white = torch.zeros(1, 48, 48, 1, dtype=torch.uint8), torch.full((1, 48, 48, 3), 255, dtype=torch.uint8)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(network.prepare(black)[0, :, 5, 7], -mean / deviation, rtol=1e-5)
-    np.testing.assert_allclose(network.prepare(white)[0, :, 5, 7], (1 - mean) / deviation, rtol=1e-5)
+    np.testing.assert_allclose(network.preprocess(black)[0, :, 5, 7], -mean / deviation, rtol=1e-5)
+    np.testing.assert_allclose(network.preprocess(white)[0, :, 5, 7], (1 - mean) / deviation, rtol=1e-5)
     other = FaceNetwork("tf_mobilenetv3_small_minimal_100", 7, 48, 0.0)
-    assert other.prepare(black).unique().tolist() == [-1.0]
-    assert other.prepare(white).unique().tolist() == [1.0]
+    assert other.preprocess(black).unique().tolist() == [-1.0]
+    assert other.preprocess(white).unique().tolist() == [1.0]
 
 
 @pytest.mark.parametrize("side", [24, 96, 100])
 def test_other_sizes_are_resized_smoothly(network: FaceNetwork, side: int) -> None:
     images = torch.from_numpy(faces(3, side + side % 8, seed=2)[:, :side, :side].copy())
     resized = F.interpolate(images.permute(0, 3, 1, 2).float() / 255, (48, 48), mode="bilinear", antialias=True)
-    assert network.prepare(images).shape == (3, 3, 48, 48)
+    assert network.preprocess(images).shape == (3, 3, 48, 48)
     torch.testing.assert_close(logits_of(network, images), logits_of(network, resized))
 
 
 def test_shrinking_averages_and_picks_no_single_pixels(network: FaceNetwork) -> None:
     board = (np.indices((96, 96)).sum(0) % 2 * 255).astype(np.uint8)[None, ..., None]
-    shown = network.prepare(torch.from_numpy(board)) * network.std + network.mean
+    shown = network.preprocess(torch.from_numpy(board)) * network.std + network.mean
     assert shown[..., 2:-2, 2:-2].min() > 0.49
     assert shown[..., 2:-2, 2:-2].max() < 0.51
 
@@ -103,7 +103,7 @@ def test_the_memory_order_changes_nothing() -> None:
     for channels_last in (True, False):
         torch.manual_seed(3)
         network = FaceNetwork(SMALL, 7, 48, 0.0, channels_last).eval()
-        assert network.prepare(images).is_contiguous(memory_format=network.memory_format)
+        assert network.preprocess(images).is_contiguous(memory_format=network.memory_format)
         found.append(logits_of(network, images))
     assert network.memory_format == torch.contiguous_format
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)

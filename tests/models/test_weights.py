@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fer.core.io import sha256_file
+from fer.core.io import compute_sha256
 from fer.errors import ModelError
-from fer.models.network import FaceNetwork, file_state, load_starting_weights
+from fer.models.network import FaceNetwork, load_pretrained_weights, read_state_dict
 from tests.helpers.networks import SMALL, faces
 
 Make = Callable[[], FaceNetwork]
@@ -25,7 +25,7 @@ def fresh(name: str = SMALL, classes: int = 7) -> FaceNetwork:
 def refusal(network: FaceNetwork, path: Path, sha256: str | None = None) -> str:
     before = {key: value.clone() for key, value in network.body.state_dict().items()}
     with pytest.raises(ModelError) as raised:
-        load_starting_weights(network, str(path), sha256)
+        load_pretrained_weights(network, str(path), sha256)
     # Nothing is loaded by halves.
     assert all(torch.equal(value, before[key]) for key, value in network.body.state_dict().items())
     return str(raised.value)
@@ -50,9 +50,9 @@ def written(state: dict[str, Any], path: Path, form: str) -> Path:
 def test_the_right_file_loads(form: str, state: dict[str, Tensor], network: FaceNetwork, tmp_path: Path) -> None:
     path = written(state, tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth"), form)
     loaded = fresh()
-    digest = sha256_file(path)
-    assert load_starting_weights(loaded, str(path), None) == digest
-    assert load_starting_weights(loaded, str(path), digest) == digest
+    digest = compute_sha256(path)
+    assert load_pretrained_weights(loaded, str(path), None) == digest
+    assert load_pretrained_weights(loaded, str(path), digest) == digest
     images = torch.from_numpy(faces(3, 48))
     with torch.no_grad():
         torch.testing.assert_close(loaded.eval()(images), network(images))
@@ -64,7 +64,7 @@ def test_a_classifier_of_another_size_starts_at_random(name: str, two: bool, tmp
     path = written(dict(published.body.state_dict()), tmp_path / "w.pth", "pth")
     network = fresh(name)
     own = {key: value.clone() for key, value in network.body.state_dict().items()}
-    load_starting_weights(network, str(path), None)
+    load_pretrained_weights(network, str(path), None)
     heads = {f"{module}.{kind}" for module in network.classifier_names for kind in ("weight", "bias")}
     assert len(heads) == (4 if two else 2)
     for key, value in network.body.state_dict().items():
@@ -74,10 +74,10 @@ def test_a_classifier_of_another_size_starts_at_random(name: str, two: bool, tmp
 def test_published_imagenet_weights_load(imagenet_weights: Path) -> None:
     published = load_file(imagenet_weights)
     thousand = fresh("mobilenetv2_100", 1000)
-    load_starting_weights(thousand, str(imagenet_weights), None)
+    load_pretrained_weights(thousand, str(imagenet_weights), None)
     assert torch.equal(thousand.body.state_dict()["classifier.weight"], published["classifier.weight"])
     seven = fresh("mobilenetv2_100")
-    load_starting_weights(seven, str(imagenet_weights), None)
+    load_pretrained_weights(seven, str(imagenet_weights), None)
     assert torch.equal(seven.body.state_dict()["conv_head.weight"], published["conv_head.weight"])
     assert seven.body.state_dict()["classifier.weight"].shape == (7, 1280)
 
@@ -113,7 +113,7 @@ def test_weights_that_fit_only_in_part_are_refused(change: str, state: dict[str,
 def test_another_sha256_is_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = written(state, tmp_path / "w.safetensors", "safetensors")
     assert refusal(fresh(), path, "0" * 64) == (
-        f"model.weights={path}: has the SHA-256 {sha256_file(path)}, but model.weights_sha256 asks for {'0' * 64}"
+        f"model.weights={path}: has the SHA-256 {compute_sha256(path)}, but model.weights_sha256 asks for {'0' * 64}"
     )
 
 
@@ -176,5 +176,5 @@ def test_a_whole_pickled_module_is_refused(tmp_path: Path) -> None:
 def test_a_file_without_a_table_of_tensors_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ModelError) as raised:
-        file_state(tmp_path / "w.pth")
+        read_state_dict(tmp_path / "w.pth")
     assert str(raised.value) == f"model.weights={tmp_path / 'w.pth'}: holds no table of tensors"

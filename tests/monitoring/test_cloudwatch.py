@@ -8,12 +8,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from fer.aws.client import AwsCalls
+from fer.aws.client import AwsClient
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
-from fer.monitoring.cloudwatch import alarms, publish
-from fer.monitoring.drift import baseline_of
-from fer.monitoring.report import monitoring_of
+from fer.monitoring.cloudwatch import publish_metrics, put_alarms
+from fer.monitoring.drift import build_baseline
+from fer.monitoring.report import build_monitoring
 from tests.helpers.batches import Limits, batch, videos_of, with_empty_frames
 from tests.monitoring.test_report import labels_of
 
@@ -22,7 +22,7 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:fer"
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsCalls]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClient]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -30,16 +30,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsCalls]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    yield AwsCalls("eu-central-1")
+    yield AwsClient("eu-central-1")
     server.stop()
 
 
 @pytest.fixture(scope="module")
 def monitoring() -> dict[str, Any]:
     table = with_empty_frames(batch(darker=0.1), "0.mp4", 200)
-    baseline = baseline_of(batch(seed=1, faces=200, face_w=48.0, face_h=48.0), EMOTIONS)
+    baseline = build_baseline(batch(seed=1, faces=200, face_w=48.0, face_h=48.0), EMOTIONS)
     facts = {"retraining_command": "python train.py"}
-    return monitoring_of(table, videos_of(table), baseline, labels_of(_1="fear"), 30.0, Limits(), facts)
+    return build_monitoring(table, videos_of(table), baseline, labels_of(_1="fear"), 30.0, Limits(), facts)
 
 
 def values(client: Any, name: str, **dimensions: str) -> list[float]:
@@ -56,8 +56,8 @@ def values(client: Any, name: str, **dimensions: str) -> list[float]:
     return [point["Sum"] for point in answer["Datapoints"]]
 
 
-def test_figures_arrive_with_their_dimensions(calls: AwsCalls, monitoring: dict[str, Any]) -> None:
-    publish(calls, monitoring, "fer", {"Site": "Berlin"}, MODEL)
+def test_figures_arrive_with_their_dimensions(calls: AwsClient, monitoring: dict[str, Any]) -> None:
+    publish_metrics(calls, monitoring, "fer", {"Site": "Berlin"}, MODEL)
     client = boto3.client("cloudwatch", region_name="eu-central-1")
     known = {"Site": "Berlin", "Model": MODEL}
     assert values(client, "Faces", **known) == [600]
@@ -73,12 +73,12 @@ def test_figures_arrive_with_their_dimensions(calls: AwsCalls, monitoring: dict[
     assert values(client, "Accuracy", **known) == [monitoring["labels"]["accuracy"]["value"]]
 
 
-def test_alarms_watch_exactly_what_is_published(calls: AwsCalls, monitoring: dict[str, Any]) -> None:
+def test_alarms_watch_exactly_what_is_published(calls: AwsClient, monitoring: dict[str, Any]) -> None:
     limits = Limits(max_psi=0.25, max_failures=0.2, min_accuracy=0.8)
-    names = alarms(calls, limits, "fer", {"Site": "Berlin"}, MODEL, TOPIC)
+    names = put_alarms(calls, limits, "fer", {"Site": "Berlin"}, MODEL, TOPIC)
     # Twice is the same as once.
-    assert alarms(calls, limits, "fer", {"Site": "Berlin"}, MODEL, TOPIC) == names
-    found = {one["AlarmName"]: one for one in calls.call("cloudwatch", "describe_alarms", {})["MetricAlarms"]}
+    assert put_alarms(calls, limits, "fer", {"Site": "Berlin"}, MODEL, TOPIC) == names
+    found = {one["AlarmName"]: one for one in calls.request("cloudwatch", "describe_alarms", {})["MetricAlarms"]}
     assert sorted(found) == sorted(names) and len(names) == 5 + 1 + 1
     failures = found[f"fer Berlin {MODEL} FailureShare"]
     assert (failures["ComparisonOperator"], failures["Threshold"]) == ("GreaterThanThreshold", 0.2)
@@ -89,30 +89,30 @@ def test_alarms_watch_exactly_what_is_published(calls: AwsCalls, monitoring: dic
     def identity(one: dict[str, Any]) -> tuple[str, frozenset[tuple[str, str]]]:
         return one["MetricName"], frozenset((pair["Name"], pair["Value"]) for pair in one["Dimensions"])
 
-    dry = AwsCalls("eu-central-1", dry_run=True)
-    publish(dry, monitoring, "fer", {"Site": "Berlin"}, MODEL)
-    sent = {identity(one) for one in dry.requests[0]["parameters"]["MetricData"]}
+    dry = AwsClient("eu-central-1", dry_run=True)
+    publish_metrics(dry, monitoring, "fer", {"Site": "Berlin"}, MODEL)
+    sent = {identity(one) for one in dry.recorded_requests[0]["parameters"]["MetricData"]}
     unsent = {identity(one) for one in found.values()} - sent
     assert {next(value for key, value in place if key == "Quantity") for _, place in unsent} == {"face_size"}
 
 
 def test_a_dry_run_notes_one_valid_request(monitoring: dict[str, Any]) -> None:
-    dry = AwsCalls("eu-central-1", dry_run=True)
-    publish(dry, monitoring, "fer", {}, "Läufe/fer")
-    (request,) = dry.requests
+    dry = AwsClient("eu-central-1", dry_run=True)
+    publish_metrics(dry, monitoring, "fer", {}, "Läufe/fer")
+    (request,) = dry.recorded_requests
     data = request["parameters"]["MetricData"]
     assert request["operation"] == "put_metric_data" and len(data) < 1000
     assert {"Name": "Model", "Value": "L\\xe4ufe/fer"} in data[0]["Dimensions"]
     assert all(isinstance(one["Value"], int | float) for one in data)
-    assert alarms(dry, Limits(), "fer", {}, "m", None) == [] and len(dry.requests) == 1
+    assert put_alarms(dry, Limits(), "fer", {}, "m", None) == [] and len(dry.recorded_requests) == 1
 
 
 def test_dimensions_that_cloudwatch_refuses_are_refused_before(monitoring: dict[str, Any]) -> None:
-    dry = AwsCalls("eu-central-1", dry_run=True)
+    dry = AwsClient("eu-central-1", dry_run=True)
     with pytest.raises(ConfigError, match=r"aws\.cloudwatch\.dimensions: has 29 entries, and CloudWatch takes 28"):
-        publish(dry, monitoring, "fer", {f"d{number}": "x" for number in range(29)}, "m")
+        publish_metrics(dry, monitoring, "fer", {f"d{number}": "x" for number in range(29)}, "m")
     for bad in ({"Ort": "München"}, {"Site": ""}, {":a": "b"}):
         with pytest.raises(ConfigError, match="cannot be a dimension"):
-            publish(dry, monitoring, "fer", bad, "m")
-    publish(dry, monitoring, "fer", {f"d{number}": "x" for number in range(28)}, "m")
-    assert max(len(one["Dimensions"]) for one in dry.requests[0]["parameters"]["MetricData"]) == 30
+            publish_metrics(dry, monitoring, "fer", bad, "m")
+    publish_metrics(dry, monitoring, "fer", {f"d{number}": "x" for number in range(28)}, "m")
+    assert max(len(one["Dimensions"]) for one in dry.recorded_requests[0]["parameters"]["MetricData"]) == 30

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fer.errors import DataError
-from fer.monitoring.ground_truth import label_of, read_labels
+from fer.monitoring.ground_truth import assign_labels, read_labels
 from tests.helpers.batches import batch
 
 VIDEOS = ["anna.mp4", "ben.mp4"]
@@ -87,6 +87,6 @@ def test_a_row_gets_the_label_of_its_moment_and_track(path: Path) -> None:
     path.write_text(
         "video,emotion,start_s,end_s,track_id\nanna.mp4,fear,0,1,\nanna.mp4,anger,1,3,0\nben.mp4,sad,0,9,1\n"
     )
-    found = label_of(table.sample(frac=1, random_state=0), read_labels(path, VIDEOS)).sort_index()
+    found = assign_labels(table.sample(frac=1, random_state=0), read_labels(path, VIDEOS)).sort_index()
     assert found.tolist() == ["fear", "anger", "anger", None, None, "sadness", None, "sadness"]
-    assert label_of(table, read_labels(path, VIDEOS).iloc[:0]).isna().all()
+    assert assign_labels(table, read_labels(path, VIDEOS).iloc[:0]).isna().all()

@@ -11,11 +11,11 @@ import pytest
 from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.infer.monitoring import baseline_of_run, retraining_command, write_monitoring
-from fer.metrics.classification import figures as figures_of_training
-from fer.monitoring.drift import BASELINE, baseline_of
+from fer.infer.monitoring import build_run_baseline, format_retraining_command, write_monitoring
+from fer.metrics.classification import compute_metrics as figures_of_training
+from fer.monitoring.drift import BASELINE, build_baseline
 from fer.monitoring.ground_truth import read_labels
-from fer.monitoring.report import figures, monitoring_of
+from fer.monitoring.report import build_monitoring, compute_metrics
 from fer.runs.run_directory import Run
 from tests.helpers.batches import Limits, batch, videos_of, with_empty_frames
 
@@ -31,7 +31,7 @@ def monitored(
     **limits: Any,
 ) -> dict[str, Any]:
     facts = {"model": "m", "baseline": "b", "retraining_command": COMMAND}
-    found = monitoring_of(table, videos_of(table, problems), baseline, labels, seconds, Limits(**limits), facts)
+    found = build_monitoring(table, videos_of(table, problems), baseline, labels, seconds, Limits(**limits), facts)
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -64,7 +64,9 @@ def test_counts_failures_speed_and_confidence() -> None:
 
 def test_a_batch_without_a_face_is_described_all_the_same() -> None:
     nobody = with_empty_frames(batch(videos=1, faces=1), "0.mp4", 5).iloc[1:]
-    found = monitored(nobody, baseline_of(batch(), EMOTIONS), labels_of(_0="fear"), max_failures=0.9, min_accuracy=0.5)
+    found = monitored(
+        nobody, build_baseline(batch(), EMOTIONS), labels_of(_0="fear"), max_failures=0.9, min_accuracy=0.5
+    )
     assert found["failures"]["share"] == 1
     assert found["confidence"] == {"mean": None, "deciles": None} and found["class_shares"] is None
     assert found["labels"]["accuracy"] == {"value": None, "low": None, "high": None}
@@ -79,7 +81,7 @@ def test_a_batch_without_a_face_is_described_all_the_same() -> None:
 def test_each_limit_that_is_passed_is_a_sentence() -> None:
     table = with_empty_frames(batch(darker=0.15), "0.mp4", 100)
     wrong = labels_of(_1="fear", _2="anger")
-    arguments = {"baseline": baseline_of(batch(seed=1, faces=200), EMOTIONS), "labels": wrong}
+    arguments = {"baseline": build_baseline(batch(seed=1, faces=200), EMOTIONS), "labels": wrong}
     assert monitored(table, **arguments)["warnings"] == []
     found = monitored(table, **arguments, max_psi=0.25, max_failures=0.1, min_accuracy=0.9, min_macro_f1=0.8)
     drift, failures, accuracy, macro_f1, retraining = found["warnings"]
@@ -98,7 +100,7 @@ def test_each_limit_that_is_passed_is_a_sentence() -> None:
     # Neither too few faces nor a baseline of one size can warn.
     quiet = monitored(table, **arguments, max_psi=0.25, min_faces=1000)
     assert quiet["warnings"] == []
-    constant = baseline_of(batch(seed=1, darker=0.15, face_w=48.0, face_h=48.0), EMOTIONS)
+    constant = build_baseline(batch(seed=1, darker=0.15, face_w=48.0, face_h=48.0), EMOTIONS)
     assert monitored(table, constant, max_psi=0.25)["warnings"] == []
 
 
@@ -121,13 +123,13 @@ def test_figures_against_labels() -> None:
 def test_figures_are_those_of_training() -> None:
     random = np.random.default_rng(0)
     confusion = random.integers(0, 20, (50, 7, 7)) * random.integers(0, 2, (50, 7, 1))
-    ours, theirs = figures(confusion), figures_of_training(confusion)
+    ours, theirs = compute_metrics(confusion), figures_of_training(confusion)
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name])
 
 
 def test_a_baseline_of_other_classes_is_refused() -> None:
-    eight = baseline_of(batch(), (*EMOTIONS, "contempt"))
+    eight = build_baseline(batch(), (*EMOTIONS, "contempt"))
     with pytest.raises(DataError, match=r"contempt, this batch anger.*set inference\.monitor\.baseline to a run with"):
         monitored(batch(), eight)
 
@@ -137,10 +139,10 @@ def test_the_retraining_command_names_the_run_that_made_the_model(tmp_path: Path
     (run / "bundle").mkdir(parents=True)
     (run / "run.yaml").touch()
     expected = f"python train.py --config-dir '{run}' --config-name run"
-    assert retraining_command(str(run)) == retraining_command(str(run / "bundle")) == expected
-    assert retraining_command("models:/fer@champion", run) == expected
-    assert retraining_command("models:/fer@champion", tmp_path) == COMMAND
-    assert retraining_command(None) == COMMAND
+    assert format_retraining_command(str(run)) == format_retraining_command(str(run / "bundle")) == expected
+    assert format_retraining_command("models:/fer@champion", run) == expected
+    assert format_retraining_command("models:/fer@champion", tmp_path) == COMMAND
+    assert format_retraining_command(None) == COMMAND
 
 
 def test_a_run_is_compared_with_its_models_baseline_or_an_earlier_run(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_a_run_is_compared_with_its_models_baseline_or_an_earlier_run(tmp_path: 
 
     def written(name: str, *more: str, baseline: dict[str, Any] | None = None) -> dict[str, Any]:
         run = Run(tmp_path / name, load_overrides([*overrides, *more], "infer"), "infer.py")
-        run.note(judging_seconds=3.0)
+        run.update_provenance(judging_seconds=3.0)
         if baseline is not None:
             (run.directory / "parts").mkdir()
             (run.directory / "parts" / BASELINE).write_text(json.dumps(baseline))
@@ -163,13 +165,13 @@ def test_a_run_is_compared_with_its_models_baseline_or_an_earlier_run(tmp_path: 
     alone = written("alone")
     assert alone["drift"] is alone["baseline"] is None and alone["labels"]["faces"] == 60
     assert alone["images_per_s"] == 200
-    kept = written("kept", baseline=baseline_of(batch(seed=1, faces=200), EMOTIONS))
-    named = written("named", f"inference.monitor.baseline={earlier}", baseline=baseline_of(table, EMOTIONS))
+    kept = written("kept", baseline=build_baseline(batch(seed=1, faces=200), EMOTIONS))
+    named = written("named", f"inference.monitor.baseline={earlier}", baseline=build_baseline(table, EMOTIONS))
     assert kept["baseline"] == "the model's training" and named["baseline"] == str(earlier)
     assert kept["drift"] == named["drift"]
     assert [text[:19] for text in kept["warnings"]] == ["Drift of brightness", "To train anew: pyth"]
     with pytest.raises(DataError, match=rf"inference\.monitor\.baseline={tmp_path}: cannot be read .*name a finished"):
-        baseline_of_run(tmp_path, EMOTIONS)
+        build_run_baseline(tmp_path, EMOTIONS)
 
 
 def test_labels_and_table_meet_in_a_file(tmp_path: Path) -> None:

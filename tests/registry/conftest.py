@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.aws.client import AwsCalls
+from fer.aws.client import AwsClient
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
-from fer.registry.base import Registry
+from fer.registry.base import ModelRegistry
 from fer.registry.mlflow import MlflowRegistry
 from fer.registry.package import build_package
 from fer.registry.sagemaker import SageMakerRegistry
@@ -62,11 +62,11 @@ def configured(store: Path) -> Callable[..., Config]:
 def in_aws(aws: Simulated, configured: Callable[..., Config]) -> SageMakerRegistry:
     settings = configured("aws=sagemaker").aws
     assert isinstance(settings, SageMakerAws)
-    return SageMakerRegistry(settings, AwsCalls())
+    return SageMakerRegistry(settings, AwsClient())
 
 
 @pytest.fixture(params=["local", "sagemaker"])
-def registry(request: pytest.FixtureRequest, store: Path) -> Registry:
+def registry(request: pytest.FixtureRequest, store: Path) -> ModelRegistry:
     if request.param == "local":
         return MlflowRegistry(store)
     found: SageMakerRegistry = request.getfixturevalue("in_aws")

@@ -13,8 +13,8 @@ from fer.registry.gate import (
     REJECTED,
     Champion,
     Status,
-    images_in_common,
-    judge,
+    evaluate_gate,
+    find_common_images,
 )
 from tests.helpers.candidates import table
 from tests.helpers.registry_runs import metrics_of
@@ -56,23 +56,23 @@ def figures(accuracy: float, macro_f1: float, calibration: float | None) -> dict
     ],
 )
 def test_minima(given: tuple[float, float, float | None], status: Status, said: str) -> None:
-    verdict = judge(GATE, {"test": figures(*given)}, None)
+    verdict = evaluate_gate(GATE, {"test": figures(*given)}, None)
     assert verdict.status == status
     assert said in verdict.reasons[0]
     assert verdict.reasons[1] == "There is no champion to compare with."
 
 
 def test_without_a_test_part_somebody_decides() -> None:
-    verdict = judge(GATE, {"val": figures(0.9, 0.9, 0.1), "test": None}, None)
+    verdict = evaluate_gate(GATE, {"val": figures(0.9, 0.9, 0.1), "test": None}, None)
     assert verdict.status == PENDING
     assert verdict.reasons[1] == "There is no test part, and the epoch was chosen on validation."
-    assert judge(GATE, {"val": figures(0.1, 0.9, 0.1)}, None).status == REJECTED
-    assert judge(GATE, {}, None).status == PENDING
+    assert evaluate_gate(GATE, {"val": figures(0.1, 0.9, 0.1)}, None).status == REJECTED
+    assert evaluate_gate(GATE, {}, None).status == PENDING
 
 
 def test_the_same_images_with_the_same_label_are_compared() -> None:
     def wins(one: pd.DataFrame, other: pd.DataFrame) -> list[int]:
-        common = images_in_common(one, other)
+        common = find_common_images(one, other)
         right = [(common[column] == common["label"]).astype(int) for column in ("predicted", "predicted_other")]
         return (right[0] - right[1]).tolist()
 
@@ -99,7 +99,7 @@ def test_the_same_images_with_the_same_label_are_compared() -> None:
 def test_against_the_champion(new_wrong: int, old_wrong: int, tolerance: float, status: Status, word: str) -> None:
     new, old = table(rights(400, new_wrong)), table(rights(400, old_wrong))
     gate = GATE.model_copy(update={"tolerance": tolerance})
-    verdict = judge(gate, metrics_of(new), new, Champion(URI, old))
+    verdict = evaluate_gate(gate, metrics_of(new), new, Champion(URI, old))
     assert verdict.status == status
     assert f"champion {URI} on 400 images in common: " in verdict.reasons[1]
     assert word in verdict.reasons[1]
@@ -111,27 +111,29 @@ def test_perhaps_worse_is_for_somebody_to_decide() -> None:
     # 12 of 400 lost and 8 won: −0.01 ± 0.022.
     new, old = np.ones(400, bool), np.ones(400, bool)
     new[:12], old[12:20] = False, False
-    verdict = judge(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old)))
+    verdict = evaluate_gate(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old)))
     assert verdict.status == PENDING
     assert verdict.figures["difference_low"] == pytest.approx(-0.032, abs=0.003)
     assert verdict.figures["difference_high"] == pytest.approx(0.012, abs=0.003)
     assert "perhaps worse" in verdict.reasons[1]
-    assert judge(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old))) == verdict
+    assert evaluate_gate(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old))) == verdict
 
 
 def test_what_cannot_be_compared_is_for_somebody_to_decide() -> None:
     new = table(rights(200, 10))
-    elsewhere = judge(GATE, metrics_of(new), new, Champion(URI, table(rights(200, 10), first=101)))
+    elsewhere = evaluate_gate(GATE, metrics_of(new), new, Champion(URI, table(rights(200, 10), first=101)))
     assert elsewhere.status == PENDING
     assert "Only 99 test images are also the champion's (models:/fer-test/3)" in elsewhere.reasons[1]
-    assert judge(GATE, metrics_of(new), new, Champion(URI, table(rights(200, 10), first=100))).status == APPROVED
-    alone = judge(GATE, metrics_of(new), None, Champion(URI, new))
+    assert (
+        evaluate_gate(GATE, metrics_of(new), new, Champion(URI, table(rights(200, 10), first=100))).status == APPROVED
+    )
+    alone = evaluate_gate(GATE, metrics_of(new), None, Champion(URI, new))
     assert alone.status == PENDING and "The model comes without test predictions" in alone.reasons[1]
-    bare = judge(GATE, metrics_of(new), new, Champion(URI, None))
+    bare = evaluate_gate(GATE, metrics_of(new), new, Champion(URI, None))
     assert bare.status == PENDING and f"The champion {URI} comes without test predictions" in bare.reasons[1]
 
 
 def test_a_missed_minimum_is_not_healed_by_a_weaker_champion() -> None:
     new, old = table(rights(200, 120)), table(rights(200, 150))
-    verdict = judge(GATE, metrics_of(new), new, Champion(URI, old))
+    verdict = evaluate_gate(GATE, metrics_of(new), new, Champion(URI, old))
     assert verdict.status == REJECTED

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fer.errors import UserError
-from fer.registry.mlflow import MlflowRegistry, flat
+from fer.registry.mlflow import MlflowRegistry, flatten_settings
 from tests.helpers.candidates import NAME, candidate
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import environment
@@ -41,7 +41,7 @@ def test_two_processes_at_once_do_not_clash(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         assert "INFO" not in said
-    versions = MlflowRegistry(store).versions(NAME)
+    versions = MlflowRegistry(store).list_versions(NAME)
     assert [version.version for version in versions] == [1, 2, 3, 4]
     assert {version.fingerprint for version in versions} == {f"fingerprint-{mark}" for mark in ("a1", "a2", "b1", "b2")}
     assert [version.aliases for version in versions] == [("champion",), (), (), ("challenger",)]
@@ -71,12 +71,12 @@ def test_a_registration_that_is_killed_leaves_nothing_that_resolves(
     until(lambda: reached(store))
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    left = [version.version for version in MlflowRegistry(store).versions(NAME)]
+    left = [version.version for version in MlflowRegistry(store).list_versions(NAME)]
     # It may have been done just before.
     assert left in ([], [1])
     registry = MlflowRegistry(store)
     registry.register(candidate(tmp_path, "2"))
-    versions = registry.versions(NAME)
+    versions = registry.list_versions(NAME)
     assert [version.version for version in versions] == [*left, len(left) + 1]
     for version in versions:
         assert registry.fetch(version, tmp_path / "fetched" / str(version.version)).is_file()
@@ -95,7 +95,7 @@ def test_no_room_registers_nothing(full: str, store: Path, tmp_path: Path, littl
     given = candidate(tmp_path)
     given.files["model.tar.gz"].write_bytes(b"x" * (3 << 20))
     registry = MlflowRegistry(store)
-    assert registry.versions(NAME) == []
+    assert registry.list_versions(NAME) == []
     little_room(4096 if full == "database" else 2 << 20)
     with pytest.raises((UserError, OSError)) as raised:
         registry.register(given)
@@ -104,7 +104,7 @@ def test_no_room_registers_nothing(full: str, store: Path, tmp_path: Path, littl
         assert re.search(r"mlflow.db: cannot be used \(.*\); make room or restore it", str(raised.value))
     else:
         assert isinstance(raised.value, OSError) and raised.value.errno == errno.EFBIG
-    assert MlflowRegistry(store).versions(NAME) == []
+    assert MlflowRegistry(store).list_versions(NAME) == []
 
 
 def test_what_mlflow_sees(store: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_what_mlflow_sees(store: Path, tmp_path: Path) -> None:
     version = registry.register(given)
     client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}", f"sqlite:///{store / 'mlflow.db'}")
     found = client.get_model_version(NAME, "1")
-    assert found.tags == {"status": "Approved", **given.properties()}
+    assert found.tags == {"status": "Approved", **given.build_properties()}
     assert found.description == "Verdict 1."
     run = client.get_run(str(found.run_id))
     assert run.info.status == "FINISHED"
@@ -136,7 +136,7 @@ def test_a_store_that_was_moved_still_works(store: Path, tmp_path: Path) -> None
 
 def test_reading_makes_no_store(tmp_path: Path) -> None:
     registry = MlflowRegistry(tmp_path / "none")
-    assert registry.versions(NAME) == []
+    assert registry.list_versions(NAME) == []
     with pytest.raises(UserError, match="holds no model of this name"):
         registry.find(NAME, "champion")
     assert not (tmp_path / "none").exists()
@@ -145,9 +145,13 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 def test_a_damaged_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database" * 1000)
     with pytest.raises(UserError, match=r"mlflow.db: cannot be used \(.*not a database.*registry.store$"):
-        MlflowRegistry(tmp_path).versions(NAME)
+        MlflowRegistry(tmp_path).list_versions(NAME)
 
 
 def test_settings_are_flat_and_within_mlflows_limits() -> None:
-    assert flat({"a": {"b": [1, 2], "c d*": None}, "e": True}) == {"a.b": "[1, 2]", "a.c d_": "null", "e": "true"}
-    assert flat({"long": "x" * 7000}) == {"long": "x" * 6000}
+    assert flatten_settings({"a": {"b": [1, 2], "c d*": None}, "e": True}) == {
+        "a.b": "[1, 2]",
+        "a.c d_": "null",
+        "e": "true",
+    }
+    assert flatten_settings({"long": "x" * 7000}) == {"long": "x" * 6000}

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.bundle.reference_samples import Samples, read_samples, write_samples
+from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
 from fer.core import archive as archives
-from fer.core.io import sha256_file
+from fer.core.io import compute_sha256
 from fer.errors import ModelError
-from fer.registry.package import build_package, fingerprint, open_package, sums_of, write_archive
+from fer.registry.package import build_package, compute_checksums, compute_fingerprint, open_package, write_archive
 from fer.registry.verify_package import check_package
 
 TarEdit = Callable[[tarfile.TarFile], None]
@@ -26,9 +26,9 @@ def test_a_package_built_twice_has_the_same_bytes(small: Path, archive: Path, tm
     copy = shutil.copytree(small / "bundle", tmp_path / "elsewhere")
     for path in copy.iterdir():
         os.utime(path, (1, 1))
-    assert build_package(copy, tmp_path / "other.tar.gz") == sha256_file(archive)
+    assert build_package(copy, tmp_path / "other.tar.gz") == compute_sha256(archive)
     assert (tmp_path / "other.tar.gz").read_bytes() == archive.read_bytes()
-    assert fingerprint(copy) == fingerprint(small / "bundle")
+    assert compute_fingerprint(copy) == compute_fingerprint(small / "bundle")
 
 
 def test_a_package_is_complete_and_holds_no_pickle(small: Path, archive: Path, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def repacked(archive: Path, folder: Path, change: Callable[[Path], None], sums: 
     root = open_package(archive, folder / "root")
     change(root)
     if sums:
-        (root / "SHA256SUMS").write_text(sums_of(root))
+        (root / "SHA256SUMS").write_text(compute_checksums(root))
     write_archive(root, folder / "changed.tar.gz")
     return folder / "changed.tar.gz"
 
@@ -59,7 +59,7 @@ def repacked(archive: Path, folder: Path, change: Callable[[Path], None], sums: 
 def other_probabilities(root: Path) -> None:
     samples = read_samples(root / "bundle")
     assert samples is not None
-    write_samples(root / "bundle", Samples(samples.images, np.roll(samples.probabilities, 1, 1)))
+    write_samples(root / "bundle", ReferenceSamples(samples.images, np.roll(samples.probabilities, 1, 1)))
 
 
 def incomplete(root: Path) -> None:
@@ -143,7 +143,7 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
         open_package(bomb, tmp_path / "opened")
     many = tmp_path / "many.tar.gz"
     with tarfile.open(many, "w:gz") as tar:
-        for number in range(archives.MOST_FILES + 1):
+        for number in range(archives.MAX_FILES + 1):
             member(f"{number}")(tar)
     with pytest.raises(ModelError, match="holds more than 1000 files"):
         open_package(many, tmp_path / "opened")

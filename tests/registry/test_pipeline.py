@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from fer.config import Config
-from fer.core.io import sha256_file, write_text
+from fer.core.io import compute_sha256, write_text
 from fer.errors import ModelError
-from fer.registry.base import Registry
+from fer.registry.base import ModelRegistry
 from fer.registry.factory import open_registry
-from fer.registry.pipeline import act
+from fer.registry.pipeline import run_action
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import NAME, table
 from tests.helpers.registry_runs import metrics_of
@@ -49,14 +49,14 @@ def chosen(request: pytest.FixtureRequest, configured: Callable[..., Config]) ->
 
 def test_a_run_is_registered_with_all_its_facts(chosen: Callable[..., Config], small: Path, tmp_path: Path) -> None:
     config = chosen(small)
-    assert act(config, tmp_path / "run") == 0
-    registry: Registry = open_registry(config)
+    assert run_action(config, tmp_path / "run") == 0
+    registry: ModelRegistry = open_registry(config)
     version = registry.find(NAME, "champion")
     assert (version.version, version.status) == (1, "Approved")
     assert version.facts == {
         "git_commit": "c" * 40,
         "data_fingerprint": "data-1",
-        "run_yaml_sha256": sha256_file(small / "run.yaml"),
+        "run_yaml_sha256": compute_sha256(small / "run.yaml"),
     }
     package = registry.fetch(version, tmp_path / "fetched")
     assert package.read_bytes() == (tmp_path / "run" / "model.tar.gz").read_bytes()
@@ -70,8 +70,8 @@ def test_a_run_is_registered_with_all_its_facts(chosen: Callable[..., Config], s
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert (provenance["status"], provenance["version"]) == ("finished", f"models:/{NAME}/1")
     # The same bundle again, also as an archive: the version that exists.
-    assert act(chosen(package), tmp_path / "again") == 0
-    assert [version.version for version in registry.versions(NAME)] == [1]
+    assert run_action(chosen(package), tmp_path / "again") == 0
+    assert [version.version for version in registry.list_versions(NAME)] == [1]
     assert not (tmp_path / "again" / "model.tar.gz").exists()
 
 
@@ -80,7 +80,7 @@ def test_the_gate_compares_with_the_champion_and_a_user_chooses(
 ) -> None:
     def done(*overrides: str) -> tuple[int, str]:
         capsys.readouterr()
-        code = act(configured(LENIENT, *overrides), tmp_path / overrides[0].replace("/", "-"))
+        code = run_action(configured(LENIENT, *overrides), tmp_path / overrides[0].replace("/", "-"))
         return code, capsys.readouterr().out
 
     assert done("registry.action=list") == (
@@ -90,7 +90,7 @@ def test_the_gate_compares_with_the_champion_and_a_user_chooses(
     better = variant(small, tmp_path, good | (np.arange(140) < 70), "better")
     worse = variant(small, tmp_path, np.arange(140) % 3 != 0, "worse")
     assert [done(f"model_uri={run}")[0] for run in (small, better, worse)] == [0, 0, 3]
-    reasons = [version.reasons for version in open_registry(configured()).versions(NAME)]
+    reasons = [version.reasons for version in open_registry(configured()).list_versions(NAME)]
     assert f"champion models:/{NAME}/1 on 140 images in common: +0.050" in reasons[1]
     assert ": worse, at a tolerance of 0.02" in reasons[2]
     rows = [line.split() for line in done("registry.action=list")[1].splitlines()]
@@ -110,8 +110,8 @@ def test_the_gate_compares_with_the_champion_and_a_user_chooses(
 
 def test_a_bundle_alone_waits_for_somebody(configured: Callable[..., Config], small: Path, tmp_path: Path) -> None:
     config = configured(f"model_uri={small / 'bundle'}")
-    assert act(config, tmp_path / "run") == 0
-    [version] = open_registry(config).versions(NAME)
+    assert run_action(config, tmp_path / "run") == 0
+    [version] = open_registry(config).list_versions(NAME)
     assert (version.status, version.aliases) == ("PendingManualApproval", ())
     assert "comes without any figures" in version.reasons
 
@@ -123,7 +123,7 @@ def test_a_run_whose_figures_are_of_other_weights_is_refused(
     metrics = json.loads((run / "metrics.json").read_text())
     write_text(run / "metrics.json", json.dumps({**metrics, "weights_sha256": "0" * 64}))
     with pytest.raises(ModelError, match="metrics.json: is of other weights than"):
-        act(configured(f"model_uri={run}"), tmp_path / "register")
+        run_action(configured(f"model_uri={run}"), tmp_path / "register")
     assert not (tmp_path / "register").exists()
 
 
@@ -134,10 +134,10 @@ def test_what_fails_midway_is_marked(configured: Callable[..., Config], small: P
     np.savez(run / "bundle" / "samples.npz", images=images, probabilities=np.roll(probabilities, 1, 1))
     config = configured(f"model_uri={run}")
     with pytest.raises(ModelError, match="it is not registered"):
-        act(config, tmp_path / "register")
+        run_action(config, tmp_path / "register")
     provenance = json.loads((tmp_path / "register" / "provenance.json").read_text())
     assert provenance["status"] == "failed"
-    assert open_registry(config).versions(NAME) == []
+    assert open_registry(config).list_versions(NAME) == []
 
 
 def test_a_dry_run_prints_requests_and_sends_none(
@@ -145,7 +145,7 @@ def test_a_dry_run_prints_requests_and_sends_none(
 ) -> None:
     config = configured(f"model_uri={small}", LENIENT, "aws=sagemaker", "dry_run=true")
     before = aws.calls()
-    assert act(config, tmp_path / "left") == 0
+    assert run_action(config, tmp_path / "left") == 0
     requests = json.loads(capsys.readouterr().out)
     operations = [request["operation"] for request in requests]
     order = ["get_public_access_block", "list_model_packages", "put_object", "create_model_package_group"]

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from fer.aws.client import AwsCalls, CloudError
-from fer.aws.s3 import refuse_public
+from fer.aws.client import AwsClient, CloudError
+from fer.aws.s3 import check_bucket_private
 from fer.config import Config
 from fer.errors import ConfigError
 from fer.registry.factory import open_registry
 from fer.registry.gate import PENDING
-from fer.registry.promotion import enrol, promote
-from fer.registry.sagemaker import SageMakerRegistry, card_name
-from fer.registry.sagemaker_model_card import quality
+from fer.registry.promotion import assign_alias, promote
+from fer.registry.sagemaker import SageMakerRegistry, build_card_name
+from fer.registry.sagemaker_model_card import build_quality_report
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import BUCKET, IMAGE, NAME, candidate
 
@@ -41,8 +41,8 @@ def test_the_package_and_its_card(in_aws: SageMakerRegistry, aws: Simulated, tmp
     assert found["InferenceSpecification"]["SupportedContentTypes"] == ["image/jpeg", "image/png", "application/x-tar"]
     assert found["ModelApprovalStatus"] == PENDING
     assert found["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{address}quality.json"
-    assert found["CustomerMetadataProperties"] == given.properties()
-    assert (version.source, version.card) == (found["ModelPackageArn"], f"{address}model_card.md")
+    assert found["CustomerMetadataProperties"] == given.build_properties()
+    assert (version.source, version.card_uri) == (found["ModelPackageArn"], f"{address}model_card.md")
     card = aws.client("sagemaker").describe_model_card(ModelCardName=f"{NAME}-1")
     content = json.loads(card["Content"])
     assert card["ModelCardStatus"] == "PendingReview"
@@ -73,7 +73,7 @@ def test_registering_needs_an_image(aws: Simulated, configured: Callable[..., Co
     config = configured("aws=sagemaker")
     without = config.model_copy(update={"aws": config.aws.model_copy(update={"image": None})})
     with pytest.raises(ConfigError, match=r"^aws.image: .*push the image of the Dockerfile to ECR, then add aws.image"):
-        open_registry(without).ready()
+        open_registry(without).check_ready()
 
 
 def test_several_at_once_get_a_number_each_and_the_same_gets_one(
@@ -86,11 +86,11 @@ def test_several_at_once_get_a_number_each_and_the_same_gets_one(
         versions = list(pool.map(lambda pair: pair[0].register(pair[1]), zip(registries, candidates, strict=True)))
     assert sorted({version.version for version in versions}) == [1, 2, 3]
     assert versions[2].source == versions[3].source
-    assert [version.status for version in registries[0].versions(NAME)] == ["Approved"] * 3
+    assert [version.status for version in registries[0].list_versions(NAME)] == ["Approved"] * 3
 
 
 def test_promoting_a_pending_version_tells_sagemaker(in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path) -> None:
-    enrol(in_aws, in_aws.register(candidate(tmp_path)))
+    assign_alias(in_aws, in_aws.register(candidate(tmp_path)))
     in_aws.register(candidate(tmp_path, "2", PENDING))
     promote(in_aws, NAME, 2)
     assert described(aws, 2)["ModelApprovalStatus"] == "Approved"
@@ -101,10 +101,10 @@ def test_promoting_a_pending_version_tells_sagemaker(in_aws: SageMakerRegistry, 
 
 
 def test_a_bucket_that_blocks_public_access_is_taken(aws: Simulated) -> None:
-    refuse_public(AwsCalls(), BUCKET)
+    check_bucket_private(AwsClient(), BUCKET)
     s3 = aws.client("s3")
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(BLOCKS, True))
-    refuse_public(AwsCalls(), BUCKET)
+    check_bucket_private(AwsClient(), BUCKET)
     assert aws.calls()["s3:GetBucketAcl"] == 1
 
 
@@ -115,21 +115,21 @@ def test_a_bucket_with_a_public_policy_is_refused(aws: Simulated) -> None:
     with pytest.raises(
         CloudError, match=f"aws.bucket={BUCKET}: is open to the public through its policy; block public"
     ):
-        refuse_public(AwsCalls(), BUCKET)
+        check_bucket_private(AwsClient(), BUCKET)
 
 
 def test_a_bucket_with_a_public_access_list_is_refused(aws: Simulated) -> None:
     aws.client("s3").put_bucket_acl(Bucket=BUCKET, ACL="public-read")
     with pytest.raises(CloudError, match=r"through its access list \(READ for everybody\)"):
-        refuse_public(AwsCalls(), BUCKET)
+        check_bucket_private(AwsClient(), BUCKET)
 
 
 def test_a_bucket_that_is_missing_or_closed_is_a_sentence(aws: Simulated) -> None:
     with pytest.raises(CloudError, match="aws.bucket=no-such-bucket-here: there is no such bucket; create it first"):
-        refuse_public(AwsCalls(), "no-such-bucket-here")
+        check_bucket_private(AwsClient(), "no-such-bucket-here")
     aws.fault("denied", service="s3", operation="GetPublicAccessBlock")
     with pytest.raises(CloudError, match="not allowed"):
-        refuse_public(AwsCalls(), BUCKET)
+        check_bucket_private(AwsClient(), BUCKET)
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CreateModelPackageGroup", "CreateModelPackage"])
@@ -139,7 +139,7 @@ def test_a_failure_midway_leaves_no_version(
     aws.fault("denied", operation=operation)
     with pytest.raises(CloudError, match="not allowed"):
         in_aws.register(candidate(tmp_path))
-    assert in_aws.versions(NAME) == []
+    assert in_aws.list_versions(NAME) == []
     assert in_aws.register(candidate(tmp_path)).version == 1
 
 
@@ -153,7 +153,7 @@ def test_a_version_without_its_card_is_told(
 
 def test_the_quality_report_has_sagemakers_form(tmp_path: Path) -> None:
     metrics = candidate(tmp_path).metrics
-    report = json.loads(quality(metrics))["multiclass_classification_metrics"]
+    report = json.loads(build_quality_report(metrics))["multiclass_classification_metrics"]
     # 14 of 140 wrong; √(0.9 × 0.1 / 140) = 0.02535
     assert report["accuracy"]["value"] == pytest.approx(0.9)
     assert report["accuracy"]["standard_deviation"] == pytest.approx(0.02535, abs=1e-5)
@@ -162,5 +162,5 @@ def test_the_quality_report_has_sagemakers_form(tmp_path: Path) -> None:
 
 
 def test_names_of_cards_fit() -> None:
-    assert card_name("fer", "12") == "fer-12"
-    assert card_name("x" * 63, "12") == "x" * 60 + "-12"
+    assert build_card_name("fer", "12") == "fer-12"
+    assert build_card_name("x" * 63, "12") == "x" * 60 + "-12"

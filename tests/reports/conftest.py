@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.reports.training import Picture, TrainingReport
+from fer.reports.training import CaptionedImage, TrainingReport
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 
@@ -68,9 +68,9 @@ def history(epochs: int) -> pd.DataFrame:
     )
 
 
-def pictures(captions: list[str]) -> list[Picture]:
+def pictures(captions: list[str]) -> list[CaptionedImage]:
     random = np.random.default_rng(0)
-    return [Picture(random.integers(0, 256, (12, 12), dtype=np.uint8), caption) for caption in captions]
+    return [CaptionedImage(random.integers(0, 256, (12, 12), dtype=np.uint8), caption) for caption in captions]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fer.reports.comparison import ComparisonReport, Setting, write_comparison
-from fer.reports.comparison_data import axis_of, curves_of, pair_rows
+from fer.reports.comparison_data import build_axis, build_curves, build_pair_rows
 from tests.helpers.comparison_report import comparison_report, failed_run, pair_table, run_row
 from tests.helpers.html import Page
 
@@ -64,7 +64,7 @@ def test_names_are_text_and_never_code(tmp_path: Path) -> None:
     run = run_row(0, 0.8, **names, recalls={evil: 0.5}, history=history)
     report = comparison_report(
         [run, run_row(1, 0.7, settings=(Setting(evil), Setting(evil), Setting(evil)))],
-        place=evil,
+        root=evil,
         notes=[evil],
         importance=[(evil, 1.0)],
         commands=[(evil, evil)],
@@ -118,23 +118,23 @@ def test_two_hundred_runs_stay_a_light_page(tmp_path: Path) -> None:
 
 def test_curves_keep_their_first_and_last_epoch_and_their_gaps() -> None:
     history = pd.DataFrame({"val_loss": [0.1, float("nan"), 0.3], "seconds": 1.0}, index=[1, 2, 3])
-    assert curves_of(history) == {"epoch": [1, 2, 3], "val_loss": [0.1, None, 0.3]}
+    assert build_curves(history) == {"epoch": [1, 2, 3], "val_loss": [0.1, None, 0.3]}
     long = pd.DataFrame({"val_loss": range(5000)}, index=range(1, 5001))
-    found = curves_of(long)
+    found = build_curves(long)
     assert (len(found["epoch"]), found["epoch"][0], found["epoch"][-1]) == (200, 1, 5000)
-    assert curves_of(pd.DataFrame()) == {}
-    assert list(curves_of(history.assign(lr=float("nan")))) == ["epoch", "val_loss"]
+    assert build_curves(pd.DataFrame()) == {}
+    assert list(build_curves(history.assign(lr=float("nan")))) == ["epoch", "val_loss"]
 
 
 def test_axes_are_numbers_or_categories() -> None:
-    assert axis_of("lr", ["0.1", "0.001"], [0.1, 0.001])["logarithmic"]
-    assert not axis_of("decay", ["0", "10"], [0, 10])["logarithmic"]
-    mixed = axis_of("threads", ["null", "16", "2", "2"], [None, 16, 2, 2])
+    assert build_axis("lr", ["0.1", "0.001"], [0.1, 0.001])["logarithmic"]
+    assert not build_axis("decay", ["0", "10"], [0, 10])["logarithmic"]
+    mixed = build_axis("threads", ["null", "16", "2", "2"], [None, 16, 2, 2])
     assert (mixed["categories"], mixed["values"]) == (["2", "16", "null"], [2, 1, 0, 0])
 
 
 def test_pairs_without_common_images_have_no_figures() -> None:
     table = pd.concat([pair_table(2), pair_table(2, images=0, same_data=None)])
-    full, empty = pair_rows(table)
+    full, empty = build_pair_rows(table)
     assert full == [0, 1, 1200, True, 0.8, 0.79, 0.01, -0.01, 0.03, 0.25, 0.8, 0.79, 0.015, -0.005, 0.035, 0.25]
     assert empty == [0, 1, 0, None]

@@ -123,21 +123,21 @@ def test_other_arrays_are_refused(image: np.ndarray) -> None:
 
 
 def test_confusion_matrix_tints_rows_and_writes_counts() -> None:
-    svg = figures.confusion_matrix(np.array([[3, 1], [0, 0]]), ["anger", "fear"], "test")
+    svg = figures.draw_confusion_matrix(np.array([[3, 1], [0, 0]]), ["anger", "fear"], "test")
     assert re.findall(r"fill: var\(--matrix\); opacity: ([\d.]+)", svg) == ["0.75", "0.25"]
     assert re.findall(r"<text[^>]*>(\d+)</text>", svg) == ["3", "1", "0", "0"]
     assert 'aria-label="Confusion matrix, test. Share of each true class judged rightly: ' in svg
 
 
 def test_class_bars_use_the_colours_of_the_emotions() -> None:
-    svg = figures.class_bars(pd.Series({"anger": 30, "contempt": 10}), 0.75, "train")
+    svg = figures.draw_class_bars(pd.Series({"anger": 30, "contempt": 10}), 0.75, "train")
     fills = re.findall(r"fill: (#\w{6})", svg)
     assert fills == [EMOTION_COLOURS["anger"], EMOTION_COLOURS["contempt"]]
     assert "30 · 75.0\u00a0%" in svg and "10 · 25.0\u00a0%" in svg
 
 
 def test_figures_take_font_and_colours_from_the_page() -> None:
-    svg = figures.confusion_matrix(np.eye(2, dtype=int), ["anger", "fear"], "test")
+    svg = figures.draw_confusion_matrix(np.eye(2, dtype=int), ["anger", "fear"], "test")
     assert "font-family" not in svg and "<style" not in svg and "xmlns" not in svg
     assert not any(stand_in in svg for stand_in in CSS_OF_STAND_IN)
     assert "currentColor" in svg

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.reports.training import Picture, TrainingReport, write_training_report
+from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
 from tests.helpers.html import Page
 
 MakeReport = Callable[..., TrainingReport]
@@ -141,8 +141,8 @@ def test_hostile_text_stays_text(make_report: MakeReport, write: Write) -> None:
         environment={hostile: hostile},
         notes=[hostile],
         findings=[(hostile, 1, hostile)],
-        mistakes=[Picture(np.zeros((4, 4), np.uint8), hostile)],
-        samples=[Picture(np.zeros((4, 4), np.uint8), hostile)],
+        mistakes=[CaptionedImage(np.zeros((4, 4), np.uint8), hostile)],
+        samples=[CaptionedImage(np.zeros((4, 4), np.uint8), hostile)],
     )
     report.metrics["test"]["by_source"] = {hostile: report.metrics["test"]["by_source"]["ferplus"]}
     page = Page(write(report))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fer.reports.monitoring import HEIGHT, bins_of, shown_monitoring
+from fer.reports.monitoring import HEIGHT, build_bins, build_monitoring_content
 from fer.reports.videos import write_video_report
 from tests.helpers.html import Page
 from tests.helpers.video_report import CLASSES, video_page, video_report
@@ -110,13 +110,13 @@ def test_without_baseline_warnings_and_faces_the_rest_is_shown(tmp_path: Path, m
 
 
 def test_bars_are_drawn_to_one_scale(monitoring: dict[str, Any]) -> None:
-    shown = shown_monitoring(monitoring)
+    shown = build_monitoring_content(monitoring)
     assert shown["scale"] == 8 and shown["limit_scaled"] == 0.25 / 8
     brightness = shown["drift"][0]
     assert brightness.scaled == {"value": 0.412 / 8, "low": 0.311 / 8, "high": 0.513 / 8}
     stable = copy.deepcopy(monitoring)
     del stable["drift"]["face_size"], stable["drift"]["brightness"]
-    assert shown_monitoring(stable)["scale"] == 0.5
-    full, empty = bins_of([0.7, 0.0], [0.35, 0.65])
+    assert build_monitoring_content(stable)["scale"] == 0.5
+    full, empty = build_bins([0.7, 0.0], [0.35, 0.65])
     assert (full.top, full.height, full.line) == (0, HEIGHT, HEIGHT / 2)
     assert (empty.top, empty.height) == (HEIGHT, 0) and empty.x > full.x

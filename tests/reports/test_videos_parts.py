@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from fer.reports.formats import clock
-from fer.reports.group_figures import shown_stimuli
+from fer.reports.group_figures import build_stimuli
 from fer.reports.sources import find_sources
-from fer.reports.timelines import timeline
+from fer.reports.timelines import build_timeline
 from tests.helpers.video_report import CLASSES, emotion_rows, group_page, row
 
 
 def test_curves_have_gaps_where_there_is_no_usable_face() -> None:
-    curves = timeline(emotion_rows("clip"), CLASSES, 20.0)
+    curves = build_timeline(emotion_rows("clip"), CLASSES, 20.0)
     assert curves is not None
     assert (curves["end"], curves["step"], curves["times"]) == (20.0, 1, [float(second) for second in range(20)])
     first, second = curves["tracks"]
@@ -29,13 +29,13 @@ def test_curves_have_gaps_where_there_is_no_usable_face() -> None:
 def test_frames_without_the_face_of_a_track_are_gaps_of_that_track() -> None:
     rows = emotion_rows("clip")
     rows = rows[~((rows["track_id"] == 1) & (rows["time_s"] == 13)).fillna(False)]
-    curves = timeline(rows, CLASSES, 20.0)
+    curves = build_timeline(rows, CLASSES, 20.0)
     assert curves is not None
     assert curves["tracks"][1]["raw"][6] == [700, None, 700, 700]
 
 
 def test_many_frames_become_means_of_neighbours() -> None:
-    curves = timeline(emotion_rows("clip"), CLASSES, 20.0, most_points=7)
+    curves = build_timeline(emotion_rows("clip"), CLASSES, 20.0, max_points=7)
     assert curves is not None
     assert curves["step"] == 3
     assert curves["times"] == [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 18.5]
@@ -46,7 +46,7 @@ def test_many_frames_become_means_of_neighbours() -> None:
 def test_values_that_smoothing_left_alone_are_not_drawn_twice() -> None:
     rows = emotion_rows("clip")
     rows[[f"s_{name}" for name in CLASSES]] = rows[[f"p_{name}" for name in CLASSES]]
-    curves = timeline(rows, CLASSES, None)
+    curves = build_timeline(rows, CLASSES, None)
     assert curves is not None
     assert curves["end"] == 19.0
     assert [track["raw"] for track in curves["tracks"]] == [None, None]
@@ -54,14 +54,14 @@ def test_values_that_smoothing_left_alone_are_not_drawn_twice() -> None:
 
 def test_no_curves_without_two_frames_or_without_faces() -> None:
     rows = emotion_rows("clip")
-    assert timeline(rows[:0], CLASSES, 20.0) is None
-    assert timeline(rows[:1], CLASSES, 20.0) is None
-    assert timeline(rows[rows["status"] != "ok"], CLASSES, 20.0) is None
+    assert build_timeline(rows[:0], CLASSES, 20.0) is None
+    assert build_timeline(rows[:1], CLASSES, 20.0) is None
+    assert build_timeline(rows[rows["status"] != "ok"], CLASSES, 20.0) is None
 
 
 def test_times_that_are_unknown_are_left_out() -> None:
     lost = row("clip", 20.0, None, "decode_error") | {"frame": None, "time_s": None}
-    curves = timeline(emotion_rows("clip", [lost]), CLASSES, float("nan"))
+    curves = build_timeline(emotion_rows("clip", [lost]), CLASSES, float("nan"))
     assert curves is not None and len(curves["times"]) == 20
 
 
@@ -97,7 +97,7 @@ def test_groups_of_one_respondent_or_nobody_have_no_band() -> None:
     page.curves[["low", "high"]] = np.nan
     page.curves.loc[page.curves["second"] == 3, ["mean", "share", "max", "min"]] = np.nan
     page.curves.loc[page.curves["emotion"] == "fear", ["mean", "share", "max", "min"]] = np.nan
-    (stimulus,) = shown_stimuli(page, CLASSES)
+    (stimulus,) = build_stimuli(page, CLASSES)
     assert [entry.group for entry in stimulus.legend] == ["A"]
     assert "fear over seconds: A without figures." in dict(stimulus.means)["fear"]
     assert [found["share"] for found in stimulus.table if found["emotion"] == "fear"] == [None]
@@ -106,13 +106,13 @@ def test_groups_of_one_respondent_or_nobody_have_no_band() -> None:
 def test_group_curves_share_one_scale_that_includes_their_bands() -> None:
     page = group_page()
     page.curves["low"] -= 0.6
-    (stimulus,) = shown_stimuli(page, CLASSES)
+    (stimulus,) = build_stimuli(page, CLASSES)
     ticks = {name: re.findall(r"<text[^>]*>(\S+ %)</text>", svg) for name, svg in stimulus.means}
     assert ticks["anger"] == ticks["happiness"] == ["−50 %", "0 %", "50 %"]
 
 
 def test_many_groups_look_different() -> None:
-    (stimulus,) = shown_stimuli(group_page([f"group {number}" for number in range(12)]), CLASSES)
+    (stimulus,) = build_stimuli(group_page([f"group {number}" for number in range(12)]), CLASSES)
     assert len({(entry.colour, entry.dashes) for entry in stimulus.legend}) == 12
 
 

@@ -11,11 +11,11 @@ import pytest
 from sagemaker_inference.transformer import Transformer
 
 from benchmarks.serving import shard
-from fer.bundle.io import Faces
+from fer.bundle.io import FaceFormat
 from fer.errors import ModelError
 from fer.serving import Predictor
 from fer.serving import sagemaker_handlers as handlers
-from fer.serving.responses import decoded
+from fer.serving.responses import decode_image
 from tests.helpers.server import JPEG, PNG, TAR, Answer, gray_png, packaged, post, probabilities_of, server
 
 Ask = Callable[..., Answer]
@@ -24,7 +24,7 @@ INFERENCE = "from fer.serving.sagemaker_handlers import input_fn, model_fn, outp
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(tmp_path_factory.mktemp("handled"), Faces(48, False))
+    return packaged(tmp_path_factory.mktemp("handled"), FaceFormat(48, False))
 
 
 class Context:
@@ -62,7 +62,7 @@ def ask_toolkit(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_picture_and_a_shard_are_answered(ask_toolkit: Ask, model: Path) -> None:
     predictor = Predictor.load(str(model / "bundle"), runtime="onnx", threads=1)
     pictures = [gray_png(seed) for seed in range(70)]
-    expected = predictor.predict([decoded(data) for data in pictures])
+    expected = predictor.predict([decode_image(data) for data in pictures])
     (line,) = ask_toolkit(PNG, bytearray(pictures[0])).lines
     assert line["id"] == "image"
     np.testing.assert_allclose(probabilities_of(line), expected[0], atol=1e-6)
@@ -103,7 +103,7 @@ def test_the_mirror_image_is_judged_too_where_wanted(
     monkeypatch.setenv("FER_FLIP", "1")
     predictor = Predictor.load(str(model / "bundle"), runtime="onnx", threads=1)
     (line,) = ask_toolkit(PNG, gray_png(0)).lines
-    expected = predictor.predict([decoded(gray_png(0))], flip=True)[0]
+    expected = predictor.predict([decode_image(gray_png(0))], flip=True)[0]
     np.testing.assert_allclose(probabilities_of(line), expected, atol=1e-6)
 
 

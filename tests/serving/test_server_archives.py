@@ -8,19 +8,19 @@ import pytest
 
 from benchmarks.serving import shard
 from fer.serving import requests as payload
-from fer.serving.requests import MAX_HEADER, Picture, Refused, pictures_of
+from fer.serving.requests import MAX_HEADER, EncodedImage, RequestError, parse_images
 
 BLOCK = tarfile.BLOCKSIZE
 CUT = "the archive is damaged or cut off: it does not end as a tar archive does"
 DATA = b"\x89PNG and more"
 
 
-def read(body: bytes) -> list[Picture]:
-    return pictures_of(body, "shard")
+def read(body: bytes) -> list[EncodedImage]:
+    return parse_images(body, "shard")
 
 
-def refused(body: bytes) -> Refused:
-    with pytest.raises(Refused) as raised:
+def refused(body: bytes) -> RequestError:
+    with pytest.raises(RequestError) as raised:
         read(body)
     return raised.value
 
@@ -46,7 +46,7 @@ def test_ids_are_names_up_to_the_first_dot_with_their_directories() -> None:
         kept = names if style != tarfile.USTAR_FORMAT else names[:4]
         found = read(archive(*map(member, kept), style=style))
         assert [picture.id for picture in found] == ["a", "b/c", "e", "f/g.h/i", "Zoë/ß 1", "x" * 300][: len(kept)]
-        assert all(bytes(picture.data) == DATA and picture.refused is None for picture in found)
+        assert all(bytes(picture.data) == DATA and picture.error is None for picture in found)
 
 
 def test_directories_are_passed_over() -> None:
@@ -59,14 +59,14 @@ def test_what_is_no_file_is_an_error_of_its_own(kind: bytes) -> None:
     other = member("a.png", kind, 0)
     other.linkname = "/etc/passwd"
     bad, good = read(archive(other, member("b.png")))
-    assert str(bad.refused) == "member 'a.png': not a file but a link, a device or a sparse file"
+    assert str(bad.error) == "member 'a.png': not a file but a link, a device or a sparse file"
     assert bytes(bad.data) == b""
-    assert good.refused is None
+    assert good.error is None
 
 
 def test_other_names_and_empty_files_are_errors_of_their_own() -> None:
     found = read(archive(member("a.txt"), member("b.png", size=0), member("c"), member("d.png")))
-    assert [str(picture.refused) for picture in found] == [
+    assert [str(picture.error) for picture in found] == [
         "member 'a.txt': must be named .jpeg, .jpg, .png",
         "member 'b.png': the file is empty",
         "member 'c': must be named .jpeg, .jpg, .png",
@@ -98,7 +98,7 @@ def test_empty_archives_are_refused() -> None:
 
 
 def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "MAX_PICTURES", 3)
+    monkeypatch.setattr(payload, "MAX_IMAGES", 3)
     assert len(read(archive(*(member(f"{place}.png") for place in range(3))))) == 3
     error = refused(archive(*(member(f"{place}.png") for place in range(4))))
     assert (error.status, str(error)) == (413, "more than 3 members are too many for one request")
@@ -137,7 +137,7 @@ def test_sparse_files_take_no_more_than_the_archive() -> None:
     header = member("a.png")
     header.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 40), "GNU.sparse.name": "a.png"}
     (found,) = read(archive(header))
-    assert str(found.refused).endswith("sparse file")
+    assert str(found.error).endswith("sparse file")
 
 
 def test_long_headers_and_chains_of_headers_are_refused() -> None:
@@ -149,7 +149,7 @@ def test_long_headers_and_chains_of_headers_are_refused() -> None:
 
 
 def test_an_archive_that_leads_in_circles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "MAX_PICTURES", 100)
+    monkeypatch.setattr(payload, "MAX_IMAGES", 100)
     header = member("a.png")
     for size in range(-10 * BLOCK, 0, BLOCK // 2):
         header.pax_headers = {"size": str(size)}
@@ -168,7 +168,7 @@ def test_damaged_archives_are_read_or_refused_and_nothing_else() -> None:
                 body[chance.randrange(len(body))] = chance.choice((0, 0xFF, ord("7"), chance.randrange(256)))
             try:
                 found = read(bytes(body))
-            except Refused as error:
+            except RequestError as error:
                 statuses.add(error.status)
             else:
                 assert sum(len(picture.data) for picture in found) <= len(body)

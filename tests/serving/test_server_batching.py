@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.serving.batching import Batcher
-from fer.serving.limiter import Room
+from fer.serving.limiter import MemoryLimiter
 
 
 class Held:
@@ -84,11 +84,11 @@ def test_closing_answers_what_waits(held: Held) -> None:
 
 def test_room_is_given_in_the_order_of_arrival() -> None:
     async def scenario() -> list[int]:
-        room, order = Room(10), []
+        room, order = MemoryLimiter(10), []
         leave = asyncio.Event()
 
         async def visitor(amount: int) -> None:
-            async with room.taken(amount):
+            async with room.reserve(amount):
                 order.append(amount)
                 assert room.free >= 0
                 if amount == 6:
@@ -109,19 +109,19 @@ def test_room_is_given_in_the_order_of_arrival() -> None:
 
 def test_who_no_longer_waits_takes_no_room() -> None:
     async def scenario() -> None:
-        room = Room(10)
+        room = MemoryLimiter(10)
 
         async def visitor() -> None:
-            async with room.taken(10):
+            async with room.reserve(10):
                 pass
 
-        async with room.taken(5):
+        async with room.reserve(5):
             gone = asyncio.create_task(visitor())
             while not room.waiting:
                 await asyncio.sleep(0)
             gone.cancel()
             await asyncio.wait([gone])
-            async with room.taken(5):
+            async with room.reserve(5):
                 assert room.free == 0
         assert (room.free, room.waiting) == (10, 0)
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import ask, shard
-from fer.bundle.io import Faces
+from fer.bundle.io import FaceFormat
 from fer.serving import Predictor, app
 from fer.serving.app import OVERHEAD_BYTES, Service
-from fer.serving.limiter import Room
-from fer.serving.responses import decoded
+from fer.serving.limiter import MemoryLimiter
+from fer.serving.responses import decode_image
 from tests.helpers.server import (
     PATIENCE_S,
     PNG,
@@ -34,7 +34,7 @@ from tests.helpers.server import (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(tmp_path_factory.mktemp("asked"), Faces(64, True))
+    return packaged(tmp_path_factory.mktemp("asked"), FaceFormat(64, True))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def service(model: Path) -> Iterator[tuple[Service, int]]:
 def test_many_clients_at_once_get_their_own_answers(service: tuple[Service, int]) -> None:
     pictures = [gray_png(seed) for seed in range(40)]
     assert service[0].predictor is not None
-    expected = service[0].predictor.predict([decoded(data) for data in pictures])
+    expected = service[0].predictor.predict([decode_image(data) for data in pictures])
     with ThreadPoolExecutor(20) as clients:
         answers = list(clients.map(lambda data: post(service[1], PNG, data), pictures))
     found = [probabilities_of(answer.lines[0]) for answer in answers]
@@ -80,14 +80,14 @@ def test_an_error_in_judging_concerns_its_request_alone(
     found, port = service
     assert found.predictor is not None
     good, bad = gray_png(0, 64), gray_png(1, 64)
-    failing = decoded(bad)
+    failing = decode_image(bad)
     network = found.predictor.network
 
     class Fails:
-        def logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
             if any((face[..., 0] == failing).all() for face in native):
                 raise RuntimeError("no memory")
-            return network.logits(native, batch_size)
+            return network.compute_logits(native, batch_size)
 
     found.predictor.network = Fails()
     with ThreadPoolExecutor(8) as clients:
@@ -102,8 +102,8 @@ def test_requests_wait_for_memory_and_only_very_many_are_sent_away(
 ) -> None:
     found, port = service
     data = gray_png(0)
-    found.bodies = Room(len(data) + OVERHEAD_BYTES)
-    monkeypatch.setattr(app, "WAITING", 2)
+    found.bodies = MemoryLimiter(len(data) + OVERHEAD_BYTES)
+    monkeypatch.setattr(app, "MAX_WAITING_REQUESTS", 2)
     slow = begun(port, data)
     with ThreadPoolExecutor(2) as clients:
         wait_until(lambda: found.bodies.free == 0, "the first request")
@@ -128,7 +128,7 @@ def begun(port: int, data: bytes) -> socket.socket:
 
 
 def test_a_client_that_falls_silent_is_sent_away(service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "SILENCE_S", 0.1)
+    monkeypatch.setattr(app, "READ_TIMEOUT_S", 0.1)
     with begun(service[1], gray_png(0)) as silent:
         answer = b""
         while part := silent.recv(4096):
@@ -145,14 +145,14 @@ def test_clients_that_go_away_leave_nothing_behind(service: tuple[Service, int])
     body = shard([(f"{place}.png", gray_png(place)) for place in range(300)])
     free = found.bodies.free
     begun_judging, released = threading.Event(), threading.Event()
-    judge = found.batcher.judge
+    judge = found.batcher.classify
 
     def held(faces: list[np.ndarray]) -> np.ndarray:
         begun_judging.set()
         assert released.wait(PATIENCE_S)
         return judge(faces)
 
-    found.batcher.judge = held
+    found.batcher.classify = held
     begun(port, body).close()
     with socket.create_connection(("127.0.0.1", port)) as client:
         head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: {TAR}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import measure, shard
-from fer.bundle.io import Faces
-from fer.bundle.reference_samples import Samples, read_samples, write_samples
+from fer.bundle.io import FaceFormat
+from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
 from fer.errors import ConfigError
 from fer.serving import Predictor
-from fer.serving.responses import decoded
-from fer.serving.settings import Settings, settings_from
+from fer.serving.responses import decode_image
+from fer.serving.settings import Settings, load_settings
 from tests.helpers.paths import PROJECT
 from tests.helpers.server import (
     PNG,
@@ -40,7 +40,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(tmp_path_factory.mktemp("gray"), Faces(48, False))
+    return packaged(tmp_path_factory.mktemp("gray"), FaceFormat(48, False))
 
 
 def ended(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -70,7 +70,7 @@ def test_it_starts_and_is_watched_as_the_container_says(model: Path, tmp_path: P
 
 
 def test_the_mirror_image_is_judged_too_where_wanted(model: Path, tmp_path: Path) -> None:
-    (expected,) = Predictor.load(str(model / "bundle"), runtime="onnx").predict([decoded(gray_png(0))], flip=True)
+    (expected,) = Predictor.load(str(model / "bundle"), runtime="onnx").predict([decode_image(gray_png(0))], flip=True)
     with server(tmp_path, "--model", str(model), "--port", "0", FER_FLIP="1") as started:
         (line,) = post(started.port, PNG, gray_png(0)).lines
     np.testing.assert_allclose(probabilities_of(line), expected, atol=1e-6)
@@ -115,7 +115,9 @@ def test_a_model_that_answers_its_samples_otherwise_is_not_served(model: Path, t
     shutil.copytree(model, tmp_path / "copy")
     samples = read_samples(model / "bundle")
     assert samples is not None
-    write_samples(tmp_path / "copy" / "bundle", Samples(samples.images, np.roll(samples.probabilities, 1, axis=1)))
+    write_samples(
+        tmp_path / "copy" / "bundle", ReferenceSamples(samples.images, np.roll(samples.probabilities, 1, axis=1))
+    )
     code, log = ended(tmp_path, "--model", str(tmp_path / "copy"), "--port", "0")
     assert code == 1
     assert re.fullmatch(
@@ -148,14 +150,14 @@ def test_a_setting_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
         ("FER_FLIP", "yes", "0 or 1"),
     ):
         with pytest.raises(ConfigError) as raised:
-            settings_from({name: value})
+            load_settings({name: value})
         assert str(raised.value) == f"{name}={value}: must be {allowed}"
 
 
 def test_settings_that_are_not_made_are_those_of_sagemaker() -> None:
     usual = Settings(model="/opt/ml/model", port=8080, flip=False, threads=None)
-    assert settings_from({}) == settings_from({"PORT": "", "FER_FLIP": "", "FER_THREADS": ""}) == usual
-    assert settings_from({"PORT": "80", "FER_FLIP": "1", "FER_THREADS": "2", "SM_MODEL_DIR": "m"}) == Settings(
+    assert load_settings({}) == load_settings({"PORT": "", "FER_FLIP": "", "FER_THREADS": ""}) == usual
+    assert load_settings({"PORT": "80", "FER_FLIP": "1", "FER_THREADS": "2", "SM_MODEL_DIR": "m"}) == Settings(
         model="m", port=80, flip=True, threads=2
     )
 
@@ -208,7 +210,7 @@ def test_the_container_has_every_module_and_package_that_serving_imports(model: 
     assert done.returncode == 0, done.stderr
     line, *_, file = done.stdout.splitlines()
     assert json.loads(line)["id"] == "image"
-    assert file == str(image / "fer" / "serving" / "handlers.py")
+    assert file == str(image / "fer" / "serving" / "sagemaker_handlers.py")
 
 
 def test_the_container_has_the_versions_of_this_environment() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import ask, shard
-from fer.bundle.io import Faces
+from fer.bundle.io import FaceFormat
 from fer.serving import Predictor
 from fer.serving import requests as payload
 from fer.serving.app import Service
-from fer.serving.requests import Refused
-from fer.serving.responses import decoded
+from fer.serving.requests import RequestError
+from fer.serving.responses import decode_image
 from tests.helpers.programs import png
 from tests.helpers.served_runs import mixed
 from tests.helpers.server import (
@@ -36,7 +36,7 @@ from tests.helpers.server import (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(tmp_path_factory.mktemp("colour"), Faces(64, True))
+    return packaged(tmp_path_factory.mktemp("colour"), FaceFormat(64, True))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_picture_is_answered_with_a_line(running: Server, predictor: Predictor
             assert answer.status == 200
             assert answer.headers["content-type"].startswith("application/jsonlines")
             (line,) = answer.lines
-            (expected,) = predictor.predict([decoded(data)])
+            (expected,) = predictor.predict([decode_image(data)])
             assert list(line) == ["id", "emotion", "probabilities"]
             assert line["id"] == "image"
             assert list(line["probabilities"]) == list(predictor.classes)
@@ -88,7 +88,7 @@ def test_a_shard_is_answered_in_order_and_bad_pictures_apart(running: Server, pr
     assert lines[70] == {"id": "clip/70", "error": "neither a JPEG nor a PNG"}
     assert lines[100] == {"id": "clip/100", "error": "the picture is damaged"}
     good = [place for place in range(150) if place not in (70, 100)]
-    expected = predictor.predict([decoded(pictures[place]) for place in good])
+    expected = predictor.predict([decode_image(pictures[place]) for place in good])
     np.testing.assert_allclose([probabilities_of(lines[place]) for place in good], expected, atol=1e-6)
 
 
@@ -144,8 +144,8 @@ def test_damaged_pictures_are_judged_or_refused_and_nothing_else() -> None:
             for _ in range(chance.choice((1, 5, 50))):
                 body[chance.randrange(len(body))] = chance.randrange(256)
             try:
-                assert decoded(bytes(body)).dtype == np.uint8
-            except Refused as refused:
+                assert decode_image(bytes(body)).dtype == np.uint8
+            except RequestError as refused:
                 statuses.add(refused.status)
     assert statuses <= {400, 413}
     assert 400 in statuses
@@ -178,7 +178,7 @@ def test_a_body_in_chunks_is_read_up_to_the_limit(
 
 
 def test_too_many_pictures_are_refused(service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "MAX_PICTURES", 2)
+    monkeypatch.setattr(payload, "MAX_IMAGES", 2)
     answer = post(service[1], TAR, shard([(f"{place}.png", b"x") for place in range(3)]))
     assert (answer.status, answer.error) == (413, "more than 2 members are too many for one request")
 

@@ -9,7 +9,7 @@ import requests
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
 
-from fer.aws.client import AwsCalls, CloudError
+from fer.aws.client import AwsClient, CloudError
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET
 
@@ -158,10 +158,10 @@ def test_program_finds_it_by_its_environment(
 ) -> None:
     for name, value in stored.environment.items():
         monkeypatch.setenv(name, value)
-    calls = AwsCalls()
+    calls = AwsClient()
     calls.download(BUCKET, "content", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == CONTENT
     stored.fault("expired", operation="ListModels")
     with pytest.raises(CloudError, match="have expired") as caught:
-        calls.call("sagemaker", "list_models", {})
+        calls.request("sagemaker", "list_models", {})
     assert caught.value.code == "ExpiredTokenException"

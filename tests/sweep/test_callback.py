@@ -12,19 +12,19 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from fer.config.compose import CONF, load_overrides
-from fer.core.system import thread_count
+from fer.core.system import resolve_thread_count
 from fer.errors import UserError
 from fer.runs.run_directory import Run
-from fer.sweep.callback import resumed_arguments
-from fer.sweep.grid_sweeper import shape
-from fer.sweep.job import how_far, with_threads
-from fer.sweep.records import Job, Sweep, ranked, read_job, read_jobs, read_sweep, write_job, write_sweep
-from fer.sweep.resources import own_gpu, threads_each
+from fer.sweep.callback import resolve_resume_arguments
+from fer.sweep.grid_sweeper import compute_job_signature
+from fer.sweep.job import format_progress, limit_threads
+from fer.sweep.records import Sweep, SweepJob, rank_jobs, read_job, read_jobs, read_sweep, write_job, write_sweep
+from fer.sweep.resources import acquire_gpu, compute_threads_per_job
 from tests.helpers.paths import PROJECT
 
 
-def job(number: int, value: float | None, status: str = "finished") -> Job:
-    return Job(number, [f"seed={number}"], status, "val_loss", value, "", 60.0)  # type: ignore[arg-type]
+def job(number: int, value: float | None, status: str = "finished") -> SweepJob:
+    return SweepJob(number, [f"seed={number}"], status, "val_loss", value, "", 60.0)  # type: ignore[arg-type]
 
 
 def sweep(directory: Path, at_once: int = 1) -> Sweep:
@@ -33,29 +33,29 @@ def sweep(directory: Path, at_once: int = 1) -> Sweep:
 
 
 def test_threads_are_divided_and_chosen_ones_kept() -> None:
-    cores = thread_count(None)
+    cores = resolve_thread_count(None)
     config = load_overrides([])
-    assert with_threads(config, 1).trainer.threads is None
-    assert with_threads(config, cores).trainer.threads == 1
-    assert threads_each(10 * cores) == 1
-    assert with_threads(load_overrides(["trainer.threads=5"]), cores).trainer.threads == 5
+    assert limit_threads(config, 1).trainer.threads is None
+    assert limit_threads(config, cores).trainer.threads == 1
+    assert compute_threads_per_job(10 * cores) == 1
+    assert limit_threads(load_overrides(["trainer.threads=5"]), cores).trainer.threads == 5
 
 
 def test_each_job_at_a_time_gets_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     with ExitStack() as jobs:
-        given = [jobs.enter_context(own_gpu(tmp_path, 4))["CUDA_VISIBLE_DEVICES"] for _ in range(2)]
+        given = [jobs.enter_context(acquire_gpu(tmp_path, 4))["CUDA_VISIBLE_DEVICES"] for _ in range(2)]
         assert given == ["3", "5"]
-        with own_gpu(tmp_path, 4) as third:
+        with acquire_gpu(tmp_path, 4) as third:
             assert third == {"CUDA_VISIBLE_DEVICES": "3"}
-        with own_gpu(tmp_path, 4) as fourth:
+        with acquire_gpu(tmp_path, 4) as fourth:
             assert fourth == {"CUDA_VISIBLE_DEVICES": "3"}
-    with own_gpu(tmp_path, 4) as alone:
+    with acquire_gpu(tmp_path, 4) as alone:
         assert alone == {"CUDA_VISIBLE_DEVICES": "3"}
-    with own_gpu(tmp_path, 1) as serial:
+    with acquire_gpu(tmp_path, 1) as serial:
         assert serial == {}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with own_gpu(tmp_path, 4) as only:
+    with acquire_gpu(tmp_path, 4) as only:
         assert only == {}
 
 
@@ -65,21 +65,21 @@ def test_jobs_are_ranked_by_the_metric_and_read_again(tmp_path: Path) -> None:
         write_job(tmp_path / str(one.number), one)
     write_job(tmp_path / "kept-aside", job(7, 0.0))
     assert read_jobs(tmp_path) == jobs
-    assert [one.number for one in ranked(jobs, "minimize")] == [1, 10, 0]
-    assert [one.number for one in ranked(jobs, "maximize")] == [0, 10, 1]
-    assert [one.over for one in jobs] == [True, True, False, False, True]
+    assert [one.number for one in rank_jobs(jobs, "minimize")] == [1, 10, 0]
+    assert [one.number for one in rank_jobs(jobs, "maximize")] == [0, 10, 1]
+    assert [one.is_done for one in jobs] == [True, True, False, False, True]
     assert read_job(tmp_path / "nowhere") is None
     # Two at a time, a minute each: two of six are left, the killed one included.
-    assert how_far(tmp_path, sweep(tmp_path, 2)) == "4 of 6 jobs done, about 1 min left"
+    assert format_progress(tmp_path, sweep(tmp_path, 2)) == "4 of 6 jobs done, about 1 min left"
 
 
 def test_jobs_that_differ_in_values_alone_are_composed_once_to_be_checked() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         options = GlobalHydra.instance().config_loader().get_group_options
-        shapes = {shape([f"optimizer.lr={lr}", "model=resnet50"], options) for lr in (1, 2)}
+        shapes = {compute_job_signature([f"optimizer.lr={lr}", "model=resnet50"], options) for lr in (1, 2)}
         assert shapes == {("optimizer.lr", "model=resnet50")}
         job = ["+dataset.limit=3", "hydra/launcher=joblib"]
-        assert shape(job, options) == ("+dataset.limit", "hydra/launcher=joblib")
+        assert compute_job_signature(job, options) == ("+dataset.limit", "hydra/launcher=joblib")
 
 
 def test_a_sweep_is_led_on_by_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +87,8 @@ def test_a_sweep_is_led_on_by_its_own_command(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "typed-here").mkdir()
     write_sweep(tmp_path / "swept", sweep(tmp_path / "typed-here"))
     assert read_sweep(tmp_path / "swept") == sweep(tmp_path / "typed-here")
-    assert resumed_arguments(["seed=1"]) == ["seed=1"]
-    led = resumed_arguments(["-m", "sweep.resume=swept", "hydra.sweeper.n_trials=9", "hydra/launcher=joblib"])
+    assert resolve_resume_arguments(["seed=1"]) == ["seed=1"]
+    led = resolve_resume_arguments(["-m", "sweep.resume=swept", "hydra.sweeper.n_trials=9", "hydra/launcher=joblib"])
     assert led[:2] == ["-m", "seed=0,1,2"]
     assert led[2:] == ["hydra.sweeper.n_trials=9", "hydra/launcher=joblib", f'hydra.sweep.dir="{tmp_path}/swept"']
     assert Path.cwd() == tmp_path / "typed-here"
@@ -97,18 +97,21 @@ def test_a_sweep_is_led_on_by_its_own_command(tmp_path: Path, monkeypatch: pytes
 def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", load_overrides([]))
     with pytest.raises(UserError, match="another process is at work on this run"):
-        Run.begun_or_again(tmp_path / "run", load_overrides([]), "train.py")
-    run.end("interrupted")
-    again = Run.begun_or_again(tmp_path / "run", load_overrides([]), "train.py")
+        Run.create_or_resume(tmp_path / "run", load_overrides([]), "train.py")
+    run.finish("interrupted")
+    again = Run.create_or_resume(tmp_path / "run", load_overrides([]), "train.py")
     assert again.provenance["status"] == "running"
-    again.end("finished")
+    again.finish("finished")
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    heart = "import time; from fer.core.process import hold; hold(); open('alive', 'w').close(); time.sleep(60)"
+    heart = (
+        "import time; from fer.core.process import exit_with_parent; exit_with_parent(); "
+        "open('alive', 'w').close(); time.sleep(60)"
+    )
     tied = (
-        "import os, subprocess, sys; from fer.core.process import tied_to_me; "
-        f"child = subprocess.Popen([sys.executable, '-c', {heart!r}], env=tied_to_me(os.environ)); "
+        "import os, subprocess, sys; from fer.core.process import with_parent_pid; "
+        f"child = subprocess.Popen([sys.executable, '-c', {heart!r}], env=with_parent_pid(os.environ)); "
         "print(child.pid, flush=True); child.wait()"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -3,28 +3,30 @@
 import pytest
 
 from fer.errors import ConfigError
-from fer.sweep.search_space import Parameter, parameters_of, split
+from fer.sweep.search_space import SearchParameter, parse_parameters, split_overrides
 
 
 @pytest.mark.parametrize(
     ("text", "parameter"),
     [
-        ("tag(log, interval(1e-4, 1e-2))", Parameter("float", (), 1e-4, 1e-2, None, True)),
-        ("interval(1, 8)", Parameter("float", (), 1.0, 8.0)),
-        ("int(interval(1, 8))", Parameter("int", (), 1, 8, 1)),
-        ("tag(log, int(interval(1, 64)))", Parameter("int", (), 1, 64, None, True)),
-        ("range(1, 9, step=2)", Parameter("int", (), 1, 7, 2)),
-        ("range(0, 0.5, step=0.25)", Parameter("float", (), 0.0, 0.25, 0.25)),
-        ("choice(cosine, constant)", Parameter("choice", ("cosine", "constant"))),
-        ("1e-3,5e-4", Parameter("choice", ("0.001", "0.0005"))),
+        ("tag(log, interval(1e-4, 1e-2))", SearchParameter("float", (), 1e-4, 1e-2, None, True)),
+        ("interval(1, 8)", SearchParameter("float", (), 1.0, 8.0)),
+        ("int(interval(1, 8))", SearchParameter("int", (), 1, 8, 1)),
+        ("tag(log, int(interval(1, 64)))", SearchParameter("int", (), 1, 64, None, True)),
+        ("range(1, 9, step=2)", SearchParameter("int", (), 1, 7, 2)),
+        ("range(0, 0.5, step=0.25)", SearchParameter("float", (), 0.0, 0.25, 0.25)),
+        ("choice(cosine, constant)", SearchParameter("choice", ("cosine", "constant"))),
+        ("1e-3,5e-4", SearchParameter("choice", ("0.001", "0.0005"))),
     ],
 )
-def test_a_range_in_hydras_grammar(text: str, parameter: Parameter) -> None:
-    assert parameters_of({"optimizer.lr": text}) == {"optimizer.lr": parameter}
+def test_a_range_in_hydras_grammar(text: str, parameter: SearchParameter) -> None:
+    assert parse_parameters({"optimizer.lr": text}) == {"optimizer.lr": parameter}
 
 
 def test_plain_values_are_no_parameters_and_the_last_word_counts() -> None:
-    parameters, fixed = split(["seed=1", "model.drop_rate=0,0.2", "optimizer.lr=interval(1,2)", "optimizer.lr=0.5"])
+    parameters, fixed = split_overrides(
+        ["seed=1", "model.drop_rate=0,0.2", "optimizer.lr=interval(1,2)", "optimizer.lr=0.5"]
+    )
     assert list(parameters) == ["model.drop_rate"]
     assert fixed == ["seed=1", "optimizer.lr=0.5"]
 
@@ -40,4 +42,4 @@ def test_plain_values_are_no_parameters_and_the_last_word_counts() -> None:
 )
 def test_what_is_no_range_is_a_sentence(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        parameters_of({"optimizer.lr": text})
+        parse_parameters({"optimizer.lr": text})

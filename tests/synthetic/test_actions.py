@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.synthetic import FaceActions, actions_for
+from fer.synthetic import FaceActions, sample_actions
 from fer.synthetic.actions import ACTION_RANGES, PROTOTYPES
 
 
@@ -21,9 +21,9 @@ def test_an_action_out_of_range_is_refused_by_name() -> None:
 def test_an_unknown_emotion_or_intensity_is_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="unknown emotion 'joy'; there are anger, disgust"):
-        actions_for("joy", 1.0, rng)
+        sample_actions("joy", 1.0, rng)
     with pytest.raises(ValueError, match=r"intensity must be in 0\.\.1, not 1\.5"):
-        actions_for("fear", 1.5, rng)
+        sample_actions("fear", 1.5, rng)
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
@@ -32,7 +32,7 @@ def test_intensity_scales_the_expression(emotion: str) -> None:
         return float(
             np.mean(
                 [
-                    np.abs(actions_for(emotion, intensity, np.random.default_rng(s)).expression()).sum()
+                    np.abs(sample_actions(emotion, intensity, np.random.default_rng(s)).to_vector()).sum()
                     for s in range(30)
                 ]
             )
@@ -46,8 +46,8 @@ def test_intensity_scales_the_expression(emotion: str) -> None:
 
 def test_toward_meets_both_ends_and_the_middle() -> None:
     start, end = FaceActions(lip_corner=-1.0, yaw=-10.0), FaceActions(lip_corner=1.0, jaw_drop=0.5, yaw=20.0)
-    assert start.toward(end, 0.0) == start
-    assert start.toward(end, 1.0) == end
-    middle = start.toward(end, 0.5)
+    assert start.interpolate(end, 0.0) == start
+    assert start.interpolate(end, 1.0) == end
+    middle = start.interpolate(end, 0.5)
     assert (middle.lip_corner, middle.jaw_drop, middle.yaw) == (0.0, 0.25, 5.0)
     assert set(ACTION_RANGES) == set(vars(middle))

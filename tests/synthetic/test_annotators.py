@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.synthetic import FaceActions, Scene, actions_for
+from fer.synthetic import FaceActions, Scene, sample_actions
 from fer.synthetic.actions import PROTOTYPES
-from fer.synthetic.annotators import ANNOTATORS, perceived_votes
+from fer.synthetic.annotators import ANNOTATORS, simulate_votes
 
 
 def mean_votes(actions: list[FaceActions], scene: Scene) -> dict[str, float]:
     """Mean share of the votes each label gets."""
-    votes = [perceived_votes(face.expression(), scene, np.random.default_rng((1, k))) for k, face in enumerate(actions)]
+    votes = [simulate_votes(face.to_vector(), scene, np.random.default_rng((1, k))) for k, face in enumerate(actions)]
     return {label: float(np.mean([vote[label] for vote in votes])) / ANNOTATORS for label in votes[0]}
 
 
@@ -24,7 +24,7 @@ def test_a_full_prototype_is_perceived_as_its_own_emotion(emotion: str) -> None:
 @pytest.mark.parametrize("emotion", [emotion for emotion in EMOTIONS if emotion != "neutral"])
 def test_votes_spread_where_an_expression_is_weak(emotion: str) -> None:
     def seen_as_meant(intensity: float) -> dict[str, float]:
-        return mean_votes([actions_for(emotion, intensity, np.random.default_rng(k)) for k in range(60)], Scene())
+        return mean_votes([sample_actions(emotion, intensity, np.random.default_rng(k)) for k in range(60)], Scene())
 
     strong, weak, none = seen_as_meant(1.0), seen_as_meant(0.3), seen_as_meant(0.0)
     assert strong[emotion] > 0.9
@@ -33,7 +33,7 @@ def test_votes_spread_where_an_expression_is_weak(emotion: str) -> None:
 
 
 def test_an_even_blend_divides_the_annotators_between_its_emotions() -> None:
-    blend = PROTOTYPES["fear"][1].toward(PROTOTYPES["surprise"][0], 0.5)
+    blend = PROTOTYPES["fear"][1].interpolate(PROTOTYPES["surprise"][0], 0.5)
     votes = mean_votes([blend] * 60, Scene())
     assert min(votes["fear"], votes["surprise"]) > 0.15
     assert votes["fear"] + votes["surprise"] > 0.9

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.synthetic import FaceActions, Identity, Scene, actions_for, draw_face, paste_face
+from fer.synthetic import FaceActions, Identity, Scene, draw_face, paste_face, sample_actions
 
 
 def changed(actions: FaceActions) -> np.ndarray:
@@ -15,7 +15,7 @@ def changed(actions: FaceActions) -> np.ndarray:
 
 
 def test_drawing_is_pure() -> None:
-    scene = replace(Scene.random(np.random.default_rng(2)), noise=10.0)
+    scene = replace(Scene.sample(np.random.default_rng(2)), noise=10.0)
     first, second = (draw_face(FaceActions(), Identity(), scene, 64) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
@@ -74,9 +74,9 @@ def test_the_haar_cascade_finds_pasted_faces() -> None:
     for index in range(42):
         rng = np.random.default_rng((5, index))
         canvas = np.full((360, 640, 3), rng.integers(90, 220, 3), np.uint8)
-        actions = actions_for(EMOTIONS[index % len(EMOTIONS)], rng.uniform(0.3, 1.0), rng)
+        actions = sample_actions(EMOTIONS[index % len(EMOTIONS)], rng.uniform(0.3, 1.0), rng)
         x, y, height = rng.uniform(150, 490), rng.uniform(150, 200), rng.uniform(160, 220)
-        paste_face(canvas, actions, Identity.random(rng), Scene(), (x, y), height)
+        paste_face(canvas, actions, Identity.sample(rng), Scene(), (x, y), height)
         boxes = cascade.detectMultiScale(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), 1.1, 5, minSize=(60, 60))
         found += any(
             abs(bx + bw / 2 - x) < 0.25 * height and abs(by + bh / 2 - y) < 0.3 * height for bx, by, bw, bh in boxes

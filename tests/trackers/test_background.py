@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from fer.runs.run_directory import Run
 from fer.trackers import background as beside
-from fer.trackers.background import tracked
+from fer.trackers.background import run_trackers
 from tests.helpers.paths import PROJECT
 from tests.helpers.tracked_runs import (
     begun,
@@ -57,7 +57,7 @@ def test_a_resumed_run_goes_on_in_the_same_runs_and_repeats_no_epoch(
 ) -> None:
     directory = place / "outputs" / "train" / "day" / "made"
     run = begun(directory)
-    with tracked(directory, ALL):
+    with run_trackers(directory, ALL):
         grow(directory, 2)
         conclude(run, "interrupted")
     _, first = mlflow_run(place / "outputs" / "mlflow", "train/day/made")
@@ -65,8 +65,8 @@ def test_a_resumed_run_goes_on_in_the_same_runs_and_repeats_no_epoch(
     assert text_of(events_of(directory), "status") == "interrupted"
     ids = json.loads((directory / "trackers" / "runs.json").read_text())
 
-    run.note(status="running")
-    with tracked(directory, ALL):
+    run.update_provenance(status="running")
+    with run_trackers(directory, ALL):
         grow(directory, 3)
         conclude(run, "finished")
     assert warnings_of(caplog) == []
@@ -109,7 +109,7 @@ def test_several_runs_at_once_into_one_database_each_with_its_status(
     statuses = ("finished", "failed", "pruned", "interrupted")
 
     def follow(run: Run, status: str) -> None:
-        with tracked(run.directory, {"mlflow": MLFLOW}):
+        with run_trackers(run.directory, {"mlflow": MLFLOW}):
             grow(run.directory, 3)
             conclude(run, status)
 
@@ -134,7 +134,7 @@ def test_trackers_that_fail_or_never_answer_warn_once_and_hold_up_nothing(
         run = begun(place / "run")
         (run.directory / "tensorboard").touch()
         mlflow = {"uri": f"http://127.0.0.1:{silent.getsockname()[1]}", "experiment": "tests"}
-        with tracked(run.directory, {"tensorboard": {}, "wandb": {**WANDB, "mode": "auto"}, "mlflow": mlflow}):
+        with run_trackers(run.directory, {"tensorboard": {}, "wandb": {**WANDB, "mode": "auto"}, "mlflow": mlflow}):
             grow(run.directory, 2)
             conclude(run, "finished")
     warnings = sorted(warnings_of(caplog))
@@ -157,7 +157,7 @@ def test_a_full_disk_turns_trackers_off(place: Path, caplog: pytest.LogCaptureFi
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with tracked(run.directory, ALL):
+        with run_trackers(run.directory, ALL):
             # It inherits the limit when it starts.
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     finally:
@@ -172,8 +172,8 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
     run = begun(place / "outputs" / "run")
     grow(run.directory, 1)
     code = (
-        "import sys, time; from pathlib import Path; from fer.trackers.background import tracked\n"
-        f"with tracked(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(100)"
+        "import sys, time; from pathlib import Path; from fer.trackers.background import run_trackers\n"
+        f"with run_trackers(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(100)"
     )
     training = subprocess.Popen(
         [sys.executable, "-c", code, str(run.directory)],
@@ -196,12 +196,12 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
 def test_a_process_that_does_not_end_is_killed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("END_S", "LEAVE_S", "SHORT_S"):
+    for name in ("FINISH_TIMEOUT_S", "EXIT_TIMEOUT_S", "GRACE_S"):
         monkeypatch.setattr(beside, name, 0.1)
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(100)"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    beside.end(process)
+    beside.stop_process(process)
     assert process.poll() == -signal.SIGKILL
     assert any("did not come to their end" in warning for warning in warnings_of(caplog))
     assert process.stdout is not None

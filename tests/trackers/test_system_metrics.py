@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.trackers.system_metrics import Machine
+from fer.trackers.system_metrics import SystemMonitor
 from tests.helpers.paths import PROJECT
 
 HELD = 200 << 20
@@ -17,8 +17,8 @@ def test_cpu_and_memory_are_those_of_the_process_and_its_children_but_the_watche
     """A process with two children: one holds memory and never rests, the other one holds more, and watches."""
     busy = f"held = bytearray({HELD})\nprint('held', flush=True)\nwhile True: pass"
     watch = (
-        "import json, os, time; from fer.trackers.system_metrics import Machine\n"
-        f"machine, mine = Machine(os.getppid()), bytearray({5 * HELD})\ntime.sleep(1)\n"
+        "import json, os, time; from fer.trackers.system_metrics import SystemMonitor\n"
+        f"machine, mine = SystemMonitor(os.getppid()), bytearray({5 * HELD})\ntime.sleep(1)\n"
         "print(json.dumps(machine.sample()))"
     )
     watched = (
@@ -38,12 +38,12 @@ def test_gpus_are_those_that_the_training_may_use(tmp_path: Path, monkeypatch: p
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
-    machine = Machine(1)
-    assert dict(machine.gpus()) == {"gpu0_percent": 87, "gpu0_memory_mib": 1024, "gpu3_memory_mib": 512}
+    machine = SystemMonitor(1)
+    assert dict(machine.iter_gpu_metrics()) == {"gpu0_percent": 87, "gpu0_memory_mib": 1024, "gpu3_memory_mib": 512}
     assert "--id=0,3" in (tmp_path / "nvidia-smi.asked").read_text()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert dict(machine.gpus()) == {}
+    assert dict(machine.iter_gpu_metrics()) == {}
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert dict(machine.gpus()) == {}
+    assert dict(machine.iter_gpu_metrics()) == {}
     assert machine.nvidia_smi is None

@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from fer.models.network import FaceNetwork
-from fer.train.callbacks import History, Progress, RandomState
-from fer.train.module import Classifier
+from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
+from fer.train.module import FaceClassifierModule
 from tests.helpers.networks import batch_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
@@ -38,9 +38,9 @@ def test_random_state_round_trips_through_a_safe_checkpoint(tmp_path: Path) -> N
     np.random.seed(6)
     random.seed(7)
     draws()
-    torch.save(RandomState().state_dict(), tmp_path / "state.pt")
+    torch.save(RngStateCallback().state_dict(), tmp_path / "state.pt")
     expected = [draws(), draws()]
-    restored = RandomState()
+    restored = RngStateCallback()
     restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     other = draws()
     restored.on_train_epoch_start(NO_TRAINER, NO_TRAINER)
@@ -50,7 +50,7 @@ def test_random_state_round_trips_through_a_safe_checkpoint(tmp_path: Path) -> N
 
 def test_random_state_is_set_once_and_only_after_loading() -> None:
     torch.manual_seed(1)
-    callback = RandomState()
+    callback = RngStateCallback()
     first = draws()
     callback.on_train_epoch_start(NO_TRAINER, NO_TRAINER)
     assert draws() != first
@@ -61,13 +61,13 @@ def test_random_state_is_set_once_and_only_after_loading() -> None:
     assert draws() != expected
 
 
-def fit(network: FaceNetwork, history: History, epochs: int) -> Classifier:
-    module = Classifier(network, settings(schedule_kind="cosine"))
+def fit(network: FaceNetwork, history: MetricsHistory, epochs: int) -> FaceClassifierModule:
+    module = FaceClassifierModule(network, settings(schedule_kind="cosine"))
     loader: DataLoader[Any] = DataLoader([batch_of(8), batch_of(4)], batch_size=None)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[history, Progress(history, "val_accuracy")],
+        callbacks=[history, ProgressCallback(history, "val_accuracy")],
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,
@@ -79,7 +79,7 @@ def fit(network: FaceNetwork, history: History, epochs: int) -> Classifier:
 
 
 def test_history_has_a_row_an_epoch(make_network: Make, tmp_path: Path) -> None:
-    history = History(tmp_path / "history.csv")
+    history = MetricsHistory(tmp_path / "history.csv")
     module = fit(make_network(), history, 2)
     with history.path.open() as file:
         rows = list(csv.DictReader(file))
@@ -90,13 +90,13 @@ def test_history_has_a_row_an_epoch(make_network: Make, tmp_path: Path) -> None:
     assert count == 12
     assert float(rows[1]["train_loss"]) == pytest.approx(total / 12)
     assert float(rows[1]["train_accuracy"]) == pytest.approx(right / 12)
-    for name, value in module.validated.items():
+    for name, value in module.val_metrics.items():
         assert float(rows[1][name]) == pytest.approx(value)
     assert all(float(row["seconds"]) > 0 and float(row["images_per_second"]) > 12 / 60 for row in rows)
 
 
 def test_history_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:
-    earlier, later = History(tmp_path / "a.csv"), History(tmp_path / "b.csv")
+    earlier, later = MetricsHistory(tmp_path / "a.csv"), MetricsHistory(tmp_path / "b.csv")
     earlier.rows = [{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 0.05}]
     torch.save(earlier.state_dict(), tmp_path / "state.pt")
     later.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -107,7 +107,7 @@ def test_history_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:
 
 def test_a_log_gets_a_line_an_epoch(make_network: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "fer.train.callbacks")
-    history = History(tmp_path / "history.csv")
+    history = MetricsHistory(tmp_path / "history.csv")
     fit(make_network(), history, 2)
     lines = [record.getMessage() for record in caplog.records if record.name == "fer.train.callbacks"]
     best = 0.0
@@ -123,11 +123,11 @@ def test_a_log_gets_a_line_an_epoch(make_network: Make, tmp_path: Path, caplog: 
 
 def test_the_best_loss_is_the_smallest(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level(logging.INFO, "fer.train.callbacks")
-    history = History(tmp_path / "history.csv")
+    history = MetricsHistory(tmp_path / "history.csv")
     trainer = cast(Any, SimpleNamespace(current_epoch=1, max_epochs=5))
     usual = {"train_loss": 0.5, "images_per_second": 90.0, "seconds": 2.0}
     history.rows = [{"val_loss": 0.25, **usual}, {"val_loss": 0.75, **usual}]
-    Progress(history, "val_loss").on_train_epoch_end(trainer, NO_TRAINER)
+    ProgressCallback(history, "val_loss").on_train_epoch_end(trainer, NO_TRAINER)
     assert caplog.records[-1].getMessage() == (
         "Epoch 2/5: train_loss 0.5000, val_loss 0.7500, val_loss 0.7500 (best 0.2500), 90 images/s, at most 6 s left"
     )

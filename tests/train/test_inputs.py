@@ -7,9 +7,9 @@ import pytest
 
 from fer.config import Config
 from fer.config.compose import load_overrides
-from fer.core.path_map import VARIABLE
+from fer.core.path_map import PATHS_ENV
 from fer.errors import ConfigError, DataError
-from fer.train.inputs import at_hand, sources_of
+from fer.train.inputs import localize, read_sources
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.programs import face, png
 from tests.helpers.registering import BUCKET, put
@@ -22,10 +22,10 @@ def of_folder(root: str) -> Config:
 def test_a_path_keeps_its_name_where_it_lies_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "anger").mkdir()
     (tmp_path / "anger" / "1.png").write_bytes(png(face(1)))
-    monkeypatch.setenv(VARIABLE, json.dumps({"/home/me/faces": str(tmp_path), "/home/me/gone": str(tmp_path / "x")}))
+    monkeypatch.setenv(PATHS_ENV, json.dumps({"/home/me/faces": str(tmp_path), "/home/me/gone": str(tmp_path / "x")}))
     config = of_folder("/home/me/faces")
     assert config.dump()["dataset"]["sources"]["folder"]["root"] == "/home/me/faces"
-    assert list(sources_of(config)[0].table["path"]) == ["anger/1.png"]
+    assert list(read_sources(config)[0].table["path"]) == ["anger/1.png"]
     with pytest.raises(ConfigError, match="no such file or directory"):
         of_folder("/home/me/gone")
 
@@ -41,13 +41,13 @@ def test_what_is_in_s3_is_fetched_once(
     put(aws, {"faces/anger/1.png": png(face(1)), "faces/": b"", "faces-old/fear/2.png": png(face(2)), "w.pth": b"1"})
     config = of_folder(f"s3://{BUCKET}/faces")
     for _ in range(2):
-        assert list(sources_of(config)[0].table["path"]) == ["anger/1.png"]
+        assert list(read_sources(config)[0].table["path"]) == ["anger/1.png"]
     assert aws.calls()["s3:GetObject"] == 1
     assert [line for line in caplog.messages if line.startswith("Fetching s3://")] and len(caplog.messages) == 1
     put(aws, {"faces/fear/3.png": png(face(3))})
-    assert list(sources_of(config)[0].table["path"]) == ["anger/1.png", "fear/3.png"]
-    assert Path(at_hand(f"s3://{BUCKET}/w.pth", config)).read_bytes() == b"1"
+    assert list(read_sources(config)[0].table["path"]) == ["anger/1.png", "fear/3.png"]
+    assert Path(localize(f"s3://{BUCKET}/w.pth", config)).read_bytes() == b"1"
     with pytest.raises(DataError, match="there is no such object or folder in S3"):
-        at_hand(f"s3://{BUCKET}/face", config)
+        localize(f"s3://{BUCKET}/face", config)
     with pytest.raises(ConfigError, match="must have the form s3://BUCKET/KEY"):
         of_folder("s3://bucket")

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fer.metrics.classification import confusion_matrix, figures
-from fer.models.losses import loss_of
+from fer.metrics.classification import compute_confusion_matrix, compute_metrics
+from fer.models.losses import compute_weighted_loss
 from fer.models.network import FaceNetwork
-from fer.train.module import Classifier
-from fer.train.schedules import rate_factor
+from fer.train.module import FaceClassifierModule
+from fer.train.schedules import compute_lr_factor
 from tests.helpers.networks import batch_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:Found .* in eval mode", "ignore:.*num_workers")
@@ -40,7 +40,7 @@ class Watch(pl.Callback):
         self.sums.append(module.train_sums.tolist())
 
 
-def fit(module: Classifier, batches: list[dict[str, Any]], epochs: int = 1) -> Watch:
+def fit(module: FaceClassifierModule, batches: list[dict[str, Any]], epochs: int = 1) -> Watch:
     watch = Watch()
     loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
     trainer = pl.Trainer(
@@ -60,7 +60,7 @@ def fit(module: Classifier, batches: list[dict[str, Any]], epochs: int = 1) -> W
 @pytest.mark.parametrize("name", ["mobilenetv2_035", "test_vit"])
 def test_norms_and_biases_and_only_they_are_not_decayed(name: str) -> None:
     network = FaceNetwork(name, 7, 32, 0.0)
-    module = Classifier(network, settings(weight_decay=0.3))
+    module = FaceClassifierModule(network, settings(weight_decay=0.3))
     fit(module, [batch_of(4)])
     groups = {group["weight_decay"]: group["params"] for group in module.trainer.optimizers[0].param_groups}
     assert set(groups) == {0.0, 0.3}
@@ -74,7 +74,7 @@ def test_norms_and_biases_and_only_they_are_not_decayed(name: str) -> None:
 
 
 def test_a_step_lowers_the_loss_on_its_batch(make_network: Make) -> None:
-    module = Classifier(make_network(), settings(lr=3e-4))
+    module = FaceClassifierModule(make_network(), settings(lr=3e-4))
     batch = batch_of(16)
 
     def loss() -> float:
@@ -92,59 +92,61 @@ def test_a_step_lowers_the_loss_on_its_batch(make_network: Make) -> None:
 
 def test_the_rate_follows_the_schedule_over_all_steps(make_network: Make) -> None:
     chosen = settings(lr=0.02, schedule_kind="one_cycle", warmup=0.25, final=0.01)
-    watch = fit(Classifier(make_network(), chosen), [batch_of(4)] * 4, epochs=2)
-    assert watch.rates == pytest.approx([0.02 * rate_factor("one_cycle", step, 8, 0.25, 0.01) for step in range(8)])
+    watch = fit(FaceClassifierModule(make_network(), chosen), [batch_of(4)] * 4, epochs=2)
+    assert watch.rates == pytest.approx(
+        [0.02 * compute_lr_factor("one_cycle", step, 8, 0.25, 0.01) for step in range(8)]
+    )
     assert watch.rates[2] == pytest.approx(0.02)
     assert watch.rates[7] == pytest.approx(0.0002)
 
 
 def test_the_moving_average_follows_the_weights(make_network: Make) -> None:
     """The decay warms up as 1 - (1 + step)^(-2/3), from 0 at the first step to at most ema_decay."""
-    module = Classifier(make_network(), settings(ema_decay=0.6))
-    assert module.judged is not module.network
+    module = FaceClassifierModule(make_network(), settings(ema_decay=0.6))
+    assert module.eval_network is not module.network
     watch = fit(module, [batch_of(4), batch_of(8)], epochs=3)
     key = "body.blocks.3.0.conv_pw.weight"
     expected = watch.weights[0][key]
     for step, weights in enumerate(watch.weights[1:], start=1):
         decay = min(0.6, 1 - (1 + step) ** (-2 / 3))
         expected = decay * expected + (1 - decay) * weights[key]
-    torch.testing.assert_close(module.judged.state_dict()[key], expected)
+    torch.testing.assert_close(module.eval_network.state_dict()[key], expected)
     assert not torch.allclose(expected, watch.weights[-1][key], atol=1e-5)
     assert not torch.allclose(expected, watch.weights[0][key], atol=1e-5)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_validation_judges_the_average_where_there_is_one(make_network: Make, decay: float) -> None:
-    module = Classifier(make_network(), settings(ema_decay=decay, label_smoothing=0.1))
+    module = FaceClassifierModule(make_network(), settings(ema_decay=decay, label_smoothing=0.1))
     batches = [batch_of(12), batch_of(5)]
     batches[1]["weights"] = torch.full((5,), 3.0)
     fit(module, batches)
-    judged = module.judged.eval()
+    judged = module.eval_network.eval()
     assert (judged is module.network) == (decay == 0.0)
     with torch.no_grad():
         logits = torch.cat([judged(batch["images"]) for batch in batches])
     targets, weights = (torch.cat([batch[key] for batch in batches]) for key in ("targets", "weights"))
-    values = figures(confusion_matrix(targets.argmax(1).numpy(), logits.argmax(1).numpy(), 7))
-    loss = loss_of(logits, targets, weights, "cross_entropy", 0.1, 2.0)
-    assert module.validated == {
+    values = compute_metrics(compute_confusion_matrix(targets.argmax(1).numpy(), logits.argmax(1).numpy(), 7))
+    loss = compute_weighted_loss(logits, targets, weights, "cross_entropy", 0.1, 2.0)
+    assert module.val_metrics == {
         "val_loss": pytest.approx(loss.item(), rel=1e-4),
         "val_accuracy": pytest.approx(float(values["accuracy"])),
         "val_balanced_accuracy": pytest.approx(float(values["balanced_accuracy"])),
         "val_macro_f1": pytest.approx(float(values["macro_f1"])),
     }
     assert {key: float(value) for key, value in module.trainer.callback_metrics.items()} == {
-        key: pytest.approx(value) for key, value in module.validated.items()
+        key: pytest.approx(value) for key, value in module.val_metrics.items()
     }
 
 
 def test_training_sums_are_of_one_epoch_and_per_image(make_network: Make) -> None:
-    module = Classifier(make_network(), settings(lr=1e-9))
+    module = FaceClassifierModule(make_network(), settings(lr=1e-9))
     batches = [batch_of(12), batch_of(4)]
     watch = fit(module, batches, epochs=2)
     module.network.train()
     with torch.no_grad():
         logits = [module.network(batch["images"]) for batch in batches]
-        losses = [module.loss(found, batch).item() for found, batch in zip(logits, batches, strict=True)]
+        losses = [module.compute_loss(found, batch).item() for found, batch in zip(logits, batches, strict=True)]
     total = 12 * losses[0] + 4 * losses[1]
     right = sum(
         int((found.argmax(1) == batch["targets"].argmax(1)).sum()) for found, batch in zip(logits, batches, strict=True)
@@ -156,7 +158,7 @@ def test_training_sums_are_of_one_epoch_and_per_image(make_network: Make) -> Non
 def test_frozen_epochs_leave_the_body_and_its_statistics_alone(make_network: Make) -> None:
     network = make_network()
     start = {key: value.clone() for key, value in network.body.state_dict().items()}
-    module = Classifier(network, settings(head_epochs=1, unfreeze_per_epoch=0, lr=1e-2))
+    module = FaceClassifierModule(network, settings(head_epochs=1, unfreeze_per_epoch=0, lr=1e-2))
     first, second = fit(module, [batch_of(8)] * 2, epochs=2).epochs
 
     def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -168,7 +170,7 @@ def test_frozen_epochs_leave_the_body_and_its_statistics_alone(make_network: Mak
 
 @pytest.mark.parametrize("per_epoch", [1, 3])
 def test_groups_train_from_their_epoch_on(make_network: Make, per_epoch: int) -> None:
-    module = Classifier(make_network(), settings(unfreeze_per_epoch=per_epoch, lr=1e-2))
+    module = FaceClassifierModule(make_network(), settings(unfreeze_per_epoch=per_epoch, lr=1e-2))
     first, second = fit(module, [batch_of(8)], epochs=2).epochs
     moved = {
         key.split(".")[1] for key in first if key.startswith("blocks") and not torch.equal(first[key], second[key])
@@ -177,13 +179,13 @@ def test_groups_train_from_their_epoch_on(make_network: Make, per_epoch: int) ->
 
 
 def test_settings_are_kept_as_plain_hyper_parameters(make_network: Make) -> None:
-    module = Classifier(make_network(), settings(lr=0.004))
+    module = FaceClassifierModule(make_network(), settings(lr=0.004))
     assert dict(module.hparams) == {"settings": settings(lr=0.004)}
     assert {type(value) for value in module.hparams["settings"].values()} <= {str, int, float, bool}
 
 
 def test_the_module_answers_with_the_judged_network(make_network: Make) -> None:
-    module = Classifier(make_network(), settings(ema_decay=0.5)).eval()
+    module = FaceClassifierModule(make_network(), settings(ema_decay=0.5)).eval()
     with torch.no_grad():
         module.network.body.classifier.bias.add_(1.0)  # type: ignore[union-attr, operator]
         images = batch_of(3)["images"]

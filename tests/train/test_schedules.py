@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from fer.train.schedules import rate_factor
+from fer.train.schedules import compute_lr_factor
 
 
 def rates(kind: str, steps: int, warmup: float, final: float = 0.0) -> list[float]:
-    return [rate_factor(kind, step, steps, warmup, final) for step in range(steps)]
+    return [compute_lr_factor(kind, step, steps, warmup, final) for step in range(steps)]
 
 
 @pytest.mark.parametrize(("steps", "warming"), [(100, 20), (1000, 300), (40, 10)])
@@ -72,4 +72,4 @@ def test_every_length_has_rates_between_0_and_1(kind: str, warmup: float) -> Non
         found = rates(kind, steps, warmup, 0.01)
         assert all(0.01 <= rate <= 1.0 for rate in found), (steps, found)
         # Lightning asks for the rate after the last step too.
-        assert 0 < rate_factor(kind, steps, steps, warmup, 0.01) <= 1
+        assert 0 < compute_lr_factor(kind, steps, steps, warmup, 0.01) <= 1

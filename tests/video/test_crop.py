@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.video.crop import crop_face, roll
+from fer.video.crop import compute_roll, crop_face
 from fer.video.detectors import Face
 from tests.helpers.faces import face
 
@@ -80,7 +80,7 @@ def tilted(angle: float, side: int) -> tuple[np.ndarray, Face]:
 def test_alignment_levels_the_eyes(angle: float, side: int) -> None:
     frame, found = tilted(angle, side)
     assert found.landmarks is not None
-    assert roll(found.landmarks) == pytest.approx(angle, abs=1e-4)
+    assert compute_roll(found.landmarks) == pytest.approx(angle, abs=1e-4)
     crop = crop_face(frame, found, margin=0.1, align=True)
     size = {100: 110, 360: 198}[side]
     assert crop.shape == (size, size, 3)

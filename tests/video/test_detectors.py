@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.errors import ModelError
-from fer.video.detectors import Detector, HaarDetector, WholeImage, YuNetDetector, largest_first, make_detector
+from fer.video.detectors import Detector, HaarDetector, WholeImageDetector, YuNetDetector, make_detector, sort_by_area
 from tests.helpers.faces import drawn_frame, face, person, shared, yunet_weights
 
 PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)]
@@ -87,13 +87,13 @@ def test_a_small_face_of_a_large_frame_is_still_found() -> None:
 
 
 def test_the_whole_image_is_the_face() -> None:
-    found = WholeImage().detect(np.zeros((48, 64, 3), np.uint8))
+    found = WholeImageDetector().detect(np.zeros((48, 64, 3), np.uint8))
     assert [(f.x, f.y, f.width, f.height, f.score, f.landmarks) for f in found] == [(0, 0, 64, 48, 1, None)]
 
 
 def test_the_largest_come_first_and_equal_ones_from_left_to_right() -> None:
     faces = [face(300, 100, 40), face(100, 200, 50), face(100, 100, 40), face(50, 100, 40)]
-    assert [(f.x, f.width) for f in largest_first(faces)] == [(75, 50), (30, 40), (80, 40), (280, 40)]
+    assert [(f.x, f.width) for f in sort_by_area(faces)] == [(75, 50), (30, 40), (80, 40), (280, 40)]
 
 
 def test_a_file_that_is_no_detector_is_named(tmp_path: Path) -> None:

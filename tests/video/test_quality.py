@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from fer.synthetic import FaceActions, Scene, draw_face
-from fer.video.quality import NOSE_LENGTH, Quality, Thresholds, measure, verdict
+from fer.video.quality import NOSE_LENGTH, FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
 from tests.helpers.faces import face, person
 
-GOOD = Quality(size=80.0, sharpness=300.0, brightness=0.5, contrast=0.2, yaw=5.0, roll=-3.0)
-LIMITS = Thresholds(min_score=0.5, min_size=24, min_sharpness=20, min_brightness=0.1, max_brightness=0.95, max_yaw=60)
+GOOD = FaceQuality(size=80.0, sharpness=300.0, brightness=0.5, contrast=0.2, yaw=5.0, roll=-3.0)
+LIMITS = QualityThresholds(
+    min_score=0.5, min_size=24, min_sharpness=20, min_brightness=0.1, max_brightness=0.95, max_yaw=60
+)
 
 
 def drawn(size: int) -> np.ndarray:
@@ -20,21 +22,22 @@ def drawn(size: int) -> np.ndarray:
 
 
 def test_sharpness_does_not_depend_on_resolution_but_on_blur() -> None:
-    sharp = {size: measure(drawn(size), face(0, 0, size)).sharpness for size in (48, 96, 256)}
+    sharp = {size: measure_quality(drawn(size), face(0, 0, size)).sharpness for size in (48, 96, 256)}
     assert sharp[96] == pytest.approx(sharp[48], rel=0.25)
     assert sharp[256] == pytest.approx(sharp[48], rel=0.25)
     blurred = [
-        measure(cv2.GaussianBlur(drawn(size), (0, 0), size / 16), face(0, 0, size)).sharpness for size in (96, 256)
+        measure_quality(cv2.GaussianBlur(drawn(size), (0, 0), size / 16), face(0, 0, size)).sharpness
+        for size in (96, 256)
     ]
     assert blurred[0] == pytest.approx(blurred[1], rel=0.25)
     assert max(blurred) < 0.1 * min(sharp.values())
     # A face of few pixels stays soft when it is enlarged.
-    assert measure(drawn(16), face(0, 0, 16)).sharpness < 0.5 * sharp[48]
+    assert measure_quality(drawn(16), face(0, 0, 16)).sharpness < 0.5 * sharp[48]
 
 
 @pytest.mark.parametrize(("level", "brightness"), [(0, 0.0), (51, 0.2), (255, 1.0)])
 def test_brightness_and_contrast_of_one_colour(level: int, brightness: float) -> None:
-    quality = measure(np.full((60, 60, 3), level, np.uint8), face(30, 30, 60))
+    quality = measure_quality(np.full((60, 60, 3), level, np.uint8), face(30, 30, 60))
     assert quality.brightness == pytest.approx(brightness)
     assert quality.contrast == 0.0 and quality.sharpness == 0.0
 
@@ -42,17 +45,17 @@ def test_brightness_and_contrast_of_one_colour(level: int, brightness: float) ->
 def test_contrast_is_the_standard_deviation() -> None:
     halves = np.zeros((96, 96, 3), np.uint8)
     halves[:, 48:] = 255
-    quality = measure(halves, face(48, 48, 96))
+    quality = measure_quality(halves, face(48, 48, 96))
     assert quality.contrast == pytest.approx(0.5) and quality.brightness == pytest.approx(0.5)
 
 
 def test_size_is_the_shorter_side_in_the_frame() -> None:
     wide = replace(face(0, 0), width=90.0, height=40.0)
-    assert measure(drawn(48), wide).size == 40.0
+    assert measure_quality(drawn(48), wide).size == 40.0
 
 
 def test_without_landmarks_the_pose_is_unknown() -> None:
-    quality = measure(drawn(48), face(0, 0))
+    quality = measure_quality(drawn(48), face(0, 0))
     assert math.isnan(quality.yaw) and math.isnan(quality.roll)
 
 
@@ -63,7 +66,7 @@ def test_pose_of_a_turned_head(yaw: float, roll: float) -> None:
     turn, tilt = math.radians(yaw), math.radians(roll)
     flat = np.stack((head[:, 0] * math.cos(turn) + head[:, 2] * math.sin(turn), head[:, 1]), axis=1)
     across = np.array(((math.cos(tilt), math.sin(tilt)), (-math.sin(tilt), math.cos(tilt))))
-    quality = measure(drawn(48), face(0, 0, landmarks=40 * flat @ across + (300, 200)))
+    quality = measure_quality(drawn(48), face(0, 0, landmarks=40 * flat @ across + (300, 200)))
     assert quality.yaw == pytest.approx(yaw) and quality.roll == pytest.approx(roll)
 
 
@@ -82,9 +85,9 @@ def test_pose_of_a_turned_head(yaw: float, roll: float) -> None:
     ],
 )
 def test_the_first_limit_that_is_missed_is_the_reason(change: dict[str, float], score: float, reason: str) -> None:
-    assert verdict(replace(GOOD, **change), score, LIMITS) == reason
+    assert find_rejection_reason(replace(GOOD, **change), score, LIMITS) == reason
 
 
 def test_the_defaults_let_every_face_pass() -> None:
-    worst = Quality(size=0.0, sharpness=0.0, brightness=0.0, contrast=0.0, yaw=180.0, roll=180.0)
-    assert verdict(worst, -5.0, Thresholds()) == ""
+    worst = FaceQuality(size=0.0, sharpness=0.0, brightness=0.0, contrast=0.0, yaw=180.0, roll=180.0)
+    assert find_rejection_reason(worst, -5.0, QualityThresholds()) == ""

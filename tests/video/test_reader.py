@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import fer.video.reader
-from fer.video.reader import Frame, VideoError, open_video, sampled_frames
-from fer.video.sampling import All, EveryN, Interval
+from fer.video.reader import Frame, VideoError, iter_frames, open_video
+from fer.video.sampling import AllFramesSampler, EveryNSampler, IntervalSampler
 from tests.helpers.clips import HEIGHT, WIDTH, Truth, decoded, number_in, numbered, write_clip
 from tests.helpers.paths import SHARED
 
@@ -46,7 +46,7 @@ def laid_out(folder: Path, name: str) -> Path:
 
 
 def read(path: Path) -> Truth:
-    frames = list(sampled_frames(path, All()))
+    frames = list(iter_frames(path, AllFramesSampler()))
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert [frame.problem for frame in frames] == [None] * len(frames)
     return Truth([frame.time_s for frame in frames], [number_in(frame.bgr) for frame in frames])
@@ -71,7 +71,7 @@ def test_an_interval_takes_the_first_frame_at_or_after_each_step(tmp_path: Path,
     times = decoded(path).times
     steps = np.arange(int(times[-1] * fps) + 1) / fps
     expected = sorted({int(np.argmax(np.array(times) >= step - 1e-6)) for step in steps})
-    assert [frame.index for frame in sampled_frames(path, Interval(fps))] == expected
+    assert [frame.index for frame in iter_frames(path, IntervalSampler(fps))] == expected
 
 
 @pytest.mark.parametrize("turned", [90, 180, 270])
@@ -120,7 +120,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
 
 def test_frames_that_are_not_sampled_are_not_converted(tmp_path: Path, watched: type[Watched]) -> None:
     path = write_clip(tmp_path / "clip.mp4", range(80))
-    frames = list(sampled_frames(path, EveryN(25)))
+    frames = list(iter_frames(path, EveryNSampler(25)))
     assert [(frame.index, number_in(frame.bgr)) for frame in frames] == [(0, 0), (25, 25), (50, 50), (75, 75)]
     assert watched.retrieved == 4 and watched.grabbed > 80
 
@@ -140,7 +140,7 @@ def test_decoding_runs_ahead_within_bounds_of_number_and_size(
     tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch, ahead: int, size: int, waiting: int
 ) -> None:
     monkeypatch.setattr(fer.video.reader, "AHEAD_BYTES", size)
-    frames = sampled_frames(write_clip(tmp_path / "clip.mp4", range(80)), All(), ahead)
+    frames = iter_frames(write_clip(tmp_path / "clip.mp4", range(80)), AllFramesSampler(), ahead)
     next(frames)
     # One handed over, those that wait, and one in the thread's hands that finds no place.
     assert settled(watched) == 1 + waiting + 1
@@ -154,7 +154,7 @@ def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(tmp_path: P
             return index == 0
 
     before = threading.active_count()
-    frames = sampled_frames(write_clip(tmp_path / "clip.mp4", range(500)), FirstOnly())
+    frames = iter_frames(write_clip(tmp_path / "clip.mp4", range(500)), FirstOnly())
     assert isinstance(frames, Iterator) and next(frames).index == 0
     frames.close()
     assert threading.active_count() == before and watched.grabbed < 500
@@ -166,7 +166,7 @@ def test_an_error_of_the_sampling_reaches_the_caller(tmp_path: Path) -> None:
             raise RuntimeError("asked too much")
 
     with pytest.raises(RuntimeError, match="asked too much"):
-        next(sampled_frames(write_clip(tmp_path / "clip.mp4", range(5)), Broken()))
+        next(iter_frames(write_clip(tmp_path / "clip.mp4", range(5)), Broken()))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
@@ -176,7 +176,7 @@ def test_of_a_truncated_file_the_frames_before_the_damage_come_and_then_a_word(t
     whole = write_clip(tmp_path / name, range(200), codec=codec, container_options=front, options={"g": "25"})
     cut = tmp_path / f"cut-{name}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    *frames, last = sampled_frames(cut, EveryN(10))
+    *frames, last = iter_frames(cut, EveryNSampler(10))
     assert 6 <= len(frames) <= 16
     good = [frame for frame in frames if frame.bgr is not None]
     assert [number_in(frame.bgr) for frame in good[:-1]] == [frame.index for frame in good[:-1]]
@@ -197,7 +197,7 @@ def test_damage_in_the_middle_costs_frames_but_neither_the_rest_nor_its_times(tm
     for start, size in packets[90:96]:
         content[start : start + size] = bytes(size)
     path.write_bytes(content)
-    frames = list(sampled_frames(path, All()))
+    frames = list(iter_frames(path, AllFramesSampler()))
     assert [frame.index for frame in frames] == list(range(200))
     assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(200)])
     assert [number_in(frame.bgr) for frame in frames[:90] + frames[100:]] == [*range(90), *range(100, 200)]
@@ -211,7 +211,7 @@ def test_a_stream_without_timestamps_counts_frames_at_its_rate(tmp_path: Path) -
 def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
     first, *others = [Image.fromarray(np.full((40, 60, 3), level, np.uint8)) for level in (0, 80, 160)]
     first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=200)
-    frames = list(sampled_frames(tmp_path / "a.gif", All()))
+    frames = list(iter_frames(tmp_path / "a.gif", AllFramesSampler()))
     assert [(frame.time_s, round(frame.bgr.mean())) for frame in frames] == [(0.0, 0), (0.2, 80), (0.4, 160)]
 
 
@@ -226,7 +226,7 @@ def image_file(path: Path, orientation: int = 1) -> Path:
 @pytest.mark.parametrize("name", ["a.jpg", "b.png", "two words ü 日本.webp", "c.tiff", "d.bmp"])
 def test_an_image_is_a_video_of_one_frame(tmp_path: Path, name: str) -> None:
     path = image_file(tmp_path / name)
-    (frame,) = sampled_frames(path, Interval(1.0))
+    (frame,) = iter_frames(path, IntervalSampler(1.0))
     assert (frame.index, frame.time_s, frame.problem, number_in(frame.bgr)) == (0, 0.0, None, 77)
     info = open_video(path)
     assert (info.width, info.height, info.frames, info.duration_s) == (WIDTH, HEIGHT, 1, 0.0)
@@ -234,7 +234,7 @@ def test_an_image_is_a_video_of_one_frame(tmp_path: Path, name: str) -> None:
 
 def test_an_image_is_turned_upright_and_known_by_its_content(tmp_path: Path) -> None:
     path = image_file(tmp_path / "phone.jpg", orientation=6).rename(tmp_path / "phone")
-    (frame,) = sampled_frames(path, All())
+    (frame,) = iter_frames(path, AllFramesSampler())
     assert number_in(frame.bgr) == 77
     assert (open_video(path).width, open_video(path).height) == (WIDTH, HEIGHT)
 
@@ -244,7 +244,7 @@ def test_a_damaged_image_is_a_frame_with_a_problem(tmp_path: Path) -> None:
     content = path.read_bytes()
     start = content.index(b"IDAT") + 4
     path.write_bytes(content[:start] + bytes(len(content) - start))
-    assert list(sampled_frames(path, All())) == [Frame(0, 0.0, None, "the image is damaged")]
+    assert list(iter_frames(path, AllFramesSampler())) == [Frame(0, 0.0, None, "the image is damaged")]
 
 
 def test_images_beyond_any_camera_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_why_a_file_cannot_be_read_is_said_in_one_sentence(tmp_path: Path) -> No
         tmp_path: "this is a directory",
     }.items():
         with pytest.raises(VideoError, match=message):
-            next(sampled_frames(path, All()))
+            next(iter_frames(path, AllFramesSampler()))
 
 
 def test_a_video_without_one_whole_frame_is_refused(tmp_path: Path) -> None:
@@ -321,6 +321,6 @@ def test_real_clips_have_the_indices_and_times_that_pyav_gives(name: str) -> Non
     with av.open(str(VIDEOS / name)) as container:
         zero = (container.start_time or 0) / av.time_base
         truth = [float(frame.pts * frame.time_base) - zero for frame in container.decode(video=0)]
-    frames = [(frame.index, frame.time_s) for frame in sampled_frames(VIDEOS / name, EveryN(7))]
+    frames = [(frame.index, frame.time_s) for frame in iter_frames(VIDEOS / name, EveryNSampler(7))]
     assert [index for index, _ in frames] == list(range(0, len(truth), 7))
     assert [time_s for _, time_s in frames] == pytest.approx(truth[::7], abs=2e-6)

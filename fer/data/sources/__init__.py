@@ -36,9 +36,9 @@ def read_source(name: str, kind: str, **options: Any) -> Source:
     return source
 
 
-def label_rules(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def collect_label_rules(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The label rules of those sources that have votes."""
     return {name: {key: spec[key] for key in RULE_KEYS} for name, spec in specs.items() if spec.keys() >= RULE_KEYS}
 
 
-__all__ = ["READERS", "Source", "label_rules", "read_source"]
+__all__ = ["READERS", "Source", "collect_label_rules", "read_source"]

@@ -14,7 +14,7 @@ MAX_TABLE_BYTES = 2 << 30
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
 
-class Files:
+class DatasetFiles:
     """Read-only view of the files below a root; names are relative, with forward slashes.
 
     Nothing is extracted to disk, so an archive cannot write anywhere; a member is read only up to a bound.
@@ -71,14 +71,14 @@ class Files:
             raise DataError(f"{self.root}: {name} is larger than {limit >> 20} MiB")
         return data
 
-    def text(self, name: str) -> str:
+    def read_text(self, name: str) -> str:
         """A table's text, UTF-8 with or without byte-order mark."""
         try:
             return self.read(name, MAX_TABLE_BYTES).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise DataError(f"{self.root}: {name} is not a UTF-8 text file") from None
 
-    def rows(self, name: str) -> Iterator[list[str]]:
+    def iter_rows(self, name: str) -> Iterator[list[str]]:
         """The cells of a comma-separated UTF-8 table, row by row; an empty line gives an empty row."""
         csv.field_size_limit(sys.maxsize)
         data = io.BytesIO(self.read(name, MAX_TABLE_BYTES))
@@ -91,17 +91,17 @@ class Files:
 
     def find(self, ending: str) -> str | None:
         """The shortest name that is ``ending`` or ends with ``/ending``, so that a wrapping folder does not matter."""
-        found = [name for name in self.names if name == ending or name.endswith(f"/{ending}")]
-        return min(found, key=len) if found else None
+        matches = [name for name in self.names if name == ending or name.endswith(f"/{ending}")]
+        return min(matches, key=len) if matches else None
 
-    def images_in(self, folder: str) -> list[str]:
+    def list_images(self, folder: str) -> list[str]:
         """Names of the images that lie directly in a folder."""
         prefix = f"{folder}/" if folder else ""
         return [
             name for name in self.names if name.startswith(prefix) and "/" not in name[len(prefix) :] and is_image(name)
         ]
 
-    def overview(self) -> str:
+    def describe(self) -> str:
         """What lies at the root, in a few words, for an error message."""
         tops: dict[str, int] = {}
         for name in self.names:
@@ -120,8 +120,8 @@ def is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and "__MACOSX" not in path.parts
 
 
-def wrong_layout(files: Files, kind: str, accepted: Iterable[str]) -> DataError:
+def build_layout_error(files: DatasetFiles, kind: str, accepted: Iterable[str]) -> DataError:
     """The error for a root that holds something else: what would be accepted, and what was found."""
     return DataError(
-        f"{files.root}: not laid out as {kind}; accepted are {' or '.join(accepted)}; found {files.overview()}"
+        f"{files.root}: not laid out as {kind}; accepted are {' or '.join(accepted)}; found {files.describe()}"
     )

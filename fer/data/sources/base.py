@@ -8,12 +8,12 @@ import pandas as pd
 
 from fer.emotions import FERPLUS_VOTES
 
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 VOTE_COLUMNS = tuple(f"votes_{name}" for name in FERPLUS_VOTES)
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageInfo:
     """What an image is: a ``digest`` of its content, its longer ``side`` in pixels, and whether it has ``colour``."""
 
     digest: str
@@ -35,27 +35,29 @@ class Source:
     name: str
     table: pd.DataFrame
     read: Callable[[str], bytes | np.ndarray]
-    look: Callable[[str], Look] | None = None
+    get_info: Callable[[str], ImageInfo] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
     problems: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
-def path_and_part(paths: Sequence[str], parts: Sequence[str]) -> dict[str, "pd.Series[str]"]:
+def _build_path_columns(paths: Sequence[str], splits: Sequence[str]) -> dict[str, "pd.Series[str]"]:
     """The first two columns, text even where there are no rows."""
-    return {"path": pd.Series(list(paths), dtype="str"), "part": pd.Series(list(parts), dtype="str")}
+    return {"path": pd.Series(list(paths), dtype="str"), "part": pd.Series(list(splits), dtype="str")}
 
 
-def labelled_table(paths: Sequence[str], parts: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+def build_labelled_table(paths: Sequence[str], splits: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
     """The table of a source whose images have one label each."""
-    table = pd.DataFrame({**path_and_part(paths, parts), "label": pd.Series(list(labels), dtype=object)})
+    table = pd.DataFrame({**_build_path_columns(paths, splits), "label": pd.Series(list(labels), dtype=object)})
     for column in VOTE_COLUMNS:
         table[column] = np.nan
     return table
 
 
-def voted_table(paths: Sequence[str], parts: Sequence[str], votes: np.ndarray, order: Sequence[str]) -> pd.DataFrame:
+def build_voted_table(
+    paths: Sequence[str], splits: Sequence[str], votes: np.ndarray, order: Sequence[str]
+) -> pd.DataFrame:
     """The table of a source with votes: (N, len(order)) counts whose columns stand in ``order``."""
-    table = pd.DataFrame({**path_and_part(paths, parts), "label": pd.Series([None] * len(paths), dtype=object)})
+    table = pd.DataFrame({**_build_path_columns(paths, splits), "label": pd.Series([None] * len(paths), dtype=object)})
     for name, column in zip(FERPLUS_VOTES, VOTE_COLUMNS, strict=True):
         table[column] = votes[:, order.index(name)].astype(float) if name in order else 0.0
     return table

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from fer.data.sources.archive import Files, is_image, wrong_layout
-from fer.data.sources.base import Source, labelled_table
-from fer.emotions import CONTEMPT, EMOTIONS, SYNONYMS, canonical
+from fer.data.sources.archive import DatasetFiles, build_layout_error, is_image
+from fer.data.sources.base import Source, build_labelled_table
+from fer.emotions import CONTEMPT, EMOTIONS, SYNONYMS, normalize_label
 from fer.errors import DataError
 
-PART_NAMES = {
+SPLIT_ALIASES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -27,53 +27,53 @@ def read_folder(name: str, root: str, class_map: ClassMap) -> Source:
     ``class_map`` gives folder names a class, or None to leave a folder out; usual spellings need none.
     Raises DataError for another layout, an unknown folder, or a class folder without images.
     """
-    files = Files(root)
-    if folders := part_folders(files):
+    files = DatasetFiles(root)
+    if folders := find_split_folders(files):
         return read_class_folders(name, files, folders, class_map)
-    return read_class_folders(name, files, {"": common_top(files)}, class_map)
+    return read_class_folders(name, files, {"": _find_common_root(files)}, class_map)
 
 
-def common_top(files: Files) -> str:
+def _find_common_root(files: DatasetFiles) -> str:
     """The folder above the class folders: "" or the one folder that wraps everything."""
     parents = {PurePosixPath(image).parent.parent.as_posix() for image in files.names if is_image(image)}
     if len(parents) != 1:
-        raise no_class_folders(files)
+        raise _build_no_class_folders_error(files)
     parent = parents.pop()
     top = "" if parent == "." else parent
-    if not class_folder_names(files, f"{top}/" if top else ""):
-        raise no_class_folders(files)
+    if not _list_class_folders(files, f"{top}/" if top else ""):
+        raise _build_no_class_folders_error(files)
     return top
 
 
-def no_class_folders(files: Files) -> DataError:
-    return wrong_layout(files, "class folders", ["<class>/*.png|jpg", "train|val|test/<class>/*.png|jpg"])
+def _build_no_class_folders_error(files: DatasetFiles) -> DataError:
+    return build_layout_error(files, "class folders", ["<class>/*.png|jpg", "train|val|test/<class>/*.png|jpg"])
 
 
-def part_folders(files: Files) -> dict[str, str]:
+def find_split_folders(files: DatasetFiles) -> dict[str, str]:
     """Part: folder, for folders named train, val, test (or usual spellings) that hold class folders.
 
     Raises DataError where two folders stand for the same part: either would silently leave out the other's images.
     """
-    found: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name in files.names:
         parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and is_image(name) and (part := PART_NAMES.get(parts[-3].lower())):
+        if len(parts) >= 3 and is_image(name) and (split := SPLIT_ALIASES.get(parts[-3].lower())):
             folder = "/".join(parts[:-2])
-            if found.setdefault(part, folder) != folder:
+            if folders.setdefault(split, folder) != folder:
                 raise DataError(
-                    f"{files.root}: {found[part]}/ and {folder}/ both stand for the part {part}; keep one of them"
+                    f"{files.root}: {folders[split]}/ and {folder}/ both stand for the part {split}; keep one of them"
                 )
-    return found
+    return folders
 
 
-def class_of(folder: str, class_map: ClassMap, files: Files, extra: Mapping[str, str]) -> str | None:
+def _resolve_class(folder: str, class_map: ClassMap, files: DatasetFiles, extra: Mapping[str, str]) -> str | None:
     """The class that a folder's name stands for, None for a folder to leave out."""
     if folder in class_map:
         mapped = class_map[folder]
-        return None if mapped is None else canonical(mapped)
+        return None if mapped is None else normalize_label(mapped)
     if folder in extra:
         return extra[folder]
-    if known := canonical(folder):
+    if known := normalize_label(folder):
         return known
     near = get_close_matches(folder.lower(), (*EMOTIONS, CONTEMPT, *SYNONYMS), n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
@@ -85,30 +85,34 @@ def class_of(folder: str, class_map: ClassMap, files: Files, extra: Mapping[str,
 
 
 def read_class_folders(
-    name: str, files: Files, folders: Mapping[str, str], class_map: ClassMap, extra: Mapping[str, str] | None = None
+    name: str,
+    files: DatasetFiles,
+    folders: Mapping[str, str],
+    class_map: ClassMap,
+    extra: Mapping[str, str] | None = None,
 ) -> Source:
     """Read part folders that hold class folders. ``extra`` are names of classes that only this data set uses."""
     paths: list[str] = []
-    parts: list[str] = []
+    splits: list[str] = []
     labels: list[str] = []
-    for part, top in folders.items():
+    for split, top in folders.items():
         prefix = f"{top}/" if top else ""
-        for folder in class_folder_names(files, prefix):
-            label = class_of(folder, class_map, files, extra or {})
+        for folder in _list_class_folders(files, prefix):
+            label = _resolve_class(folder, class_map, files, extra or {})
             if label is None:
                 continue
-            images = files.images_in(prefix + folder)
+            images = files.list_images(prefix + folder)
             if not images:
                 raise DataError(
                     f"{files.root}: the class folder {prefix + folder} holds no images; add some, or remove the folder"
                 )
             paths += images
-            parts += [part] * len(images)
+            splits += [split] * len(images)
             labels += [label] * len(images)
-    return Source(name, labelled_table(paths, parts, labels), files.read)
+    return Source(name, build_labelled_table(paths, splits, labels), files.read)
 
 
-def class_folder_names(files: Files, prefix: str) -> list[str]:
+def _list_class_folders(files: DatasetFiles, prefix: str) -> list[str]:
     """Names of the folders directly below ``prefix``, empty ones of a directory included."""
     names = {
         rest.split("/", 1)[0]

@@ -1,8 +1,8 @@
 """RAF-DB, basic emotions (Li and Deng, 2019): single labels, official training and test parts."""
 
-from fer.data.sources.archive import Files, wrong_layout
-from fer.data.sources.base import Source, labelled_table
-from fer.data.sources.image_folder import part_folders, read_class_folders
+from fer.data.sources.archive import DatasetFiles, build_layout_error
+from fer.data.sources.base import Source, build_labelled_table
+from fer.data.sources.image_folder import find_split_folders, read_class_folders
 from fer.emotions import RAFDB_LABELS
 from fer.errors import DataError
 
@@ -13,43 +13,43 @@ NUMBERS = {str(number): emotion for number, emotion in RAFDB_LABELS.items()}
 
 def read_rafdb(name: str, root: str) -> Source:
     """Read RAF-DB in Kaggle's or the official layout. Raises DataError for another, or labels out of range."""
-    files = Files(root)
+    files = DatasetFiles(root)
     if table := files.find(OFFICIAL_LIST):
-        return read_official(name, files, table)
-    if folders := part_folders(files):
+        return _read_official(name, files, table)
+    if folders := find_split_folders(files):
         source = read_class_folders(name, files, folders, {}, extra=NUMBERS)
-        problems = tuple(disagreements(files, source))
+        problems = tuple(_find_label_conflicts(files, source))
         agreed = source.table[~source.table["path"].isin([path for path, _ in problems])]
         return Source(name, agreed.reset_index(drop=True), files.read, problems=problems)
-    raise wrong_layout(
+    raise build_layout_error(
         files,
         "RAF-DB",
         ["train|test/<1-7>/*.jpg (Kaggle)", f"Image/aligned/*_aligned.jpg with {OFFICIAL_LIST} (official)"],
     )
 
 
-def label_of(number: str, files: Files, place: str) -> str:
+def _parse_label(number: str, files: DatasetFiles, location: str) -> str:
     if number not in NUMBERS:
-        raise DataError(f"{files.root}: {place}: label {number!r} is out of range; RAF-DB's labels are 1 to 7")
+        raise DataError(f"{files.root}: {location}: label {number!r} is out of range; RAF-DB's labels are 1 to 7")
     return NUMBERS[number]
 
 
-def read_official(name: str, files: Files, table: str) -> Source:
+def _read_official(name: str, files: DatasetFiles, table: str) -> Source:
     folder = table.removesuffix(OFFICIAL_LIST) + "Image/aligned"
-    images = set(files.images_in(folder))
+    images = set(files.list_images(folder))
     paths: list[str] = []
-    parts: list[str] = []
+    splits: list[str] = []
     labels: list[str] = []
     problems: list[tuple[str, str]] = []
     listed: set[str] = set()
-    for line, text in enumerate(files.text(table).splitlines(), 1):
+    for line, text in enumerate(files.read_text(table).splitlines(), 1):
         if not text.strip():
             continue
         image, _, number = text.strip().partition(" ")
-        part = image.split("_", 1)[0]
-        if part not in ("train", "test"):
+        split = image.split("_", 1)[0]
+        if split not in ("train", "test"):
             raise DataError(f"{files.root}: {table}, line {line}: {image!r} starts neither with train_ nor with test_")
-        label = label_of(number.strip(), files, f"{table}, line {line}")
+        label = _parse_label(number.strip(), files, f"{table}, line {line}")
         stem, _, suffix = image.rpartition(".")
         path = f"{folder}/{stem}_aligned.{suffix}"
         if path in listed:
@@ -59,29 +59,29 @@ def read_official(name: str, files: Files, table: str) -> Source:
             problems.append((path, f"row of {table} without an image"))
             continue
         paths.append(path)
-        parts.append(part)
+        splits.append(split)
         labels.append(label)
     problems += [(path, f"image without a row in {table}") for path in sorted(images - listed)]
-    return Source(name, labelled_table(paths, parts, labels), files.read, problems=tuple(problems))
+    return Source(name, build_labelled_table(paths, splits, labels), files.read, problems=tuple(problems))
 
 
-def disagreements(files: Files, source: Source) -> list[tuple[str, str]]:
+def _find_label_conflicts(files: DatasetFiles, source: Source) -> list[tuple[str, str]]:
     """Where Kaggle's train_labels.csv and test_labels.csv say something else than the folders."""
     problems: list[tuple[str, str]] = []
-    for part in ("train", "test"):
-        if (table := files.find(f"{part}_labels.csv")) is None:
+    for split in ("train", "test"):
+        if (table := files.find(f"{split}_labels.csv")) is None:
             continue
-        lines = files.rows(table)
+        lines = files.iter_rows(table)
         header = [column.strip() for column in next(lines, [])]
         if header[:2] != ["image", "label"]:
             raise DataError(f"{files.root}: {table} has the columns {', '.join(header)}; image, label were expected")
         rows = {
-            row[0].strip(): label_of("".join(row[1:2]).strip(), files, f"{table}, image {row[0].strip()}")
+            row[0].strip(): _parse_label("".join(row[1:2]).strip(), files, f"{table}, image {row[0].strip()}")
             for row in lines
             if row
         }
-        of_part = source.table[source.table["part"] == part]
-        folder = {path.rsplit("/", 1)[-1]: (path, label) for path, label in of_part[["path", "label"]].to_numpy()}
+        split_table = source.table[source.table["part"] == split]
+        folder = {path.rsplit("/", 1)[-1]: (path, label) for path, label in split_table[["path", "label"]].to_numpy()}
         for image, label in rows.items():
             if image not in folder:
                 problems.append((image, f"row of {table} without an image"))

@@ -5,9 +5,9 @@ import hashlib
 import cv2
 import numpy as np
 
-from fer.data.sources.base import Look, Source, voted_table
+from fer.data.sources.base import ImageInfo, Source, build_voted_table
 from fer.emotions import EMOTIONS
-from fer.synthetic import GENERATOR_VERSION, DrawnFace, draw_dataset_face
+from fer.synthetic import GENERATOR_VERSION, SyntheticFace, draw_dataset_face
 
 ORDER = (*EMOTIONS, "unknown")
 
@@ -19,14 +19,14 @@ def read_synthetic(name: str, count: int, size: int, seed: int) -> Source:
     """
     faces = [draw_dataset_face(seed, index, size) for index in range(count)]
     paths = [f"face-{index:06d}" for index in range(count)]
-    parts = [("val" if index % 10 == 8 else "test" if index % 10 == 9 else "train") for index in range(count)]
+    splits = [("val" if index % 10 == 8 else "test" if index % 10 == 9 else "train") for index in range(count)]
     votes = np.array([[face.votes[emotion] for emotion in ORDER] for face in faces])
-    images: dict[str, DrawnFace] = dict(zip(paths, faces, strict=True))
+    images: dict[str, SyntheticFace] = dict(zip(paths, faces, strict=True))
     identity = f"{GENERATOR_VERSION}/{cv2.__version__}/{seed}/{size}"
     return Source(
         name,
-        voted_table(paths, parts, votes, ORDER),
+        build_voted_table(paths, splits, votes, ORDER),
         lambda path: images[path].image,
-        look=lambda path: Look(hashlib.sha256(f"{identity}/{path}".encode()).hexdigest(), size, colour=True),
+        get_info=lambda path: ImageInfo(hashlib.sha256(f"{identity}/{path}".encode()).hexdigest(), size, colour=True),
         notes=(f"drawn by generator {GENERATOR_VERSION}, ten simulated annotators",),
     )

@@ -13,27 +13,27 @@ from pathlib import Path
 import httpx2
 
 from fer.config.aws import LocalTransform
-from fer.core.io import written_beside
-from fer.core.progress import progress
-from fer.core.system import PROJECT
-from fer.errors import UserError, first_line
+from fer.core.io import atomic_write
+from fer.core.progress import track_progress
+from fer.core.system import PROJECT_ROOT
+from fer.errors import UserError, shorten_error
 from fer.infer.transform.shards import Request
 
-STOP_S, LOOK_S = 30.0, 0.05
+STOP_TIMEOUT_S, POLL_INTERVAL_S = 30.0, 0.05
 LOG_LINES = 5
 log = logging.getLogger(__name__)
 # A line a request says nothing that the progress does not.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-class LocalBatch:
+class LocalBatchTransform:
     """Sends requests to the model of an unpacked ``package``, several at a time."""
 
-    def __init__(self, package: Path, chosen: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
-        self.package, self.chosen, self.log_file = package, chosen, log_file
+    def __init__(self, package: Path, cfg: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
+        self.package, self.cfg, self.log_file = package, cfg, log_file
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(PROJECT),
+            "PYTHONPATH": str(PROJECT_ROOT),
             "FER_THREADS": str(threads),
             "FER_FLIP": str(int(flip)),
         }
@@ -43,35 +43,37 @@ class LocalBatch:
 
         Raises UserError where the server does not start, or refuses what is sent.
         """
-        with self.server() as address:
+        with self.run_server() as address:
             self.send_to(address, requests, content_type)
 
     def send_to(self, address: str, requests: Sequence[Request], content_type: str) -> None:
         """The same through a server that runs already."""
         headers = {"Content-Type": content_type, "Accept": "application/jsonlines"}
-        workers = min(self.chosen.max_concurrent, len(requests))
+        workers = min(self.cfg.max_concurrent, len(requests))
         with (
-            client_of(address, self.chosen.timeout_s, headers) as client,
+            _build_client(address, self.cfg.timeout_s, headers) as client,
             ThreadPoolExecutor(workers) as pool,
         ):
-            waiting = {pool.submit(ask, client, request): request for request in requests}
+            futures = {pool.submit(_send_request, client, request): request for request in requests}
             try:
-                self.collect(waiting)
+                self.collect(futures)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def collect(self, waiting: dict[Future[None], Request]) -> None:
-        total = sum(len(request.ids) for request in waiting.values())
-        shown = progress(as_completed(waiting), total, "Faces", "faces", size=lambda done: len(waiting[done].ids))
+    def collect(self, futures: dict[Future[None], Request]) -> None:
+        total = sum(len(request.sample_ids) for request in futures.values())
+        shown = track_progress(
+            as_completed(futures), total, "Faces", "faces", size=lambda done: len(futures[done].sample_ids)
+        )
         for done in shown:
             try:
                 done.result()
             except httpx2.HTTPError as error:
-                log.warning("%s: no answer (%s)", waiting[done].path.name, first_line(error))
+                log.warning("%s: no answer (%s)", futures[done].path.name, shorten_error(error))
 
     @contextmanager
-    def server(self) -> Iterator[str]:
+    def run_server(self) -> Iterator[str]:
         """The address of a server of the package, for as long as the block lasts."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as errors:
@@ -88,44 +90,44 @@ class LocalBatch:
             assert process.stdout is not None
             first = process.stdout.readline()
             if " on http://" not in first:
-                process.wait(STOP_S)
-                raise UserError(f"the server of the packaged model did not start: {self.last_words()}")
+                process.wait(STOP_TIMEOUT_S)
+                raise UserError(f"the server of the packaged model did not start: {self.read_log_tail()}")
             address = first.split()[-1]
-            self.until_ready(address, process)
+            self.wait_until_ready(address, process)
             yield address
         finally:
             process.terminate()
             try:
-                process.wait(STOP_S)
+                process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
-    def until_ready(self, address: str, process: "subprocess.Popen[str]") -> None:
+    def wait_until_ready(self, address: str, process: "subprocess.Popen[str]") -> None:
         """Until the model has answered its samples. Raises UserError where the server ends instead."""
         while process.poll() is None:
             # A connection of its own each time: one that stays open would keep a server from ending.
-            with suppress(httpx2.TransportError), client_of(address, self.chosen.timeout_s) as client:
+            with suppress(httpx2.TransportError), _build_client(address, self.cfg.timeout_s) as client:
                 if client.get("/ping").status_code == httpx2.codes.OK:
                     return
-            time.sleep(LOOK_S)
-        raise UserError(f"the server of the packaged model ended: {self.last_words()}")
+            time.sleep(POLL_INTERVAL_S)
+        raise UserError(f"the server of the packaged model ended: {self.read_log_tail()}")
 
-    def last_words(self) -> str:
+    def read_log_tail(self) -> str:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " ".join(lines[-LOG_LINES:]) or f"see {self.log_file}"
 
 
-def client_of(address: str, timeout_s: float, headers: dict[str, str] | None = None) -> httpx2.Client:
+def _build_client(address: str, timeout_s: float, headers: dict[str, str] | None = None) -> httpx2.Client:
     """A client that asks the server itself, whatever proxy this machine has for others."""
     return httpx2.Client(base_url=address, headers=headers, timeout=timeout_s, trust_env=False)
 
 
-def ask(client: httpx2.Client, request: Request) -> None:
+def _send_request(client: httpx2.Client, request: Request) -> None:
     """Raises httpx2.HTTPError where it may be tried again, UserError where that is of no use."""
-    answer = client.post("/invocations", content=request.path.read_bytes())
-    if 400 <= answer.status_code < 500:
-        raise UserError(f"{request.path}: the model's server refuses it: {answer.text.strip()[:300]}")
-    answer.raise_for_status()
-    with written_beside(request.out) as beside:
-        beside.write_bytes(answer.content)
+    response = client.post("/invocations", content=request.path.read_bytes())
+    if 400 <= response.status_code < 500:
+        raise UserError(f"{request.path}: the model's server refuses it: {response.text.strip()[:300]}")
+    response.raise_for_status()
+    with atomic_write(request.output_path) as beside:
+        beside.write_bytes(response.content)

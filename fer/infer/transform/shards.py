@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from fer.core.io import written_beside
-from fer.errors import DataError, first_line
-from fer.serving.requests import MAX_PICTURES
+from fer.core.io import atomic_write
+from fer.errors import DataError, shorten_error
+from fer.serving.requests import MAX_IMAGES
 
 INDEX = "index.parquet"
 # Of single pictures: what a face loses at this quality moves its probabilities in the second or third decimal.
@@ -32,10 +32,10 @@ class Request:
     """One file to be sent, whose name is its key, with the sample ids of the faces in it."""
 
     path: Path
-    ids: tuple[str, ...]
+    sample_ids: tuple[str, ...]
 
     @property
-    def out(self) -> Path:
+    def output_path(self) -> Path:
         """Where the answer lands: beside the key, as SageMaker names it."""
         return self.path.with_name(f"{self.path.name}.out")
 
@@ -46,9 +46,9 @@ def pack(crops: Iterable[tuple[str, Path]], folder: Path, packing: str, shard_mb
     The same crops give the same bytes. The index, a row a sample with its key, is written last.
     """
     if not (folder / INDEX).is_file():
-        files = as_shards(crops, folder, shard_mb) if packing == "shard" else as_images(crops, folder)
+        files = _write_shards(crops, folder, shard_mb) if packing == "shard" else _write_images(crops, folder)
         rows = [(path.name, sample) for path, ids in files for sample in ids]
-        with written_beside(folder / INDEX) as beside:
+        with atomic_write(folder / INDEX) as beside:
             pd.DataFrame(rows, columns=["key", "sample_id"]).to_parquet(beside, index=False)
     try:
         index = pd.read_parquet(folder / INDEX)
@@ -56,15 +56,15 @@ def pack(crops: Iterable[tuple[str, Path]], folder: Path, packing: str, shard_mb
         return [Request(folder / str(key), tuple(ids)) for key, ids in groups]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{folder / INDEX}: is damaged ({first_line(error)}); remove {folder} and resume, which packs anew"
+            f"{folder / INDEX}: is damaged ({shorten_error(error)}); remove {folder} and resume, which packs anew"
         ) from None
 
 
-def as_shards(crops: Iterable[tuple[str, Path]], folder: Path, shard_mb: float) -> Iterator[tuple[Path, list[str]]]:
+def _write_shards(crops: Iterable[tuple[str, Path]], folder: Path, shard_mb: float) -> Iterator[tuple[Path, list[str]]]:
     """Tar files of at most ``shard_mb`` each (one crop that is larger stands alone), members `<sample id>.png`."""
-    for number, members in enumerate(grouped(crops, shard_mb * MEGABYTE)):
+    for number, members in enumerate(_group_by_size(crops, shard_mb * MEGABYTE)):
         path = folder / f"shard-{number:06d}.tar"
-        with written_beside(path) as beside, tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with atomic_write(path) as beside, tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
             for sample, content in members:
                 entry = tarfile.TarInfo(f"{sample}.png")
                 entry.size = len(content)
@@ -72,16 +72,16 @@ def as_shards(crops: Iterable[tuple[str, Path]], folder: Path, shard_mb: float) 
         yield path, [sample for sample, _ in members]
 
 
-def grouped(crops: Iterable[tuple[str, Path]], most: float) -> Iterator[list[tuple[str, bytes]]]:
+def _group_by_size(crops: Iterable[tuple[str, Path]], max_bytes: float) -> Iterator[list[tuple[str, bytes]]]:
     """Sample ids and contents that fit together into a tar of ``most`` bytes, and that the server takes together."""
     members: list[tuple[str, bytes]] = []
     # A member takes its header and whole blocks; two empty blocks, filled up to a record, end the archive.
     end = tarfile.RECORDSIZE + 2 * TAR_BLOCK
     total = end
     for sample, path in crops:
-        content = read(path)
+        content = _read_bytes(path)
         size = TAR_BLOCK + -(-len(content) // TAR_BLOCK) * TAR_BLOCK
-        if members and (total + size > most or len(members) == MAX_PICTURES):
+        if members and (total + size > max_bytes or len(members) == MAX_IMAGES):
             yield members
             members, total = [], end
         members.append((sample, content))
@@ -90,44 +90,46 @@ def grouped(crops: Iterable[tuple[str, Path]], most: float) -> Iterator[list[tup
         yield members
 
 
-def as_images(crops: Iterable[tuple[str, Path]], folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def _write_images(crops: Iterable[tuple[str, Path]], folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """One JPEG each."""
     for sample, path in crops:
-        bgr = cv2.imdecode(np.frombuffer(read(path), np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
         if bgr is None:
             raise DataError(f"{path}: cannot be read; extract again in a new run")
         target = folder / f"{sample}.jpg"
-        with written_beside(target) as beside:
+        with atomic_write(target) as beside:
             beside.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
         yield target, [sample]
 
 
-def read(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: is missing; extract again in a new run") from None
 
 
-def answers(request: Request, classes: Sequence[str]) -> Answers | None:
+def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
     """Each sample's probabilities (classes,), or why there are none; None where the answer is missing or unsound."""
-    if not request.out.is_file():
+    if not request.output_path.is_file():
         return None
-    found: Answers = {}
+    result: Answers = {}
     try:
-        for place, line in enumerate(request.out.read_text(encoding="utf-8").splitlines()):
+        for line_number, line in enumerate(request.output_path.read_text(encoding="utf-8").splitlines()):
             answer = json.loads(line)
             # A picture that is sent alone has no name of its own.
-            sample = request.ids[0] if request.path.suffix == ".jpg" and not place else str(answer["id"])
-            if sample in found:
+            sample = request.sample_ids[0] if request.path.suffix == ".jpg" and not line_number else str(answer["id"])
+            if sample in result:
                 return None
-            found[sample] = str(answer["error"]) if "error" in answer else row_of(answer["probabilities"], classes)
+            result[sample] = (
+                str(answer["error"]) if "error" in answer else _parse_probabilities(answer["probabilities"], classes)
+            )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return found if tuple(found) == request.ids else None
+    return result if tuple(result) == request.sample_ids else None
 
 
-def row_of(probabilities: dict[str, float], classes: Sequence[str]) -> np.ndarray:
+def _parse_probabilities(probabilities: dict[str, float], classes: Sequence[str]) -> np.ndarray:
     """Raises ValueError for what are no probabilities of these classes."""
     if list(probabilities) != list(classes):
         raise ValueError("other classes")
