@@ -1,13 +1,22 @@
 """What tests of several rooms share."""
 
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers.forkserver import forking
 from tests.helpers.paths import SHARED
 
 pytest_plugins = ("tests.helpers.aws_fixtures", "tests.helpers.network_fixtures", "tests.helpers.serving_fixtures")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forking() -> Iterator[None]:
+    """Programs start as copies of a process that has imported their libraries."""
+    with forking():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +47,24 @@ def ferplus_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> s
     return str((own if worker_id == "master" else own.parent) / "ferplus-cache")
 
 
+def pytest_configure() -> None:
+    """A suite that a script starts in the background inherits an ignored SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The programs' tests take longest, so they begin first: at the end no worker waits for them."""
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    """Mark tests by where they stand and what they need, and let those begin first that take longest."""
+    for item in items:
+        room, fixtures = item.path.parent.name, set(getattr(item, "fixturenames", ()))
+        marks = {
+            "e2e": room == "end_to_end",
+            "nightly": room == "simulator",
+            "gpu": room == "gpu",
+            "browser": "browser" in item.path.name,
+            "aws": bool({"aws", "simulator"} & fixtures),
+        }
+        for name in (name for name, holds in marks.items() if holds):
+            item.add_marker(name)
+        if any(marks.values()):
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

@@ -20,7 +20,7 @@ from fer.video.reader import VideoError, open_video
 
 
 def resolve_route(config: Config) -> str:
-    """process or transform."""
+    """Process or transform."""
     if config.inference.route != "auto":
         return config.inference.route
     return "transform" if isinstance(config.aws, SageMakerAws) else "process"

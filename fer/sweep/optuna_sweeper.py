@@ -98,7 +98,8 @@ def _validate_settings(settings: dict[str, Any]) -> OptunaSearch:
 
 def _build_sampler(search: OptunaSearch, trials: int) -> "optuna.samplers.BaseSampler":
     """A sampler whose draws depend on the seed and the number of trials alone, so that a resumed sweep goes on as the
-    unbroken one would."""
+    unbroken one would.
+    """
     import optuna
 
     seed = random.Random(f"{search.seed} {trials}").getrandbits(32)

@@ -57,7 +57,7 @@ class _EyeOpening:
         self.lower_lid = self.compute_lid(_LOWER_LID, -self.lower)
 
     def compute_lid(self, profile: np.ndarray, height: float) -> np.ndarray:
-        """y of a lid over _ALONG, ``height`` above the corners; ``profile`` is one of the lid profiles."""
+        """Y of a lid over _ALONG, ``height`` above the corners; ``profile`` is one of the lid profiles."""
         skew = self.skew if height > 0.0 else 0.0
         return EYE_Y + self.tilt * _ALONG - height * profile * (1.0 + skew * _ALONG)
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,8 @@ import pytest
 
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
 from fer.synthetic.video import write_clip
-from tests.helpers.forkserver import run_forked
 from tests.helpers.paths import PROJECT
-from tests.helpers.programs import FAST, INFER, Done, Program, environment, face, png
+from tests.helpers.programs import FAST, INFER, Done, Program, face, png, run
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +27,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def program(workplace: Path) -> Program:
     """Run `python COMMAND…` to its end."""
 
-    def run(*command: str) -> Done:
-        return run_forked(*command, cwd=workplace, surroundings=environment())
-
-    return run
+    return partial(run, cwd=workplace)
 
 
 @pytest.fixture(scope="session")

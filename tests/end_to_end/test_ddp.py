@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from fer.train.distributed.launch import Failure, cause, output_path
 from safetensors.torch import load_file
 
-from fer.train.distributed.launch import Failure, cause, output_path
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Program, environment, metrics_of, provenance_of, start, wait_for
 

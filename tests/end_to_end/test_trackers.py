@@ -14,7 +14,6 @@ import yaml
 from PIL import Image
 
 from fer.trackers.base import flatten_dict
-from tests.helpers.forkserver import run_forked
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Done, Program, environment, metrics_of
 from tests.helpers.tracked_runs import events_of, mlflow_run, offline_runs, saved_scalars, text_of
@@ -161,7 +160,7 @@ def test_a_training_goes_on_without_trackers_that_fail(workplace: Path, finished
     run.mkdir(parents=True)
     (run / "tensorboard").touch()
     surroundings = {name: value for name, value in environment().items() if not name.startswith("WANDB_")}
-    done = run_forked(
+    done = run(
         *(TRAIN, *FAST, "trainer.max_epochs=2", "tracker=[tensorboard,mlflow,wandb]", "tracker.wandb.mode=online"),
         *("tracker.mlflow.uri=http://127.0.0.1:9", f"hydra.run.dir={run}"),
         cwd=workplace,

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from tests.helpers.forkserver import run_forked
 from tests.helpers.paths import PROJECT
-from tests.helpers.programs import INFER, PROBABILITIES, SMOOTHED, Done, environment, table_of
+from tests.helpers.programs import INFER, PROBABILITIES, SMOOTHED, Done, environment, run, table_of
 
 REGISTER = str(PROJECT / "register.py")
 BUCKET = "faces-of-tests"
@@ -57,7 +56,7 @@ class Place:
 
     def run(self, *command: str) -> Done:
         """Run `python COMMAND…` to its end."""
-        return run_forked(*command, cwd=self.directory, surroundings=self.environment)
+        return run(*command, cwd=self.directory, surroundings=self.environment)
 
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start `python COMMAND…`, without a terminal to ask at."""
@@ -118,7 +117,7 @@ def servers_below(pid: int) -> list[psutil.Process]:
         for child in psutil.Process(pid).children(recursive=True):
             # One that has ended meanwhile is none.
             with suppress(psutil.NoSuchProcess):
-                if "fer.serving" in child.cmdline():
+                if "fer.serving" in (child.name(), *child.cmdline()):
                     found.append(child)
     return found
 

@@ -1,129 +1,237 @@
-"""Programs that start quickly: a process that has imported their libraries forks a child for each of them.
+"""Python programs that start quickly: copies of a process that has imported their libraries.
 
-Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. A child still is a process of its
-own that runs the program's file or module as `__main__`, with its own arguments, directory, environment, streams and
-exit code. Only libraries are imported beforehand: the project's own modules are read by each program.
+Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. Within ``forking()``, and in all
+that is started there, ``subprocess.Popen`` asks a template, a process that holds nothing but libraries, for a copy.
+The copy is a child of whoever asked (Linux's CLONE_PARENT), and a process of its own in all else: it runs the program's
+file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. Only
+libraries are imported beforehand: the project's own modules are read by each program.
+
+What the template cannot stand for is started as always: another interpreter, other flags, another PYTHONPATH.
 """
 
+import array
 import atexit
+import ctypes
 import gc
 import importlib
 import json
 import os
+import platform
 import runpy
-import select
+import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.helpers.paths import PROJECT
-from tests.helpers.programs import Done, environment
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "pytorch_lightning", "torchmetrics", "safetensors.torch"),
-    *("cv2", "av", "imagehash", "matplotlib.pyplot", "pandas", "plotly.offline", "pyarrow.parquet"),
-    *("scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main", "omegaconf", "pydantic"),
-    *("boto3.s3.transfer", "httpx2", "jinja2"),
+    *("torch.distributed.launcher", "torch.nn.parallel", "cv2", "av", "imagehash", "matplotlib.pyplot", "pandas"),
+    *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
+    *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
 )
-LONGEST_S = 300
-READY = "ready"
+# What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
+LIBRARY_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
+READY = b"ready"
+MAX_ORDER = 1 << 20
+# clone(2); SIGCHLD tells the parent of the end, as fork does.
+CLONE_PARENT, SYS_CLONE = 0x00008000, {"x86_64": 56, "aarch64": 220}.get(platform.machine())
+PR_SET_NAME = 15
+_original_execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+# The socket to the template of this process, where it has one.
+_template: socket.socket | None = None
 
 
-@cache
-def forker() -> "subprocess.Popen[str]":
-    """The process with the libraries; it ends with this one, whose end of its input is closed then."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.forkserver"],
+@contextmanager
+def forking() -> Iterator[None]:
+    """Within it, programs of this interpreter are forked."""
+    if SYS_CLONE is None or sys.platform != "linux":
+        yield
+        return
+    subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        subprocess.Popen._execute_child = _original_execute  # type: ignore[attr-defined]
+
+
+def _start_template() -> socket.socket:
+    """Start the template of this process; it ends with this one, whose end of the socket is closed then."""
+    global _template
+    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **LIBRARY_ENVIRONMENT}
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.helpers.forkserver", str(remote.fileno())],
         cwd=PROJECT,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[remote.fileno()],
     )
-    assert answer(process) == READY
-    return process
+    remote.close()
+    assert local.recv(16) == READY
+    _template = local
+    return local
 
 
-def run_forked(*command: str, cwd: Path, surroundings: Mapping[str, str]) -> Done:
-    """Run `python COMMAND…` to its end, a script or a module; ``surroundings`` is its environment."""
-    process = forker()
-    with tempfile.TemporaryDirectory() as place:
-        streams = [str(Path(place, name)) for name in ("stdout", "stderr")]
-        order = {"command": command, "cwd": str(cwd), "environment": dict(surroundings)}
-        assert process.stdin is not None
-        process.stdin.write(json.dumps({**order, "streams": streams}) + "\n")
-        process.stdin.flush()
-        code = int(answer(process))
-        out, error = (Path(stream).read_text(encoding="utf-8", errors="replace") for stream in streams)
-    return subprocess.CompletedProcess(command, code, out, error)
+def _execute_child(
+    self: "subprocess.Popen[Any]",
+    args: Any,
+    executable: Any,
+    preexec_fn: Any,
+    close_fds: Any,
+    pass_fds: Any,
+    cwd: Any,
+    env: Any,
+    *others: Any,
+) -> None:
+    """Popen's own way to start a process, or the template's."""
+    _, _, shell, p2cread, _, _, c2pwrite, _, errwrite, *_, start_new_session, process_group = others
+    order = None if shell else _parse_order(args, cwd, env)
+    plain = executable is None and preexec_fn is None and close_fds and not pass_fds and process_group == -1
+    if order is None or not plain:
+        _original_execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others)
+        return
+    template = _template or _start_template()
+    given = (p2cread, c2pwrite, errwrite)
+    streams = [number if stream == -1 else stream for number, stream in enumerate(given)]
+    order |= {"session": start_new_session}
+    template.sendmsg(
+        [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
+    )
+    self.pid = int(template.recv(64))
+    self._child_created = True  # type: ignore[attr-defined]
+    self._close_pipe_fds(*others[3:9])  # type: ignore[attr-defined]
 
 
-def answer(process: "subprocess.Popen[str]") -> str:
-    """The next line of the process, which is ended where none comes in time."""
-    assert process.stdout is not None
-    if not select.select([process.stdout], [], [], LONGEST_S)[0]:
-        process.kill()
-        raise TimeoutError(f"no answer in {LONGEST_S} s")
-    return process.stdout.readline().strip()
+def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
+    """What is to be run, where the template can run it."""
+    if isinstance(args, (str, bytes)) or not isinstance(args, Sequence):
+        return None
+    interpreter, *command = map(os.fsdecode, args)
+    environment = dict(os.environ if env is None else env)
+    safe_path = command[:1] == ["-P"]
+    command = command[1:] if safe_path else command
+    if interpreter != sys.executable or not command or environment.get("PYTHONPATH") != str(PROJECT):
+        return None
+    is_script = command[0].endswith(".py") and Path(command[0]).is_relative_to(PROJECT)
+    if is_script or (command[0] == "-m" and command[1].startswith(("fer.", "tests.helpers."))):
+        cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
+        return {"command": command, "safe_path": safe_path, "cwd": cwd, "environment": environment}
+    return None
 
 
-def serve() -> None:
-    """Fork a child for each order on standard input."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    # The collector then passes over what the libraries have made, and copies none of its pages.
-    gc.collect()
-    gc.freeze()
-    print(READY, flush=True)
-    # Not line by line through a buffer that a child would inherit half read.
-    while line := sys.stdin.readline():
-        child = os.fork()
-        if child == 0:
-            leave(become(json.loads(line)))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+def _serve(connection: socket.socket) -> NoReturn:
+    """Fork a copy for each order that comes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        message, control, _, _ = connection.recvmsg(MAX_ORDER, socket.CMSG_SPACE(3 * 4))
+        if not message:
+            os._exit(0)
+        streams = array.array("i", control[0][2][: 3 * 4]).tolist()
+        pid = _clone_sibling()
+        if pid == 0:
+            connection.close()
+            _leave(_become(json.loads(message), streams))
+        for stream in streams:
+            os.close(stream)
+        connection.send(str(pid).encode())
 
 
-def become(order: Mapping[str, Any]) -> int:
+def _clone_sibling() -> int:
+    """Fork a child of this process's parent; 0 in the child."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(ctypes.PyDLL(None).syscall(SYS_CLONE, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return pid
+
+
+def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
-    for number, name in enumerate(("/dev/null", *order["streams"])):
-        opened = os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
-        os.dup2(opened, number)
-        os.close(opened)
+    _fork_template()
+    if order["session"]:
+        os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
     what, *arguments = order["command"]
+    # Its command line stays the template's; by this name a test finds it.
+    rank = f"rank-{order['environment']['RANK']} " if "RANK" in order["environment"] else ""
+    ctypes.CDLL(None).prctl(
+        PR_SET_NAME, (rank + (arguments[0] if what == "-m" else Path(what).name)).encode()[:15], 0, 0, 0
+    )
     try:
         if what == "-m":
-            sys.argv, sys.path[0] = arguments, order["cwd"]
+            sys.argv = arguments
+            sys.path[:1] = [] if order["safe_path"] else [order["cwd"]]
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
         else:
             sys.argv, sys.path[0] = [what, *arguments], str(Path(what).parent)
             runpy.run_path(what, run_name="__main__")
     except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
         traceback.print_exc()
         return 1
     return 0
 
 
-def leave(code: int) -> NoReturn:
+def _fork_template() -> None:
+    """Leave a template behind for what this process will start, before it is anything else than libraries."""
+    global _template
+    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        local.close()
+        _serve(remote)
+    remote.close()
+    _template = local
+    subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
+
+
+def _leave(code: int) -> NoReturn:
     """End as the interpreter does, but for taking all libraries apart, which takes two seconds."""
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
+def main() -> None:
+    """Import the libraries and serve as the template of who started this process."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    # The collector then passes over what the libraries have made, and copies none of its pages.
+    gc.collect()
+    gc.freeze()
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection.send(READY)
+    _serve(connection)
+
+
 if __name__ == "__main__":
-    serve()
+    main()

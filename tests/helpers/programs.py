@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from fer.emotions import EMOTIONS
 from fer.synthetic import draw_dataset_face
 from tests.helpers.paths import PROJECT
 
+LONGEST_S = 300
 INFER = str(PROJECT / "infer.py")
 Done = subprocess.CompletedProcess[str]
 Program = Callable[..., Done]
@@ -38,6 +40,27 @@ SMOOTHED = [f"s_{name}" for name in EMOTIONS]
 def environment() -> dict[str, str]:
     """No program that a test runs may ask the network for anything."""
     return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"}
+
+
+def run(*command: str, cwd: Path, surroundings: Mapping[str, str] | None = None) -> Done:
+    """Run `python COMMAND…` to its end; what it leaves running may keep its streams."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=cwd,
+            env=dict(surroundings or environment()),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=error,
+        )
+        try:
+            code = process.wait(LONGEST_S)
+        finally:
+            process.kill()
+        out.seek(0)
+        error.seek(0)
+        texts = (stream.read().decode(errors="replace") for stream in (out, error))
+        return subprocess.CompletedProcess(command, code, *texts)
 
 
 def start(*command: str, cwd: Path, surroundings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
