@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fer.core.io import write_text
 from fer.core.path_map import PATHS_ENV
 from fer.errors import ExitCode, UserError
 from fer.runs.provenance import GIT_STATE_ENV
-from fer.runs.run_directory import METRICS, RUN_YAML, write_config
+from fer.runs.run_directory import METRICS, RUN_YAML, load_run_config, write_config
 from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
 
 JOB_SPEC_JSON = "job.json"
@@ -60,7 +60,7 @@ class _TrainingContainer:
             log.info("Going on from snapshot %d", snapshots.number)
         else:
             self.write_run_yaml()
-        code, sentence = _run_training(self.run, self.build_environment(), snapshots)
+        code, sentence = _run_training(self.run, self.build_environment(), self.build_launcher(), snapshots)
         if self.rank == 0:
             if (self.run / METRICS).is_file():
                 _log_best_metrics(self.run)
@@ -83,17 +83,28 @@ class _TrainingContainer:
         write_config(self.run, config, TRAIN_PROGRAM)
 
     def build_environment(self) -> dict[str, str]:
-        """What train.py is told: the commit, and where the other hosts are."""
+        """What train.py is told: the commit, and by which network the hosts reach each other."""
         variables = {GIT_STATE_ENV: json.dumps(self.spec["git"])}
         if len(self.hosts) > 1:
-            variables |= {"NODE_RANK": str(self.rank), "MASTER_ADDR": self.hosts[0], "MASTER_PORT": PORT}
             variables |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
         return variables
 
+    def build_launcher(self) -> list[str]:
+        """How train.py is started where several hosts train together: by torchrun, which each of them runs."""
+        if len(self.hosts) == 1:
+            return []
+        devices = load_run_config(self.run).trainer.devices
+        return [
+            *("-m", "torch.distributed.run", f"--nnodes={len(self.hosts)}", f"--node-rank={self.rank}"),
+            *(f"--nproc-per-node={devices}", f"--master-addr={self.hosts[0]}", f"--master-port={PORT}"),
+        ]
 
-def _run_training(run: Path, environment: Mapping[str, str], snapshots: SnapshotManager | None) -> tuple[int, str]:
+
+def _run_training(
+    run: Path, environment: Mapping[str, str], launcher: Sequence[str], snapshots: SnapshotManager | None
+) -> tuple[int, str]:
     """Run train.py to its end, also where SageMaker asks for it; its exit code, and its error as a sentence."""
-    process = start_training(run, environment, Path.cwd())
+    process = start_training(run, environment, Path.cwd(), launcher)
     stop_requested, ended = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:
@@ -112,7 +123,7 @@ def _run_training(run: Path, environment: Mapping[str, str], snapshots: Snapshot
     code = process.wait()
     ended.set()
     snapshot_thread.join()
-    if code == ExitCode.INTERRUPTED or (code < 0 and stop_requested.is_set()):
+    if code == ExitCode.INTERRUPTED or (code and stop_requested.is_set()):
         return ExitCode.INTERRUPTED, ""
     if code < 0:
         return 1, f"{TRAIN_PROGRAM} was ended by {signal.Signals(-code).name}; the machine's memory may have been full"

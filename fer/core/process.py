@@ -39,8 +39,13 @@ def watch_parent(parent: int) -> None:
 def get_global_rank() -> int:
     """The number of this process among those that torchrun or srun has started together; 0 where it is alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        return int(os.environ.get("RANK", "0"))
-    return int(os.environ.get("SLURM_PROCID", "0")) if int(os.environ.get("SLURM_NTASKS", "1")) > 1 else 0
+        return int(os.environ["RANK"])
+    return int(os.environ["SLURM_PROCID"]) if is_started_by_srun() else 0
+
+
+def is_started_by_srun() -> bool:
+    """Whether SLURM has started this process as one of several; a batch script of many tasks is none."""
+    return "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
 @contextmanager

@@ -13,14 +13,16 @@ from fer.core.system import PROJECT_ROOT
 TRAIN_PROGRAM = "train.py"
 
 
-def start_training(run: Path, environment: Mapping[str, str], project: Path = PROJECT_ROOT) -> "subprocess.Popen[str]":
+def start_training(
+    run: Path, environment: Mapping[str, str], project: Path = PROJECT_ROOT, launcher: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
     """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``.
 
-    ``project`` is the directory of the code.
+    ``project`` is the directory of the code; ``launcher`` are arguments of Python that start the program.
     """
     quoted = json.dumps(str(run))
     return subprocess.Popen(
-        [sys.executable, str(project / TRAIN_PROGRAM), f"resume={quoted}", f"hydra.run.dir={quoted}"],
+        [sys.executable, *launcher, str(project / TRAIN_PROGRAM), f"resume={quoted}", f"hydra.run.dir={quoted}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -25,7 +25,7 @@ from torch.distributed.launcher import LaunchConfig, elastic_launch
 from fer import errors
 from fer.config import Config
 from fer.core.io import write_text
-from fer.core.process import LAUNCHED_ENV, with_parent_pid
+from fer.core.process import LAUNCHED_ENV, is_started_by_srun, with_parent_pid
 from fer.data.augmentation import ShardSlice
 from fer.errors import ExitCode, UserError
 from fer.models.freezing import has_frozen_parameters
@@ -49,7 +49,7 @@ def apply_launcher(config: Config) -> Config:
     """The configuration with the devices and machines that torchrun or srun has started processes for."""
     if TorchElasticEnvironment.detect():
         local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    elif config.trainer.world_size > 1 and _is_srun_task():
+    elif is_started_by_srun():
         world = int(os.environ["SLURM_NTASKS"])
         local = world // int(os.environ.get("SLURM_NNODES", "1"))
     else:
@@ -61,14 +61,15 @@ def apply_launcher(config: Config) -> Config:
     )
 
 
-def _is_srun_task() -> bool:
-    return SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1
-
-
 def needs_launch(config: Config) -> bool:
     """Whether this process has to start those that train. Raises UserError where they are of several machines."""
     trainer = config.trainer
-    if trainer.world_size == 1 or "fit" not in trainer.stages or TorchElasticEnvironment.detect() or _is_srun_task():
+    if (
+        trainer.world_size == 1
+        or "fit" not in trainer.stages
+        or TorchElasticEnvironment.detect()
+        or is_started_by_srun()
+    ):
         return False
     if trainer.num_nodes > 1:
         raise UserError(
@@ -110,10 +111,10 @@ def launch_workers(config: Config, run_directory: Path) -> None:
         except SignalException:
             raise KeyboardInterrupt from None
         except ChildFailedError as error:
-            failure = _find_first_failure(list(error.failures.values()))
+            failure = find_first_failure(list(error.failures.values()))
             if failure.exitcode in HANDLED_EXIT_CODES:
                 raise SystemExit(failure.exitcode) from None
-            sentence = _describe_failure(failure, run_directory)
+            sentence = describe_failure(failure, run_directory)
             mark_failed(run_directory, sentence)
             raise UserError(sentence) from None
         finally:
@@ -121,7 +122,7 @@ def launch_workers(config: Config, run_directory: Path) -> None:
                 os.environ.pop(name, None)
 
 
-def _find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
+def find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
     """The failure that made the others fail: a process that was killed, or the first one to record an error."""
     signaled = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
     recorded = [failure for failure in failures if failure.error_file_data != _NOTHING]
@@ -132,7 +133,7 @@ def _find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
 _NOTHING: dict[str, Any] = {"message": "<NONE>"}
 
 
-def _describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
+def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
     """The reason in one sentence; the traceback of an unexpected error goes into FAILURE."""
     rank = failure.local_rank
     if failure.exitcode < 0:

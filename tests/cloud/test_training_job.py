@@ -6,8 +6,10 @@ import tarfile
 from typing import Any
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
+from fer.config.compose import load_overrides
 from fer.core.archive import CHECKSUMS
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.paths import PROJECT
@@ -16,7 +18,7 @@ from tests.helpers.registering import BUCKET, IMAGE, ROLE, put, until
 COMMAND = "cd /opt/ml/input/data/code && exec python3 -m fer.cloud.training_container /opt/ml"
 SAY_HOST = """
 import os
-print("I am", os.environ.get("NODE_RANK"), os.environ.get("MASTER_ADDR"), os.environ.get("GLOO_SOCKET_IFNAME"))
+print("I am", os.environ.get("GROUP_RANK"), os.environ.get("MASTER_ADDR"), os.environ.get("GLOO_SOCKET_IFNAME"))
 print("of", os.environ["FER_GIT"])
 """
 FAIL = 'import sys; print("busy"); sys.exit("train.py: model.name=x: is none; choose another")'
@@ -29,11 +31,12 @@ time.sleep(60)
 """
 
 
-def prepared(aws: Simulated, program: str) -> None:
+def prepared(aws: Simulated, program: str, *overrides: str) -> None:
     """A bucket with what a job reads, and a train.py that does little."""
+    run_yaml = yaml.safe_dump(load_overrides(overrides).dump()).encode()
     aws.client("s3").create_bucket(Bucket=BUCKET)
     order = {"paths": {}, "git": {"git_commit": "abc"}, "overrides": None}
-    put(aws, {"job/job.json": json.dumps(order).encode(), "job/run.yaml": b"seed: 0\n"})
+    put(aws, {"job/job.json": json.dumps(order).encode(), "job/run.yaml": run_yaml})
     put(aws, {"code/train.py": program.encode()})
 
 
@@ -89,7 +92,7 @@ def artifact(aws: Simulated, job: dict[str, Any]) -> set[str]:
 
 
 def test_hosts_know_each_other_and_the_first_one_has_the_run(aws: Simulated) -> None:
-    prepared(aws, SAY_HOST)
+    prepared(aws, SAY_HOST, "trainer.num_nodes=2")
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
     aws.client("sagemaker").create_training_job(**request(ResourceConfig=resources))
     job = ended(aws)

@@ -1,4 +1,4 @@
-"""Several processes for one training: the figures of one process, and an end for all when one ends."""
+"""Several processes for one training: the curve of one process, one who writes, and an end for all when one ends."""
 
 import os
 import signal
@@ -10,17 +10,27 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from fer.train.distributed.launch import Failure, cause, output_path
 from safetensors.torch import load_file
 
 from tests.helpers.paths import PROJECT
-from tests.helpers.programs import FAST, Program, environment, metrics_of, provenance_of, start, wait_for
+from tests.helpers.programs import (
+    FAST,
+    Program,
+    environment,
+    metrics_of,
+    provenance_of,
+    start,
+    wait_for,
+)
 
 TRAIN = str(PROJECT / "train.py")
-# All that depends on the whole batch: mixing, dropout, smoothing, batch norm and its moving average, slices that are
-# uneven, and a last validation batch with one image. Double precision leaves no room for rounding as an excuse.
+# All that depends on the whole batch but batch norm and dropout, which each process has for its own part: mixing,
+# smoothing, the moving average, slices that are uneven, and a last validation batch with one image. Double precision
+# leaves no room for rounding as an excuse.
 OPTIONS = (
     *FAST,
+    "model.name=test_convnext",
+    "model.drop_rate=0",
     "trainer.precision=64",
     "trainer.max_epochs=3",
     "trainer.early_stopping.patience=null",
@@ -28,7 +38,6 @@ OPTIONS = (
     "dataset.augment.mixup=0.2",
     "dataset.augment.cutmix=1",
     "dataset.augment.erase=0.25",
-    "model.drop_rate=0.2",
     "optimizer.lr=2e-4",
 )
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
@@ -70,8 +79,13 @@ def history_of(run: Path) -> pd.DataFrame:
 
 
 def ranks_of(process: "subprocess.Popen[str]") -> dict[str, psutil.Process]:
+    """The processes that train, by their rank; the forkserver names them so."""
     children = psutil.Process(process.pid).children(recursive=True)
-    return {child.environ()["RANK"]: child for child in children if "fer.train.distributed.rank" in child.cmdline()}
+    return {child.name().removeprefix("rank-"): child for child in children if child.name().startswith("rank-")}
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_two_processes_have_the_learning_curve_of_one(one: Path, two: Path) -> None:
@@ -91,11 +105,18 @@ def test_what_two_processes_leave_is_what_one_leaves(one: Path, two: Path) -> No
     predictions = [pd.read_parquet(run / "predictions_test.parquet") for run in (one, two)]
     pd.testing.assert_frame_equal(*predictions, rtol=0, atol=1e-5)
     assert provenance_of(two)["threads"] == 1
-    # The curve's last figures are those of the whole part, judged anew.
-    best = metrics_of(two)["best_epoch"]
-    row = history_of(two).set_index("epoch").loc[best]
-    assert row["val_accuracy"] == pytest.approx(figures[1]["accuracy"]["value"])
-    assert row["val_macro_f1"] == pytest.approx(figures[1]["macro_f1"]["value"])
+    assert provenance_of(two)["command"] == ["train.py", *OPTIONS, *TWO, f"hydra.run.dir={two}"]
+
+
+def test_batch_norm_is_that_of_one_network_when_it_is_validated(train: Program, tmp_path: Path) -> None:
+    """Each process normalises its own part of a batch; the curve's figures are those of the network that is kept."""
+    run = tmp_path / "run"
+    done = train(*FAST, *TWO, "trainer.max_epochs=2", "trainer.precision=64", f"hydra.run.dir={run}")
+    assert done.returncode == 0, done.stderr
+    row = history_of(run).set_index("epoch").loc[metrics_of(run)["best_epoch"]]
+    figures = metrics_of(run)["val"]
+    assert row["val_accuracy"] == pytest.approx(figures["accuracy"]["value"])
+    assert row["val_macro_f1"] == pytest.approx(figures["macro_f1"]["value"])
 
 
 def test_a_run_of_two_processes_replays_identically(program: Program, two: Path) -> None:
@@ -116,14 +137,16 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(
     assert output.splitlines()[-1].startswith("train.py: process 1 of the training was ended by SIGKILL")
     assert "Traceback" not in output
     assert provenance_of(directory)["status"] == "failed"
-    assert not psutil.pid_exists(ranks["0"].pid)
+    assert has_ended(ranks["0"])
     done = train(f"resume={directory}")
     assert done.returncode == 0, done.stderr
     assert metrics_of(directory) == metrics_of(two)
     pd.testing.assert_frame_equal(history_of(directory), history_of(two), check_exact=True)
 
 
-def test_an_interrupted_run_of_two_processes_is_usable(running: tuple["subprocess.Popen[str]", Path]) -> None:
+def test_an_interrupted_run_of_two_processes_keeps_its_checkpoint(
+    running: tuple["subprocess.Popen[str]", Path],
+) -> None:
     process, directory = running
     ranks = ranks_of(process)
     os.kill(process.pid, signal.SIGTERM)
@@ -131,54 +154,89 @@ def test_an_interrupted_run_of_two_processes_is_usable(running: tuple["subproces
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert provenance_of(directory)["status"] == "interrupted"
+    assert (directory / "checkpoints" / "last.ckpt").is_file()
     assert 1 <= metrics_of(directory)["epochs"] < 3
     assert (directory / "report.html").exists()
-    assert not any(psutil.pid_exists(rank.pid) for rank in ranks.values())
+    assert all(has_ended(rank) for rank in ranks.values())
 
 
-def machines(workplace: Path, tmp_path: Path, stopped: Stopped) -> list["subprocess.Popen[str]"]:
-    """Two machines with a process each, whose run directories are tmp_path/0 and tmp_path/1."""
+def test_processes_end_with_the_one_that_has_started_them(running: tuple["subprocess.Popen[str]", Path]) -> None:
+    process, _ = running
+    ranks = ranks_of(process)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(list(ranks.values()), timeout=30)
+    assert all(has_ended(rank) for rank in alive)
+
+
+def machines(tmp_path: Path, stopped: Stopped) -> list["subprocess.Popen[str]"]:
+    """Two machines with a process each, started by PyTorch's torchrun, each with a place and a cache of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+        port = free.getsockname()[1]
+    launcher = ("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d")
     begun = []
-    for number in range(2):
-        surroundings = {**environment(), "NODE_RANK": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        command = [TRAIN, *OPTIONS, "trainer.num_nodes=2", f"hydra.run.dir={tmp_path / str(number)}"]
-        begun.append(start(*command, cwd=workplace, surroundings=surroundings))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        command = [*launcher, f"--rdzv-endpoint=127.0.0.1:{port}", TRAIN, *OPTIONS, "trainer=ddp", "name=pair"]
+        begun.append(start(*command, "trainer.accelerator=cpu", cwd=tmp_path / name))
         stopped(begun[-1])
     return begun
 
 
-def test_two_machines_are_as_two_processes(workplace: Path, tmp_path: Path, two: Path, stopped: Stopped) -> None:
-    for machine in machines(workplace, tmp_path, stopped):
-        output, _ = machine.communicate(timeout=200)
-        assert machine.returncode == 0, output
-    assert metrics_of(tmp_path / "0") == metrics_of(two)
-    assert {provenance_of(tmp_path / str(number))["node_rank"] for number in range(2)} == {0, 1}
-    left = {file.name for file in (tmp_path / "1").iterdir()}
-    assert left == {"exclusions.parquet", "manifest.parquet", "provenance.json", "run.yaml", "train.log"}
+def runs_below(tmp_path: Path) -> list[Path]:
+    return sorted(tmp_path.glob("*/outputs/train/*/*"))
 
 
-def test_a_machine_whose_process_dies_ends_the_other(workplace: Path, tmp_path: Path, stopped: Stopped) -> None:
-    first, second = machines(workplace, tmp_path, stopped)
-    wait_for(lambda: (tmp_path / "0" / "checkpoints" / "last.ckpt").exists(), first)
-    ranks_of(second)["1"].kill()
-    reason = "process 1 of the training was ended by SIGKILL; the machine may be out of memory"
-    for machine, sentence in ((first, f"another machine ended the training: machine 1: {reason}"), (second, reason)):
-        output, _ = machine.communicate(timeout=60)
-        assert machine.returncode == 1 and "Traceback" not in output
-        assert output.splitlines()[-1].startswith(f"train.py: {sentence}")
-    assert {provenance_of(tmp_path / str(number))["status"] for number in range(2)} == {"failed"}
+def test_two_machines_are_as_two_processes(tmp_path: Path, two: Path, stopped: Stopped) -> None:
+    outputs = []
+    for machine in machines(tmp_path, stopped):
+        outputs.append(machine.communicate(timeout=200)[0])
+        assert machine.returncode == 0, outputs
+    (run,) = runs_below(tmp_path)
+    assert metrics_of(run) == metrics_of(two)
+    # Rank 0 alone speaks and writes.
+    assert sorted(output.count("Epoch 3/3") for output in outputs) == [0, 1]
+    saved = (run / "run.yaml").read_text()
+    assert "devices: 1\n" in saved and "num_nodes: 2\n" in saved
+
+
+def test_a_machine_whose_process_dies_ends_the_other(tmp_path: Path, stopped: Stopped, train: Program) -> None:
+    begun = machines(tmp_path, stopped)
+    wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in runs_below(tmp_path)), begun[0])
+    ranks = {rank: child for machine in begun for rank, child in ranks_of(machine).items()}
+    ranks["1"].kill()
+    outputs = [machine.communicate(timeout=100)[0] for machine in begun]
+    assert all(machine.returncode for machine in begun), outputs
+    (run,) = runs_below(tmp_path)
+    assert provenance_of(run)["status"] in ("failed", "interrupted")
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    done = train(f"resume={run}")
+    assert done.returncode == 1
+    assert "trainer.num_nodes=2: start train.py by PyTorch's launcher on each machine: torchrun" in done.stderr
+
+
+def test_tasks_of_srun_are_the_processes(tmp_path: Path, two: Path, stopped: Stopped) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    job = {"SLURM_JOB_ID": "4321", "SLURM_JOB_NAME": "train", "SLURM_STEP_ID": "0", "SLURM_NNODES": "1"}
+    job |= {"SLURM_NTASKS": "2", "SLURM_NODEID": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    tasks = []
+    for rank in ("0", "1"):
+        surroundings = {**environment(), **job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+        command = [TRAIN, *OPTIONS, "trainer=ddp", "trainer.accelerator=cpu"]
+        tasks.append(start(*command, cwd=tmp_path, surroundings=surroundings))
+        stopped(tasks[-1])
+    for task in tasks:
+        output, _ = task.communicate(timeout=200)
+        assert task.returncode == 0, output
+    (run,) = sorted(tmp_path.glob("outputs/train/*/*"))
+    assert metrics_of(run) == metrics_of(two)
 
 
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (
-            ["trainer.num_nodes=2"],
-            1,
-            "trainer.num_nodes=2 needs NODE_RANK, MASTER_ADDR, MASTER_PORT in the environment",
-        ),
+        (["trainer.num_nodes=2"], 1, "trainer.num_nodes=2: start train.py by PyTorch's launcher on each machine"),
         ([*TWO, "trainer.compile=true"], 2, "with several devices use trainer.compile=false"),
         ([*TWO, "trainer.accelerator=gpu"], 1, "trainer.accelerator=gpu: this machine has none"),
     ],
@@ -198,14 +256,3 @@ def test_a_mistake_that_only_the_processes_see_is_one_sentence(train: Program, t
     assert done.returncode == 1
     assert done.stderr.count("is of another network") == 1 and "Traceback" not in done.stderr
     assert provenance_of(run)["status"] == "failed"
-
-
-def test_of_several_failures_the_first_one_is_told(tmp_path: Path) -> None:
-    """A process that fails makes the others fail, too."""
-    Failure("the others are gone", "details", 2.0).save(tmp_path, 0)
-    Failure("model.name=x: is of another network", "", 1.0).save(tmp_path, 1)
-    output_path(tmp_path, 2).write_text("its last words")
-    assert cause(tmp_path, {0: 1, 1: 1}).reason == "model.name=x: is of another network"
-    killed = cause(tmp_path, {0: 1, 1: 0, 2: -9})
-    assert killed.reason.startswith("process 2 of the training was ended by SIGKILL")
-    assert killed.details == "its last words"

@@ -6,7 +6,7 @@ The copy is a child of whoever asked (Linux's CLONE_PARENT), and a process of it
 file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. Only
 libraries are imported beforehand: the project's own modules are read by each program.
 
-What the template cannot stand for is started as always: another interpreter, other flags, another PYTHONPATH.
+What the template cannot stand for is started as always: another interpreter, other flags, code in a string.
 """
 
 import array
@@ -39,6 +39,7 @@ LIBRARIES = (
 )
 # What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
 LIBRARY_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
+SCRIPTS = ("train.py", "infer.py", "register.py")
 READY = b"ready"
 MAX_ORDER = 1 << 20
 # clone(2); SIGCHLD tells the parent of the end, as fork does.
@@ -118,10 +119,10 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
     environment = dict(os.environ if env is None else env)
     safe_path = command[:1] == ["-P"]
     command = command[1:] if safe_path else command
-    if interpreter != sys.executable or not command or environment.get("PYTHONPATH") != str(PROJECT):
+    if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None
-    is_script = command[0].endswith(".py") and Path(command[0]).is_relative_to(PROJECT)
-    if is_script or (command[0] == "-m" and command[1].startswith(("fer.", "tests.helpers."))):
+    is_module = command[0] == "-m" and command[1].startswith(("fer.", "tests.helpers.", "torch.distributed.run"))
+    if is_module or Path(command[0]).name in SCRIPTS:
         cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
         return {"command": command, "safe_path": safe_path, "cwd": cwd, "environment": environment}
     return None
@@ -180,12 +181,12 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
         PR_SET_NAME, (rank + (arguments[0] if what == "-m" else Path(what).name)).encode()[:15], 0, 0, 0
     )
     try:
+        sys.path = [*_build_search_path(order), *(path for path in sys.path[1:] if path != str(PROJECT))]
         if what == "-m":
             sys.argv = arguments
-            sys.path[:1] = [] if order["safe_path"] else [order["cwd"]]
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
         else:
-            sys.argv, sys.path[0] = [what, *arguments], str(Path(what).parent)
+            sys.argv = [what, *arguments]
             runpy.run_path(what, run_name="__main__")
     except SystemExit as ended:
         if isinstance(ended.code, str):
@@ -198,6 +199,13 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _build_search_path(order: Mapping[str, Any]) -> list[str]:
+    """The entries of sys.path before those of the interpreter."""
+    what = order["command"][0]
+    first = [] if order["safe_path"] else [order["cwd"] if what == "-m" else str(Path(what).resolve().parent)]
+    return [*first, *filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))]
 
 
 def _fork_template() -> None:
