@@ -176,10 +176,10 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
     os.chdir(order["cwd"])
     what, *arguments = order["command"]
     # Its command line stays the template's; by this name a test finds it.
-    rank = f"rank-{order['environment']['RANK']} " if "RANK" in order["environment"] else ""
-    ctypes.CDLL(None).prctl(
-        PR_SET_NAME, (rank + (arguments[0] if what == "-m" else Path(what).name)).encode()[:15], 0, 0, 0
-    )
+    name = arguments[0] if what == "-m" else Path(what).name
+    if "RANK" in order["environment"]:
+        name = f"rank-{order['environment']['RANK']}"
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
     try:
         sys.path = [*_build_search_path(order), *(path for path in sys.path[1:] if path != str(PROJECT))]
         if what == "-m":
