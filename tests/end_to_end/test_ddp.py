@@ -219,7 +219,13 @@ def test_tasks_of_srun_are_the_processes(tmp_path: Path, two: Path, stopped: Sto
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     job = {"SLURM_JOB_ID": "4321", "SLURM_JOB_NAME": "train", "SLURM_STEP_ID": "0", "SLURM_NNODES": "1"}
-    job |= {"SLURM_NTASKS": "2", "SLURM_NODEID": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    job |= {
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NODEID": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     tasks = []
     for rank in ("0", "1"):
         surroundings = {**environment(), **job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
