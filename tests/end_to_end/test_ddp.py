@@ -169,7 +169,7 @@ def test_processes_end_with_the_one_that_has_started_them(running: tuple["subpro
     assert all(has_ended(rank) for rank in alive)
 
 
-def machines(tmp_path: Path, stopped: Stopped) -> list["subprocess.Popen[str]"]:
+def machines(tmp_path: Path, stopped: Stopped, *more: str) -> list["subprocess.Popen[str]"]:
     """Two machines with a process each, started by PyTorch's torchrun, each with a place and a cache of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -178,7 +178,7 @@ def machines(tmp_path: Path, stopped: Stopped) -> list["subprocess.Popen[str]"]:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         command = [*launcher, f"--rdzv-endpoint=127.0.0.1:{port}", TRAIN, *OPTIONS, "trainer=ddp", "name=pair"]
-        begun.append(start(*command, "trainer.accelerator=cpu", cwd=tmp_path / name))
+        begun.append(start(*command, "trainer.accelerator=cpu", *more, cwd=tmp_path / name))
         stopped(begun[-1])
     return begun
 
@@ -201,7 +201,7 @@ def test_two_machines_are_as_two_processes(tmp_path: Path, two: Path, stopped: S
 
 
 def test_a_machine_whose_process_dies_ends_the_other(tmp_path: Path, stopped: Stopped, train: Program) -> None:
-    begun = machines(tmp_path, stopped)
+    begun = machines(tmp_path, stopped, "trainer.max_epochs=500")
     wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in runs_below(tmp_path)), begun[0])
     ranks = {rank: child for machine in begun for rank, child in ranks_of(machine).items()}
     ranks["1"].kill()
