@@ -117,14 +117,15 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
         return None
     interpreter, *command = map(os.fsdecode, args)
     environment = dict(os.environ if env is None else env)
-    safe_path = command[:1] == ["-P"]
-    command = command[1:] if safe_path else command
+    flags = set()
+    while command and command[0] in ("-P", "-u"):
+        flags.add(command.pop(0))
     if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None
     is_module = command[0] == "-m" and command[1].startswith(("fer.", "tests.helpers.", "torch.distributed.run"))
     if is_module or Path(command[0]).name in SCRIPTS:
         cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
-        return {"command": command, "safe_path": safe_path, "cwd": cwd, "environment": environment}
+        return {"command": command, "flags": sorted(flags), "cwd": cwd, "environment": environment}
     return None
 
 
@@ -169,7 +170,7 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1 if "-u" in order["flags"] or os.isatty(1) else -1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -204,7 +205,7 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
 def _build_search_path(order: Mapping[str, Any]) -> list[str]:
     """The entries of sys.path before those of the interpreter."""
     what = order["command"][0]
-    first = [] if order["safe_path"] else [order["cwd"] if what == "-m" else str(Path(what).resolve().parent)]
+    first = [] if "-P" in order["flags"] else [order["cwd"] if what == "-m" else str(Path(what).resolve().parent)]
     return [*first, *filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))]
 
 
