@@ -1,4 +1,4 @@
-"""Random changes of a whole batch on its device, each image with its own draw.
+"""Random augmentation of a whole batch on its device; each image draws its own parameters.
 
 Flip, rotation, scale, shift and the resize to the network's input are one interpolation (one ``grid_sample``) of
 native pixels, instead of one after the other. All random numbers of a batch come from one NumPy generator that is
@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MIN_ERASED, MAX_ERASED = 0.02, 0.2  # share of the image
+MIN_ERASED, MAX_ERASED = 0.02, 0.2  # fraction of the image
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-ShardSlice = tuple[int, int, int]  # start, stop, count: some rows of a batch of ``count`` images
+ShardSlice = tuple[int, int, int]  # (start, stop, count): rows start…stop of a batch of ``count`` images
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _AugmentationParams:
     partner: Tensor
 
     def select(self, rows: Tensor, num_local: int) -> "_AugmentationParams":
-        """The numbers of some ``rows`` of the batch; the first ``own`` have partners, which are places in ``rows``."""
+        """The parameters of some ``rows``; the first ``num_local`` have partners, given as positions in ``rows``."""
         positions = torch.empty_like(self.partner)
         positions[rows] = torch.arange(len(rows), device=rows.device)
         numbers = {name: values[rows] for name, values in self.numbers.items()}
@@ -39,7 +39,15 @@ class _AugmentationParams:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths as in the configuration section `dataset.augment`."""
+    """Random changes of training images, applied to a batch on its device.
+
+    The fields are those of the configuration section `dataset.augment`: probabilities (0…1), largest changes either
+    way as a fraction, ``rotate`` in degrees, and the alphas of MixUp and CutMix.
+
+    Example:
+        >>> augmentation = Augmentation(**config.dataset.augment.model_dump())
+        >>> pixels, targets = augmentation(images, targets, side=224, seed=(seed, epoch, batch))
+    """
 
     flip: float
     rotate: float
@@ -54,10 +62,10 @@ class Augmentation:
     mix_probability: float
 
     def sample_params(self, count: int, seed: tuple[int, int, int], device: torch.device) -> _AugmentationParams:
-        """Random numbers for ``count`` images; ``seed`` is (seed of the run, epoch, batch)."""
+        """Draw the parameters of ``count`` images; ``seed`` is (seed of the run, epoch, batch)."""
         rng = np.random.default_rng(seed)
 
-        def around(strength: float) -> np.ndarray:
+        def sample_factor(strength: float) -> np.ndarray:
             return 1 + strength * rng.uniform(-1, 1, count)
 
         mixed = rng.random(count) < (self.mix_probability if self.mixup or self.cutmix else 0)
@@ -65,18 +73,18 @@ class Augmentation:
         sampled = {
             "flip": np.where(rng.random(count) < self.flip, -1.0, 1.0),
             "angle": np.radians(rng.uniform(-self.rotate, self.rotate, count)),
-            "zoom": 1 / around(self.scale),
+            "zoom": 1 / sample_factor(self.scale),
             "right": 2 * self.translate * rng.uniform(-1, 1, count),
             "down": 2 * self.translate * rng.uniform(-1, 1, count),
-            "brightness": around(self.brightness),
-            "contrast": around(self.contrast),
-            "saturation": around(self.saturation),
+            "brightness": sample_factor(self.brightness),
+            "contrast": sample_factor(self.contrast),
+            "saturation": sample_factor(self.saturation),
             "hole_area": np.where(rng.random(count) < self.erase, rng.uniform(MIN_ERASED, MAX_ERASED, count), 0),
             "hole_aspect": np.exp(rng.uniform(-math.log(3), math.log(3), count) / 2),
             "hole_x": rng.random(count),
             "hole_y": rng.random(count),
             "hole_gray": rng.random(count),
-            "mixup_kept": np.where(mixed & ~cut, rng.beta(self.mixup or 1, self.mixup or 1, count), 1),
+            "mixup_weight": np.where(mixed & ~cut, rng.beta(self.mixup or 1, self.mixup or 1, count), 1),
             "cutmix_area": np.where(cut, 1 - rng.beta(self.cutmix or 1, self.cutmix or 1, count), 0),
             "cutmix_x": rng.random(count),
             "cutmix_y": rng.random(count),
@@ -87,7 +95,15 @@ class Augmentation:
         return _AugmentationParams(numbers, torch.from_numpy(rng.permutation(count)).to(device, non_blocking=True))
 
     def find_required_rows(self, shard: ShardSlice, seed: tuple[int, int, int]) -> np.ndarray:
-        """Rows of a whole batch that are needed for some of it: these first, then partners from elsewhere."""
+        """Find the rows of a batch that a shard of it is made of.
+
+        Args:
+            shard: (start, stop, count) of the shard.
+            seed: (seed of the run, epoch, batch).
+
+        Returns:
+            Row numbers: those of the shard first, then its mixing partners from elsewhere.
+        """
         start, stop, count = shard
         local_rows = np.arange(start, stop)
         if stop - start == count or not (self.mixup or self.cutmix):
@@ -98,46 +114,55 @@ class Augmentation:
     def __call__(
         self, images: Tensor, targets: Tensor, side: int, seed: tuple[int, int, int], shard: ShardSlice | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Change a batch, or ``share`` of it, as the whole would be changed.
+        """Augment a batch, or a shard of it exactly as it is within the whole batch.
 
-        ``images`` (N, h, w, C) uint8 and ``targets`` (N, classes) become (N, C, side, side) float32 in 0…1 and
-        (N, classes), mixed where images were mixed. With a ``share`` they are those of ``rows(share, seed)``.
+        Args:
+            images: (N, h, w, C) uint8; of a shard, those of ``find_required_rows(shard, seed)``.
+            targets: (N, classes) target distributions of the same rows.
+            side: Height and width of the result, pixels.
+            seed: (seed of the run, epoch, batch).
+            shard: (start, stop, count) where the images are not the whole batch.
+
+        Returns:
+            (N, C, side, side) float32 in 0…1 and (N, classes), mixed where images were mixed.
         """
         start, stop, count = shard or (0, len(images), len(images))
-        draws = self.sample_params(count, seed, images.device)
+        params = self.sample_params(count, seed, images.device)
         if stop - start < count:
             rows = self.find_required_rows((start, stop, count), seed)
-            draws = draws.select(torch.from_numpy(rows).to(images.device), stop - start)
+            params = params.select(torch.from_numpy(rows).to(images.device), stop - start)
         pixels = images.permute(0, 3, 1, 2).float().div_(255)
         if pixels.shape[-1] > side:
-            # One bilinear sample of a larger picture would skip pixels.
+            # One bilinear sample of a larger image would skip pixels.
             pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
-        pixels = self.jitter_colours(_warp(pixels, draws, side), draws)
+        pixels = self._jitter_colours(_warp(pixels, params, side), params)
         if self.erase:
             hole = _make_rectangle_masks(
-                draws["hole_area"], draws["hole_aspect"], draws["hole_x"], draws["hole_y"], side
+                params["hole_area"], params["hole_aspect"], params["hole_x"], params["hole_y"], side
             )
-            pixels = torch.where(hole, draws["hole_gray"], pixels)
+            pixels = torch.where(hole, params["hole_gray"], pixels)
         if self.mixup or self.cutmix:
-            pixels, targets = _apply_mixup_cutmix(pixels, targets, draws, side)
+            pixels, targets = _apply_mixup_cutmix(pixels, targets, params, side)
         return pixels, targets
 
-    def jitter_colours(self, pixels: Tensor, draws: _AugmentationParams) -> Tensor:
+    def _jitter_colours(self, pixels: Tensor, params: _AugmentationParams) -> Tensor:
         """Contrast around each image's mean, saturation around its luma, then brightness; clamped to 0…1."""
         if self.contrast:
             mean = pixels.mean((1, 2, 3), keepdim=True)
-            pixels = torch.lerp(mean, pixels, draws["contrast"])
+            pixels = torch.lerp(mean, pixels, params["contrast"])
         if self.saturation and pixels.shape[1] == 3:
             luma = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-            pixels = torch.lerp(luma, pixels, draws["saturation"])
+            pixels = torch.lerp(luma, pixels, params["saturation"])
         if self.brightness:
-            pixels = pixels * draws["brightness"]
+            pixels = pixels * params["brightness"]
         return pixels.clamp_(0, 1) if self.contrast or self.saturation or self.brightness else pixels
 
 
-def _warp(pixels: Tensor, draws: _AugmentationParams, side: int) -> Tensor:
+def _warp(pixels: Tensor, params: _AugmentationParams, side: int) -> Tensor:
     """Flip, rotate, scale, shift and resize (N, C, h, w) to (N, C, side, side); borders repeat the edge."""
-    flip, angle, zoom, right, down = (draws[name].view(-1, 1, 1) for name in ("flip", "angle", "zoom", "right", "down"))
+    flip, angle, zoom, right, down = (
+        params[name].view(-1, 1, 1) for name in ("flip", "angle", "zoom", "right", "down")
+    )
     cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     # Sums of rows and columns: F.affine_grid multiplies a small matrix for every pixel, which takes four times as long.
     coords = (torch.arange(side, device=pixels.device) + 0.5) * (2 / side) - 1
@@ -147,7 +172,7 @@ def _warp(pixels: Tensor, draws: _AugmentationParams, side: int) -> Tensor:
 
 
 def _make_rectangle_masks(area: Tensor, aspect: Tensor, x: Tensor, y: Tensor, side: int) -> Tensor:
-    """(N, 1, side, side) masks of rectangles: share of the image, height over width squared-rooted, centre in 0…1."""
+    """(N, 1, side, side) masks of rectangles: area as a fraction, square root of height over width, centre in 0…1."""
     coords = (torch.arange(side, device=area.device) + 0.5) / side
     half = area.sqrt() / 2
     inside_x = (coords.view(1, 1, 1, side) - x).abs() < half / aspect
@@ -156,15 +181,15 @@ def _make_rectangle_masks(area: Tensor, aspect: Tensor, x: Tensor, y: Tensor, si
 
 
 def _apply_mixup_cutmix(
-    pixels: Tensor, targets: Tensor, draws: _AugmentationParams, side: int
+    pixels: Tensor, targets: Tensor, params: _AugmentationParams, side: int
 ) -> tuple[Tensor, Tensor]:
     """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) with a partner of the same batch, image by image.
 
-    Only images that have a partner are kept: those behind them are partners alone.
+    Returns only the images that have a partner: those behind them are partners alone.
     """
-    partner, num_local = draws.partner, len(draws.partner)
-    kept, area, x, y = (draws[name][:num_local] for name in ("mixup_kept", "cutmix_area", "cutmix_x", "cutmix_y"))
+    partner, num_local = params.partner, len(params.partner)
+    lam, area, x, y = (params[name][:num_local] for name in ("mixup_weight", "cutmix_area", "cutmix_x", "cutmix_y"))
     box = _make_rectangle_masks(area, torch.ones_like(area), x, y, side)
-    mixed = torch.where(box, pixels[partner], torch.lerp(pixels[partner], pixels[:num_local], kept))
-    weight = (kept.view(-1) * (1 - box.float().mean((1, 2, 3)))).unsqueeze(1)
+    mixed = torch.where(box, pixels[partner], torch.lerp(pixels[partner], pixels[:num_local], lam))
+    weight = (lam.view(-1) * (1 - box.float().mean((1, 2, 3)))).unsqueeze(1)
     return mixed, weight * targets[:num_local] + (1 - weight) * targets[partner]

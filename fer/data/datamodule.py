@@ -1,4 +1,4 @@
-"""Batches: bytes out of the store, in an order drawn anew each epoch, augmented on the device."""
+"""Batches: bytes from the image store, in an order drawn anew each epoch, augmented on the device."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from typing_extensions import override
 
 from fer.data.augmentation import Augmentation, ShardSlice
 
@@ -16,7 +17,7 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: ``rows`` (N,) of the store, ``targets`` (N, classes) and ``weights`` (N,), float32."""
+    """One split of a data set: ``rows`` (N,) of the store, ``targets`` (N, classes) and ``weights`` (N,), float32."""
 
     rows: np.ndarray
     targets: np.ndarray
@@ -26,8 +27,12 @@ class Split:
 class EpochSampler:
     """The order of training samples, a function of (seed, epoch) alone.
 
-    With ``weights`` (N,) samples are drawn with replacement in proportion to them, otherwise shuffled. Lightning
-    calls ``set_epoch`` on a loader's ``sampler``.
+    Lightning calls ``set_epoch`` on the sampler of a loader.
+
+    Args:
+        count: Number of samples, N.
+        seed: Seed of the run.
+        weights: (N,) to draw samples with replacement in proportion to them; None to shuffle.
     """
 
     def __init__(self, count: int, seed: int, weights: np.ndarray | None = None) -> None:
@@ -37,10 +42,11 @@ class EpochSampler:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
     def sample_indices(self) -> np.ndarray:
-        """Positions (N,) of this epoch."""
+        """Return the positions (N,) of this epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
         if self.probabilities is None:
             return rng.permutation(self.count)
@@ -48,28 +54,38 @@ class EpochSampler:
 
 
 def _shard_slice(count: int, rank: int, world_size: int) -> ShardSlice:
-    """The rows of a batch that one of several processes takes: (start, stop, count)."""
+    """Return the rows of a batch that one of several processes takes: (start, stop, count)."""
     return count * rank // world_size, count * (rank + 1) // world_size, count
 
 
 def _padded_slice(shard: ShardSlice) -> ShardSlice:
-    """The rows of a batch that a process holds: its own, or one that does not count where it has none.
+    """Return the rows of a batch that a process holds: its own, or one of weight 0 where it has none.
 
-    With a row each, all take part in what they exchange about a batch.
+    With a row each, all processes take part in what they exchange about a batch.
     """
     start, stop, count = shard
     return start, max(stop, start + 1), count
 
 
 class BatchLoader:
-    """Iterates over a part as batches of uint8 images; no workers, because reading is an index into memory.
+    """Iterates over a split as batches of uint8 images; no workers, because reading is an index into memory.
 
-    ``images`` is the whole store: a memory map, or a tensor on the device. ``sampler`` and ``batch_sampler`` are
-    the names under which Lightning looks for what to tell the epoch. Of ``processes``, the one numbered ``rank``
-    gets its slice of every batch; `share` says which, and `whole_weight` is the sum of weights of the whole batch.
-    ``needed`` gives, of a share and a place, all rows of the batch whose images the slice is made of.
+    A batch holds ``images`` (N, h, w, C) uint8, ``targets`` (N, classes), ``weights`` (N,), ``whole_weight`` (the sum
+    of weights of the batch of all processes), ``position`` (epoch, number of the batch) and ``shard``, which rows of
+    the batch of all processes these are.
+
+    Args:
+        images: The whole store (M, h, w, C): a memory map, or a tensor on the device.
+        split: The rows of the store to iterate over, with their targets and weights.
+        batch_size: Images a batch, of all processes together.
+        sampler: Order of the training samples; None for the split's own order, the incomplete last batch included.
+        rank: Number of this process; it gets its slice of every batch.
+        world_size: Number of processes.
+        select_rows: Gives, for a shard and a position, all rows of the batch that the shard is made of; None where
+            it is made of its own rows.
     """
 
+    # Lightning sets the epoch through the attributes `sampler` and `batch_sampler`, whichever is there.
     batch_sampler = None
 
     def __init__(
@@ -114,8 +130,8 @@ class BatchLoader:
                 "targets": torch.from_numpy(self.split.targets[local_rows]),
                 "weights": torch.from_numpy(weights[start:stop] * np.float32(stop == shard[1])),
                 "whole_weight": torch.from_numpy(weights).sum(),
-                "place": (epoch, number),
-                "share": shard,
+                "position": (epoch, number),
+                "shard": shard,
             }
 
     def _gather_pixels(self, rows: np.ndarray) -> torch.Tensor:
@@ -127,8 +143,21 @@ class BatchLoader:
 class FaceDataModule(pl.LightningDataModule):
     """Training and validation batches for Lightning.
 
-    ``images`` (M, h, w, C) uint8 is the store, ``side`` the network's input size, ``weighted_sampling`` draws
-    training samples in proportion to their weights, ``resident`` keeps the store on the device.
+    Args:
+        images: (M, h, w, C) uint8, the images of the store.
+        train: Rows, targets and weights of the training split.
+        val: The same of the validation split.
+        augmentation: Random changes of training images.
+        side: The network's input size, pixels.
+        batch_size: Images a step, of all processes together.
+        seed: Seed of the run, for order and augmentation.
+        weighted_sampling: Draw training samples in proportion to their weights instead of weighting their loss.
+        resident: Keep the images on the device.
+
+    Example:
+        >>> data = FaceDataModule(store.images, train, val, augmentation=augmentation, side=96, batch_size=64,
+        ...                       seed=0, weighted_sampling=False, resident=False)
+        >>> trainer.fit(module, datamodule=data)
     """
 
     def __init__(
@@ -154,35 +183,38 @@ class FaceDataModule(pl.LightningDataModule):
         self.weighted_sampling = weighted_sampling
         self.resident = resident
 
+    @override
     def setup(self, stage: str) -> None:
         if self.resident and self.trainer is not None and isinstance(self.images, np.ndarray):
             self.images = torch.from_numpy(np.ascontiguousarray(self.images)).to(self.trainer.strategy.root_device)
 
+    @override
     def train_dataloader(self) -> BatchLoader:
         split = self.splits["train"]
         sampler = EpochSampler(len(split.rows), self.seed, split.weights if self.weighted_sampling else None)
         if self.weighted_sampling:
             split = Split(split.rows, split.targets, np.ones_like(split.weights))
-        return self.build_loader(
+        return self._build_loader(
             split, sampler, lambda shard, position: self.augmentation.find_required_rows(shard, (self.seed, *position))
         )
 
+    @override
     def val_dataloader(self) -> BatchLoader:
-        return self.build_loader(self.splits["val"])
+        return self._build_loader(self.splits["val"])
 
-    def build_loader(
+    def _build_loader(
         self,
         split: Split,
         sampler: EpochSampler | None = None,
         select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
     ) -> BatchLoader:
-        """Batches of a part, of which each of several processes gets its slice."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return BatchLoader(self.images, split, self.batch_size, sampler, rank, world_size, select_rows)
 
+    @override
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if self.trainer is not None and self.trainer.training:
-            seed, shard = (self.seed, *batch["place"]), _padded_slice(batch["share"])
+            seed, shard = (self.seed, *batch["position"]), _padded_slice(batch["shard"])
             batch["images"], batch["targets"] = self.augmentation(
                 batch["images"], batch["targets"], self.side, seed, shard
             )

@@ -1,4 +1,4 @@
-"""Encoded images to pixels, bounded and checked."""
+"""Decode images to pixels, bounded and checked."""
 
 import io
 import warnings
@@ -6,16 +6,23 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fer.core import image as images
+from fer.core.image import decode_image
 from fer.errors import DataError
 
 MAX_PIXELS = 64_000_000
 
 
 def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
-    """(longer side in pixels, whether it has colour) of an image, without decoding it.
+    """Read an image's header without decoding it.
 
-    Raises DataError where the bytes are no image, or one of more than 64 megapixels.
+    Args:
+        data: Encoded bytes, or decoded pixels (H, W) or (H, W, 3).
+
+    Returns:
+        The longer side in pixels, and whether the image has colour.
+
+    Raises:
+        DataError: The bytes are no image, or one of more than 64 megapixels.
     """
     if isinstance(data, np.ndarray):
         return max(data.shape[:2]), data.ndim == 3
@@ -26,7 +33,7 @@ def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
                 width, height = image.size
                 colour = image.mode not in ("1", "L", "LA", "I", "I;16", "F")
     except UnidentifiedImageError:
-        raise DataError("not an image") from None  # Pillow's own words hold a memory address
+        raise DataError("not an image") from None  # Pillow's own message holds a memory address
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"not an image ({str(error)[:80]})") from None
     if width * height > MAX_PIXELS:
@@ -35,11 +42,21 @@ def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
 
 
 def decode(data: bytes | np.ndarray) -> np.ndarray:
-    """Pixels of an image: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured. Raises DataError."""
+    """Decode an image.
+
+    Args:
+        data: Encoded bytes, or pixels, which are returned as they are.
+
+    Returns:
+        (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured.
+
+    Raises:
+        DataError: The bytes are no image, are damaged, or are one of more than 64 megapixels.
+    """
     if isinstance(data, np.ndarray):
         return data
     read_header(data)
-    pixels = images.decode_image(data)
+    pixels = decode_image(data)
     if pixels is None:
         raise DataError("the image is damaged")
     return pixels

@@ -1,4 +1,4 @@
-"""Which images are the same picture: equal pixels, or perceptual hashes that hardly differ."""
+"""Duplicate detection: equal pixels, or perceptual hashes that hardly differ."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ HASH_BITS = 64
 
 
 def find_near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
-    """All pairs (P, 2) of distinct positions of ``hashes`` (uint64) that differ in at most ``bits`` bits.
+    """Find all pairs (P, 2) of distinct positions of ``hashes`` (uint64) that differ in at most ``bits`` bits.
 
     Cut into bits+1 bands, two such hashes agree in at least one band whole; only those are compared.
     """
@@ -30,10 +30,14 @@ def find_near_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def group_duplicates(index: pd.DataFrame, bits: int) -> np.ndarray:
-    """Group number (N,) of each image; images that show the same picture, also by way of a third, share one.
+    """Group images that show the same thing, also by way of a third image.
 
-    ``index`` has ``content_hash`` and ``perceptual_hash``; ``bits`` is the largest difference of perceptual hashes
-    that still counts as the same picture, -1 to compare pixels only. Unreadable images are alone.
+    Args:
+        index: A row an image, with ``content_hash`` ("" where unreadable) and ``perceptual_hash`` (hexadecimal).
+        bits: Largest difference of perceptual hashes that still counts as a duplicate; -1 to compare pixels only.
+
+    Returns:
+        Group number (N,) of each image; unreadable images are alone.
     """
     count = len(index)
     readable = (index["content_hash"] != "").to_numpy()
@@ -52,6 +56,6 @@ def group_duplicates(index: pd.DataFrame, bits: int) -> np.ndarray:
 
 
 def _find_first_occurrences(values: np.ndarray) -> np.ndarray:
-    """For each entry the position at which its value stands first."""
+    """Return for each entry the position at which its value stands first."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     return first[inverse]

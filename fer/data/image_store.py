@@ -29,10 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageStore:
-    """``images`` (N, side, side, 1 or 3) uint8, a memory map, in the order of the sources' rows.
+    """The decoded images of all sources.
 
-    ``index`` has a row an image: ``content_hash``, ``perceptual_hash`` (64 bits in hexadecimal) and ``problem``,
-    which says why an image cannot be used ("" if it can). ``fingerprint`` identifies images and labels together.
+    Attributes:
+        images: (N, side, side, 1 or 3) uint8, a memory map, in the order of the sources' rows.
+        index: A row an image: `content_hash`, `perceptual_hash` (64 bits in hexadecimal) and `problem`, which says
+            why an image cannot be used ("" if it can).
+        fingerprint: SHA-256 that identifies images and labels together.
+        side: Height and width of the images, pixels.
+        colour: Whether the images are RGB.
     """
 
     images: np.ndarray
@@ -43,10 +48,23 @@ class ImageStore:
 
 
 def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> ImageStore:
-    """Open the store of these sources' images, after building it where the cache has none.
+    """Open the store of the sources' images, after building it where the cache has none.
 
-    Images keep their native resolution (the largest of the sources), but never more than ``largest_side`` pixels,
-    which is what the network sees. The cache is keyed by the fingerprint of the data, so changed data are decoded anew.
+    The cache is keyed by the fingerprint of the data, so changed data are decoded anew.
+
+    Args:
+        sources: The data sets.
+        largest_side: The network's input size, pixels. Images keep their native resolution (the largest of the
+            sources) up to this.
+        cache_dir: Directory of decoded images, shared between runs.
+
+    Raises:
+        DataError: The cached files are damaged.
+
+    Example:
+        >>> store = open_image_store([read_source("faces", "folder", root="faces.zip", class_map={})], 224, ".cache")
+        >>> store.images.shape
+        (2800, 64, 64, 1)
     """
     fingerprint, side, colour = fingerprint_sources(sources)
     side = min(side, largest_side)
@@ -67,9 +85,11 @@ def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: st
 
 
 def fingerprint_sources(sources: Sequence[Source]) -> tuple[str, int, bool]:
-    """(fingerprint, largest native side, whether any image has colour) of all sources.
+    """Read every image once, without decoding it.
 
-    The fingerprint is a SHA-256 over every image's bytes, name, part and label or votes.
+    Returns:
+        SHA-256 over every image's bytes, name, official split and label or votes; the largest native side in pixels;
+        whether any image has colour.
     """
     hasher = hashlib.sha256()
     side, colour = 1, False
@@ -86,7 +106,7 @@ def fingerprint_sources(sources: Sequence[Source]) -> tuple[str, int, bool]:
 
 
 def _iter_source_rows(sources: Sequence[Source]) -> Iterator[tuple[Source, str, str]]:
-    """(source, path, part and labels as text) of every row of every source."""
+    """Yield (source, path, official split and labels as text) of every row of every source."""
     for source in sources:
         labels = source.table.drop(columns="path")
         for path, row in zip(source.table["path"], labels.itertuples(index=False), strict=True):
@@ -94,20 +114,20 @@ def _iter_source_rows(sources: Sequence[Source]) -> Iterator[tuple[Source, str, 
 
 
 def _inspect_image(data: bytes | np.ndarray) -> ImageInfo:
-    """What an image is, from its bytes or pixels. Raises DataError where it is none."""
+    """Describe an image by its bytes or pixels. Raises DataError where it is none."""
     side, colour = read_header(data)
     return ImageInfo(hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest(), side, colour)
 
 
 def hash_pixels(pixels: np.ndarray) -> str:
-    """Identifies pixels, whatever file format held them; gray stored as three equal channels counts as gray."""
+    """Hash pixels, whatever file format held them; gray stored as three equal channels counts as gray."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
 def _build_store_once(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
-    """Build the store unless another process does so at this moment, which is waited for."""
+    """Build the store, or wait for another process that builds it at this moment."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
@@ -119,7 +139,7 @@ def _build_store_once(sources: Sequence[Source], side: int, colour: bool, folder
         if not folder.is_dir():
             _build_store(sources, side, colour, folder)
     finally:
-        # Who waits for it looks again whether the store is there.
+        # Whoever waits for the lock checks again whether the store exists.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
@@ -154,7 +174,7 @@ def _build_store(sources: Sequence[Source], side: int, colour: bool, folder: Pat
 
 
 def convert_images(store: ImageStore, side: int, colour: bool) -> np.ndarray:
-    """The store's images at another native resolution and colour, those of a bundle's training faces."""
+    """Convert the store's images to another native resolution and colour, those of a bundle's training faces."""
     if (store.side, store.colour) == (side, colour):
         return store.images
     single = [image if store.colour else image[..., 0] for image in store.images]

@@ -21,19 +21,19 @@ def _drop_single_votes(votes: np.ndarray) -> np.ndarray:
 
 
 def apply_majority_rule(votes: np.ndarray) -> np.ndarray:
-    """Winners that have more than half of the votes; (N, 10) with one non-zero entry a row, or none."""
+    """Select winners that have more than half of the votes; (N, 10) with one non-zero entry a row, or none."""
     counted = _drop_single_votes(votes)
     winner = np.eye(votes.shape[1])[counted.argmax(axis=1)]
     return winner * (counted.max(axis=1) > 0.5 * counted.sum(axis=1))[:, None]
 
 
 def _apply_argmax_rule(votes: np.ndarray) -> np.ndarray:
-    """Winners with the most votes, ties to the first column; (N, 10)."""
+    """Select winners with the most votes, ties to the first column; (N, 10)."""
     return np.eye(votes.shape[1])[votes.argmax(axis=1)] * (votes.max(axis=1) > 0)[:, None]
 
 
 def _apply_multi_target_rule(votes: np.ndarray) -> np.ndarray:
-    """Every entry with 30 % of the votes, alike, if together they have more than half; (N, 10)."""
+    """Select every entry with 30 % of the votes, alike, if together they have more than half; (N, 10)."""
     counted = _drop_single_votes(votes)
     total = counted.sum(axis=1, keepdims=True)
     selected = (counted > 0) & (counted >= 0.3 * total)
@@ -43,7 +43,7 @@ def _apply_multi_target_rule(votes: np.ndarray) -> np.ndarray:
 
 
 def _apply_probability_rule(votes: np.ndarray) -> np.ndarray:
-    """The votes themselves where at most three entries make up three quarters of them; (N, 10)."""
+    """Keep the votes where at most three entries make up three quarters of them; (N, 10)."""
     counted = _drop_single_votes(votes)
     return counted * np.array([_has_leading_agreement(row) for row in counted])[:, None]
 
@@ -77,10 +77,17 @@ RULES = {
 def build_targets_from_votes(
     votes: np.ndarray, rule: str, classes: int, contempt: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Apply a label rule to votes (N, 10), columns as in ``FERPLUS_VOTES``.
+    """Apply a label rule to votes.
 
-    Returns targets (N, classes) that sum to 1, or to 0 where the rule gives none; the index of each row's label in
-    ``class_names(classes)``, or -1; and the reason why a row has no label ("" where it has one).
+    Args:
+        votes: (N, 10) counts, columns as in ``FERPLUS_VOTES``.
+        rule: A key of ``RULES``.
+        classes: 7, or 8 with contempt.
+        contempt: With 7 classes, `drop` the images that contempt wins, or `renormalise`: delete its votes beforehand.
+
+    Returns:
+        Targets (N, classes) that sum to 1, or to 0 where the rule gives none; the index of each row's label in
+        ``get_class_names(classes)``, or -1; and the reason why a row has no label ("" where it has one).
     """
     votes = votes.astype(float)
     if classes == 7 and contempt == "renormalise":
@@ -106,7 +113,7 @@ def build_targets_from_votes(
 
 
 def build_targets_from_labels(labels: list[str], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same for single labels: one-hot targets (N, classes), label indices, reasons."""
+    """Return the same for single labels: one-hot targets (N, classes), label indices, reasons."""
     names = get_class_names(classes)
     indices = np.array([names.index(label) if label in names else -1 for label in labels], dtype=int)
     targets = np.eye(classes)[indices] * (indices >= 0)[:, None]

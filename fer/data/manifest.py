@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,204 +17,252 @@ from fer.errors import DataError
 
 log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"
-SHOWN = 5
+LEFT_OUT = "left out"
+MAX_LISTED = 5
+EXCLUSION_COLUMNS = ["sample_id", "source", "path", "part", "reason"]
+Finding = tuple[str, int, str]  # what was found, how many, what was done
 
 
 @dataclass
 class Manifest:
-    """``samples``: a row an image that is used, indexed by its row in the store, with the columns of manifest.parquet.
+    """The images of a run.
 
-    ``excluded``: sample_id, source, path, part, reason. ``findings``: (what was found, how many, what was done).
+    Attributes:
+        samples: A row an image that is used, indexed by its row in the store, with the columns of manifest.parquet.
+        excluded: A row an image that is not: `sample_id`, `source`, `path`, `part` (official split) and `reason`.
+        classes: Names of the classes, in their order.
+        findings: What the integrity checks found, how many, and what was done.
     """
 
     samples: pd.DataFrame
     excluded: pd.DataFrame
     classes: tuple[str, ...]
-    findings: list[tuple[str, int, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def get_split(self, name: str) -> pd.DataFrame:
-        """Rows of train, val or test."""
+        """Return the rows of train, val or test."""
         return self.samples[self.samples["split"] == name]
 
     def get_targets(self, name: str) -> np.ndarray:
-        """Target distributions (N, classes) float32 of a part."""
+        """Return the target distributions (N, classes) float32 of train, val or test."""
         return self.get_split(name)[[f"target_{emotion}" for emotion in self.classes]].to_numpy(np.float32)
 
 
-def build_manifest(
-    sources: Sequence[Source],
-    store: ImageStore,
-    rules: Mapping[str, Mapping[str, Any]],
-    *,
-    classes: int,
-    split: str,
-    fractions: Sequence[float],
-    on_leak: str,
-    near_duplicate_bits: int,
-    on_corrupt: str,
-    on_empty_class: str,
-    balance: str,
-    limit: int | None,
-    seed: int,
-) -> Manifest:
+@dataclass(frozen=True)
+class ManifestConfig:
+    """How images are checked, split, labelled and weighed.
+
+    The fields are those of the configuration section `dataset`, beside the run's ``seed`` and ``label_rules``: for
+    each source with votes its `label_rule`, `eval_label_rule` and `contempt`.
+    """
+
+    label_rules: Mapping[str, Mapping[str, Any]]
+    classes: int
+    split: Literal["official", "stratified"]
+    fractions: Sequence[float]
+    on_leak: Literal["drop", "error", "ignore"]
+    near_duplicate_bits: int
+    on_corrupt: Literal["error", "skip"]
+    on_empty_class: Literal["error", "ignore"]
+    balance: Literal["none", "weighted_sampling", "class_weights"]
+    limit: int | None
+    seed: int
+
+
+def build_manifest(sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> Manifest:
     """Check, split, label and weigh the images of all sources.
 
-    ``rules`` gives, for each source with votes, `label_rule`, `eval_label_rule` and `contempt`. Images are dropped,
-    each with its reason, when they cannot be read, when the annotators agree on no emotion, or when they leak.
-    Raises DataError as `on_corrupt`, `on_leak` and `on_empty_class` ask, and when a part that is needed is empty.
+    Images are dropped, each with its reason, when they cannot be read, when they leak from one split into another,
+    when the annotators agree on no emotion, or when there are more than ``config.limit``.
+
+    Args:
+        sources: The data sets, in the order of the store's rows.
+        store: Their decoded images.
+        config: What to do about each.
+
+    Raises:
+        DataError: As `on_corrupt`, `on_leak` and `on_empty_class` ask, or when a split that is needed is empty.
+
+    Example:
+        >>> manifest = build_manifest(sources, open_image_store(sources, 224, ".cache"), config)
+        >>> manifest.get_split("train")["label"].value_counts()
     """
-    names = get_class_names(classes)
+    builder = _ManifestBuilder(sources, store, config)
+    builder.check_corrupt()
+    builder.drop_unreadable()
+    builder.count_duplicates()
+    builder.split()
+    builder.drop_leaks()
+    builder.apply_label_rules()
+    builder.drop_beyond_limit()
+    builder.check_classes()
+    builder.weigh()
+    return builder.build()
+
+
+class _ManifestBuilder:
+    """The images of all sources on their way into a manifest; the steps follow each other as in `build_manifest`."""
+
+    def __init__(self, sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> None:
+        self.cfg = config
+        self.classes = get_class_names(config.classes)
+        self.samples = _join_samples(sources, store, config.near_duplicate_bits)
+        self.source_problems = _collect_source_problems(sources)
+        self.dropped: list[pd.DataFrame] = []
+        self.findings: list[Finding] = []
+
+    def check_corrupt(self) -> None:
+        """Report unreadable images, rows without image and images without row, or refuse them."""
+        unreadable = self.samples[self.samples["problem"] != ""]
+        listed = [f"{row.source}/{row.path} ({row.reason})" for row in self.source_problems.itertuples()]
+        listed += [f"{row.sample_id} ({row.problem})" for row in unreadable.itertuples()]
+        if not listed:
+            return
+        more = f"; and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+        text = "; ".join(listed[:MAX_LISTED]) + more
+        if self.cfg.on_corrupt == "error":
+            raise DataError(f"{text}. Fix them, or set dataset.on_corrupt=skip to list them and go on without")
+        log.warning("Left out: %s", text)
+        for reason, count in self.source_problems["reason"].value_counts().items():
+            self._report(str(reason), count, LEFT_OUT)
+
+    def drop_unreadable(self) -> None:
+        """Drop images that cannot be decoded."""
+        self._drop(self.samples["problem"] != "", self.samples["problem"])
+
+    def count_duplicates(self) -> None:
+        """Report how many images occur more than once."""
+        same_pixels = self.samples["content_hash"].duplicated().sum()
+        same_image = self.samples["duplicate_group"].duplicated().sum()
+        self._report("images that repeat another one pixel for pixel", same_pixels, "grouped")
+        self._report("images that repeat another one, by perceptual hash", same_image, "grouped")
+
+    def split(self) -> None:
+        """Assign each image to train, val or test."""
+        self.samples["stratum"] = self._compute_strata()
+        self.samples["split"] = splits.SPLITTERS[self.cfg.split](self.samples, self.cfg.fractions, self.cfg.seed)
+
+    def _compute_strata(self) -> pd.Series:
+        """The class by which an image is stratified: its label, or what most annotators said."""
+        stratum = self.samples["label"].copy()
+        for source in self.cfg.label_rules:
+            rows = self.samples["source"] == source
+            _, labels, _ = label_rules.build_targets_from_votes(
+                self.samples.loc[rows, list(VOTE_COLUMNS)].to_numpy(), "argmax", len(self.classes), "drop"
+            )
+            stratum[rows] = [self.classes[label] if label >= 0 else "none" for label in labels]
+        return stratum.fillna("none")
+
+    def drop_leaks(self) -> None:
+        """Drop images that also stand in an earlier split, which a stratified split keeps together, or refuse them."""
+        same_image, same_pixels = splits.find_leaks(self.samples, self.samples["split"])
+        if not same_image.any():
+            return
+        message = splits.format_leak_message(self.samples, self.samples["split"], same_image, same_pixels)
+        if self.cfg.on_leak == "error":
+            raise DataError(f"{message}; set dataset.on_leak=drop to leave them out of the later part")
+        action = LEFT_OUT if self.cfg.on_leak == "drop" else "kept (dataset.on_leak=ignore)"
+        log.warning("Leak: %s: %s", message, action)
+        self._report(message, int(same_image.sum()), action)
+        if self.cfg.on_leak == "drop":
+            self._drop(same_image, splits.LEAK)
+
+    def apply_label_rules(self) -> None:
+        """Fill ``label`` and ``target_*``; drop the images for which the rule of their source gives no label."""
+        targets = np.zeros((len(self.samples), len(self.classes)))
+        labels = np.full(len(self.samples), -1)
+        reasons = np.full(len(self.samples), "", dtype=object)
+        training = (self.samples["split"] == "train").to_numpy()
+        for source in self.samples["source"].unique():
+            in_source = (self.samples["source"] == source).to_numpy()
+            for rows, key in ((in_source & training, "label_rule"), (in_source & ~training, "eval_label_rule")):
+                targets[rows], labels[rows], reasons[rows] = self._build_targets(source, rows, key)
+        self.samples["label"] = [self.classes[label] if label >= 0 else None for label in labels]
+        for column, name in enumerate(self.classes):
+            self.samples[f"target_{name}"] = targets[:, column]
+        self._drop(reasons != "", pd.Series(reasons, index=self.samples.index))
+
+    def _build_targets(self, source: str, rows: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Targets, label indices and reasons of some rows of a source, by its votes or single labels."""
+        if source not in self.cfg.label_rules:
+            return label_rules.build_targets_from_labels(self.samples.loc[rows, "label"].tolist(), len(self.classes))
+        votes = self.samples.loc[rows, list(VOTE_COLUMNS)].to_numpy()
+        rule = self.cfg.label_rules[source]
+        return label_rules.build_targets_from_votes(votes, rule[key], len(self.classes), rule["contempt"])
+
+    def drop_beyond_limit(self) -> None:
+        """Keep at most ``limit`` images of each split, chosen at random."""
+        if self.cfg.limit is None:
+            return
+        permutation = np.random.default_rng(self.cfg.seed).permutation(len(self.samples))
+        order = pd.Series(permutation, index=self.samples.index)
+        self._drop(order.groupby(self.samples["split"]).rank(method="first") > self.cfg.limit, LIMITED)
+
+    def check_classes(self) -> None:
+        """Refuse an empty training or validation split, and classes without training images as configured."""
+        for split, word in (("train", "training"), ("val", "validation")):
+            if not (self.samples["split"] == split).any():
+                raise DataError(
+                    f"there are no {word} images; check the source's parts, or set dataset.split=stratified"
+                )
+        present = set(self.samples.loc[self.samples["split"] == "train", "label"])
+        empty = [name for name in self.classes if name not in present]
+        if not empty:
+            return
+        text = f"no training images of {', '.join(empty)}"
+        if self.cfg.on_empty_class == "error":
+            raise DataError(f"{text}; add some, or set dataset.on_empty_class=ignore to train without")
+        log.warning("There are %s", text)
+        self._report(text, len(empty), "trained without")
+
+    def weigh(self) -> None:
+        """Weigh training images inversely to their class's size, 1 on average; 1 outside training or balance."""
+        training = (self.samples["split"] == "train").to_numpy()
+        weights = np.ones(len(self.samples))
+        if self.cfg.balance != "none":
+            labels = self.samples.loc[training, "label"]
+            inverse = 1.0 / labels.map(labels.value_counts()).to_numpy(float)
+            weights[training] = inverse / inverse.mean()
+        self.samples["weight"] = weights
+
+    def build(self) -> Manifest:
+        """Report why images were dropped, and return what is left."""
+        excluded = pd.concat([*self.dropped, self.source_problems], ignore_index=True)
+        reported = {splits.LEAK, LIMITED, *self.source_problems["reason"]}
+        for reason, count in excluded["reason"].value_counts().items():
+            if reason not in reported:
+                self._report(str(reason), count, LEFT_OUT)
+        for split in SPLITS:
+            log.info("%s: %d images", split, int((self.samples["split"] == split).sum()))
+        columns = [
+            *("sample_id", "source", "path", "split", "label"),
+            *VOTE_COLUMNS,
+            *(f"target_{name}" for name in self.classes),
+            *("weight", "content_hash", "perceptual_hash", "duplicate_group"),
+        ]
+        return Manifest(self.samples[columns], excluded, self.classes, self.findings)
+
+    def _drop(self, mask: pd.Series | np.ndarray, reason: pd.Series | str) -> None:
+        """Move rows to the exclusions; a series gives each row its own reason."""
+        mask = np.asarray(mask)
+        if mask.any():
+            self.dropped.append(self.samples[mask].assign(reason=reason)[EXCLUSION_COLUMNS])
+            self.samples = self.samples[~mask]
+
+    def _report(self, finding: str, count: int, action: str) -> None:
+        self.findings.append((finding, int(count), action))
+
+
+def _join_samples(sources: Sequence[Source], store: ImageStore, near_duplicate_bits: int) -> pd.DataFrame:
+    """The tables of all sources, one below the other, beside the store's index and the groups of duplicates."""
     samples = pd.concat([source.table.assign(source=source.name) for source in sources], ignore_index=True)
     samples.insert(0, "sample_id", samples["source"] + "/" + samples["path"])
     samples = samples.join(store.index)
     samples["duplicate_group"] = group_duplicates(store.index, near_duplicate_bits)
-    findings: list[tuple[str, int, str]] = []
-    dropped: list[pd.DataFrame] = []
-
-    def drop(where: pd.Series | np.ndarray, reason: pd.Series | str) -> None:
-        nonlocal samples
-        rows = samples[np.asarray(where)]
-        if len(rows):
-            dropped.append(rows[["sample_id", "source", "path", "part"]].assign(reason=reason))
-            samples = samples[~np.asarray(where)]
-
-    problems = _collect_corrupt_images(sources, samples, on_corrupt, findings)
-    drop(samples["problem"] != "", samples["problem"])
-    findings += _count_duplicates(samples)
-
-    samples["stratum"] = _compute_strata(samples, rules, names)
-    if split == "stratified":
-        samples["split"] = splits.split_stratified(samples, fractions, seed)
-    else:
-        samples["split"] = splits.split_official(samples, fractions, seed)
-        same_image, same_pixels = splits.find_leaks(samples, samples["split"])
-        if same_image.any():
-            message = splits.format_leak_message(samples, samples["split"], same_image, same_pixels)
-            if on_leak == "error":
-                raise DataError(f"{message}; set dataset.on_leak=drop to leave them out of the later part")
-            done = "left out" if on_leak == "drop" else "kept (dataset.on_leak=ignore)"
-            log.warning("Leak: %s: %s", message, done)
-            findings.append((message, int(same_image.sum()), done))
-            if on_leak == "drop":
-                drop(same_image, splits.LEAK)
-
-    reasons = _apply_label_rules(samples, rules, names)
-    drop(reasons != "", pd.Series(reasons, index=samples.index)[reasons != ""])
-    if limit is not None:
-        drop(_find_beyond_limit(samples, limit, seed), LIMITED)
-    _check_classes(samples, names, on_empty_class, findings)
-    samples["weight"] = _compute_sample_weights(samples, balance)
-
-    excluded = pd.concat([*dropped, problems], ignore_index=True)
-    listed = {splits.LEAK, LIMITED, *problems["reason"]}
-    for reason, count in excluded["reason"].value_counts().items():
-        if reason not in listed:
-            findings.append((str(reason), int(count), "left out"))
-    for part in SPLITS:
-        log.info("%s: %d images", part, int((samples["split"] == part).sum()))
-    columns = [
-        *("sample_id", "source", "path", "split", "label"),
-        *VOTE_COLUMNS,
-        *(f"target_{name}" for name in names),
-        *("weight", "content_hash", "perceptual_hash", "duplicate_group"),
-    ]
-    return Manifest(samples[columns], excluded, names, findings)
+    return samples
 
 
-def _collect_corrupt_images(
-    sources: Sequence[Source], samples: pd.DataFrame, on_corrupt: str, findings: list[tuple[str, int, str]]
-) -> pd.DataFrame:
-    """Rows without image and images without row, as exclusions; notes them and unreadable images, or refuses."""
+def _collect_source_problems(sources: Sequence[Source]) -> pd.DataFrame:
+    """Rows without image and images without row, as exclusions."""
     rows = [(f"{s.name}/{path}", s.name, path, "", reason) for s in sources for path, reason in s.problems]
-    problems = pd.DataFrame(rows, columns=["sample_id", "source", "path", "part", "reason"], dtype=object)
-    unreadable = samples[samples["problem"] != ""]
-    listed = [f"{row.source}/{row.path} ({row.reason})" for row in problems.itertuples()]
-    listed += [f"{row.sample_id} ({row.problem})" for row in unreadable.itertuples()]
-    if not listed:
-        return problems
-    text = "; ".join(listed[:SHOWN]) + (f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
-    if on_corrupt == "error":
-        raise DataError(f"{text}. Mend them, or set dataset.on_corrupt=skip to list them and go on without")
-    log.warning("Left out: %s", text)
-    for reason, count in problems["reason"].value_counts().items():
-        findings.append((str(reason), int(count), "left out"))
-    return problems
-
-
-def _count_duplicates(samples: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Counts of pictures that occur more than once."""
-    same_pixels = int(samples["content_hash"].duplicated().sum())
-    same_image = int(samples["duplicate_group"].duplicated().sum())
-    return [
-        ("images that repeat another one pixel for pixel", same_pixels, "grouped"),
-        ("images that repeat another one, by perceptual hash", same_image, "grouped"),
-    ]
-
-
-def _compute_strata(samples: pd.DataFrame, rules: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> pd.Series:
-    """The class by which an image is stratified: its label, or what most annotators said."""
-    stratum = samples["label"].copy()
-    for source in rules:
-        rows = samples["source"] == source
-        _, labels, _ = label_rules.build_targets_from_votes(
-            samples.loc[rows, list(VOTE_COLUMNS)].to_numpy(), "argmax", len(names), "drop"
-        )
-        stratum[rows] = [names[label] if label >= 0 else "none" for label in labels]
-    return stratum.fillna("none")
-
-
-def _apply_label_rules(
-    samples: pd.DataFrame, rules: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
-) -> np.ndarray:
-    """Fill ``label`` and ``target_*`` in place; returns for each row why it has no label ("" where it has one)."""
-    targets = np.zeros((len(samples), len(names)))
-    labels = np.full(len(samples), -1)
-    reasons = np.full(len(samples), "", dtype=object)
-    for source in samples["source"].unique():
-        of_source = (samples["source"] == source).to_numpy()
-        training = (samples["split"] == "train").to_numpy()
-        for rows, key in ((of_source & training, "label_rule"), (of_source & ~training, "eval_label_rule")):
-            if source in rules:
-                votes = samples.loc[rows, list(VOTE_COLUMNS)].to_numpy()
-                rule = rules[source]
-                applied = label_rules.build_targets_from_votes(votes, rule[key], len(names), rule["contempt"])
-            else:
-                applied = label_rules.build_targets_from_labels(samples.loc[rows, "label"].tolist(), len(names))
-            targets[rows], labels[rows], reasons[rows] = applied
-    samples["label"] = [names[label] if label >= 0 else None for label in labels]
-    for column, name in enumerate(names):
-        samples[f"target_{name}"] = targets[:, column]
-    return reasons
-
-
-def _find_beyond_limit(samples: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
-    """Which rows to leave out so that each part keeps at most ``limit``, chosen at random."""
-    order = pd.Series(np.random.default_rng(seed).permutation(len(samples)), index=samples.index)
-    return (order.groupby(samples["split"]).rank(method="first") > limit).to_numpy()
-
-
-def _check_classes(
-    samples: pd.DataFrame, names: tuple[str, ...], on_empty_class: str, findings: list[tuple[str, int, str]]
-) -> None:
-    """Refuse an empty training or validation part, and classes without training images as ``on_empty_class`` says."""
-    for part, word in (("train", "training"), ("val", "validation")):
-        if not (samples["split"] == part).any():
-            raise DataError(f"there are no {word} images; check the source's parts, or set dataset.split=stratified")
-    present = set(samples.loc[samples["split"] == "train", "label"])
-    if empty := [name for name in names if name not in present]:
-        text = f"no training images of {', '.join(empty)}"
-        if on_empty_class == "error":
-            raise DataError(f"{text}; add some, or set dataset.on_empty_class=ignore to train without")
-        log.warning("There are %s", text)
-        findings.append((text, len(empty), "trained without"))
-
-
-def _compute_sample_weights(samples: pd.DataFrame, balance: str) -> np.ndarray:
-    """Weight of each training image: 1, or inversely to its class's size, 1 on average; 1 outside training."""
-    training = (samples["split"] == "train").to_numpy()
-    weights = np.ones(len(samples))
-    if balance != "none":
-        classes = samples.loc[training, "label"]
-        inverse = 1.0 / classes.map(classes.value_counts()).to_numpy(float)
-        weights[training] = inverse / inverse.mean()
-    return weights
+    return pd.DataFrame(rows, columns=EXCLUSION_COLUMNS, dtype=object)

@@ -1,7 +1,7 @@
-"""Which image trains, which validates and which tests, without the same picture on two sides."""
+"""Assign images to train, val and test, without duplicates on two sides."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,19 @@ LEAK = "duplicate of an image in an earlier part"
 
 
 def assign_splits(strata: Sequence[str], groups: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
-    """Part number (N,) for each image: ``shares`` of every stratum, a group never in two parts.
+    """Divide every stratum by ``fractions``, a group never between two splits.
 
     A group belongs to the stratum of its first image. Within a stratum the groups are shuffled and dealt, largest
-    first, each to the part that lacks the most of its share, so that small strata come out even too.
+    first, each to the split that lacks the most of its fraction, so that small strata come out even too.
+
+    Args:
+        strata: Stratum of each image.
+        groups: (N,) group number of each image.
+        fractions: Fraction of each split.
+        seed: Seed of the shuffling.
+
+    Returns:
+        Number (N,) of each image's split.
     """
     table = pd.DataFrame({"stratum": list(strata), "group": groups})
     per_group = table.groupby("group", sort=False).agg(stratum=("stratum", "first"), size=("stratum", "size"))
@@ -35,9 +44,9 @@ def assign_splits(strata: Sequence[str], groups: np.ndarray, fractions: Sequence
 
 
 def split_stratified(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
-    """Parts of a stratified split by source and class over all images, whatever their official part.
+    """Split by source and class over all images, whatever their official split.
 
-    ``samples`` has ``source``, ``stratum`` (the class) and ``duplicate_group``.
+    ``samples`` has `source`, `stratum` (the class) and `duplicate_group`.
     """
     strata = (samples["source"] + "/" + samples["stratum"]).tolist()
     numbers = assign_splits(strata, samples["duplicate_group"].to_numpy(), fractions, seed)
@@ -45,11 +54,11 @@ def split_stratified(samples: pd.DataFrame, fractions: Sequence[float], seed: in
 
 
 def split_official(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
-    """The sources' own parts; a source that has training but no validation part gives some of its training to it.
+    """Keep the sources' official splits; a source without a validation split gives some of its training to it.
 
-    The share is that of ``fractions``, by class, groups kept together over all sources, so that no picture
-    validates that trains elsewhere. A missing test part stays empty: nothing else can stand for it. Raises
-    DataError for a source without official parts.
+    How much is by ``fractions``, class by class, groups kept together over all sources, so that no image validates
+    that trains elsewhere. A missing test split stays empty: nothing else can stand for it. Raises DataError for a
+    source without official splits.
     """
     splits = samples["part"].copy()
     lacking = []
@@ -75,24 +84,31 @@ def split_official(samples: pd.DataFrame, fractions: Sequence[float], seed: int)
     return splits
 
 
-def find_leaks(samples: pd.DataFrame, splits: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """(same picture, same pixels): for each image whether it also stands in an earlier part (train, val, test).
+SPLITTERS: dict[str, Callable[[pd.DataFrame, Sequence[float], int], pd.Series]] = {
+    "official": split_official,
+    "stratified": split_stratified,
+}
 
-    ``samples`` has ``duplicate_group`` and ``content_hash``.
+
+def find_leaks(samples: pd.DataFrame, splits: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Find images that also stand in an earlier split, in the order train, val, test.
+
+    ``samples`` has `duplicate_group` and `content_hash`. Returns for each image whether a duplicate, and whether one
+    of the same pixels, stands there.
     """
-    rank = splits.map({part: number for number, part in enumerate(SPLITS)})
+    rank = splits.map({split: number for number, split in enumerate(SPLITS)})
     same_image = rank > rank.groupby(samples["duplicate_group"]).transform("min")
     same_pixels = rank > rank.groupby(samples["content_hash"]).transform("min")
     return same_image, same_pixels
 
 
 def format_leak_message(samples: pd.DataFrame, splits: pd.Series, same_image: pd.Series, same_pixels: pd.Series) -> str:
-    """`421 validation images also stand in an earlier part (279 pixel for pixel)`, for each part that has some."""
+    """Format `421 validation images also stand in an earlier part (279 pixel for pixel)`, for each split with some."""
     words = {"val": "validation", "test": "test"}
     counts = [
-        f"{int(same_image[splits == part].sum())} {word} images also stand in an earlier part "
-        f"({int(same_pixels[splits == part].sum())} pixel for pixel)"
-        for part, word in words.items()
-        if same_image[splits == part].any()
+        f"{int(same_image[splits == split].sum())} {word} images also stand in an earlier part "
+        f"({int(same_pixels[splits == split].sum())} pixel for pixel)"
+        for split, word in words.items()
+        if same_image[splits == split].any()
     ]
     return "; ".join(counts)

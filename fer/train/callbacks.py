@@ -96,7 +96,7 @@ class MetricsHistory(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.images += batch["share"][2]
+        self.images += batch["shard"][2]
         if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
             # A GPU lags behind the program that feeds it: its speed is known when it has done the last batch.
             torch.cuda.synchronize()

@@ -12,7 +12,7 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
 from fer.data.image_store import ImageStore, open_image_store
-from fer.data.manifest import Manifest, build_manifest
+from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region
@@ -87,10 +87,8 @@ def prepare_data(config: Config, largest_side: int) -> PreparedData:
     for note in notes:
         log.info("Source %s", note)
     store = open_image_store(sources, largest_side, cfg.cache_dir)
-    manifest = build_manifest(
-        sources,
-        store,
-        collect_label_rules(specs),
+    manifest_config = ManifestConfig(
+        label_rules=collect_label_rules(specs),
         classes=cfg.classes,
         split=cfg.split,
         fractions=cfg.fractions,
@@ -102,7 +100,7 @@ def prepare_data(config: Config, largest_side: int) -> PreparedData:
         limit=cfg.limit,
         seed=config.seed,
     )
-    return PreparedData(store, manifest, notes)
+    return PreparedData(store, build_manifest(sources, store, manifest_config), notes)
 
 
 def record_data(run: Run, data: PreparedData) -> None:

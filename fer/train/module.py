@@ -79,7 +79,7 @@ class FaceClassifierModule(pl.LightningModule):
             # Its part of the whole batch's loss; Lightning's strategy averages the gradients of all parts.
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
         with torch.no_grad():
-            start, stop, whole = batch["share"]
+            start, stop, whole = batch["shard"]
             right = (logits.argmax(1) == batch["targets"].argmax(1))[: stop - start].sum()
             count = torch.full_like(right, stop - start)
             self.train_sums += torch.stack((loss.detach() * whole, right, count)).to(self.train_sums)
@@ -97,7 +97,7 @@ class FaceClassifierModule(pl.LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         logits = self.eval_network(batch["images"])
         self.val_outputs.append((logits, batch["targets"], batch["weights"]))
-        self.val_shards.append(batch["share"])
+        self.val_shards.append(batch["shard"])
 
     def on_validation_epoch_end(self) -> None:
         logits, targets, weights = (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fer.data.image_store import ImageStore, open_image_store
-from fer.data.manifest import Manifest, build_manifest
+from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources.base import Source
 from tests.helpers.image_data import Laid
 
@@ -49,6 +49,6 @@ def manifest_of(tmp_path: Path) -> Callable[..., Manifest]:
 
     def make(sources: Sequence[Source], rules: Mapping[str, Any] | None = None, **changes: Any) -> Manifest:
         store: ImageStore = open_image_store(sources, 48, str(tmp_path / "cache"))
-        return build_manifest(sources, store, rules or {}, **{**MANIFEST, **changes})
+        return build_manifest(sources, store, ManifestConfig(label_rules=rules or {}, **{**MANIFEST, **changes}))
 
     return make

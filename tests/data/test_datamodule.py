@@ -84,7 +84,7 @@ def test_a_batch_holds_the_samples_own_pixels_targets_and_weights() -> None:
         assert np.array_equal(batch["images"].numpy(), store[rows])
         assert np.array_equal(batch["targets"].numpy(), train.targets[rows // 2])
         assert np.array_equal(batch["weights"].numpy(), train.weights[rows // 2])
-        assert batch["place"] == (4, number)
+        assert batch["position"] == (4, number)
 
 
 def test_training_drops_the_incomplete_batch_and_validation_keeps_it() -> None:
@@ -162,7 +162,7 @@ def test_processes_share_every_batch_and_each_sample_is_seen_once(processes: int
         ]
         for number, batch in enumerate(single):
             parts = [batches[number] for batches in shared]
-            own = [taken["share"][1] - taken["share"][0] for taken in parts]
+            own = [taken["shard"][1] - taken["shard"][0] for taken in parts]
             assert sum(own) == len(batch["targets"]) and max(own) - min(own) <= 1
             for key in ("images", "targets", "weights"):
                 joined = torch.cat([taken[key][:count] for taken, count in zip(parts, own, strict=True)])
@@ -209,12 +209,12 @@ def test_lightning_tells_the_epoch_and_only_training_is_augmented(resident: bool
     )
     trainer.fit(watching, datamodule=module(25, resident=resident))
     train, val = watching.seen["train"], watching.seen["val"]
-    assert [batch["place"] for batch in train] == [(epoch, number) for epoch in range(3) for number in range(4)]
+    assert [batch["position"] for batch in train] == [(epoch, number) for epoch in range(3) for number in range(4)]
     assert len(val) == 3 * 2 and all(batch["images"].dtype == torch.uint8 for batch in val)
     assert rows_of(val) == 3 * (ROWS[:45] + 1).tolist()
     loader = module(25).train_dataloader()
     expected = [batch for epoch in range(3) for batch in epoch_of(loader, epoch)]
     for got, raw in zip(train, expected, strict=True):
-        pixels, targets = AUGMENT(raw["images"], raw["targets"], 16, (5, *raw["place"]))
+        pixels, targets = AUGMENT(raw["images"], raw["targets"], 16, (5, *raw["position"]))
         assert got["images"].shape == (25, 1, 16, 16)
         assert torch.equal(got["images"], pixels) and torch.equal(got["targets"], targets)

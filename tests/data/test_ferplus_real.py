@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from fer.data.image_store import open_image_store
-from fer.data.manifest import build_manifest
+from fer.data.manifest import ManifestConfig, build_manifest
 from fer.data.sources import read_source
 from fer.data.splits import LEAK, find_leaks
 from fer.errors import DataError
 
+RULES = {"plus": {"label_rule": "majority", "eval_label_rule": "majority", "contempt": "drop"}}
 OPTIONS = {
+    "label_rules": RULES,
     "classes": 8,
     "split": "official",
     "fractions": (0.8, 0.1, 0.1),
@@ -20,7 +22,6 @@ OPTIONS = {
     "limit": None,
     "seed": 0,
 }
-RULES = {"plus": {"label_rule": "majority", "eval_label_rule": "majority", "contempt": "drop"}}
 
 
 def test_the_two_files_of_votes_disagree_on_one_row_in_twenty(ferplus_zip: str) -> None:
@@ -41,13 +42,14 @@ def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None
     assert store.images.shape == (32_137, 48, 48, 1) and (store.index["problem"] == "").all()
 
     with pytest.raises(DataError) as caught:
-        build_manifest([source], store, RULES, on_leak="error", **OPTIONS)
+        build_manifest([source], store, ManifestConfig(on_leak="error", **OPTIONS))
     assert str(caught.value) == (
         "279 validation images also stand in an earlier part (279 pixel for pixel); "
         "set dataset.on_leak=drop to leave them out of the later part"
     )
     for bits in (-1, 2):
-        manifest = build_manifest([source], store, RULES, on_leak="drop", **{**OPTIONS, "near_duplicate_bits": bits})
+        config = ManifestConfig(on_leak="drop", **{**OPTIONS, "near_duplicate_bits": bits})
+        manifest = build_manifest([source], store, config)
         picture, pixels = find_leaks(manifest.samples, manifest.samples["split"])
         assert not picture.any() and not pixels.any()
         assert set(manifest.get_split("train")["content_hash"]).isdisjoint(manifest.get_split("val")["content_hash"])
@@ -57,5 +59,5 @@ def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None
         assert not set(manifest.samples["sample_id"]) & set(manifest.excluded["sample_id"])
         assert np.allclose(manifest.get_targets("train").sum(axis=1), 1)
         assert manifest.get_split("test").empty
-    kept = build_manifest([source], store, RULES, on_leak="ignore", **OPTIONS)
+    kept = build_manifest([source], store, ManifestConfig(on_leak="ignore", **OPTIONS))
     assert find_leaks(kept.samples, kept.samples["split"])[1].sum() > 200

@@ -156,7 +156,7 @@ def test_corrupt_images_and_lone_rows_are_refused_or_listed(lay: Laid, manifest_
         "raf/train/2/train_2.jpg (train_labels.csv says disgust, its folder fear); "
         "raf/gone.jpg (row of test_labels.csv without an image); raf/test/7/test_7.jpg (the image is damaged); "
         "raf/train/1/more_20.jpg (not an image). "
-        "Mend them, or set dataset.on_corrupt=skip to list them and go on without"
+        "Fix them, or set dataset.on_corrupt=skip to list them and go on without"
     )
     manifest = manifest_of([source], on_corrupt="skip")
     assert manifest.excluded.set_index("sample_id")["reason"].to_dict() == {
@@ -176,7 +176,7 @@ def test_only_five_of_many_bad_images_are_named(lay: Laid, manifest_of: Manifest
     with pytest.raises(DataError) as caught:
         manifest_of([read_source("own", "folder", root=root, class_map={})])
     named = "; ".join(f"own/train/fear/{number}.png (not an image)" for number in range(5))
-    assert str(caught.value).startswith(f"{named}; and 3 more. Mend them, or set dataset.on_corrupt=skip")
+    assert str(caught.value).startswith(f"{named}; and 3 more. Fix them, or set dataset.on_corrupt=skip")
 
 
 def test_a_source_of_nothing_but_lone_rows_is_refused_by_name(lay: Laid, manifest_of: ManifestOf) -> None:
@@ -185,7 +185,7 @@ def test_a_source_of_nothing_but_lone_rows_is_refused_by_name(lay: Laid, manifes
     with pytest.raises(DataError) as caught:
         manifest_of([source])
     assert str(caught.value).startswith(
-        "raf/Image/aligned/train_1_aligned.jpg (row of EmoLabel/list_patition_label.txt without an image). Mend them"
+        "raf/Image/aligned/train_1_aligned.jpg (row of EmoLabel/list_patition_label.txt without an image). Fix them"
     )
 
 

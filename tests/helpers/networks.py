@@ -55,7 +55,7 @@ def batch_of(count: int, side: int = 32) -> dict[str, Any]:
         "images": torch.from_numpy(faces(count, side)),
         "targets": torch.eye(7)[torch.arange(count) % 7],
         "weights": torch.ones(count),
-        "share": (0, count, count),
+        "shard": (0, count, count),
     }
 
 

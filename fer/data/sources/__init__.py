@@ -1,4 +1,4 @@
-"""One reader a data set; all return the same table.
+"""Readers of data sets; all return the same table.
 
 To add a data set: write ``read_NAME(name, …) -> Source`` in a file of its own, enter it below, and describe its
 keys in ``fer/config/dataset.py`` and its values in ``conf/dataset/``.
@@ -23,13 +23,25 @@ READERS: dict[str, Callable[..., Source]] = {
     "synthetic": read_synthetic,
 }
 
-
 # Keys of a source that say how its votes become labels; the readers do not know them.
 RULE_KEYS = frozenset({"label_rule", "eval_label_rule", "contempt"})
 
 
 def read_source(name: str, kind: str, **options: Any) -> Source:
-    """Read the source ``name`` with the reader of its kind. Raises DataError, also where it has no images at all."""
+    """Read a data set with the reader of its kind.
+
+    Args:
+        name: Name of the source, the first part of its sample ids.
+        kind: A key of ``READERS``.
+        options: The other keys of the source's configuration, such as ``root``.
+
+    Raises:
+        DataError: The files are missing, laid out differently or malformed, or hold no images.
+
+    Example:
+        >>> source = read_source("faces", "folder", root="faces.zip", class_map={})
+        >>> source.table["label"].value_counts()
+    """
     source = READERS[kind](name, **{key: value for key, value in options.items() if key not in RULE_KEYS})
     if source.table.empty and not source.problems:
         raise DataError(f"{options['root']}: there are no images for the source {name!r}")
@@ -37,7 +49,7 @@ def read_source(name: str, kind: str, **options: Any) -> Source:
 
 
 def collect_label_rules(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The label rules of those sources that have votes."""
+    """Collect the label rules of the sources that have votes, from the configuration of all sources by name."""
     return {name: {key: spec[key] for key in RULE_KEYS} for name, spec in specs.items() if spec.keys() >= RULE_KEYS}
 
 

@@ -1,4 +1,4 @@
-"""The files of a data set, whether they lie in a directory or in a .zip."""
+"""The files of a data set, in a directory or in a .zip."""
 
 import csv
 import io
@@ -49,7 +49,7 @@ class DatasetFiles:
         return name in self._known
 
     def read(self, name: str, limit: int = MAX_IMAGE_BYTES) -> bytes:
-        """A file's bytes. Raises DataError when it is missing, damaged or larger than ``limit`` bytes."""
+        """Return a file's bytes. Raises DataError when it is missing, damaged or larger than ``limit`` bytes."""
         try:
             if self.archive is None:
                 path = self.root / name
@@ -72,14 +72,14 @@ class DatasetFiles:
         return data
 
     def read_text(self, name: str) -> str:
-        """A table's text, UTF-8 with or without byte-order mark."""
+        """Return a table's text, UTF-8 with or without byte-order mark."""
         try:
             return self.read(name, MAX_TABLE_BYTES).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise DataError(f"{self.root}: {name} is not a UTF-8 text file") from None
 
     def iter_rows(self, name: str) -> Iterator[list[str]]:
-        """The cells of a comma-separated UTF-8 table, row by row; an empty line gives an empty row."""
+        """Yield the cells of a comma-separated UTF-8 table, row by row; an empty line gives an empty row."""
         csv.field_size_limit(sys.maxsize)
         data = io.BytesIO(self.read(name, MAX_TABLE_BYTES))
         try:
@@ -90,19 +90,19 @@ class DatasetFiles:
             raise DataError(f"{self.root}: {name} cannot be read as comma-separated values ({error})") from None
 
     def find(self, ending: str) -> str | None:
-        """The shortest name that is ``ending`` or ends with ``/ending``, so that a wrapping folder does not matter."""
+        """Find the shortest name that is ``ending`` or ends with ``/ending``: a wrapping folder does not matter."""
         matches = [name for name in self.names if name == ending or name.endswith(f"/{ending}")]
         return min(matches, key=len) if matches else None
 
     def list_images(self, folder: str) -> list[str]:
-        """Names of the images that lie directly in a folder."""
+        """List the names of the images that lie directly in a folder."""
         prefix = f"{folder}/" if folder else ""
         return [
             name for name in self.names if name.startswith(prefix) and "/" not in name[len(prefix) :] and is_image(name)
         ]
 
     def describe(self) -> str:
-        """What lies at the root, in a few words, for an error message."""
+        """Describe what lies at the root in a few words, for an error message."""
         tops: dict[str, int] = {}
         for name in self.names:
             parts = PurePosixPath(name).parts
@@ -121,7 +121,7 @@ def is_image(name: str) -> bool:
 
 
 def build_layout_error(files: DatasetFiles, kind: str, accepted: Iterable[str]) -> DataError:
-    """The error for a root that holds something else: what would be accepted, and what was found."""
+    """Build the error for a root that holds something else: what would be accepted, and what was found."""
     return DataError(
         f"{files.root}: not laid out as {kind}; accepted are {' or '.join(accepted)}; found {files.describe()}"
     )

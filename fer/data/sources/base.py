@@ -1,4 +1,4 @@
-"""What every reader returns: a table of samples and a way to get at their pixels."""
+"""What every reader returns: a table of samples and functions that read their images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ VOTE_COLUMNS = tuple(f"votes_{name}" for name in FERPLUS_VOTES)
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image is: a ``digest`` of its content, its longer ``side`` in pixels, and whether it has ``colour``."""
+    """Facts about an image: a ``digest`` of its content, its longer ``side`` in pixels, whether it has ``colour``."""
 
     digest: str
     side: int
@@ -25,11 +25,16 @@ class ImageInfo:
 class Source:
     """A data set as read, before any rule, split or check.
 
-    ``table`` has one row an image: ``path`` (unique in the source), ``part`` (train, val, test, or "" where the
-    source has no official parts), ``label`` (a class name, or None where there are votes) and the columns
-    ``votes_*`` (NaN where there is a label). ``read`` gives an image's encoded bytes, or its pixels
-    (H, W) or (H, W, 3) uint8 RGB, and raises DataError. ``look``, where given, says what an image is without reading
-    it. ``problems`` are (path, reason) of rows without image and images without row.
+    Attributes:
+        name: Name of the source in the configuration.
+        table: One row an image: `path` (unique in the source), `part` (the official split: train, val, test, or ""
+            where there is none), `label` (a class name, or None where there are votes) and the columns `votes_*`
+            (NaN where there is a label).
+        read: Gives, for a path, the image's encoded bytes, or its pixels (H, W) or (H, W, 3) uint8 RGB. Raises
+            DataError.
+        get_info: Gives, for a path, facts about the image without reading it; None where only reading tells.
+        notes: Remarks for the report.
+        problems: (path, reason) of rows without image and images without row.
     """
 
     name: str
@@ -41,12 +46,12 @@ class Source:
 
 
 def _build_path_columns(paths: Sequence[str], splits: Sequence[str]) -> dict[str, "pd.Series[str]"]:
-    """The first two columns, text even where there are no rows."""
+    """Build the first two columns, text even where there are no rows."""
     return {"path": pd.Series(list(paths), dtype="str"), "part": pd.Series(list(splits), dtype="str")}
 
 
 def build_labelled_table(paths: Sequence[str], splits: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
-    """The table of a source whose images have one label each."""
+    """Build the table of a source whose images have one label each."""
     table = pd.DataFrame({**_build_path_columns(paths, splits), "label": pd.Series(list(labels), dtype=object)})
     for column in VOTE_COLUMNS:
         table[column] = np.nan
@@ -56,7 +61,7 @@ def build_labelled_table(paths: Sequence[str], splits: Sequence[str], labels: Se
 def build_voted_table(
     paths: Sequence[str], splits: Sequence[str], votes: np.ndarray, order: Sequence[str]
 ) -> pd.DataFrame:
-    """The table of a source with votes: (N, len(order)) counts whose columns stand in ``order``."""
+    """Build the table of a source with votes: (N, len(order)) counts whose columns stand in ``order``."""
     table = pd.DataFrame({**_build_path_columns(paths, splits), "label": pd.Series([None] * len(paths), dtype=object)})
     for name, column in zip(FERPLUS_VOTES, VOTE_COLUMNS, strict=True):
         table[column] = votes[:, order.index(name)].astype(float) if name in order else 0.0

@@ -18,7 +18,7 @@ def read_fer2013(name: str, root: str) -> Source:
     for table in ("fer2013.csv", "icml_face_data.csv"):
         if files.find(table):
             usages, labels, pixels = read_pixel_table(files, table)
-            paths = [f"{table}#{row}" for row in range(2, len(pixels) + 2)]
+            paths = [f"{table}#{line}" for line in range(2, len(pixels) + 2)]
             images = dict(zip(paths, pixels, strict=True))
             splits = [USAGE_SPLITS[usage] for usage in usages]
             return Source(name, build_labelled_table(paths, splits, labels), images.__getitem__)
@@ -30,7 +30,7 @@ def read_fer2013(name: str, root: str) -> Source:
 
 
 def read_pixel_table(files: DatasetFiles, table: str) -> tuple[list[str], list[str], list[np.ndarray]]:
-    """(usages, class names, images (48, 48) uint8) of the rows of fer2013.csv (`emotion,pixels,Usage`)."""
+    """Read (usages, class names, images (48, 48) uint8) from the rows of fer2013.csv (`emotion,pixels,Usage`)."""
     lines = files.iter_rows(files.find(table) or table)
     header = [column.strip() for column in next(lines, [])]
     if not {"emotion", "pixels", "Usage"} <= set(header):

@@ -43,7 +43,7 @@ def read_ferplus(name: str, root: str, votes: str) -> Source:
 
 
 def _find_image_folder(files: DatasetFiles, folder: str) -> str | None:
-    """Where the images of FER2013Train, FER2013Valid or FER2013Test lie: beside label.csv, or below that name."""
+    """Find the images of FER2013Train, FER2013Valid or FER2013Test: beside label.csv, or below that name."""
     if table := files.find(f"{folder}/label.csv"):
         return table.removesuffix("label.csv")
     images = (PurePosixPath(name) for name in files.names if is_image(name))
@@ -56,8 +56,8 @@ def _build_no_label_csv_error(files: DatasetFiles) -> DataError:
 
 
 def _read_folders(name: str, files: DatasetFiles, votes: str) -> Source:
-    """``votes`` is `label.csv` or `fer2013new.csv`; images without a row in it are problems, not left out unseen."""
-    new = _read_fer2013new_votes(files) if votes == NEW else {}
+    """Read folders of images; ``votes`` is `label.csv` or `fer2013new.csv`. Images without a row in it are problems."""
+    new_votes = _read_fer2013new_votes(files) if votes == NEW else {}
     paths: list[str] = []
     splits: list[str] = []
     counts: list[list[float]] = []
@@ -65,12 +65,14 @@ def _read_folders(name: str, files: DatasetFiles, votes: str) -> Source:
     for split, folder in FOLDERS.items():
         if (base := _find_image_folder(files, folder)) is None:
             continue
-        table = base + "label.csv"
-        rows = new.get(split, {}) if votes == NEW else _read_label_csv(files, table) if table in files else {}
+        if votes == NEW:
+            table, rows = NEW, new_votes.get(split, {})
+        else:
+            table = base + "label.csv"
+            rows = _read_label_csv(files, table) if table in files else {}
         images = {image.removeprefix(base): image for image in files.list_images(base.rstrip("/"))}
-        used = NEW if votes == NEW else table
-        problems += [(base + image, f"row of {used} without an image") for image in rows if image not in images]
-        problems += [(path, f"image without a row in {used}") for image, path in images.items() if image not in rows]
+        problems += [(base + image, f"row of {table} without an image") for image in rows if image not in images]
+        problems += [(path, f"image without a row in {table}") for image, path in images.items() if image not in rows]
         for image in rows:
             if image in images:
                 paths.append(images[image])
@@ -81,7 +83,10 @@ def _read_folders(name: str, files: DatasetFiles, votes: str) -> Source:
 
 
 def _read_tables(name: str, files: DatasetFiles, votes: str) -> Source:
-    """fer2013.csv holds the pixels, row by row in the order of fer2013new.csv; only there rows are joined by number."""
+    """Read fer2013.csv, which holds the pixels row by row in the order of fer2013new.csv.
+
+    Only here rows are joined by their number.
+    """
     if votes == "label.csv":
         raise _build_no_label_csv_error(files)
     usages, _, pixels = read_pixel_table(files, "fer2013.csv")
@@ -104,14 +109,14 @@ def _read_tables(name: str, files: DatasetFiles, votes: str) -> Source:
     counts_array = np.array([counts for _, counts in table.values()]).reshape(-1, len(FERPLUS_VOTES))
     return Source(
         name,
-        build_voted_table(list(table), [part for part, _ in table.values()], counts_array, FERPLUS_VOTES),
+        build_voted_table(list(table), [split for split, _ in table.values()], counts_array, FERPLUS_VOTES),
         images.__getitem__,
         notes=(f"votes from {NEW}",),
     )
 
 
 def _read_label_csv(files: DatasetFiles, table: str) -> Votes:
-    """`name, box, ten votes` a row, without header."""
+    """Read `name, box, ten votes` a row, without header."""
     return {
         row[0].strip(): _parse_votes(row[2:], files, f"{table}, line {line}")
         for line, row in enumerate(files.iter_rows(table), 1)
@@ -120,7 +125,7 @@ def _read_label_csv(files: DatasetFiles, table: str) -> Votes:
 
 
 def _read_fer2013new_votes(files: DatasetFiles) -> dict[str, Votes]:
-    """Votes of fer2013new.csv by part and image name."""
+    """Read the votes of fer2013new.csv by split and image name."""
     if files.find(NEW) is None:
         raise DataError(f"{files.root}: has no {NEW}; set votes=label.csv (or auto) for this source")
     votes: dict[str, Votes] = {}
@@ -131,7 +136,7 @@ def _read_fer2013new_votes(files: DatasetFiles) -> dict[str, Votes]:
 
 
 def read_fer2013new(files: DatasetFiles) -> list[tuple[str, str, list[float]]]:
-    """(usage, image name, ten votes) of each row of fer2013new.csv; the name is empty where there is no face."""
+    """Read (usage, image name, ten votes) from fer2013new.csv; the name is empty where there is no face."""
     table = files.find(NEW) or NEW
     lines = files.iter_rows(table)
     header = [column.strip() for column in next(lines, [])]
@@ -149,7 +154,7 @@ def read_fer2013new(files: DatasetFiles) -> list[tuple[str, str, list[float]]]:
 
 
 def _parse_votes(cells: Iterable[str], files: DatasetFiles, location: str) -> list[float]:
-    """Ten votes as numbers. Raises DataError unless each is a number from 0 to 10."""
+    """Parse ten votes. Raises DataError unless each is a number from 0 to 10."""
     cells = list(cells)
     try:
         votes = [float(cell) for cell in cells]

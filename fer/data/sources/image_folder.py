@@ -1,4 +1,4 @@
-"""Images sorted into one folder a class, with or without parts above them."""
+"""Images sorted into one folder a class, with or without folders of splits above them."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -34,7 +34,7 @@ def read_folder(name: str, root: str, class_map: ClassMap) -> Source:
 
 
 def _find_common_root(files: DatasetFiles) -> str:
-    """The folder above the class folders: "" or the one folder that wraps everything."""
+    """Find the folder above the class folders: "" or the one folder that wraps everything."""
     parents = {PurePosixPath(image).parent.parent.as_posix() for image in files.names if is_image(image)}
     if len(parents) != 1:
         raise _build_no_class_folders_error(files)
@@ -50,9 +50,9 @@ def _build_no_class_folders_error(files: DatasetFiles) -> DataError:
 
 
 def find_split_folders(files: DatasetFiles) -> dict[str, str]:
-    """Part: folder, for folders named train, val, test (or usual spellings) that hold class folders.
+    """Find folders named train, val, test (or usual spellings) that hold class folders; returns split: folder.
 
-    Raises DataError where two folders stand for the same part: either would silently leave out the other's images.
+    Raises DataError where two folders stand for the same split: either would silently leave out the other's images.
     """
     folders: dict[str, str] = {}
     for name in files.names:
@@ -67,7 +67,7 @@ def find_split_folders(files: DatasetFiles) -> dict[str, str]:
 
 
 def _resolve_class(folder: str, class_map: ClassMap, files: DatasetFiles, extra: Mapping[str, str]) -> str | None:
-    """The class that a folder's name stands for, None for a folder to leave out."""
+    """Return the class that a folder's name stands for, None for a folder to leave out."""
     if folder in class_map:
         mapped = class_map[folder]
         return None if mapped is None else normalize_label(mapped)
@@ -91,7 +91,18 @@ def read_class_folders(
     class_map: ClassMap,
     extra: Mapping[str, str] | None = None,
 ) -> Source:
-    """Read part folders that hold class folders. ``extra`` are names of classes that only this data set uses."""
+    """Read class folders below the folders of splits.
+
+    Args:
+        name: Name of the source.
+        files: The data set's files.
+        folders: Split: folder that holds its class folders; {"": folder} without official splits.
+        class_map: Folder name: class, or None to leave the folder out.
+        extra: Folder name: class, of names that only this data set uses.
+
+    Raises:
+        DataError: A folder names no class, or holds no images.
+    """
     paths: list[str] = []
     splits: list[str] = []
     labels: list[str] = []
@@ -113,7 +124,7 @@ def read_class_folders(
 
 
 def _list_class_folders(files: DatasetFiles, prefix: str) -> list[str]:
-    """Names of the folders directly below ``prefix``, empty ones of a directory included."""
+    """List the folders directly below ``prefix``, empty ones of a directory included."""
     names = {
         rest.split("/", 1)[0]
         for name in files.names

@@ -1,4 +1,4 @@
-"""RAF-DB, basic emotions (Li and Deng, 2019): single labels, official training and test parts."""
+"""RAF-DB, basic emotions (Li and Deng, 2019): single labels, official training and test splits."""
 
 from fer.data.sources.archive import DatasetFiles, build_layout_error
 from fer.data.sources.base import Source, build_labelled_table
@@ -66,7 +66,7 @@ def _read_official(name: str, files: DatasetFiles, table: str) -> Source:
 
 
 def _find_label_conflicts(files: DatasetFiles, source: Source) -> list[tuple[str, str]]:
-    """Where Kaggle's train_labels.csv and test_labels.csv say something else than the folders."""
+    """Find where Kaggle's train_labels.csv and test_labels.csv disagree with the folders."""
     problems: list[tuple[str, str]] = []
     for split in ("train", "test"):
         if (table := files.find(f"{split}_labels.csv")) is None:

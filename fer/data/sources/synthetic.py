@@ -1,4 +1,4 @@
-"""Drawn faces, judged by ten simulated annotators."""
+"""Drawn faces, labelled by ten simulated annotators."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ ORDER = (*EMOTIONS, "unknown")
 
 
 def read_synthetic(name: str, count: int, size: int, seed: int) -> Source:
-    """``count`` faces of ``size``×``size`` pixels, each drawn when it is read; the same for the same arguments.
+    """Return ``count`` faces of ``size``×``size`` pixels, each drawn when it is read; equal for equal arguments.
 
     Of every ten faces eight are for training, one for validation, one for test.
     """
