@@ -15,7 +15,7 @@ _CAPTION = 18
 
 
 def _draw_sheet(seed: int, rows: int, size: int, captions: bool) -> np.ndarray:
-    """The first ``rows`` faces of each intended emotion, (height, width, 3) uint8 RGB.
+    """Draw the first ``rows`` faces of each intended emotion, (height, width, 3) uint8 RGB.
 
     With ``captions`` each face stands above the two leading votes of its annotators.
     """
@@ -42,12 +42,13 @@ def _draw_sheet(seed: int, rows: int, size: int, captions: bool) -> np.ndarray:
 
 
 def _draw_caption(canvas: np.ndarray, text: str, left: int, baseline: int, size: int) -> None:
-    """Small dark text at a pixel, narrow enough for a face of ``size`` pixels."""
+    """Write small dark text at a pixel, narrow enough for a face of ``size`` pixels."""
     scale = min(0.4, size / 260)
     cv2.putText(canvas, text, (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (60, 60, 60), 1, cv2.LINE_AA)
 
 
 def main() -> int:
+    """Write the sheet."""
     parser = argparse.ArgumentParser(prog="python -m fer.synthetic", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -33,11 +33,11 @@ class FaceActions:
     lips_part: float = 0.0  # 0..1, AU25
     jaw_drop: float = 0.0  # 0..1, AU26 and AU27
     tongue_show: float = 0.0  # 0..1, AD19
-    gaze_x: float = 0.0  # -1..1, positive to the picture's right
+    gaze_x: float = 0.0  # -1..1, positive to the image's right
     gaze_y: float = 0.0  # -1..1, positive down
-    yaw: float = 0.0  # degrees, -40..40, positive turns to the picture's right
+    yaw: float = 0.0  # degrees, -40..40, positive turns to the image's right
     pitch: float = 0.0  # degrees, -40..40, positive nods down
-    roll: float = 0.0  # degrees, -40..40, positive tilts clockwise in the picture
+    roll: float = 0.0  # degrees, -40..40, positive tilts clockwise in the image
 
     def __post_init__(self) -> None:
         for name, (low, high) in ACTION_RANGES.items():

@@ -47,9 +47,9 @@ _NEUTRAL_ROW = next(row for row, (emotion, _) in enumerate(_ROWS) if emotion == 
 
 
 def simulate_votes(expression: np.ndarray, scene: Scene, rng: np.random.Generator) -> dict[str, int]:
-    """Votes of ten annotators on a face: emotion or "unknown" -> count, ten in all.
+    """Simulate the votes of ten annotators on a face: emotion or "unknown" -> count, ten in all.
 
-    ``expression``: the face's EXPRESSIVE_ACTIONS (``FaceActions.expression()``).
+    ``expression``: the face's EXPRESSIVE_ACTIONS (``FaceActions.to_vector()``).
     """
     shape = (ANNOTATORS, len(EXPRESSIVE_ACTIONS))
     gain = rng.normal(1.0, _GAIN_SPREAD, (ANNOTATORS, 1))

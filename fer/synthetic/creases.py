@@ -32,7 +32,7 @@ _CHIN = smooth(make_points((-0.12, 0.79), (0.0, 0.755), (0.12, 0.79)))
 
 
 def build_creases(actions: FaceActions, identity: Identity) -> list[Shape]:
-    """All creases that are deep enough to see."""
+    """Build all creases that are deep enough to see."""
     lines = (
         *_build_forehead_creases(actions, identity),
         *_build_eye_and_nose_creases(actions, identity),

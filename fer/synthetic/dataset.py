@@ -11,12 +11,12 @@ from fer.synthetic.identity import Identity
 from fer.synthetic.render import SMALLEST, draw_face
 from fer.synthetic.scene import Scene
 
-# Raised whenever the same seed and index give another picture or other votes.
+# To raise whenever the same seed and index give another image or other votes.
 GENERATOR_VERSION = 1
 
 # As unbalanced as collected sets are; in the order of EMOTIONS.
 _FREQUENCIES = (0.13, 0.09, 0.09, 0.23, 0.17, 0.14, 0.15)
-_BLENDED = 0.22  # share of faces that show two emotions
+_BLENDED = 0.22  # fraction of faces that show two emotions
 # Which second emotion a blend holds: mostly what people feel, or confuse, together.
 _COMPANIONS: dict[str, tuple[str, ...]] = {
     "anger": ("disgust", "sadness", "neutral"),
@@ -31,7 +31,7 @@ _COMPANIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class SyntheticFace:
-    """One labelled face; drawn when it is looked at, since its votes do not need it."""
+    """One labelled face; its image is drawn when it is read, since the votes do not need it."""
 
     actions: FaceActions
     identity: Identity
@@ -47,10 +47,23 @@ class SyntheticFace:
 
 
 def draw_dataset_face(seed: int, index: int, size: int) -> SyntheticFace:
-    """Face ``index`` of data set ``seed`` at ``size`` pixels.
+    """Draw one face of a data set.
 
-    Depends on its arguments alone: which other faces are drawn, and where, does not matter. The votes do
-    not depend on ``size``. Raises ValueError for a negative seed or index, or a size under 16.
+    Depends on its arguments alone: which other faces are drawn, and where, does not matter. The votes do not depend
+    on ``size``.
+
+    Args:
+        seed: Number of the data set.
+        index: Number of the face in it.
+        size: Width and height of its image, pixels.
+
+    Raises:
+        ValueError: The seed or index is negative, or the size under 16.
+
+    Example:
+        >>> face = draw_dataset_face(seed=0, index=3, size=64)
+        >>> face.image.shape
+        (64, 64, 3)
     """
     if size < SMALLEST:
         raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
@@ -66,7 +79,7 @@ def draw_dataset_face(seed: int, index: int, size: int) -> SyntheticFace:
 
 
 def _sample_expression(emotion: str, rng: np.random.Generator) -> FaceActions:
-    """Posed or spontaneous, pure or blended: most faces show their emotion clearly, some hardly."""
+    """Sample posed or spontaneous, pure or blended: most faces show their emotion clearly, some hardly."""
     actions = sample_actions(emotion, 0.25 + 0.75 * rng.beta(2.2, 1.3), rng)
     if rng.random() < _BLENDED:
         companions = _COMPANIONS[emotion]

@@ -18,7 +18,7 @@ from fer.synthetic.head import darken_skin
 from fer.synthetic.identity import Identity
 
 EYE_Y = -0.06
-_SIDES = np.array((1.0, -1.0))  # the picture's right eye first
+_SIDES = np.array((1.0, -1.0))  # the image's right eye first
 _ALONG = np.linspace(-1.0, 1.0, 13)  # from an eye's inner to its outer corner
 # Profiles of lids over _ALONG: 0 at the corners, 1 in the middle; the higher the lid, the rounder.
 _UPPER_LID, _LOWER_LID, _LID_FOLD = ((1.0 - _ALONG * _ALONG) ** sharpness for sharpness in (0.72, 0.85, 0.6))
@@ -57,7 +57,7 @@ class _EyeOpening:
         self.lower_lid = self.compute_lid(_LOWER_LID, -self.lower)
 
     def compute_lid(self, profile: np.ndarray, height: float) -> np.ndarray:
-        """Y of a lid over _ALONG, ``height`` above the corners; ``profile`` is one of the lid profiles."""
+        """Compute y of a lid over _ALONG, ``height`` above the corners; ``profile`` is one of the lid profiles."""
         skew = self.skew if height > 0.0 else 0.0
         return EYE_Y + self.tilt * _ALONG - height * profile * (1.0 + skew * _ALONG)
 

@@ -1,6 +1,6 @@
-"""Shapes in head units, and how a turned head projects them onto the picture.
+"""Shapes in head units, and how a turned head projects them onto the image.
 
-Head units: the origin is the middle of the face, x to the picture's right, y down; the crown is at y = -1
+Head units: the origin is the middle of the face, x to the image's right, y down; the crown is at y = -1
 and a closed mouth's chin near y = 1, so a face is two units high.
 """
 
@@ -35,7 +35,7 @@ def make_points(*coordinates: tuple[float, float]) -> np.ndarray:
 
 
 def mirror(right: np.ndarray) -> np.ndarray:
-    """(2, n, 2): a contour of the picture's right side of the face and its mirror image."""
+    """(2, n, 2): a contour of the image's right side of the face and its mirror image."""
     pair = np.empty((2, *right.shape))
     pair[:] = right
     np.negative(pair[1, ..., 0], out=pair[1, ..., 0])
@@ -129,7 +129,7 @@ class Projection:
         """``unit``: pixels a head unit; ``origin``: pixel of the face's middle; angles in degrees."""
         turn, nod, tilt = math.radians(yaw), math.radians(pitch), math.radians(roll)
         across, down = unit * math.cos(tilt), unit * math.sin(tilt)
-        # Rows: roll in the picture plane, applied to (x cos yaw + z sin yaw, y cos pitch + z sin pitch).
+        # Rows: roll in the image plane, applied to (x cos yaw + z sin yaw, y cos pitch + z sin pitch).
         x_scale, x_depth, y_scale, y_depth = math.cos(turn), math.sin(turn), math.cos(nod), math.sin(nod)
         matrix = np.array(
             (

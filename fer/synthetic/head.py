@@ -42,7 +42,7 @@ def build_outline(actions: FaceActions, identity: Identity) -> np.ndarray:
 
 
 def build_body(actions: FaceActions, identity: Identity) -> list[Shape]:
-    """Shoulders and neck, behind the head; they reach far below the picture."""
+    """Shoulders and neck, behind the head; they reach far below the image."""
     chin = compute_chin_y(actions, identity)
     neck = 0.56 * identity.face_width * (0.62 + 0.45 * identity.jaw_width)
     shoulder = 2.55 * identity.face_width

@@ -1,4 +1,4 @@
-"""Light and camera: what happens to a picture's colours after the face is drawn."""
+"""Light and camera: what happens to an image's colours after the face is drawn."""
 
 import math
 from functools import lru_cache
@@ -33,7 +33,7 @@ def relight(image: np.ndarray, scene: Scene) -> np.ndarray:
 
 
 def apply_camera(light: np.ndarray, scene: Scene) -> np.ndarray:
-    """uint8 picture of ``light`` (float32, 0..255 nominal): saturation, contrast, blur, noise."""
+    """uint8 image of ``light`` (float32, 0..255 nominal): saturation, contrast, blur, noise."""
     keep, mean = scene.contrast, sum(cv2.mean(light)[:3]) / 3.0
     colour = keep * (scene.saturation * _SAME + (1.0 - scene.saturation) * _GREY)
     image = cv2.transform(light, np.column_stack((colour, np.full(3, (1.0 - keep) * mean))))

@@ -1,5 +1,7 @@
 """Things that hide a part of the face."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fer.synthetic.geometry import Colour, Shape, make_points, mix_colours, smooth, stroke
@@ -9,15 +11,9 @@ from fer.synthetic.scene import Scene
 
 
 def build_occluder(identity: Identity, scene: Scene) -> list[Shape]:
-    """The shapes of ``scene.occluder``, in front of everything else; none for "none"."""
+    """Build the shapes of ``scene.occluder``, which lie in front of everything else; none for "none"."""
     side = np.array((-1.0, 1.0) if scene.occluder_flip else (1.0, 1.0))
-    if scene.occluder == "hand":
-        return _build_hand(identity, side)
-    if scene.occluder == "hair":
-        return _build_strands(identity, side)
-    if scene.occluder == "scarf":
-        return _build_scarf(identity)
-    return []
+    return _BUILDERS[scene.occluder](identity, side) if scene.occluder in _BUILDERS else []
 
 
 def _build_hand(identity: Identity, side: np.ndarray) -> list[Shape]:
@@ -53,8 +49,8 @@ def _build_strands(identity: Identity, side: np.ndarray) -> list[Shape]:
     return shapes
 
 
-def _build_scarf(identity: Identity) -> list[Shape]:
-    """A scarf drawn up over mouth and chin."""
+def _build_scarf(identity: Identity, side: np.ndarray) -> list[Shape]:
+    """A scarf drawn up over mouth and chin, on both sides."""
     cloth: Colour = mix_colours(identity.clothes, (255, 255, 255), 0.12)
     dark = mix_colours(identity.clothes, (0, 0, 0), 0.25)
     wrap = smooth(
@@ -75,3 +71,10 @@ def _build_scarf(identity: Identity) -> list[Shape]:
         for y in (0.0, 0.16, 0.34)
     ]
     return [Shape(wrap, cloth), *(Shape(stroke(fold, 0.035), dark) for fold in folds)]
+
+
+_BUILDERS: dict[str, Callable[[Identity, np.ndarray], list[Shape]]] = {
+    "hand": _build_hand,
+    "hair": _build_strands,
+    "scarf": _build_scarf,
+}

@@ -9,7 +9,7 @@ from fer.synthetic.geometry import Projection, Shape
 
 _SHIFT = 4  # fractional bits of the coordinates handed to OpenCV
 _COARSE = 4  # shade is blurred anyway: it is painted at a quarter of the canvas's resolution
-NEUTRAL_SHADE = 128  # grey of a shade layer that leaves the picture as it is
+NEUTRAL_SHADE = 128  # grey of a shade layer that leaves the image as it is
 
 
 def _project_to_pixels(shapes: Sequence[Shape], projection: Projection) -> np.ndarray:

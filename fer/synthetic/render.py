@@ -1,4 +1,4 @@
-"""Draws a face: a picture of its own, or into a place of a larger one."""
+"""Draw a face as an image of its own, or into a larger image."""
 
 import cv2
 import numpy as np
@@ -19,16 +19,26 @@ from fer.synthetic.scene import Scene
 from fer.synthetic.shading import build_shades
 
 SMALLEST = 16  # pixels; below this no expression is left
-_DRAWN_AT_LEAST = 128  # pixels a side; smaller pictures are drawn larger and shrunk
-_FACE_UNITS = 2.1  # head units a picture's side spans: brow to chin, with the hair cut as in FER2013
+_DRAWN_AT_LEAST = 128  # pixels a side; smaller images are drawn larger and shrunk
+_FACE_UNITS = 2.1  # head units an image's side spans: brow to chin, with the hair cut as in FER2013
 _PERSON_HALF_WIDTH, _PERSON_ABOVE = 2.4, 2.0  # head units from the face's middle that a person reaches
-_MIDDLE_Y = 0.06  # head units below the face's middle that stand at the picture's centre
+_MIDDLE_Y = 0.06  # head units below the face's middle that stand at the image's centre
 
 
 def draw_face(actions: FaceActions, identity: Identity, scene: Scene, size: int) -> np.ndarray:
-    """The face alone, tightly framed: (size, size, 3) uint8 RGB.
+    """Draw a face alone, tightly framed; a pure function of its arguments.
 
-    A pure function of its arguments. Raises ValueError for a size under 16 pixels.
+    Args:
+        actions: What the face does.
+        identity: Whose face it is.
+        scene: Framing, light, camera, backdrop and occluder.
+        size: Width and height of the image, pixels.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+
+    Raises:
+        ValueError: The size is under 16 pixels.
     """
     if size < SMALLEST:
         raise ValueError(f"size must be at least {SMALLEST} pixels, not {size}")
@@ -51,11 +61,18 @@ def paste_face(
     center_xy: tuple[float, float],
     face_height: float,
 ) -> np.ndarray:
-    """Draw a person into ``canvas_rgb`` (height, width, 3) uint8 RGB in place, and return it.
+    """Draw a person into a canvas in place, and return it. Shoulders reach down to the canvas's lower edge.
 
-    ``center_xy``: pixel of the face's middle (between crown and chin); ``face_height``: pixels from crown
-    to chin. Shoulders reach down to the canvas's lower edge. Of the scene only light and occluder count:
-    framing, backdrop and camera are the canvas's own. Raises ValueError for a face under 16 pixels.
+    Args:
+        canvas_rgb: (height, width, 3) uint8 RGB.
+        actions: What the face does.
+        identity: Whose face it is.
+        scene: Of it only light and occluder count: framing, backdrop and camera are the canvas's own.
+        center_xy: Pixel of the face's middle, between crown and chin.
+        face_height: Pixels from crown to chin.
+
+    Raises:
+        ValueError: The face is under 16 pixels high.
     """
     if face_height < SMALLEST:
         raise ValueError(f"face_height must be at least {SMALLEST} pixels, not {face_height}")
@@ -65,7 +82,7 @@ def paste_face(
     top = max(int(center_xy[1] - _PERSON_ABOVE * unit), 0)
     patch = canvas_rgb[top:, left:right]
     if patch.size == 0:
-        return canvas_rgb  # the person is out of the picture
+        return canvas_rgb  # the person is out of the frame
     large = cv2.resize(patch, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     origin = (2.0 * (center_xy[0] - left), 2.0 * (center_xy[1] - top))
     _draw_person(large, actions, identity, scene, 2.0 * unit, origin)

@@ -24,23 +24,23 @@ _BACKDROPS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot. The defaults are an evenly lit studio picture without noise.
+    """One shot. The defaults are an evenly lit studio image without noise.
 
     Raises ValueError for an unknown occluder.
     """
 
-    shift_x: float = 0.0  # -0.1..0.1, parts of the picture
-    shift_y: float = 0.0  # -0.1..0.1, parts of the picture
+    shift_x: float = 0.0  # -0.1..0.1, fractions of the image
+    shift_y: float = 0.0  # -0.1..0.1, fractions of the image
     scale: float = 1.0  # 0.85..1.15, factor on the face's size
-    light_x: float = -0.35  # -1..1, where the light comes from; -1 is the picture's left
+    light_x: float = -0.35  # -1..1, where the light comes from; -1 is the image's left
     light_strength: float = 0.3  # 0..1, how much the far side falls off
     brightness: float = 1.0  # 0.5..1.3, factor
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)  # gains of red, green and blue
     shadow: float = 0.0  # 0..0.6, depth of a shadow that falls across the face
     shadow_angle: float = 0.0  # radians, direction in which that shadow lies
-    contrast: float = 1.0  # 0.4..1.1, factor around the picture's mean
-    saturation: float = 1.0  # 0..1.1, factor; 0 is a black-and-white picture
-    blur: float = 0.0  # 0..0.02, standard deviation in parts of the picture
+    contrast: float = 1.0  # 0.4..1.1, factor around the image's mean
+    saturation: float = 1.0  # 0..1.1, factor; 0 is a black-and-white image
+    blur: float = 0.0  # 0..0.02, standard deviation in fractions of the image
     noise: float = 0.0  # 0..16, standard deviation in grey levels
     backdrop: tuple[Colour, Colour] = ((222, 214, 202), (196, 176, 160))
     occluder: str = "none"  # one of OCCLUDERS
@@ -55,7 +55,7 @@ class Scene:
     def sample(rng: np.random.Generator) -> "Scene":
         """A shot drawn at random.
 
-        Light, noise and framing vary less than in pictures from the web, or MobileNetV2 from random weights would
+        Light, noise and framing vary less than in images from the web, or MobileNetV2 from random weights would
         learn nothing from the few thousand faces of a demonstration.
         """
         warmth = rng.normal(0.0, 0.06)

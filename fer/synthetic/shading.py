@@ -24,7 +24,7 @@ _SHADOW = _make_gain(0.87, 0.81, 0.79)  # skin's shadows are warm: red falls off
 def build_shades(actions: FaceActions, identity: Identity, outline: np.ndarray, light_x: float) -> list[Shape]:
     """Shapes for ``painter.paint_shade`` on the face of contour ``outline``.
 
-    ``light_x`` in -1..1 tells which side the light comes from (-1: the picture's left).
+    ``light_x`` in -1..1 tells which side the light comes from (-1: the image's left).
     """
     far = -1.0 if light_x > 0 else 1.0  # the side in shadow
     away = abs(light_x)

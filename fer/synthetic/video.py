@@ -24,7 +24,7 @@ TRUTH_COLUMNS = ("frame", "time_s", "person", "emotion", "settled", "center_x", 
 
 @dataclass(frozen=True)
 class _Person:
-    """``script``: (second, emotion from then on, None while out of the picture), by rising second."""
+    """``script`` holds (second, emotion from then on, None while out of the frame), by rising second."""
 
     identity_seed: int
     center: tuple[float, float]
@@ -57,7 +57,7 @@ PEOPLE = (
 class _VisiblePerson:
     """One person in one frame: the emotion meant, and whether the face has settled on it."""
 
-    person: int
+    number: int
     emotion: str
     settled: bool
     actions: FaceActions
@@ -68,17 +68,17 @@ class _VisiblePerson:
 def _find_visible_person(
     number: int, person: _Person, identity: Identity, poses: dict[str, FaceActions], time_s: float
 ) -> _VisiblePerson | None:
-    """How a person looks at a time, None while out of the picture."""
-    place = max(place for place, (start, _) in enumerate(person.script) if start <= time_s)
-    start, emotion = person.script[place]
+    """Return how a person looks at a time, None while out of the frame."""
+    index = max(index for index, (start, _) in enumerate(person.script) if start <= time_s)
+    start, emotion = person.script[index]
     if emotion is None:
         return None
-    before = person.script[place - 1][1] if place else emotion
-    fraction = min((time_s - start) / FADE_S, 1.0) if before else 1.0
+    previous = person.script[index - 1][1] if index else emotion
+    fraction = min((time_s - start) / FADE_S, 1.0) if previous else 1.0
     # A head is never quite still.
     yaw, pitch = 8.0 * np.sin(0.9 * time_s + number), 4.0 * np.sin(1.3 * time_s + 2 * number)
     actions = (
-        poses[before or emotion]
+        poses[previous or emotion]
         .interpolate(poses[emotion], fraction)
         .replace_pose(float(yaw), float(pitch), float(0.5 * yaw))
     )
@@ -87,7 +87,7 @@ def _find_visible_person(
 
 
 def _render_frames(seconds: float = SECONDS) -> Iterator[tuple[np.ndarray, list[_VisiblePerson]]]:
-    """Each frame (HEIGHT, WIDTH, 3) uint8 RGB with who is in it."""
+    """Yield each frame (HEIGHT, WIDTH, 3) uint8 RGB with the people in it."""
     rng = np.random.default_rng(20)
     backdrop = np.linspace(205, 150, HEIGHT)[:, None, None] * np.array([1.0, 1.02, 1.04]) + rng.normal(
         0, 2, (HEIGHT, WIDTH, 1)
@@ -103,12 +103,19 @@ def _render_frames(seconds: float = SECONDS) -> Iterator[tuple[np.ndarray, list[
     for index in range(round(seconds * FPS)):
         canvas = still.copy()
         visible = [
-            shown
+            appearance
             for number, (person, identity) in enumerate(zip(PEOPLE, identities, strict=True))
-            if (shown := _find_visible_person(number, person, identity, poses, index / FPS)) is not None
+            if (appearance := _find_visible_person(number, person, identity, poses, index / FPS)) is not None
         ]
-        for shown in visible:
-            paste_face(canvas, shown.actions, identities[shown.person], Scene(), shown.center, shown.face_height)
+        for appearance in visible:
+            paste_face(
+                canvas,
+                appearance.actions,
+                identities[appearance.number],
+                Scene(),
+                appearance.center,
+                appearance.face_height,
+            )
         yield canvas, visible
 
 
@@ -122,10 +129,10 @@ def write_clip(folder: Path, seconds: float = SECONDS) -> Path:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for index, (rgb, visible) in enumerate(_render_frames(seconds)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-            for shown in visible:
-                position = (round(shown.center[0], 2), round(shown.center[1], 2), shown.face_height)
+            for person in visible:
+                position = (round(person.center[0], 2), round(person.center[1], 2), person.face_height)
                 rows.writerow(
-                    (index, round(index / FPS, 4), shown.person, shown.emotion, int(shown.settled), *position)
+                    (index, round(index / FPS, 4), person.number, person.emotion, int(person.settled), *position)
                 )
         container.mux(stream.encode())
     write_text(folder / TRUTH, text.getvalue())
