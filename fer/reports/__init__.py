@@ -1,4 +1,4 @@
-"""From tables to pictures and pages: self-contained HTML reports.
+"""Self-contained HTML reports: figures and pages from plain tables and arrays.
 
-Takes plain tables and arrays and imports no other room of the project.
+Of the project's other rooms it imports only `fer.core`.
 """

@@ -1,4 +1,4 @@
-"""The colours of figures and pages.
+"""Colours of figures and pages.
 
 Chrome (ink, rules, curves) is named here and defined in ``templates/style.css``, once for light and once for
 dark pages. Emotions keep one fixed colour in both, so that a colour means the same class everywhere: each is
@@ -46,5 +46,5 @@ CSS_OF_STAND_IN: Mapping[str, str] = MappingProxyType(
 
 
 def emotion_colour(name: str) -> str:
-    """Colour of an emotion as ``#rrggbb``; that of ``neutral`` for a name that is none of the eight."""
+    """Return an emotion's colour as ``#rrggbb``; that of ``neutral`` for a name that is none of the eight."""
     return EMOTION_COLOURS.get(name, EMOTION_COLOURS["neutral"])

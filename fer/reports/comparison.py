@@ -1,4 +1,4 @@
-"""The page on which runs are compared: what ``comparison.html`` shows and where each part comes from."""
+"""The page that compares runs: what ``comparison.html`` shows and where each section comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MAX_ROWS = 16
 
 @dataclass(frozen=True)
 class Column:
-    """A key that differs between the runs, and what of it stands in headings."""
+    """A configuration key that differs between the runs, and its short name for headings."""
 
     key: str
     short: str
@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A figure in words ("test accuracy"); a share (0-1) is shown in percent."""
+    """A metric by its name for people ("test accuracy"); a fraction (0-1) is shown in percent."""
 
     name: str
     is_fraction: bool
@@ -37,7 +37,7 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class Setting:
-    """A value of a run. ``number``: what it sorts by, None where it is no number."""
+    """A value of a run's configuration. ``number`` is what it sorts by, None where it is no number."""
 
     text: str
     number: float | None = None
@@ -45,8 +45,20 @@ class Setting:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run. ``settings`` and ``figures``: one a column of the report; ``score``: the figure that ranks.
-    ``recalls``: of each class, 0-1. ``history``: numbers, indexed by epoch.
+    """One run.
+
+    Attributes:
+        label: Its short name on the page.
+        directory: Its run directory.
+        status: How it ended; only "finished" is a complete run.
+        reason: Why it has not simply finished.
+        settings: A value for each of the report's ``columns``.
+        metrics: A value with bounds for each of the report's ``metrics``.
+        score: The metric that ranks.
+        recalls: Recall of each class, 0-1.
+        seconds: Duration of the training.
+        images_per_second: Its throughput.
+        history: Numeric columns of history.csv, indexed by epoch.
     """
 
     label: str
@@ -64,7 +76,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """Runs that differ in the seed alone. ``settings``: None for the seed. ``figures``: mean and deviation."""
+    """Runs that differ in the seed alone. ``settings`` has None for the seed, ``metrics`` mean and deviation."""
 
     runs: tuple[str, ...]
     settings: tuple[Setting | None, ...]
@@ -75,11 +87,25 @@ class GroupRow:
 class ComparisonReport:
     """Everything the page is made of.
 
-    ``runs``: best first, by the figure ``ranked``. ``part``: whose figures are shown ("test", "validation"). ``best``:
-    place of the best run; ``best_figures``: what its headline says; ``commands`` repeat it, each after what it is for.
-    ``importance``: share (0-1) of each hyper-parameter, or the reason why it is not known; it rests on
-    ``importance_runs``. ``pairs``: a row a pair, see ``pair_rows``; ``untested``: why runs are not in it, by place.
-    ``classes``: in their order. ``notes``: remarks for the top of the page.
+    Attributes:
+        root: Directory that holds all runs.
+        split: Whose metrics are shown: "test" or "validation".
+        metrics: The columns of metrics.
+        ranked: The metric by which ``runs`` are ranked.
+        ranked_on_split: Whether that metric is of ``split``.
+        columns: The configuration keys that are shown.
+        runs: Best first.
+        best: Index of the best run.
+        best_metrics: (name, value with bounds) in its headline.
+        commands: (purpose, command) to repeat the best run.
+        groups: Runs that differ in the seed alone.
+        importance: (hyper-parameter, its fraction of the explained variance, 0-1), largest first.
+        importance_reason: Why there is no importance.
+        importance_runs: Number of runs it rests on.
+        pairs: A row a pair of runs, see `build_pair_rows`.
+        untested: Why a run is not in ``pairs``, by its index.
+        classes: Names of the classes, in their order.
+        notes: Remarks for the top of the page.
     """
 
     root: str
@@ -103,13 +129,18 @@ class ComparisonReport:
 
 
 def write_comparison(report: ComparisonReport, path: Path) -> None:
-    """Write the page to ``path``; it is written beside and renamed, so no reader meets half a page.
+    """Write the page; it appears only once it is complete. Equal reports give equal bytes.
 
-    Equal reports give equal bytes. Raises OSError if the page cannot be written.
+    Args:
+        report: What the page shows.
+        path: The HTML file.
+
+    Raises:
+        OSError: The page cannot be written.
     """
     scripts = [read_script(name) for name in _SCRIPTS]
     curves = [build_curves(run.history) for run in report.runs]
-    scored = [place for place, run in enumerate(report.runs) if run.score is not None]
+    scored = [index for index, run in enumerate(report.runs) if run.score is not None]
     data = {
         "part": report.split,
         "runs": [run.label for run in report.runs],
@@ -119,14 +150,14 @@ def write_comparison(report: ComparisonReport, path: Path) -> None:
             *(
                 build_axis(column.short, [cell.text for cell in cells], [cell.number for cell in cells])
                 for number, column in enumerate(report.columns)
-                if (cells := [report.runs[place].settings[number] for place in scored])
+                if (cells := [report.runs[index].settings[number] for index in scored])
             ),
             build_score_axis(
-                report.ranked.name, report.ranked.is_fraction, [report.runs[place].score for place in scored]
+                report.ranked.name, report.ranked.is_fraction, [report.runs[index].score for index in scored]
             ),
         ],
         "pairs": build_pair_rows(report.pairs),
-        "untested": {str(place): reason for place, reason in report.untested.items()},
+        "untested": {str(index): reason for index, reason in report.untested.items()},
     }
     content: dict[str, Any] = {
         "report": report,

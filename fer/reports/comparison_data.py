@@ -1,4 +1,4 @@
-"""What the scripts of the comparison page draw: curves, axes and pairs as plain lists."""
+"""Data for the scripts of the comparison page: curves, axes and pairs as plain lists."""
 
 import math
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# More points than a screen can show apart only make the page heavy.
+# More points than a screen can tell apart only make the page heavy.
 _MAX_POINTS = 200
 # From this ratio on between the largest and the smallest value, an axis is logarithmic.
 _MIN_LOG_RATIO = 10
 
 
 def build_curves(history: pd.DataFrame) -> dict[str, list[float | None]]:
-    """``epoch`` and each numeric column of a run's history (which may be empty) that has a value; None is none."""
+    """Return `epoch` and each column with values of a run's history, which may be empty; None where one is missing."""
     if history.empty:
         return {}
     rows = np.unique(np.linspace(0, len(history) - 1, _MAX_POINTS).round().astype(int))
@@ -26,7 +26,7 @@ def build_curves(history: pd.DataFrame) -> dict[str, list[float | None]]:
 
 
 def build_axis(name: str, texts: Sequence[str], numbers: Sequence[float | None]) -> dict[str, Any]:
-    """An axis of the parallel coordinates, of a value a run: numbers where all are, else categories in order."""
+    """Build an axis of the parallel coordinates from a value a run: numeric where all are numbers, else categories."""
     known = [number for number in numbers if number is not None]
     if known and len(known) == len(numbers):
         low, high = min(known), max(known)
@@ -38,16 +38,16 @@ def build_axis(name: str, texts: Sequence[str], numbers: Sequence[float | None])
 
 
 def build_score_axis(name: str, is_fraction: bool, scores: Sequence[float | None]) -> dict[str, Any]:
-    """The last axis: the figure that ranks."""
+    """Build the last axis: the metric that ranks."""
     return {"name": name, "values": list(scores), "logarithmic": False, "share": is_fraction}
 
 
 def build_pair_rows(pairs: pd.DataFrame) -> list[list[float | bool | None]]:
-    """A list a pair: first, second, images, same_data; then both values, difference, bounds and p of two figures."""
+    """Return a list a pair: first, second, images, same_data; both values, difference, bounds and p of two metrics."""
     columns = [
-        f"{name}_{part}"
+        f"{name}_{value}"
         for name in ("accuracy", "macro_f1")
-        for part in ("first", "second", "difference", "low", "high", "p")
+        for value in ("first", "second", "difference", "low", "high", "p")
     ]
     rows = []
     for row in pairs.reindex(columns=["first", "second", "images", "same_data", *columns]).to_dict("records"):
@@ -58,5 +58,5 @@ def build_pair_rows(pairs: pd.DataFrame) -> list[list[float | bool | None]]:
 
 
 def _round_values(values: Sequence[float] | np.ndarray) -> list[float | None]:
-    """Numbers with six significant digits, None for those that are missing."""
+    """Round to six significant digits; None for missing numbers."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]

@@ -52,7 +52,7 @@ _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 
 @house_style
 def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
-    """Training and validation loss over epochs; ``history`` has a row an epoch (at least one)."""
+    """Draw training and validation loss over epochs; ``history`` has a row an epoch (at least one)."""
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _LOSS, best_epoch)
     return render_svg(figure, "loss", _describe("Loss", history, _LOSS, best_epoch))
@@ -60,16 +60,16 @@ def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
 
 @house_style
 def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
-    """Accuracy (training, validation) and validation macro-F1 over epochs."""
+    """Draw accuracy (training, validation) and validation macro-F1 over epochs."""
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _ACCURACY, best_epoch)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %"))
     return render_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
 
 
 @house_style
 def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> Markup:
-    """Learning rate over epochs, a small figure."""
+    """Draw the learning rate over epochs, a small figure."""
     figure, axes = create_axes(_CURVES_WIDTH, 150, left=60, right=12, top=10, bottom=40)
     _draw_curves(axes, history, _LEARNING_RATE, best_epoch)
     axes.set_ylim(bottom=0)
@@ -107,27 +107,33 @@ def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], be
 
 
 def _mask_non_finite(values: pd.Series) -> np.ndarray:
-    """Values as floats; a diverged epoch (infinite loss) becomes a gap instead of breaking the axis."""
+    """Return values as floats; a diverged epoch (infinite loss) becomes a gap instead of breaking the axis."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _describe(name: str, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: int | None) -> str:
     epochs = history["epoch"].to_numpy()
-    parts = []
+    descriptions = []
     for curve in curves:
         values = _mask_non_finite(history[curve.column])
-        parts.append(f"{curve.label} {values[0]:.3g} at epoch {epochs[0]}, {values[-1]:.3g} at epoch {epochs[-1]}")
+        descriptions.append(
+            f"{curve.label} {values[0]:.3g} at epoch {epochs[0]}, {values[-1]:.3g} at epoch {epochs[-1]}"
+        )
     best = f" Best epoch: {best_epoch}." if best_epoch is not None else ""
-    return f"{name} over epochs: {'; '.join(parts)}.{best}"
+    return f"{name} over epochs: {'; '.join(descriptions)}.{best}"
 
 
 @house_style
 def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str) -> Markup:
-    """Counts of images by true class (rows) and predicted class (columns).
+    """Draw counts of images by true class (rows) and predicted class (columns).
 
-    ``matrix``: (classes, classes) of counts. The tint of a cell is its share of the row, so that rare classes
-    read like frequent ones. ``name`` tells the matrices of a page apart ("test").
+    The tint of a cell is its fraction of the row, so that rare classes read like frequent ones.
+
+    Args:
+        matrix: (classes, classes) of counts.
+        classes: Names of the classes.
+        name: Tells the matrices of a page apart ("test").
     """
     size = len(classes)
     figure, axes = create_axes(420, 420, left=88, right=8, top=8, bottom=88)
@@ -142,21 +148,21 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str)
     axes.set_xlabel("predicted class", labelpad=4)
     axes.set_ylabel("true class", labelpad=6)
     recalls = (
-        f"{true} {percent(share)}" for true, share in zip(classes, normalize_rows(matrix).diagonal(), strict=True)
+        f"{true} {percent(recall)}" for true, recall in zip(classes, normalize_rows(matrix).diagonal(), strict=True)
     )
     alt = f"Confusion matrix, {name}. Share of each true class judged rightly: {', '.join(recalls)}."
     return render_svg(figure, f"confusion-{name}", alt)
 
 
 def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
-    shares = normalize_rows(matrix)
+    fractions = normalize_rows(matrix)
     for (row, column), images in np.ndenumerate(matrix):
         # The gap between cells is 4 % of a cell.
         corner, side = (column - 0.48, row - 0.48), 0.96
         axes.add_patch(Rectangle(corner, side, side, facecolor=TILE, linewidth=0))
         if images:
-            share = float(shares[row, column])
-            axes.add_patch(Rectangle(corner, side, side, facecolor=MATRIX, alpha=share, linewidth=0))
+            fraction = float(fractions[row, column])
+            axes.add_patch(Rectangle(corner, side, side, facecolor=MATRIX, alpha=fraction, linewidth=0))
         axes.text(
             column,
             row,
@@ -169,37 +175,39 @@ def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
 
 
 def normalize_rows(matrix: np.ndarray) -> np.ndarray:
-    """Each row of (classes, classes) counts divided by its sum; zeros for a class without images."""
+    """Divide each row of (classes, classes) counts by its sum; zeros for a class without images."""
     totals = matrix.sum(axis=1, keepdims=True)
-    shares: np.ndarray = matrix / np.maximum(totals, 1)
-    return shares
+    fractions: np.ndarray = matrix / np.maximum(totals, 1)
+    return fractions
 
 
 @house_style
 def draw_class_bars(counts: pd.Series, max_fraction: float, name: str) -> Markup:
-    """Number and share of images of each class, a bar a class.
+    """Draw number and fraction of images of each class, a bar a class.
 
-    ``counts``: images, indexed by class. ``largest_share`` (0-1) scales the axis; the same value for every
-    split makes their bars comparable. ``name`` tells the figures of a page apart ("train").
+    Args:
+        counts: Images, indexed by class.
+        max_fraction: Scales the axis (0-1); the same value for every split makes their bars comparable.
+        name: Tells the figures of a page apart ("train").
     """
     row_height = 26
     figure, axes = create_axes(300, len(counts) * row_height, left=76)
-    shares = counts.to_numpy(dtype=float) / max(int(counts.sum()), 1)
+    fractions = counts.to_numpy(dtype=float) / max(int(counts.sum()), 1)
     positions = range(len(counts))
     classes = [str(emotion) for emotion in counts.index]
-    axes.barh(positions, shares, height=0.62, color=[emotion_colour(emotion) for emotion in classes])
-    described = []
-    for position, emotion, images, share in zip(positions, classes, counts.tolist(), shares, strict=True):
-        label = f"{count(images)} · {percent(share)}"
+    axes.barh(positions, fractions, height=0.62, color=[emotion_colour(emotion) for emotion in classes])
+    descriptions = []
+    for position, emotion, images, fraction in zip(positions, classes, counts.tolist(), fractions, strict=True):
+        label = f"{count(images)} · {percent(fraction)}"
         axes.annotate(
             label,
-            (share, position),
+            (fraction, position),
             xytext=(5, 0),
             textcoords="offset points",
             va="center_baseline",
             color=INK,
         )
-        described.append(f"{emotion} {label}")
+        descriptions.append(f"{emotion} {label}")
     # The longest bar leaves nearly half of the width to its label.
     axes.set_xlim(0, max(max_fraction, 1e-9) * 1.8)
     axes.set_ylim(len(counts) - 0.5, -0.5)
@@ -207,4 +215,4 @@ def draw_class_bars(counts: pd.Series, max_fraction: float, name: str) -> Markup
     axes.tick_params(length=0)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    return render_svg(figure, f"classes-{name}", f"Images a class, {name}: {'; '.join(described)}.")
+    return render_svg(figure, f"classes-{name}", f"Images a class, {name}: {'; '.join(descriptions)}.")

@@ -8,34 +8,34 @@ DASH = "\N{EN DASH}"
 
 
 def percent(fraction: float | None) -> str:
-    """A share (0-1) in percent with one decimal: 0.8611 -> ``86.1 %``."""
+    """Format a fraction (0-1) in percent with one decimal: 0.8611 -> ``86.1 %``."""
     return DASH if _is_missing(fraction) else f"{fraction:.1%}".replace("%", f"{NO_BREAK}%")
 
 
 def decimals(value: float | None) -> str:
-    """A number with three decimals, for losses and calibration errors: 0.4712 -> ``0.471``."""
+    """Format a number with three decimals, for losses and calibration errors: 0.4712 -> ``0.471``."""
     return DASH if _is_missing(value) else f"{value:.3f}"
 
 
 def significant(value: float | None) -> str:
-    """A number with at least three significant digits, for rates: 0.00025, 92.4, 12,345."""
+    """Format a number with at least three significant digits, for rates: 0.00025, 92.4, 12,345."""
     if value is None or math.isnan(value):
         return DASH
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def p_value(value: float | None) -> str:
-    """A p-value with three decimals; smaller ones are only called smaller: 0.0004 -> ``< 0.001``."""
+    """Format a p-value with three decimals; smaller ones are only called smaller: 0.0004 -> ``< 0.001``."""
     return f"<{NO_BREAK}0.001" if value is not None and value < 0.001 else decimals(value)
 
 
 def count(value: int) -> str:
-    """A whole number with thousands separated: 28558 -> ``28,558``."""
+    """Format a whole number with thousands separated: 28558 -> ``28,558``."""
     return f"{value:,d}"
 
 
 def interval(metric: Mapping[str, float | None]) -> str:
-    """The bounds ``low`` and ``high`` of a share (0-1) in percent: ``84.9–87.3``; empty without bounds."""
+    """Format the bounds `low` and `high` of a fraction (0-1) in percent: ``84.9–87.3``; empty without bounds."""
     low, high = metric["low"], metric["high"]
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
@@ -43,7 +43,7 @@ def interval(metric: Mapping[str, float | None]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in its two largest units: 754 -> ``12 min 34 s``."""
+    """Format a time span in its two largest units: 754 -> ``12 min 34 s``."""
     if seconds is None or math.isnan(seconds):
         return DASH
     whole = round(seconds)
@@ -56,7 +56,7 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A moment of a video, as players write it, with tenths: 754.26 -> ``12:34.3``; 3754.26 -> ``1:02:34.3``."""
+    """Format a moment of a video as players do, with tenths: 754.26 -> ``12:34.3``; 3754.26 -> ``1:02:34.3``."""
     if math.isnan(seconds):
         return DASH
     tenths = round(10 * seconds)

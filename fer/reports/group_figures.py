@@ -51,28 +51,28 @@ class _Stroke:
 
 
 def build_stimuli(page: GroupPage, classes: Sequence[str]) -> list[_StimulusFigures]:
-    """Each stimulus of the page, in the order of the curves."""
+    """Draw the figures of each stimulus of the page, in the order of the curves."""
     return [
-        _build_stimulus(number, str(name), part, classes)
-        for number, (name, part) in enumerate(page.curves.groupby("stimulus", sort=False))
+        _build_stimulus(number, str(name), curves, classes)
+        for number, (name, curves) in enumerate(page.curves.groupby("stimulus", sort=False))
     ]
 
 
 def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Sequence[str]) -> _StimulusFigures:
     groups = list(dict.fromkeys(curves["group"]))
-    strokes = {group: _get_stroke(place) for place, group in enumerate(groups)}
-    most = curves.groupby("group")["respondents"].max()
+    strokes = {group: _get_stroke(index) for index, group in enumerate(groups)}
+    respondents = curves.groupby("group")["respondents"].max()
     bounds: dict[Measure, tuple[float, float]] = {"mean": _compute_y_limits(curves), "share": (0.0, 1.0)}
     figures: dict[Measure, list[tuple[str, Markup]]] = {"mean": [], "share": []}
     for measure, pairs in figures.items():
         for emotion in classes:
-            part = curves[curves["emotion"] == emotion]
+            emotion_curves = curves[curves["emotion"] == emotion]
             # A single group needs no colour to tell it from others, so the emotion's own can be used.
             emotion_strokes = (
                 strokes if len(groups) > 1 else {group: _Stroke(emotion_colour(emotion), ()) for group in groups}
             )
             svg = _draw_group_curves(
-                part, measure, bounds[measure], emotion_strokes, f"stimulus-{number}-{measure}-{emotion}"
+                emotion_curves, measure, bounds[measure], emotion_strokes, f"stimulus-{number}-{measure}-{emotion}"
             )
             pairs.append((emotion, svg))
     return _StimulusFigures(
@@ -80,7 +80,7 @@ def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Seque
         legend=[
             _LegendEntry(
                 group=str(group),
-                respondents=int(most[group]),
+                respondents=int(respondents[group]),
                 colour=CSS_OF_STAND_IN[stroke.colour],
                 dashes=" ".join(f"{2 * length:g}" for length in stroke.dashes),
             )
@@ -98,28 +98,28 @@ def _get_stroke(index: int) -> _Stroke:
 
 
 def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
-    """A range for all emotions of a stimulus, so that their curves are comparable; zero is always in it."""
+    """Compute one range for all emotions of a stimulus, to make their curves comparable; zero is always in it."""
     values = curves[["mean", "low", "high"]].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     low, high = min(0.0, values.min(initial=0.0)), max(0.0, values.max(initial=0.0))
-    room = 0.04 * max(high - low, 0.05)
-    return (low - room if low < 0 else 0.0), high + room
+    margin = 0.04 * max(high - low, 0.05)
+    return (low - margin if low < 0 else 0.0), high + margin
 
 
 @house_style
 def _draw_group_curves(
     curves: pd.DataFrame, measure: Measure, bounds: tuple[float, float], strokes: dict[Any, _Stroke], name: str
 ) -> Markup:
-    """One emotion over the seconds of a stimulus, a curve a group; the mean with its band, or the share.
+    """Draw one emotion over the seconds of a stimulus, a curve a group; the mean with its band, or the share.
 
     ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis. ``name`` must be unique on
     the page.
     """
     figure, axes = create_axes(300, 168, left=44, right=10, top=8, bottom=36)
     descriptions = []
-    for group, part in curves.groupby("group", sort=False):
-        _draw_curve(axes, part, measure, strokes[group])
-        descriptions.append(f"{group} {_describe(part, measure)}")
+    for group, rows in curves.groupby("group", sort=False):
+        _draw_curve(axes, rows, measure, strokes[group])
+        descriptions.append(f"{group} {_describe(rows, measure)}")
     if bounds[0] < 0:
         axes.axhline(0, color=RULE, linewidth=1.5, zorder=1)
     axes.set_ylim(*bounds)
@@ -128,12 +128,12 @@ def _draw_group_curves(
     axes.set_xlabel("second")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %".replace("-", "−")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %".replace("-", "−")))
     axes.grid(visible=True, axis="y")
     axes.spines["left"].set_visible(False)
     emotion = str(curves["emotion"].iat[0]) if len(curves) else ""
-    what = "Mean probability of" if measure == "mean" else "Share of respondents showing"
-    return render_svg(figure, name, f"{what} {emotion} over seconds: {'; '.join(descriptions)}.")
+    quantity = "Mean probability of" if measure == "mean" else "Share of respondents showing"
+    return render_svg(figure, name, f"{quantity} {emotion} over seconds: {'; '.join(descriptions)}.")
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, stroke: _Stroke) -> None:
@@ -162,22 +162,22 @@ def _describe(rows: pd.DataFrame, measure: Measure) -> str:
 
 
 def _build_table(curves: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each emotion and group: mean over the seconds, extremes of single respondents, largest share."""
+    """Build a row for each emotion and group: mean over the seconds, extremes of single respondents, largest share."""
     rows: list[dict[str, Any]] = []
-    for (emotion, group), part in curves.groupby(["emotion", "group"], sort=False):
-        known = part.dropna(subset=["share"])
+    for (emotion, group), group_curves in curves.groupby(["emotion", "group"], sort=False):
+        known = group_curves.dropna(subset=["share"])
         peak = None if known.empty else known.iloc[int(known["share"].to_numpy(dtype=float).argmax())]
         rows.append(
             {
                 "emotion": emotion,
                 "group": group,
-                "mean": part["mean"].mean(),
-                "max": part["max"].max(),
-                "min": part["min"].min(),
+                "mean": group_curves["mean"].mean(),
+                "max": group_curves["max"].max(),
+                "min": group_curves["min"].min(),
                 "share": None if peak is None else float(peak["share"]),
                 "share_second": None if peak is None else float(peak["second"]),
             }
         )
     # The order of the first group's emotions, so that groups of one emotion are neighbours.
-    order = {emotion: place for place, emotion in enumerate(dict.fromkeys(row["emotion"] for row in rows))}
+    order = {emotion: index for index, emotion in enumerate(dict.fromkeys(row["emotion"] for row in rows))}
     return sorted(rows, key=lambda row: order[row["emotion"]])

@@ -1,4 +1,4 @@
-"""Small pictures (faces) as PNG data URIs, so that a page carries them itself."""
+"""Small images (faces) as PNG data URIs, so that a page carries them itself."""
 
 import base64
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Pictures are shown about 72 CSS pixels wide; twice that is what a dense screen can use. Larger ones would
+# Images are shown about 72 CSS pixels wide; twice that is what a dense screen can use. Larger ones would
 # only make the page heavy.
 _MAX_SIDE = 144
 
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """One picture with its caption. ``image``: (H, W) gray or (H, W, 3) RGB, uint8."""
+    """An image with its caption. ``image``: (H, W) gray or (H, W, 3) RGB, uint8."""
 
     image: np.ndarray
     caption: str
 
 
 def png_data_uri(image: np.ndarray) -> str:
-    """The image as ``data:image/png;base64,…``, shrunk to at most 144 pixels a side.
+    """Encode an image as ``data:image/png;base64,…``, shrunk to at most 144 pixels a side.
 
     ``image``: (H, W) gray or (H, W, 3) RGB, uint8. An RGB image without colour is stored as gray, a third of
     the size. Raises ValueError for any other shape or type.

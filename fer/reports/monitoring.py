@@ -1,4 +1,4 @@
-"""The figures of monitoring.json as the page shows them."""
+"""The content of monitoring.json as the page shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ QUANTITY_NAMES = {
     "confidence": "Confidence",
     "emotion": "Predicted classes",
 }
-# The scale of indices ends here, or behind the largest of them: what is called a shift (0.25) is then well to be seen.
+# The scale of indices ends here, or behind the largest of them, so that what counts as a shift (0.25) is well visible.
 MIN_SCALE = 0.5
 BAR, GAP, HEIGHT = 9, 2, 34  # CSS pixels
-MIN_TOP_FRACTION = 0.35  # share of a bin that reaches the top, if none is larger
+MIN_TOP_FRACTION = 0.35  # fraction of a bin that reaches the top, if none is larger
 
 
 @dataclass(frozen=True)
 class _HistogramBar:
-    """A bar of a small histogram, in pixels: the batch's share from the bottom, and the baseline's as a line."""
+    """A bar of a small histogram, in pixels: the batch's fraction from the bottom, and the baseline's as a line."""
 
     x: int
     top: float
@@ -31,7 +31,7 @@ class _HistogramBar:
 
 @dataclass(frozen=True)
 class _DriftRow:
-    """A quantity's row; ``scaled`` are index and limits as shares of the scale's length, None without limits."""
+    """A quantity's row; ``scaled`` are index and bounds as fractions of the scale's length, None without bounds."""
 
     name: str
     psi: float | None
@@ -43,10 +43,10 @@ class _DriftRow:
 
 
 def build_monitoring_content(monitoring: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template needs: figures, class shares, drift and labels; ``monitoring`` is monitoring.json's content."""
-    drift = monitoring["drift"]
+    """Build what the template needs: metrics, class shares, drift and labels of the content of monitoring.json."""
+    drift = monitoring["drift"] or {}
     limit = monitoring["limits"]["max_psi"]
-    scale = max([MIN_SCALE, limit or 0, *(own["high"] or 0 for own in (drift or {}).values())])
+    scale = max([MIN_SCALE, limit or 0, *(result["high"] or 0 for result in drift.values())])
     shares, baseline_shares = monitoring["class_shares"], monitoring["baseline_class_shares"]
     return {
         "warnings": monitoring["warnings"],
@@ -60,10 +60,10 @@ def build_monitoring_content(monitoring: Mapping[str, Any]) -> dict[str, Any]:
             for name, share in (shares or {}).items()
         ],
         "baseline": monitoring["baseline"],
-        "faces": next((own["faces"] for own in (drift or {}).values()), None),
-        "baseline_faces": next((own["baseline"] for own in (drift or {}).values()), None),
+        "faces": next((result["faces"] for result in drift.values()), None),
+        "baseline_faces": next((result["baseline"] for result in drift.values()), None),
         "min_faces": monitoring["limits"]["min_faces"],
-        "drift": [_build_drift_row(name, own, scale) for name, own in (drift or {}).items()],
+        "drift": [_build_drift_row(name, result, scale) for name, result in drift.items()],
         "limit": limit,
         "limit_scaled": None if limit is None else limit / scale,
         "scale": scale,
@@ -99,13 +99,14 @@ def _format_mean(name: str, value: float | None) -> str:
 
 
 def build_bins(fractions: list[float], baseline: list[float]) -> list[_HistogramBar]:
+    """Build the bars of a histogram: the batch's fractions of bins beside the baseline's."""
     tallest = max([MIN_TOP_FRACTION, *fractions, *baseline])
     return [
         _HistogramBar(
             x=number * (BAR + GAP),
-            top=round(HEIGHT * (1 - share / tallest), 1),
-            height=round(HEIGHT * share / tallest, 1),
-            line=round(HEIGHT * (1 - usual / tallest), 1),
+            top=round(HEIGHT * (1 - fraction / tallest), 1),
+            height=round(HEIGHT * fraction / tallest, 1),
+            line=round(HEIGHT * (1 - reference / tallest), 1),
         )
-        for number, (share, usual) in enumerate(zip(fractions, baseline, strict=True))
+        for number, (fraction, reference) in enumerate(zip(fractions, baseline, strict=True))
     ]

@@ -1,4 +1,4 @@
-"""From a template to one self-contained HTML file."""
+"""Render a template into one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -32,10 +32,10 @@ _FILTERS = (
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:
-    """The HTML page that ``templates/<template>`` makes of ``content``.
+    """Render the HTML page of ``templates/<template>``.
 
-    Everything in ``content`` is escaped unless it is ``Markup``. Raises jinja2.UndefinedError where the
-    template names something that ``content`` lacks.
+    Everything in ``content`` is escaped unless it is ``Markup``. Raises jinja2.UndefinedError where the template names
+    something that ``content`` lacks.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -50,18 +50,18 @@ def render(template: str, content: Mapping[str, Any]) -> str:
 
 
 def read_script(name: str) -> str:
-    """The text of the script ``templates/<name>``, to stand inside a ``<script>`` element."""
+    """Read the script ``templates/<name>``, to stand inside a ``<script>`` element."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def encode_json_for_script(content: Any) -> Markup:
-    """JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
+    """Encode JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", r"\u003c"))
 
 
 def build_script_policy(scripts: Sequence[str], media: str) -> Markup:
-    """What the browser may load: this page's own scripts, known by their hashes, and what ``media`` allows."""
+    """Say what the browser may load: this page's own scripts, known by their hashes, and what ``media`` allows."""
     none = "'none'"
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts

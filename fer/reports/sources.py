@@ -1,4 +1,4 @@
-"""Where a page finds the videos and images it shows: within itself, or in their own files."""
+"""Videos and images of a page: embedded in it, or linked to their own files."""
 
 import base64
 import os
@@ -29,7 +29,7 @@ _OTHER_IMAGES = frozenset({".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pbm"})
 
 @dataclass(frozen=True)
 class Source:
-    """``url``: a data URI, or the file's address relative to the page."""
+    """A video or image of a page. ``url`` is a data URI, or the file's address relative to the page."""
 
     kind: Literal["video", "image"]
     url: str
@@ -37,29 +37,29 @@ class Source:
 
 
 def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -> list[Source]:
-    """A source for each path, for a page that stands in ``folder``.
+    """Return a source for each path, for a page that stands in ``folder``.
 
     A file that browsers may show is embedded while all embedded ones together stay within ``limit`` bytes; every
     other, one that is missing or cannot be read too, is linked.
     """
     sources = []
-    left = limit
+    remaining = limit
     for path in paths:
         suffix = Path(path).suffix.lower()
         is_image = suffix in _IMAGE_TYPES or suffix in _OTHER_IMAGES
         mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
-        content = _read_within_limit(Path(path), left) if mime else None
+        content = _read_within_limit(Path(path), remaining) if mime else None
         if content is None:
             url = path if path.startswith(REMOTE) else _build_relative_url(Path(path), folder)
         else:
-            left -= len(content)
+            remaining -= len(content)
             url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
         sources.append(Source("image" if is_image else "video", url, content is not None))
     return sources
 
 
 def _read_within_limit(path: Path, limit: int) -> bytes | None:
-    """The file's bytes; None where there are more than ``limit``, none at all, or none that can be read."""
+    """Read the file's bytes; None where there are more than ``limit``, none at all, or none that can be read."""
     try:
         if not path.is_file() or not 0 < path.stat().st_size <= limit:
             return None

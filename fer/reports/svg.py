@@ -51,7 +51,7 @@ house_style = matplotlib.style.context(["default", _STYLE])
 def create_axes(
     width: int, height: int, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0
 ) -> tuple[Figure, Axes]:
-    """A figure of ``width`` x ``height`` CSS pixels and the axes on it, with the margins given in pixels."""
+    """Create a figure of ``width`` x ``height`` CSS pixels and the axes on it, with margins in pixels."""
     figure = Figure(figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH))
     FigureCanvasSVG(figure)
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
@@ -59,10 +59,12 @@ def create_axes(
 
 
 def render_svg(figure: Figure, name: str, alt: str) -> Markup:
-    """The figure as an ``<svg>`` element for HTML.
+    """Render a figure as an ``<svg>`` element for HTML; equal figures give equal text.
 
-    ``name`` must be unique on the page: ids inside the SVG derive from it. ``alt`` describes the picture to
-    those who do not see it. Equal figures give equal text.
+    Args:
+        figure: The figure.
+        name: Unique on the page: ids inside the SVG derive from it.
+        alt: Describes the figure to those who do not see it.
     """
     buffer = io.StringIO()
     no_metadata: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -1,4 +1,4 @@
-"""From rows of the emotion table to the curves that a page draws."""
+"""The curves that a page draws, from rows of the emotion table."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,19 @@ MAX_POINTS = 2000
 def build_timeline(
     rows: pd.DataFrame, classes: Sequence[str], duration_s: float | None, max_points: int = MAX_POINTS
 ) -> dict[str, Any] | None:
-    """The curves of one video, ready for JSON; None where there are fewer than two sampled frames to draw.
+    """Build the curves of one video, ready for JSON.
 
-    ``rows``: the emotion table's rows of the video. The result has ``end`` (seconds), ``step`` (sampled frames a
-    point), ``times`` (seconds, a point each), and ``tracks``: each with ``id``, ``frames`` (usable ones),
-    ``start`` (index of its first point), and ``smoothed`` and ``raw``: for each class a list of probabilities in
-    thousandths, None where the face could not be judged. ``raw`` is None where smoothing changed nothing.
+    Args:
+        rows: The emotion table's rows of the video.
+        classes: Names of the classes.
+        duration_s: Duration of the video, seconds; None where it is not known.
+        max_points: Longer curves are averaged to at most so many points.
+
+    Returns:
+        None where there are fewer than two sampled frames to draw, else `end` (seconds), `step` (sampled frames a
+        point), `times` (seconds, a point each), and `tracks`: each with `id`, `frames` (usable ones), `start` (index
+        of its first point), and `smoothed` and `raw`: for each class a list of probabilities in thousandths, None
+        where the face could not be classified. `raw` is None where smoothing changed nothing.
     """
     timed = rows.dropna(subset=["frame", "time_s"])
     frames, position = np.unique(timed["frame"].to_numpy(dtype=np.int64), return_inverse=True)
@@ -37,7 +44,7 @@ def build_timeline(
         "end": round(float(end), 3),
         "step": step,
         "times": np.round(np.bincount(points, times) / np.bincount(points), 3).tolist(),
-        "tracks": [_build_track(int(track), part, classes) for track, part in located[usable].groupby("track_id")],
+        "tracks": [_build_track(int(track), rows, classes) for track, rows in located[usable].groupby("track_id")],
     }
 
 
@@ -56,7 +63,7 @@ def _build_track(track: int, rows: pd.DataFrame, classes: Sequence[str]) -> dict
 
 
 def _average_points(values: np.ndarray, points: np.ndarray) -> list[list[int | None]]:
-    """For each column of ``values`` (rows, classes), its mean over the rows of each point, in thousandths."""
+    """Return for each column of ``values`` (rows, classes) its mean over the rows of each point, in thousandths."""
     counts = np.bincount(points)
     sums = np.stack([np.bincount(points, column) for column in values.T])
     return [

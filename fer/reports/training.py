@@ -1,4 +1,4 @@
-"""The report of a training run: what ``report.html`` shows and where each part comes from."""
+"""The report of a training run: what ``report.html`` shows and where each section comes from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,24 @@ _MAX_CONFUSIONS = 4
 class TrainingReport:
     """Everything a training run's page is made of.
 
-    ``status``: "finished" or "interrupted". ``command`` started the run, ``reproduce`` repeats it.
-    ``metrics``: the content of metrics.json; its splits ("val", "test") may be None, and so may the figures
-    of a class without images. ``history``: a row an epoch with epoch, lr, train_loss, train_accuracy,
-    val_loss, val_accuracy, val_balanced_accuracy, val_macro_f1, seconds, images_per_second. ``class_counts``:
-    images by class (index) and split (columns). ``findings``: what the integrity checks found, how many, what
-    was done. ``samples``: training images as the network sees them, captioned with their class; neighbours of
-    one caption are shown together. ``notes``: remarks for the top of the page.
+    Attributes:
+        title: Heading of the page.
+        status: "finished" or "interrupted".
+        command: What started the run.
+        reproduce: What repeats it.
+        metrics: The content of metrics.json; its splits ("val", "test") may be None, and so may the metrics of a
+            class without images.
+        history: A row an epoch with epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy,
+            val_balanced_accuracy, val_macro_f1, seconds, images_per_second.
+        classes: Names of the classes, in their order.
+        class_counts: Images by class (index) and split (columns).
+        findings: What the integrity checks found, how many, what was done.
+        samples: Training images as the network sees them, captioned with their class; neighbours of one caption are
+            shown together.
+        mistakes: Images with the most confident wrong predictions.
+        config_yaml: Text of the configuration.
+        environment: Facts about machine and code, by name.
+        notes: Remarks for the top of the page.
     """
 
     title: str
@@ -69,10 +80,15 @@ class _Confusion:
 
 
 def write_training_report(report: TrainingReport, path: Path) -> None:
-    """Write the page to ``path``; it is written beside and renamed, so no reader meets half a page.
+    """Write the page; it appears only once it is complete. Equal reports give equal bytes.
 
-    Equal reports give equal bytes. Raises ValueError if a confusion matrix does not fit the classes or a
-    picture is not uint8 gray or RGB, and OSError if the page cannot be written.
+    Args:
+        report: What the page shows.
+        path: The HTML file.
+
+    Raises:
+        ValueError: A confusion matrix does not fit the classes, or an image is not uint8 gray or RGB.
+        OSError: The page cannot be written.
     """
     content = {
         "report": report,
@@ -83,7 +99,7 @@ def write_training_report(report: TrainingReport, path: Path) -> None:
         "curves": _draw_curves(report),
         "class_bars": _draw_class_bars(report),
         "samples": [
-            (caption, list(group)) for caption, group in groupby(report.samples, lambda picture: picture.caption)
+            (caption, list(group)) for caption, group in groupby(report.samples, lambda sample: sample.caption)
         ],
     }
     write_page(render("training.html.j2", content), path)
@@ -112,17 +128,17 @@ def _build_evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
 
 
 def _find_worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_Confusion]:
-    """The wrong cells that take the largest share of their row, largest first."""
-    shares = figures.normalize_rows(counts)
-    np.fill_diagonal(shares, 0)
+    """Find the wrong cells that take the largest fraction of their row, largest first."""
+    fractions = figures.normalize_rows(counts)
+    np.fill_diagonal(fractions, 0)
     totals = counts.sum(axis=1)
     # A stable sort keeps the order of the classes among equals.
-    order = np.argsort(-shares, axis=None, kind="stable")[:_MAX_CONFUSIONS]
+    order = np.argsort(-fractions, axis=None, kind="stable")[:_MAX_CONFUSIONS]
     cells = [divmod(int(flat), len(classes)) for flat in order]
     return [
         _Confusion(classes[row], classes[column], int(counts[row, column]), int(totals[row]))
         for row, column in cells
-        if shares[row, column] > 0
+        if fractions[row, column] > 0
     ]
 
 
@@ -143,15 +159,15 @@ def _draw_curves(report: TrainingReport) -> dict[str, Markup] | None:
 
 
 def _draw_class_bars(report: TrainingReport) -> list[tuple[str, int, Markup]]:
-    """Label, number of images and bars of each split that has images."""
+    """Draw the bars of each split that has images; returns (label, number of images, figure)."""
     counts = report.class_counts.reindex(report.classes, fill_value=0).fillna(0).astype(int)
     counts = counts.loc[:, counts.sum() > 0]
-    largest_share = float((counts / counts.sum()).to_numpy().max(initial=0))
+    max_fraction = float((counts / counts.sum()).to_numpy().max(initial=0))
     return [
         (
             _SPLIT_LABELS.get(str(split), str(split)),
             int(counts[split].sum()),
-            figures.draw_class_bars(counts[split], largest_share, str(split)),
+            figures.draw_class_bars(counts[split], max_fraction, str(split)),
         )
         for split in counts.columns
     ]

@@ -21,7 +21,7 @@ __all__ = ["GroupPage", "Peak", "VideoPage", "VideoReport", "write_video_report"
 
 @dataclass(frozen=True)
 class Peak:
-    """A moment at which an emotion is strongest. ``picture``: the face, (H, W, 3) RGB or (H, W) gray, uint8."""
+    """A moment at which an emotion is strongest. ``image`` is the face, (H, W, 3) RGB or (H, W) gray, uint8."""
 
     emotion: str
     time_s: float
@@ -33,10 +33,18 @@ class Peak:
 class VideoPage:
     """What the page shows of one video or image.
 
-    ``source``: path of the file, absolute or relative to the working directory. ``duration_s``, ``fps`` and
-    ``usable_share`` (0-1, of the sampled frames) may be None or NaN where nothing could be opened. ``rows``: the
-    emotion table's rows of this video. ``exclusions``: reason and number of rows. ``per_emotion``: columns emotion,
-    mean, max, min and share (of the usable rows in which the emotion leads), all 0-1 or NaN.
+    Attributes:
+        name: Its name on the page.
+        source: Path of the file, absolute or relative to the working directory.
+        duration_s: Seconds; like ``fps`` and ``usable_share`` None or NaN where nothing could be opened.
+        fps: Frames a second.
+        sampled: Number of sampled frames.
+        usable_share: Fraction of the sampled frames with a usable face, 0-1.
+        rows: The emotion table's rows of this video.
+        exclusions: (reason, number of rows).
+        per_emotion: Columns emotion, mean, max, min and share (of the usable rows in which the emotion leads), all
+            0-1 or NaN.
+        peaks: Moments at which emotions are strongest.
     """
 
     name: str
@@ -55,9 +63,18 @@ class VideoPage:
 class VideoReport:
     """Everything an inference run's page is made of.
 
-    ``command`` started the run at ``created``. ``notes``: remarks for the top of the page. ``model``: what is known
-    of the model, by name. ``groups``: figures over respondents, None without groups. ``monitoring``: the content of
-    monitoring.json, None without.
+    Attributes:
+        title: Heading of the page.
+        command: What started the run.
+        created: When it started.
+        notes: Remarks for the top of the page.
+        videos: The videos and images, in their order.
+        classes: Names of the classes, in their order.
+        groups: Metrics over respondents, None without groups.
+        model: Facts about the model, by name.
+        environment: Facts about machine and code, by name.
+        config_yaml: Text of the configuration.
+        monitoring: The content of monitoring.json, None without.
     """
 
     title: str
@@ -98,11 +115,18 @@ class _VideoSection:
 
 
 def write_video_report(report: VideoReport, path: Path) -> None:
-    """Write the page to ``path``; it is written beside and renamed, so no reader meets half a page.
+    """Write the page; it appears only once it is complete.
 
-    Equal reports and equal source files give equal bytes. Sources are embedded or linked relatively to the page,
-    see ``find_sources``. Raises ValueError if a picture is not uint8 gray or RGB, and OSError if the page cannot be
-    written; a source that cannot be read is linked all the same.
+    Equal reports and equal source files give equal bytes. Sources are embedded or linked relatively to the page, see
+    `find_sources`; a source that cannot be read is linked all the same.
+
+    Args:
+        report: What the page shows.
+        path: The HTML file.
+
+    Raises:
+        ValueError: An image is not uint8 gray or RGB.
+        OSError: The page cannot be written.
     """
     sources = find_sources([video.source for video in report.videos], path.parent)
     videos = [
@@ -133,26 +157,26 @@ def write_video_report(report: VideoReport, path: Path) -> None:
 def _build_video_section(video: VideoPage, source: Source, classes: Sequence[str]) -> _VideoSection:
     curves = build_timeline(video.rows, classes, video.duration_s)
     per_emotion = video.per_emotion.to_dict("records")
-    led = video.per_emotion.dropna(subset=["share"])
+    known = video.per_emotion.dropna(subset=["share"])
     return _VideoSection(
         page=video,
         source=source,
         timeline=curves,
         timeline_json=encode_json_for_script(curves),
         per_emotion=[{str(key): value for key, value in row.items()} for row in per_emotion],
-        leading=None if led.empty else str(led["emotion"].iloc[int(led["share"].to_numpy(dtype=float).argmax())]),
+        leading=None if known.empty else str(known["emotion"].iloc[int(known["share"].to_numpy(dtype=float).argmax())]),
         peaks=[_PeakEntry(peak, _find_track(video.rows, peak)) for peak in video.peaks],
     )
 
 
 def _find_track(rows: pd.DataFrame, peak: Peak) -> int | None:
-    """The track a peak belongs to: of the faces judged so at that time, the one nearest in confidence."""
-    then = rows[(rows["emotion"] == peak.emotion) & ((rows["time_s"] - peak.time_s).abs() < 1e-6)]
-    then = then.dropna(subset=["track_id"])
-    if then.empty:
+    """Find the track of a peak: of the faces with its emotion at that time, the one nearest in confidence."""
+    candidates = rows[(rows["emotion"] == peak.emotion) & ((rows["time_s"] - peak.time_s).abs() < 1e-6)]
+    candidates = candidates.dropna(subset=["track_id"])
+    if candidates.empty:
         return None
-    distance = (then[f"p_{peak.emotion}"] - peak.confidence).abs().to_numpy(dtype=float)
-    return int(then["track_id"].iloc[int(distance.argmin())])
+    distance = (candidates[f"p_{peak.emotion}"] - peak.confidence).abs().to_numpy(dtype=float)
+    return int(candidates["track_id"].iloc[int(distance.argmin())])
 
 
 def _compute_totals(videos: Sequence[VideoPage]) -> _Totals:
