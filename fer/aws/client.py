@@ -1,4 +1,4 @@
-"""Requests to AWS: sent, with errors as a sentence; or, in a dry run, checked and noted."""
+"""A client for AWS whose errors are one sentence, and which records requests instead of sending them in a dry run."""
 
 import hashlib
 import json
@@ -39,13 +39,18 @@ CREDENTIALS_ERRORS = (
     botocore.exceptions.LoginError,
 )
 
-# They tell at every client where keys and addresses come from.
+# At their own level they log, for every client, where credentials and endpoints come from.
 for name in ("botocore", "boto3", "s3transfer"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class CloudError(UserError):
-    """AWS refused or did not answer; ``code`` is AWS's name of the error, or empty."""
+    """AWS refused a request or did not answer.
+
+    Args:
+        message: One sentence: what was asked, what went wrong, what to do about it.
+        code: AWS's name of the error, such as ``AccessDenied``; empty where there is none.
+    """
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -53,7 +58,23 @@ class CloudError(UserError):
 
 
 class AwsClient:
-    """Sends requests to AWS in one ``region``; in a dry run checks and notes them in ``requests``, and sends none."""
+    """Sends requests to AWS in one region; a dry run validates and records them in ``recorded_requests`` instead.
+
+    Args:
+        region: AWS region; by default the one of AWS's own settings.
+        dry_run: Send nothing, and need no credentials.
+
+    Raises:
+        CloudError: AWS's own settings (profile, configuration file) cannot be used.
+        ConfigError: No region is known.
+
+    Example:
+        >>> client = AwsClient("eu-central-1", dry_run=True)
+        >>> client.request("sagemaker", "describe_model", {"ModelName": "m"})
+        {}
+        >>> client.recorded_requests[0]["operation"]
+        'describe_model'
+    """
 
     def __init__(self, region: str | None = None, dry_run: bool = False) -> None:
         self.dry_run = dry_run
@@ -61,7 +82,7 @@ class AwsClient:
         self.clients: dict[str, Any] = {}
         keys: dict[str, Any] = {}
         if dry_run:
-            # Nothing is signed or sent, but a client is not made without them.
+            # Nothing is signed or sent, but boto3 makes no client without credentials.
             keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
         try:
             self.session = boto3.Session(region_name=region, **keys)
@@ -72,7 +93,7 @@ class AwsClient:
             raise ConfigError("aws.region: is not set, and AWS's own settings name none; add aws.region=…")
 
     def get_client(self, service: str) -> Any:
-        """boto3's client of a service."""
+        """Return boto3's client of a service, which is created once. Raises CloudError, ConfigError."""
         if service not in self.clients:
             retries = {
                 "mode": os.environ.get("AWS_RETRY_MODE", "adaptive"),
@@ -89,19 +110,43 @@ class AwsClient:
     def request(
         self, service: str, operation: str, parameters: dict[str, Any], dry_response: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """AWS's answer to one request; in a dry run ``dry``. Raises CloudError."""
+        """Send one request.
+
+        Args:
+            service: Name of the service as boto3 has it, such as ``s3``.
+            operation: Method of boto3's client, such as ``list_objects_v2``.
+            parameters: Its keyword arguments.
+            dry_response: What a dry run answers instead of AWS; by default an empty mapping.
+
+        Raises:
+            CloudError: AWS refused or did not answer, or the parameters are not those of the operation.
+        """
         client = self.get_client(service)
         if self.dry_run:
-            self.check_parameters(client, operation, parameters)
-            self.record(service, operation, parameters)
+            _check_parameters(client, operation, parameters)
+            self._record(service, operation, parameters)
             return dry_response or {}
         action = f"{service}:{client.meta.method_to_api_mapping[operation]}"
         return self.attempt(action, lambda: getattr(client, operation)(**parameters))
 
-    def upload(self, path: Path, bucket: str, key: str, **extra: Any) -> None:
-        """Put a file into S3, large ones in parts. ``extra`` are arguments of PutObject. Raises CloudError."""
+    def iter_pages(self, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield all pages of a listing; arguments and errors are those of ``request``.
+
+        A dry run records the request for the first page, and yields one that is empty.
+        """
         if self.dry_run:
-            self.record_upload(path, bucket, key, extra)
+            yield self.request(service, operation, parameters)
+            return
+        client = self.get_client(service)
+        action = f"{service}:{client.meta.method_to_api_mapping[operation]}"
+        pages = iter(client.get_paginator(operation).paginate(**parameters))
+        while (page := self.attempt(action, lambda: next(pages, None))) is not None:
+            yield page
+
+    def upload(self, path: Path, bucket: str, key: str, **extra: Any) -> None:
+        """Upload a file to S3, a large one in parts; ``extra`` are arguments of PutObject. Raises CloudError."""
+        if self.dry_run:
+            self._record_upload(path, bucket, key, extra)
             return
         transfer = TransferConfig(
             multipart_threshold=MULTIPART_CHUNK_BYTES, multipart_chunksize=MULTIPART_CHUNK_BYTES, max_concurrency=4
@@ -112,7 +157,7 @@ class AwsClient:
         )
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        """Get a file from S3, whole or not at all. Raises CloudError."""
+        """Download an object from S3 to ``path``, whole or not at all. Raises CloudError."""
         if self.dry_run:
             self.request("s3", "get_object", {"Bucket": bucket, "Key": key})
             return
@@ -123,21 +168,21 @@ class AwsClient:
             )
 
     def list_object_sizes(self, bucket: str, prefix: str) -> dict[str, int]:
-        """Key and size in bytes of each object whose key begins with ``prefix``. Raises CloudError."""
+        """Return the size in bytes of each object whose key begins with ``prefix``, by key. Raises CloudError."""
         return {item["Key"]: item["Size"] for item in self.iter_objects(bucket, prefix)}
 
     def iter_objects(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-        """What S3 says of each object whose key begins with ``prefix``: Key, Size, ETag and more. Raises CloudError."""
-        parameters = {"Bucket": bucket, "Prefix": prefix}
-        while True:
-            page = self.request("s3", "list_objects_v2", parameters)
+        """Yield S3's entry (Key, Size, ETag…) of each object whose key begins with ``prefix``. Raises CloudError."""
+        for page in self.iter_pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix}):
             yield from page.get("Contents", [])
-            if not page.get("IsTruncated"):
-                return
-            parameters = {**parameters, "ContinuationToken": page["NextContinuationToken"]}
 
     def attempt(self, action: str, send: Callable[[], Any]) -> Any:
-        """Do a request; its errors become a sentence that names ``what``."""
+        """Return what ``send`` returns; boto3's errors become a sentence that begins with ``action``.
+
+        Raises:
+            CloudError: AWS refused or did not answer.
+            ConfigError: The region does not exist.
+        """
         try:
             return send()
         except botocore.exceptions.ClientError as error:
@@ -161,36 +206,37 @@ class AwsClient:
                 f"{action}: AWS cannot be reached ({_format_error(error)}); check the network, try again"
             ) from None
 
-    def check_parameters(self, client: Any, operation: str, parameters: dict[str, Any]) -> None:
-        """Refuse parameters that AWS's own description of the operation does not allow."""
-        api = client.meta.method_to_api_mapping[operation]
-        shape = client.meta.service_model.operation_model(api).input_shape
-        if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
-            raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
-
-    def record(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+    def _record(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         plain = json.loads(json.dumps(parameters, default=str))
         self.recorded_requests.append({"service": service, "operation": operation, "parameters": plain})
 
-    def record_upload(self, path: Path, bucket: str, key: str, extra: dict[str, Any]) -> None:
+    def _record_upload(self, path: Path, bucket: str, key: str, extra: dict[str, Any]) -> None:
         size = path.stat().st_size
         target = {"Bucket": bucket, "Key": key}
         content = f"{size} bytes of {path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
         if size < MULTIPART_CHUNK_BYTES:
-            self.record("s3", "put_object", {**target, **extra, "Body": content})
+            self._record("s3", "put_object", {**target, **extra, "Body": content})
             return
-        self.record("s3", "create_multipart_upload", {**target, **extra})
+        self._record("s3", "create_multipart_upload", {**target, **extra})
         parts = -(-size // MULTIPART_CHUNK_BYTES)
         for part in range(1, parts + 1):
-            part_of = f"part {part} of {parts}: {content}"
-            self.record("s3", "upload_part", {**target, "PartNumber": part, "UploadId": "UPLOAD", "Body": part_of})
-        self.record("s3", "complete_multipart_upload", {**target, "UploadId": "UPLOAD"})
+            body = f"part {part} of {parts}: {content}"
+            self._record("s3", "upload_part", {**target, "PartNumber": part, "UploadId": "UPLOAD", "Body": body})
+        self._record("s3", "complete_multipart_upload", {**target, "UploadId": "UPLOAD"})
+
+
+def _check_parameters(client: Any, operation: str, parameters: dict[str, Any]) -> None:
+    """Refuse parameters that AWS's own description of the operation does not allow. Raises CloudError."""
+    api = client.meta.method_to_api_mapping[operation]
+    shape = client.meta.service_model.operation_model(api).input_shape
+    if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
+        raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
 
 
 def _to_cloud_error(action: str, error: botocore.exceptions.ClientError) -> CloudError:
-    """What AWS answered, and what to do about it."""
+    """Return AWS's answer and the remedy as one sentence."""
     code = str(error.response["Error"].get("Code", ""))
-    # What stands between AWS and this machine answers with whole pages.
+    # Proxies between this machine and AWS answer with whole pages.
     message = " ".join(str(error.response["Error"].get("Message", "")).split()).rstrip(".")[:MAX_MESSAGE_LENGTH]
     if code in EXPIRED_CREDENTIALS_CODES:
         return CloudError(f"{action}: AWS's credentials have expired; sign in again (aws sso login), then go on", code)
@@ -200,9 +246,9 @@ def _to_cloud_error(action: str, error: botocore.exceptions.ClientError) -> Clou
         return CloudError(
             f"{action}: not allowed ({message}); `python -m fer.cloud.policy` prints the rights that are needed", code
         )
-    # What is wrong on AWS's side, or too much at once, passes.
-    passes = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or "Throttl" in code
-    return CloudError(f"{action}: {message or 'refused'} ({code}){'; try again later' if passes else ''}", code)
+    # Failures on AWS's side and throttling pass by themselves.
+    is_transient = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or "Throttl" in code
+    return CloudError(f"{action}: {message or 'refused'} ({code}){'; try again later' if is_transient else ''}", code)
 
 
 def _format_error(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What models and faces need of a bucket: closed to the public, and encrypted."""
+"""S3: URIs, encryption, the check that a bucket is not public, and transfers in parallel."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,18 +21,22 @@ MISSING_BUCKET_CODES = {"404", "NoSuchBucket"}
 
 
 def build_encryption_args(kms_key: str | None) -> dict[str, str]:
-    """What PutObject is told, so that S3 encrypts an object with this key, or with its own."""
+    """Return the arguments of PutObject that encrypt an object with this KMS key, or with S3's own key."""
     if kms_key is None:
         return {"ServerSideEncryption": "AES256"}
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
 
 
 def check_bucket_private(client: AwsClient, bucket: str) -> None:
-    """Raises CloudError for a bucket that is public, does not exist, or may not be looked at."""
+    """Refuse a bucket from which faces or models could leak.
+
+    Raises:
+        CloudError: The bucket is public, does not exist, or this cannot be found out.
+    """
     parameters = {"Bucket": bucket}
-    blocked = _request_or_empty(client, "get_public_access_block", parameters, "NoSuchPublicAccessBlockConfiguration")
+    response = _request_or_empty(client, "get_public_access_block", parameters, "NoSuchPublicAccessBlockConfiguration")
     if client.dry_run or all(
-        blocked.get("PublicAccessBlockConfiguration", {}).get(block) for block in PUBLIC_ACCESS_BLOCKS
+        response.get("PublicAccessBlockConfiguration", {}).get(block) for block in PUBLIC_ACCESS_BLOCKS
     ):
         return
     policy = _request_or_empty(client, "get_bucket_policy_status", parameters, "NoSuchBucketPolicy")
@@ -46,7 +50,7 @@ def check_bucket_private(client: AwsClient, bucket: str) -> None:
 def _request_or_empty(
     client: AwsClient, operation: str, parameters: dict[str, str], absent_code: str
 ) -> dict[str, dict[str, bool]]:
-    """The answer; empty where the bucket has no such thing. Raises CloudError."""
+    """Send a request about a bucket; the answer is empty where the bucket has no such setting. Raises CloudError."""
     try:
         return client.request("s3", operation, parameters)
     except CloudError as error:
@@ -68,12 +72,12 @@ def _build_public_error(bucket: str, cause: str) -> CloudError:
 
 
 def map_uri_to_path(uri: str) -> Path:
-    """Where the file of s3://BUCKET/KEY comes to lie: names that mean something else to a file system get a mark."""
+    """Return a relative path for s3://BUCKET/KEY; names with a meaning to file systems (`.`, `..`) are prefixed."""
     return Path(*(f"%{name}" if name in ("", ".", "..") else name for name in uri.removeprefix("s3://").split("/")))
 
 
 def run_in_parallel(func: Callable[[Item], None], items: Sequence[Item], title: str) -> None:
-    """Do ``work`` on each item, several at a time; the first error ends it."""
+    """Call ``func`` with each item in a few threads, with a progress bar; the first error cancels the rest."""
     with ThreadPoolExecutor(MAX_TRANSFERS) as pool:
         try:
             for _ in track_progress(pool.map(func, items), len(items), title, "objects"):
@@ -84,7 +88,7 @@ def run_in_parallel(func: Callable[[Item], None], items: Sequence[Item], title: 
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """Raises ModelError for what is no s3://BUCKET/KEY; the key may be empty."""
+    """Split s3://BUCKET/KEY into bucket and key, which may be empty. Raises ModelError where no bucket is named."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise ModelError(f"{uri}: names no bucket; it must have the form s3://BUCKET/KEY")

@@ -197,12 +197,8 @@ def _build_sweep(job: Job, arguments: Sequence[str]) -> Sweep:
 def _iter_job_summaries(job: Job) -> Iterator[dict[str, Any]]:
     """SageMaker's list of the training jobs, the first one first."""
     request = {**job.name_parameter, "SortBy": "CreationTime", "SortOrder": "Ascending", "MaxResults": 100}
-    while True:
-        page = job.client.request("sagemaker", "list_training_jobs_for_hyper_parameter_tuning_job", request)
+    for page in job.client.iter_pages("sagemaker", "list_training_jobs_for_hyper_parameter_tuning_job", request):
         yield from page["TrainingJobSummaries"]
-        if not page.get("NextToken"):
-            return
-        request = {**request, "NextToken": page["NextToken"]}
 
 
 def _download_job_run(job: Job, number: int, name: str, folder: Path, sweep: Sweep) -> SweepJob:

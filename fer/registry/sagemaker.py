@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -68,20 +67,12 @@ class SageMakerRegistry:
 
     def list_version_numbers(self, name: str) -> list[int]:
         try:
-            pages = list(self.iter_pages("list_model_packages", ModelPackageGroupName=name))
+            pages = list(self.client.iter_pages("sagemaker", "list_model_packages", {"ModelPackageGroupName": name}))
         except CloudError as error:
             if _is_missing(error):
                 return []
             raise
         return sorted(item["ModelPackageVersion"] for page in pages for item in page.get("ModelPackageSummaryList", []))
-
-    def iter_pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        while True:
-            page = self.request(operation, **parameters)
-            yield page
-            if not page.get("NextToken"):
-                return
-            parameters["NextToken"] = page["NextToken"]
 
     def get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
         response = self.request(
@@ -242,7 +233,7 @@ class SageMakerRegistry:
             if _is_missing(error):
                 return Aliases()
             raise
-        pages = list(self.iter_pages("list_tags", ResourceArn=group))
+        pages = list(self.client.iter_pages("sagemaker", "list_tags", {"ResourceArn": group}))
         if self.client.dry_run:
             return DRY_RUN_ALIASES
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
