@@ -1,4 +1,4 @@
-"""The bundle: all that leaves a run, and all that is needed to predict."""
+"""Writing and loading bundles: all that leaves a run, and all that is needed to predict."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ __all__ = ["Bundle", "FaceFormat", "build_description", "load_bundle", "save_bun
 
 @dataclass(frozen=True)
 class Bundle:
-    """A network that is ready to predict, and what its bundle says about it."""
+    """A network in evaluation mode, and the metadata of its bundle."""
 
     network: FaceNetwork
     description: BundleDescription
@@ -36,7 +36,15 @@ class Bundle:
 def build_description(
     network: FaceNetwork, classes: tuple[str, ...], faces: FaceFormat, temperature: float, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of bundle.yaml; ``extra`` holds metrics, data fingerprint and the hash of run.yaml."""
+    """Return the content of bundle.yaml.
+
+    Args:
+        network: The trained network, whose architecture, image size and normalisation are stated.
+        classes: Names of the network's outputs, in order.
+        faces: Native form of the training faces.
+        temperature: What logits are divided by before the softmax.
+        extra: Further entries: metrics, fingerprint of the data, hash of run.yaml.
+    """
     return {
         "format": FORMAT_VERSION,
         "architecture": network.name,
@@ -53,9 +61,17 @@ def build_description(
 
 
 def save_bundle(folder: Path, network: FaceNetwork, description: Mapping[str, Any]) -> str:
-    """Write weights and description; returns the SHA-256 of the weights, which the description repeats.
+    """Write the weights and the description of a network.
 
-    The description comes last: a bundle without it is not one.
+    The description comes last: a directory without it is not a bundle.
+
+    Args:
+        folder: Directory of the bundle; it is created where it does not exist.
+        network: The network, on any device.
+        description: What ``build_description`` returned.
+
+    Returns:
+        SHA-256 of the file of weights, which the description repeats.
     """
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.body.state_dict().items()}
     with atomic_write(folder / WEIGHTS_FILE) as tmp_path:
@@ -67,7 +83,19 @@ def save_bundle(folder: Path, network: FaceNetwork, description: Mapping[str, An
 
 
 def load_bundle(model_uri: str) -> Bundle:
-    """Load a bundle from its directory or that of its run. Raises ModelError, also when the weights were changed."""
+    """Load a bundle with PyTorch, on the CPU.
+
+    Args:
+        model_uri: Directory of the bundle or of its run.
+
+    Raises:
+        ModelError: There is no bundle, it cannot be read, or its weights were changed.
+
+    Example:
+        >>> bundle = load_bundle("outputs/train/2026-01-31/12-00-00-demo")
+        >>> bundle.description.classes
+        ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')
+    """
     description = read_description(model_uri)
     try:
         network = FaceNetwork(description.architecture, len(description.classes), description.image_size, 0.0)

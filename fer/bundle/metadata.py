@@ -1,4 +1,4 @@
-"""What a bundle says about itself, read without the network and without PyTorch."""
+"""The metadata of a bundle, read without its network and without PyTorch."""
 
 import math
 from collections.abc import Mapping
@@ -11,14 +11,25 @@ import yaml
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, shorten_error
 
+# The bundle's directory inside that of a run or of an unpacked package, and the files in it.
+BUNDLE_DIR = "bundle"
 WEIGHTS_FILE = "weights.safetensors"
 DESCRIPTION_FILE = "bundle.yaml"
+MODEL_CARD_FILE = "model_card.md"
+SAMPLES_FILE = "samples.npz"
+# The exported network, in the directory that the model was loaded from.
+ONNX_DIR, NETWORK_FILE = "onnx", "network.onnx"
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class FaceFormat:
-    """What the training faces were: ``side`` their native width and height in pixels, ``colour`` or gray."""
+    """Native form of the training faces.
+
+    Args:
+        side: Width and height, pixels.
+        colour: Whether they had colour, or were gray.
+    """
 
     side: int
     colour: bool
@@ -26,9 +37,20 @@ class FaceFormat:
 
 @dataclass(frozen=True)
 class BundleDescription:
-    """bundle.yaml of the bundle in ``folder``: what is needed to predict, and all of it as ``content``.
+    """The content of a bundle.yaml.
 
-    ``sha256`` is that of the file. ``mean`` and ``std`` normalise three channels of images in 0 to 1.
+    Args:
+        folder: Directory of the bundle.
+        sha256: SHA-256 of bundle.yaml.
+        content: The whole content, also what is not needed to predict.
+        architecture: Name of the network in timm.
+        classes: Names of the network's outputs, in order.
+        image_size: Side of the network's input, pixels.
+        mean: Mean of each of the three channels of images in 0 to 1, for normalisation.
+        std: Standard deviation, likewise.
+        faces: Native form of the training faces.
+        temperature: What logits are divided by before the softmax.
+        weights_sha256: SHA-256 of the file of weights.
     """
 
     folder: Path
@@ -45,46 +67,60 @@ class BundleDescription:
 
 
 def read_description(model_uri: str) -> BundleDescription:
-    """The description of a bundle in its directory or that of its run.
+    """Read the description of a bundle, and verify that the weights are those that it describes.
 
-    Raises ModelError, also when the weights are not those that it describes.
+    Args:
+        model_uri: Directory of the bundle or of its run.
+
+    Raises:
+        ModelError: There is no bundle, it cannot be read, or its weights were changed.
     """
     folder = Path(model_uri).expanduser()
-    if (folder / "bundle" / DESCRIPTION_FILE).is_file():
-        folder = folder / "bundle"
+    if (folder / BUNDLE_DIR / DESCRIPTION_FILE).is_file():
+        folder = folder / BUNDLE_DIR
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         raise ModelError(f"model_uri={model_uri}: neither a run directory with a bundle nor a bundle directory")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT_VERSION:
-            raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
-        description = BundleDescription(
-            folder=folder,
-            sha256=compute_sha256(path),
-            content=content,
-            architecture=str(content["architecture"]),
-            classes=tuple(str(name) for name in content["classes"]),
-            image_size=int(content["image_size"]),
-            mean=tuple(float(value) for value in content["normalisation"]["mean"]),
-            std=tuple(float(value) for value in content["normalisation"]["std"]),
-            faces=FaceFormat(int(content["faces"]["side"]), bool(content["faces"]["colour"])),
-            temperature=float(content["temperature"]),
-            weights_sha256=str(content["weights_sha256"]),
-        )
-        if not 0 < description.temperature < math.inf:
-            raise ValueError("the temperature must be above 0")
+        description = _parse_description(path)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise build_unreadable_error(path, error) from None
-    try:
-        if compute_sha256(folder / WEIGHTS_FILE) != description.weights_sha256:
-            raise ModelError(
-                f"{folder / WEIGHTS_FILE}: is not the file that {DESCRIPTION_FILE} describes; restore the bundle"
-            )
-    except OSError as error:
-        raise ModelError(f"{folder / WEIGHTS_FILE}: cannot be loaded ({shorten_error(error)})") from None
+    _verify_weights(description)
     return description
 
 
+def _parse_description(path: Path) -> BundleDescription:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if content["format"] != FORMAT_VERSION:
+        raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
+    description = BundleDescription(
+        folder=path.parent,
+        sha256=compute_sha256(path),
+        content=content,
+        architecture=str(content["architecture"]),
+        classes=tuple(str(name) for name in content["classes"]),
+        image_size=int(content["image_size"]),
+        mean=tuple(float(value) for value in content["normalisation"]["mean"]),
+        std=tuple(float(value) for value in content["normalisation"]["std"]),
+        faces=FaceFormat(int(content["faces"]["side"]), bool(content["faces"]["colour"])),
+        temperature=float(content["temperature"]),
+        weights_sha256=str(content["weights_sha256"]),
+    )
+    if not 0 < description.temperature < math.inf:
+        raise ValueError("the temperature must be above 0")
+    return description
+
+
+def _verify_weights(description: BundleDescription) -> None:
+    path = description.folder / WEIGHTS_FILE
+    try:
+        digest = compute_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
+    if digest != description.weights_sha256:
+        raise ModelError(f"{path}: is not the file that {DESCRIPTION_FILE} describes; restore the bundle")
+
+
 def build_unreadable_error(path: Path, error: Exception) -> ModelError:
+    """Return the ModelError for a bundle.yaml that cannot be used."""
     return ModelError(f"{path}: cannot be read as a bundle ({type(error).__name__}: {shorten_error(error)})")

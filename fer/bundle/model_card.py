@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, how well it does, and what it must not be used for."""
+"""The model card: what a bundle is, how well it performs, and what it must not be used for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ USE_SECTIONS = f"## Intended use\n{INTENDED_USE}\n## Not to be used\n{FORBIDDEN_
 FER2013_TERMS = (
     "FER2013's pictures come from the web and were released for research (the terms of its Kaggle challenge)."
 )
-# By kind of source.
+# By kind of source, as dataset.sources has it.
 LICENCE_TERMS = {
     "ferplus": f"FERPlus's votes are under the MIT licence (Microsoft); {FER2013_TERMS}",
     "fer2013": FER2013_TERMS,
@@ -35,7 +35,15 @@ def render_model_card(
     data_notes: Sequence[str],
     config_yaml: str,
 ) -> str:
-    """Markdown; ``description`` is the content of bundle.yaml, ``metrics`` that of metrics.json."""
+    """Return the model card as Markdown.
+
+    Args:
+        name: Title of the card.
+        description: Content of bundle.yaml.
+        metrics: Content of metrics.json.
+        data_notes: A sentence for each fact about the training data.
+        config_yaml: The run's whole configuration, as text.
+    """
     faces = description["faces"]
     colour = "colour" if faces["colour"] else "gray"
     sources = yaml.safe_load(config_yaml).get("dataset", {}).get("sources", {})
@@ -61,23 +69,23 @@ def render_model_card(
 
 
 def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The terms of the sources of a configuration's data set, a sentence a kind."""
+    """Return the licence terms of a data set's sources, a sentence for each kind of source."""
     kinds = dict.fromkeys(str(source.get("kind")) for source in sources.values())
     return [LICENCE_TERMS[kind] for kind in kinds if kind in LICENCE_TERMS]
 
 
 def insert_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
-    """The card with a registry's verdict before its rules of use."""
+    """Return the card with the gate's verdict inserted before the intended use."""
     verdict = "\n".join([f"## Verdict: {status}", *[f"- {reason}" for reason in reasons]])
     head, rules, rest = card.partition("## Intended use")
     return f"{head}{verdict}\n\n{rules}{rest}"
 
 
 def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
-    """Markdown tables of one part's figures with their 95 % intervals."""
-    words = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro-F1"}
+    """Return the metrics of one split with their 95 % intervals, as lines of Markdown tables."""
+    titles = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro-F1"}
     rows = [f"{metrics['samples']} images.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
-    rows += [f"| {word} | {format_interval(metrics[key])} |" for key, word in words.items()]
+    rows += [f"| {title} | {format_interval(metrics[key])} |" for key, title in titles.items()]
     rows.append(f"| Expected calibration error | {metrics['ece_calibrated']:.3f} | |")
     rows += [
         "",
@@ -91,9 +99,10 @@ def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def format_value(value: float | None) -> str:
+    """Return a metric with three decimals, a dash for None."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def format_interval(metric: Mapping[str, float | None]) -> str:
-    """`0.861 | 0.848 to 0.873`: two cells."""
+    """Return a metric and its interval as two cells: `0.861 | 0.848 to 0.873`."""
     return f"{format_value(metric['value'])} | {format_value(metric['low'])} to {format_value(metric['high'])}"

@@ -1,4 +1,4 @@
-"""The network of a bundle in ONNX Runtime, which judges faces several times faster than PyTorch on a CPU."""
+"""The network of a bundle in ONNX Runtime, several times faster than PyTorch on a CPU."""
 
 import json
 import logging
@@ -7,54 +7,62 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from fer.bundle.metadata import BundleDescription
+from fer.bundle.metadata import NETWORK_FILE, BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import compute_probabilities
 
-NETWORK_FILE = "network.onnx"
-# How far a probability may be from PyTorch's, and on how many pictures that is checked at every start.
+# How far a probability may be from PyTorch's; it is checked with the trial images at every start.
 TOLERANCE = 1e-4
 log = logging.getLogger(__name__)
-# Its packages report their use to their maker by default.
+# Official builds report their use to Microsoft by default.
 onnxruntime.disable_telemetry_events()
 
 
 class OnnxNetwork:
-    """A bundle's FaceNetwork, preprocessing included, that ONNX Runtime computes on the CPU."""
+    """A bundle's FaceNetwork, preprocessing included, computed by ONNX Runtime on the CPU.
+
+    Args:
+        description: The bundle.
+        cache: Directory of the exported network; where it is missing or no longer fits, it is exported again.
+        threads: CPU threads for one batch, by default as many as ONNX Runtime chooses.
+
+    Raises:
+        ModelError: The architecture cannot be exported, or answers differently than in PyTorch.
+    """
 
     def __init__(self, description: BundleDescription, cache: Path, threads: int | None = None) -> None:
-        """Load the network from ``cache``, a directory; export it where it is not there, or no longer fits.
-
-        ``threads`` compute one batch, by default as many as ONNX Runtime chooses. Raises ModelError where the
-        architecture cannot be exported, or answers otherwise than in PyTorch.
-        """
         self.description = description
         self.threads = threads or 0
         path = cache / NETWORK_FILE
         if not self._load_if_valid(path):
-            # Only the export needs PyTorch.
-            from fer.bundle.onnx_export import export_onnx
+            _write_cached_model(self._export(), path)
 
-            model = export_onnx(description)
-            try:
-                self.session = self._start_session(model)
-                max_difference = self._compute_max_difference()
-            except Exception as error:
-                raise ModelError(
-                    f"inference.runtime=onnx: {description.architecture} cannot be computed ({shorten_error(error)}); "
-                    "use inference.runtime=torch"
-                ) from None
-            if not max_difference <= TOLERANCE:
-                raise ModelError(
-                    f"inference.runtime=onnx: {description.architecture} gives probabilities that differ by "
-                    f"{max_difference:.2g} from PyTorch's; use inference.runtime=torch"
-                )
-            _write_cached_model(model, path)
+    def _export(self) -> bytes:
+        """Export the network, load it and compare it with PyTorch. Raises ModelError."""
+        # Only the export needs PyTorch.
+        from fer.bundle.onnx_export import export_onnx
+
+        architecture = self.description.architecture
+        model = export_onnx(self.description)
+        try:
+            self.session = self._start_session(model)
+            max_difference = self._compute_max_difference()
+        except Exception as error:
+            raise ModelError(
+                f"inference.runtime=onnx: {architecture} cannot be computed ({shorten_error(error)}); "
+                "use inference.runtime=torch"
+            ) from None
+        if not max_difference <= TOLERANCE:
+            raise ModelError(
+                f"inference.runtime=onnx: {architecture} gives probabilities that differ by "
+                f"{max_difference:.2g} from PyTorch's; use inference.runtime=torch"
+            )
+        return model
 
     def _load_if_valid(self, path: Path) -> bool:
-        """Whether the file at ``path`` is there, was made from this bundle and answers as PyTorch did."""
+        """Load the file at ``path``; whether it exists, was exported from this bundle and answers as PyTorch did."""
         if not path.is_file():
             return False
         try:
@@ -65,7 +73,7 @@ class OnnxNetwork:
             ):
                 return True
         except Exception as error:
-            # ONNX Runtime's errors have no common class; whatever is wrong, exporting again mends it.
+            # ONNX Runtime's errors have no common class; whatever is wrong, exporting again fixes it.
             log.debug("%s: %s", path, shorten_error(error))
         log.info("%s does not fit the bundle and is exported again", path)
         return False
@@ -74,9 +82,9 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.use_deterministic_compute = True
-        # Threads that wait for work would otherwise keep the cores from decoding and detection.
+        # Spinning threads would otherwise take the cores from decoding and detection.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Warnings of the graph's optimisation mean nothing to who only wants faces judged.
+        # Warnings of the graph's optimisation mean nothing to a user.
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -84,13 +92,13 @@ class OnnxNetwork:
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
     def _compute_max_difference(self) -> float:
-        """Largest absolute difference of a probability from PyTorch's, on the trial pictures."""
+        """Return the largest absolute difference of a probability from PyTorch's, over the trial images."""
         trial = generate_trial_images(self.description)
         result = compute_probabilities(self.compute_logits(trial, len(trial)), self.description.temperature)
         return float(np.abs(result - np.array(json.loads(self._read_metadata()[PROBABILITIES_KEY]))).max())
 
     def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
         batches = [
             self.session.run(None, {"faces": np.ascontiguousarray(native[start : start + batch_size])})[0]
             for start in range(0, len(native), batch_size)
@@ -99,7 +107,7 @@ class OnnxNetwork:
 
 
 def _write_cached_model(model: bytes, path: Path) -> None:
-    """Write the exported network for the next time; where that is not possible, the next time exports again."""
+    """Store the exported network; where that is not possible, the next start exports it again."""
     try:
         with atomic_write(path) as tmp_path:
             tmp_path.write_bytes(model)

@@ -1,4 +1,4 @@
-"""From a bundle to an ONNX file that knows its bundle and what PyTorch answers."""
+"""From a bundle to an ONNX file whose metadata name the bundle and what PyTorch answers."""
 
 import io
 import json
@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import interpolate
 
 from fer.bundle.io import load_bundle
 from fer.bundle.metadata import BundleDescription
@@ -17,14 +17,21 @@ from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import compute_probabilities
 from fer.models.network import FaceNetwork, predict_logits
 
-# 17 is the first with layer normalisation as one operation.
+# The first opset with layer normalisation as one operation.
 OPSET_VERSION = 17
 
 
 def export_onnx(description: BundleDescription) -> bytes:
-    """A bundle's network as an ONNX file whose metadata hold its hash and PyTorch's answers. Raises ModelError.
+    """Export a bundle's network, preprocessing included, to ONNX.
 
-    `faces` (N, side, side, C) uint8 go in, `logits` (N, classes) come out.
+    The input `faces` is (N, side, side, C) uint8, the output `logits` (N, classes) float32.
+
+    Returns:
+        The content of an ONNX file. Its metadata hold the hash of the bundle and PyTorch's probabilities of the trial
+        images.
+
+    Raises:
+        ModelError: The architecture cannot be exported.
     """
     bundle = load_bundle(str(description.folder))
     trial = generate_trial_images(description)
@@ -39,14 +46,14 @@ def export_onnx(description: BundleDescription) -> bytes:
 
 
 def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
-    """The network as ONNX, as PyTorch writes it. Raises ModelError."""
+    """Return the network as PyTorch exports it, traced with ``trial`` (N, side, side, C) uint8. Raises ModelError."""
     faces = torch.from_numpy(trial)
     file = io.BytesIO()
     resize = "aten::_upsample_bilinear2d_aa"
     torch.onnx.register_custom_op_symbolic(resize, _build_resize_symbolic(network, trial.shape[1]), OPSET_VERSION)
     try:
         with warnings.catch_warnings():
-            # The exporter by tracing is called old, and traced shapes are fixed: here only the batch may vary.
+            # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
@@ -59,7 +66,7 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
                 dynamo=False,
             )
     except Exception as error:
-        # What an architecture does that ONNX has no words for ends in errors of many kinds.
+        # Operations that ONNX does not have end in errors of many kinds.
         raise ModelError(
             f"inference.runtime=onnx: {network.name} cannot be exported ({shorten_error(error)}); "
             "use inference.runtime=torch"
@@ -70,14 +77,14 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
 
 
 def _build_resize_symbolic(network: FaceNetwork, side: int) -> Any:
-    """How the exporter writes the network's antialiased resize, for which ONNX has no operation that equals PyTorch's.
+    """Return the symbolic function of the network's antialiased resize, for which ONNX has no equal operation.
 
-    Bilinear resizing is linear along each axis, so it is a matrix, and PyTorch itself gives the matrix: the resized
+    Bilinear resizing is linear along each axis, so it is a matrix, and PyTorch itself gives that matrix: the resized
     identity.
     """
     identity = torch.eye(side)[None, None]
     size = (network.image_size, side)
-    matrix = F.interpolate(identity, size, mode="bilinear", antialias=True)[0, 0]
+    matrix = interpolate(identity, size, mode="bilinear", antialias=True)[0, 0]
 
     def as_matrices(graph: Any, images: Any, *_: Any) -> Any:
         rows = graph.op("Constant", value_t=matrix)

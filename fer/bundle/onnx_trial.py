@@ -4,15 +4,15 @@ import numpy as np
 
 from fer.bundle.metadata import BundleDescription
 
-# Entries of the file's metadata: the bundle that it was made from, and what PyTorch answers to the trial pictures.
+# Entries of the ONNX file's metadata: hash of the bundle it was exported from, PyTorch's answers to the trial images.
 BUNDLE_KEY, PROBABILITIES_KEY = "bundle_sha256", "pytorch_probabilities"
 TRIAL_COUNT = 8
 
 
 def generate_trial_images(description: BundleDescription) -> np.ndarray:
-    """Pictures (TRIALS, side, side, C) uint8 with coarse and fine structure, always the same."""
-    random = np.random.default_rng(0)
+    """Return images (TRIAL_COUNT, side, side, C) uint8 with coarse and fine structure, always the same."""
+    rng = np.random.default_rng(0)
     side, channels = description.faces.side, 3 if description.faces.colour else 1
-    coarse = random.integers(0, 200, (TRIAL_COUNT, side // 8 + 1, side // 8 + 1, channels)).repeat(8, 1).repeat(8, 2)
-    fine = random.integers(0, 56, (TRIAL_COUNT, side, side, channels))
+    coarse = rng.integers(0, 200, (TRIAL_COUNT, side // 8 + 1, side // 8 + 1, channels)).repeat(8, 1).repeat(8, 2)
+    fine = rng.integers(0, 56, (TRIAL_COUNT, side, side, channels))
     return (coarse[:, :side, :side] + fine).astype(np.uint8)

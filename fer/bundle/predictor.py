@@ -1,12 +1,12 @@
-"""The predictor: pictures of faces in, probabilities out."""
+"""The predictor: images of faces in, probabilities out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from fer.bundle.metadata import BundleDescription, read_description
+from fer.bundle.metadata import ONNX_DIR, BundleDescription, read_description
 from fer.core.image import to_native
 from fer.errors import ModelError
 from fer.metrics.calibration import compute_probabilities
@@ -15,16 +15,52 @@ Runtime = Literal["torch", "onnx"]
 
 
 class Network(Protocol):
-    """What computes the logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+    """A bundle's network in one of the runtimes."""
 
-    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray: ...
+    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        ...
+
+
+def _load_torch(model_uri: str, device: str, threads: int | None) -> tuple[BundleDescription, Network]:
+    # Each runtime is imported only where it is used: PyTorch takes seconds to import.
+    from fer.bundle.io import load_bundle
+    from fer.bundle.torch_backend import TorchNetwork
+
+    bundle = load_bundle(model_uri)
+    return bundle.description, TorchNetwork(bundle, device, threads)
+
+
+def _load_onnx(model_uri: str, device: str, threads: int | None) -> tuple[BundleDescription, Network]:
+    from fer.bundle.onnx_backend import OnnxNetwork
+
+    if device != "cpu":
+        raise ModelError(f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch")
+    description = read_description(model_uri)
+    return description, OnnxNetwork(description, Path(model_uri).expanduser() / ONNX_DIR, threads)
+
+
+RUNTIMES: dict[Runtime, Callable[[str, str, int | None], tuple[BundleDescription, Network]]] = {
+    "torch": _load_torch,
+    "onnx": _load_onnx,
+}
 
 
 class Predictor:
-    """Judges pictures of single faces with the network of a bundle.
+    """Classifies images of single faces with the network of a bundle.
 
-    Every picture is first brought to the colour and the native resolution of the training faces, which the bundle
+    Every image is first brought to the colour and the native resolution of the training faces, which the bundle
     states, and then prepared exactly as in training.
+
+    Args:
+        description: The bundle.
+        network: Its network in one of the runtimes.
+
+    Example:
+        >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-demo", runtime="onnx")
+        >>> probabilities = predictor.predict([face])
+        >>> predictor.classes[probabilities[0].argmax()]
+        'happiness'
     """
 
     def __init__(self, description: BundleDescription, network: Network) -> None:
@@ -33,37 +69,39 @@ class Predictor:
 
     @classmethod
     def load(cls, model_uri: str, device: str = "cpu", runtime: Runtime = "torch", threads: int | None = None) -> Self:
-        """Load a bundle from its directory or that of its run. Raises ModelError.
+        """Load a bundle.
 
-        ``runtime`` onnx exports the network on first use to `onnx/` in that directory, and needs no PyTorch later.
-        ``threads`` compute one batch, by default as many as the runtime chooses; those of PyTorch are the process's.
+        Args:
+            model_uri: Directory of the bundle or of its run.
+            device: PyTorch's name of the device; ONNX Runtime computes on the CPU only.
+            runtime: ``torch``, or ``onnx``, which exports the network on first use to `onnx/` in that directory, and
+                needs no PyTorch later.
+            threads: CPU threads for one batch, by default as many as the runtime chooses. In PyTorch they are set for
+                the whole process.
+
+        Raises:
+            ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime.
         """
-        # Each runtime is imported only where it is used: PyTorch takes seconds to start.
-        if runtime == "torch":
-            from fer.bundle.io import load_bundle
-            from fer.bundle.torch_backend import TorchNetwork
-
-            bundle = load_bundle(model_uri)
-            return cls(bundle.description, TorchNetwork(bundle, device, threads))
-        from fer.bundle.onnx_backend import OnnxNetwork
-
-        if device != "cpu":
-            raise ModelError(
-                f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch"
-            )
-        description = read_description(model_uri)
-        return cls(description, OnnxNetwork(description, Path(model_uri).expanduser() / "onnx", threads))
+        return cls(*RUNTIMES[runtime](model_uri, device, threads))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the columns of ``predict``."""
+        """Names of the columns of ``predict``'s result."""
         return self.description.classes
 
     def predict(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
-        """Probabilities (N, classes) float32, rows summing to 1, of N pictures (H, W) or (H, W, 3) uint8 RGB.
+        """Return the probability of each class for each image.
 
-        The sizes of the pictures may differ. ``flip`` gives the mean of the probabilities of each face and its mirror
-        image. Raises ValueError for an array of another shape or type.
+        Args:
+            images: N images (H, W) or (H, W, 3) uint8 RGB, each of a size of its own.
+            batch_size: Images computed at once; the result does not depend on it beyond rounding.
+            flip: Average the probabilities of each face and its mirror image.
+
+        Returns:
+            (N, classes) float32, rows summing to 1.
+
+        Raises:
+            ValueError: An array has another shape or type.
         """
         faces = self.description.faces
         native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
@@ -73,12 +111,12 @@ class Predictor:
         return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2 if flip else result
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        """Return probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
         return compute_probabilities(self.network.compute_logits(native, batch_size), self.description.temperature)
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:
-    """The picture itself, a single channel (H, W, 1) as (H, W); raises ValueError for what is no picture."""
+    """Return the image, a single channel (H, W, 1) as (H, W). Raises ValueError for what is no image."""
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]

@@ -1,7 +1,7 @@
-"""Sample pictures in a bundle, and what the network that was trained answered to them.
+"""Sample images in a bundle, and the trained network's answers to them.
 
 Wherever a bundle is served, its samples show whether the answers are still those of the run. They are drawn, so that
-no picture of the training data leaves with the model.
+no image of the training data leaves with the model.
 """
 
 import zipfile
@@ -12,36 +12,41 @@ from typing import Protocol
 
 import numpy as np
 
+from fer.bundle.metadata import SAMPLES_FILE
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error
 
-SAMPLES_FILE = "samples.npz"
-# How far a probability may be from the run's: runtimes add up in another order.
+# How far a probability may be from the run's: runtimes sum in different orders.
 TOLERANCE = 1e-4
 
 
 class _SupportsPredict(Protocol):
-    """What judges pictures."""
+    """What ``Predictor`` is here."""
 
     def predict(self, images: Sequence[np.ndarray]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
 class ReferenceSamples:
-    """``images`` (N, H, W, 3) uint8 RGB and their ``probabilities`` (N, classes) float32."""
+    """Sample images and the probabilities that the run's network gave them.
+
+    Args:
+        images: (N, H, W, 3) uint8 RGB.
+        probabilities: (N, classes) float32.
+    """
 
     images: np.ndarray
     probabilities: np.ndarray
 
 
 def write_samples(bundle: Path, samples: ReferenceSamples) -> None:
-    """Keep the samples in a bundle's directory."""
+    """Write the samples into a bundle's directory."""
     with atomic_write(bundle / SAMPLES_FILE) as tmp_path, tmp_path.open("wb") as file:
         np.savez(file, images=samples.images, probabilities=samples.probabilities)
 
 
 def read_samples(bundle: Path) -> ReferenceSamples | None:
-    """The samples of a bundle; None where it has none. Raises ModelError."""
+    """Return the samples of a bundle, None where it has none. Raises ModelError where they cannot be read."""
     path = bundle / SAMPLES_FILE
     if not path.is_file():
         return None
@@ -58,7 +63,7 @@ def read_samples(bundle: Path) -> ReferenceSamples | None:
 
 
 def compute_disagreement(predictor: _SupportsPredict, samples: ReferenceSamples) -> float:
-    """Largest absolute difference of a probability from the run's; infinite where the classes do not fit."""
+    """Return the largest absolute difference of a probability from the run's; infinite where the classes do not fit."""
     predicted = predictor.predict(list(samples.images))
     if predicted.shape != samples.probabilities.shape or not np.isfinite(predicted).all():
         return float("inf")

@@ -8,7 +8,13 @@ from fer.models.network import predict_logits
 
 
 class TorchNetwork:
-    """A bundle's FaceNetwork on any device of PyTorch. ``threads``, where given, are set for the whole process."""
+    """A bundle's FaceNetwork on any device of PyTorch.
+
+    Args:
+        bundle: The loaded bundle.
+        device: PyTorch's name of the device.
+        threads: CPU threads; where given, they are set for the whole process.
+    """
 
     def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
         if threads is not None:
@@ -16,5 +22,5 @@ class TorchNetwork:
         self.network = bundle.network.to(torch.device(device)).eval()
 
     def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
         return predict_logits(self.network, native, np.arange(len(native)), batch_size)

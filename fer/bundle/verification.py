@@ -1,20 +1,27 @@
-"""From a directory to a predictor that has answered the samples of its bundle rightly."""
+"""Loading a predictor that reproduces the probabilities of its bundle's samples."""
 
 from pathlib import Path
 
-from fer.bundle.onnx_backend import NETWORK_FILE
+from fer.bundle.metadata import BUNDLE_DIR, NETWORK_FILE, ONNX_DIR
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
 from fer.errors import ModelError
 
 
 def load_verified_predictor(folder: str, threads: int | None) -> Predictor:
-    """The predictor of an unpacked package, a bundle or a run, in ONNX Runtime. Raises ModelError.
+    """Load a predictor in ONNX Runtime, and check its answers.
 
-    A bundle without samples has answered the trial pictures of its exported network when it is loaded.
+    A bundle without samples is checked by the trial images of its exported network alone.
+
+    Args:
+        folder: Directory of an unpacked package, a bundle or a run.
+        threads: CPU threads for one batch, by default as many as ONNX Runtime chooses.
+
+    Raises:
+        ModelError: There is no model, it cannot be loaded, or its probabilities of the samples are not the run's.
     """
-    bundle_dir = Path(folder) / "bundle"
-    packaged = (bundle_dir / "onnx" / NETWORK_FILE).is_file()
+    bundle_dir = Path(folder) / BUNDLE_DIR
+    packaged = (bundle_dir / ONNX_DIR / NETWORK_FILE).is_file()
     try:
         predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime="onnx", threads=threads)
     except ImportError:

@@ -16,11 +16,12 @@ from fer.errors import UserError
 from fer.serving.app import Service
 from fer.serving.settings import Settings, load_settings
 
-# How long a stopped server goes on answering what it has begun.
+# How long a stopped server goes on answering the requests that it has begun.
 GRACE_S = 120
 
 
 def main() -> int:
+    """Serve until a signal ends it; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load_settings(os.environ)
@@ -33,7 +34,7 @@ def main() -> int:
 
 def _parse_args(settings: Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fer.serving", description=__doc__)
-    # SageMaker starts every container with this word.
+    # SageMaker starts every container with this argument.
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
     parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle or a run")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
@@ -43,9 +44,21 @@ def _parse_args(settings: Settings) -> argparse.Namespace:
 
 
 def serve(settings: Settings, args: argparse.Namespace) -> None:
-    """Serve until a signal ends it. Raises UserError."""
+    """Serve until a signal ends it.
+
+    Args:
+        settings: What the environment says.
+        args: The command line: model, host, port, attached.
+
+    Raises:
+        UserError: The address cannot be listened on, or the model cannot be loaded.
+    """
     with _create_listener(args.host, args.port) as listener:
-        service = Service(lambda: load_verified_predictor(args.model, settings.threads), settings.flip, lambda: stop())
+        service = Service(
+            load=lambda: load_verified_predictor(args.model, settings.threads),
+            flip=settings.flip,
+            on_failure=lambda: stop(),
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 service.build_app(),
@@ -63,7 +76,7 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
         def stop(*_: object) -> None:
             server.should_exit = True
 
-        # uvicorn raises the signal once more when it has stopped; that must not end the process with an error.
+        # uvicorn raises the signal again once it has stopped; that must not end the process with an error.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         if args.attached:
@@ -75,7 +88,7 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
 
 
 def _stop_at_eof(descriptor: int, stop: Callable[[], None]) -> None:
-    """A pipe ends with the program that holds its other end, also where that is killed."""
+    """Stop when the pipe on standard input ends: its writer has ended or was killed."""
     # Read past Python's buffer: its lock, held by this thread, would be a fatal error when the process ends.
     while os.read(descriptor, 1):
         pass
@@ -83,11 +96,11 @@ def _stop_at_eof(descriptor: int, stop: Callable[[], None]) -> None:
 
 
 def _create_listener(host: str, port: int) -> socket.socket:
-    """A socket that takes connections. Raises UserError."""
+    """Return a listening socket. Raises UserError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
-        # Connections inherit it. Otherwise an answer's body waits 40 ms for the client to confirm the headers.
+        # Inherited by connections. Without it an answer's body waits 40 ms for the client to acknowledge the headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except (OSError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Faces of many requests, judged together by one thread."""
+"""Dynamic batching: faces of many requests, classified together by one thread."""
 
 import queue
 import threading
@@ -13,57 +13,62 @@ ClassifyFn = Callable[[list[np.ndarray]], np.ndarray]
 
 @dataclass(frozen=True)
 class _Job:
-    """Faces of one request, and the place of their probabilities."""
+    """Faces of one request, and the future of their probabilities."""
 
     faces: Sequence[np.ndarray]
     result: Future[np.ndarray] = field(default_factory=Future)
 
 
 class Batcher:
-    """Judges what waits, up to ``largest`` faces in one call.
+    """Classifies the faces that wait, in batches, in a thread of its own.
 
-    It waits for no further requests: while one batch is judged the next one gathers, so that a lone client loses no
-    time and many clients get large batches. ``observe`` is told the size of each batch.
+    It waits for no further requests: while one batch is classified the next one gathers, so that a lone client loses
+    no time and many clients get large batches.
+
+    Args:
+        classify: Returns probabilities (N, classes) of N native faces.
+        max_batch_size: Most faces in one batch; one request must not have more.
+        observe: Called with the size of each batch.
     """
 
     def __init__(self, classify: ClassifyFn, max_batch_size: int, observe: Callable[[int], None]) -> None:
         self.classify = classify
         self.max_batch_size = max_batch_size
         self.observe = observe
-        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self._process_queue, name="judge", daemon=True)
-        self.thread.start()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._process_queue, name="classify", daemon=True)
+        self._thread.start()
 
     def submit(self, faces: Sequence[np.ndarray]) -> Future[np.ndarray]:
-        """Probabilities (N, classes) of N native faces, at most ``largest``, some time later."""
+        """Return the future of the probabilities (N, classes) of N native faces, at most ``max_batch_size``."""
         job = _Job(faces)
-        self.jobs.put(job)
+        self._jobs.put(job)
         return job.result
 
     def close(self) -> None:
-        """Judge what waits, and end."""
-        self.jobs.put(None)
-        self.thread.join()
+        """Classify what waits, and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
 
     def _process_queue(self) -> None:
-        job = self.jobs.get()
+        job = self._jobs.get()
         while job is not None:
             batch, job = self._collect_batch(job)
-            self._process_batch([one for one in batch if one.result.set_running_or_notify_cancel()])
-            # What is no longer needed would otherwise stay in memory until the next request.
+            self._process_batch([queued for queued in batch if queued.result.set_running_or_notify_cancel()])
+            # The faces would otherwise stay in memory until the next request.
             del batch
-            job = job or self.jobs.get()
+            job = job or self._jobs.get()
 
     def _collect_batch(self, first: _Job) -> tuple[list[_Job], _Job | None]:
-        """A batch that begins with ``first``, and the job that no longer fits, if there is one."""
+        """Return a batch that begins with ``first``, and the job that no longer fits, if there is one."""
         batch, size = [first], len(first.faces)
         while True:
             try:
-                job = self.jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return batch, None
             if job is None:
-                self.jobs.put(None)
+                self._jobs.put(None)
                 return batch, None
             size += len(job.faces)
             if size > self.max_batch_size:

@@ -1,4 +1,4 @@
-"""A bounded amount of something that requests share, such as bytes of memory."""
+"""A bounded amount of a resource that requests share, such as bytes of memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,23 +6,31 @@ from contextlib import asynccontextmanager
 
 
 class MemoryLimiter:
-    """``size`` units; who finds too few free waits, in the order of arrival. For one event loop."""
+    """A pool of units, for the tasks of one event loop; a task that finds too few free waits for its turn.
+
+    Args:
+        size: Number of units.
+
+    Attributes:
+        free: Units that nobody holds.
+        waiting: Tasks that wait.
+    """
 
     def __init__(self, size: int) -> None:
         self.free = size
         self.waiting = 0
-        self.turn = asyncio.Lock()
-        self.freed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def reserve(self, amount: int) -> AsyncIterator[None]:
-        """Hold ``amount`` units, at most the size, for the length of the block."""
+        """Hold ``amount`` units, at most the pool's size, inside the block; waiters are served in order of arrival."""
         self.waiting += 1
         try:
-            async with self.turn:
+            async with self._turn:
                 while self.free < amount:
-                    self.freed.clear()
-                    await self.freed.wait()
+                    self._freed.clear()
+                    await self._freed.wait()
                 self.free -= amount
         finally:
             self.waiting -= 1
@@ -30,4 +38,4 @@ class MemoryLimiter:
             yield
         finally:
             self.free += amount
-            self.freed.set()
+            self._freed.set()

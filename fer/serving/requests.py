@@ -1,4 +1,4 @@
-"""From the bytes of a request to the pictures in it. Archives are read in memory; nothing of them is ever written."""
+"""From the body of a request to the images in it. Archives are read in memory; nothing of them is ever written."""
 
 import io
 import tarfile
@@ -11,7 +11,7 @@ from fer.errors import shorten_error
 # The largest request of a SageMaker batch job.
 MAX_BYTES = 100 << 20
 MAX_IMAGES = 10_000
-# Bytes of a long name or of extended attributes, which tarfile keeps and copies.
+# Bytes of a long name or of extended attributes, which tarfile stores and copies.
 MAX_HEADER = 1 << 16
 SINGLE_IMAGE_ID = "image"
 BLOCK = tarfile.BLOCKSIZE
@@ -21,7 +21,12 @@ KINDS: dict[str, Kind] = {"image/jpeg": "image", "image/png": "image", "applicat
 
 
 class RequestError(Exception):
-    """A request, or one picture in it, cannot be answered; ``status`` is HTTP's."""
+    """A request, or one image in it, cannot be answered.
+
+    Args:
+        status: HTTP status.
+        reason: What is wrong, for the client.
+    """
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -30,7 +35,13 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An encoded picture of a request; where ``refused`` is set, why it is none."""
+    """An encoded image of a request.
+
+    Args:
+        id: Name of the image within the request.
+        data: Its JPEG or PNG.
+        error: Why it is no image, where that is already known.
+    """
 
     id: str
     data: bytes | memoryview
@@ -38,7 +49,7 @@ class EncodedImage:
 
 
 def parse_content_type(content_type: str) -> Kind:
-    """What a body of this type holds. Raises Refused."""
+    """Return what a body of this content type holds. Raises RequestError."""
     name = content_type.partition(";")[0].strip().lower()
     if name not in KINDS:
         shown_name = ascii(name)[:80] if name else "none"
@@ -47,13 +58,24 @@ def parse_content_type(content_type: str) -> Kind:
 
 
 def check_size(size: int) -> None:
-    """Refuse a body of so many bytes if they are too many."""
+    """Refuse a body of too many bytes. Raises RequestError."""
     if size > MAX_BYTES:
         raise RequestError(413, f"{size:,} bytes are too many: at most {MAX_BYTES:,} make one request")
 
 
 def parse_images(body: bytes, kind: Kind) -> list[EncodedImage]:
-    """The pictures of a body, in order, not yet decoded. Raises Refused."""
+    """Split a body into images, which are not yet decoded.
+
+    Args:
+        body: One JPEG or PNG, or a tar of many.
+        kind: Which of the two.
+
+    Returns:
+        The images, in order; ids are unique.
+
+    Raises:
+        RequestError: The whole request is refused; what is wrong with a single file of an archive stands beside it.
+    """
     check_size(len(body))
     if not body:
         raise RequestError(400, "the body is empty")
@@ -62,21 +84,21 @@ def parse_images(body: bytes, kind: Kind) -> list[EncodedImage]:
     images = _read_members(body)
     if not images:
         raise RequestError(400, "the archive holds no picture")
-    name, times = Counter(picture.id for picture in images).most_common(1)[0]
-    if times > 1:
-        raise RequestError(400, f"the archive holds {times} members of the id {_quote_name(name)}: ids must differ")
+    name, count = Counter(image.id for image in images).most_common(1)[0]
+    if count > 1:
+        raise RequestError(400, f"the archive holds {count} members of the id {_quote_name(name)}: ids must differ")
     return images
 
 
 def _read_members(body: bytes) -> list[EncodedImage]:
-    """The files of a tar archive. Raises Refused."""
+    """Return the files of a tar archive. Raises RequestError."""
     images: list[EncodedImage] = []
     count = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=_BoundedHeader) as opened:
-            archive: Any = opened  # its stubs do not tell all that it keeps
+            archive: Any = opened  # its stubs lack some attributes
             while member := archive.next():
-                # A hostile archive can lead in circles, and would fill the memory with what is kept of each member.
+                # A hostile archive can lead in circles, and would fill the memory with what tarfile stores of members.
                 archive.members.clear()
                 archive.pax_headers.clear()
                 count += 1
@@ -90,17 +112,18 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     except Exception as error:
         # Damaged headers end in errors of many kinds, from ValueError to RecursionError.
         raise RequestError(400, f"the archive cannot be read ({shorten_error(error)})") from None
-    # tarfile takes half a header, or damage in one, for the end of the archive.
+    # tarfile mistakes half a header, or damage in one, for the end of the archive.
     if len(end) < BLOCK or end.strip(b"\0"):
         raise RequestError(400, "the archive is damaged or cut off: it does not end as a tar archive does")
     return images
 
 
 class _BoundedHeader(tarfile.TarInfo):
-    """A header that announces no more names and attributes than any honest archive has."""
+    """A tar header that refuses to announce more bytes of names and attributes than any honest archive has."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
+        """Parse a header, as tarfile does. Raises tarfile.ReadError."""
         header = super().frombuf(buf, encoding, errors)
         extends = header.type not in tarfile.REGULAR_TYPES and not header.isdir()
         if extends and header.size > MAX_HEADER:
@@ -109,7 +132,7 @@ class _BoundedHeader(tarfile.TarInfo):
 
 
 def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:
-    """One file of an archive. Raises Refused for a name that cannot be an id, and for a file that is cut off."""
+    """Return one file of an archive. Raises RequestError for a name that cannot be an id, and for a truncated file."""
     name = member.name
     while name.startswith("./"):
         name = name[2:]
@@ -117,7 +140,7 @@ def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:
     sample_id = folder + slash + file.partition(".")[0]
     if name.startswith("/") or ".." in name.split("/") or not file.partition(".")[0]:
         raise RequestError(400, f"member {_quote_name(name)}: must be named ID.png or ID.jpg, within the archive")
-    if any("\ud800" <= letter <= "\udfff" for letter in name):
+    if any("\ud800" <= character <= "\udfff" for character in name):
         raise RequestError(400, f"member {_quote_name(name)}: the name must be UTF-8")
     reason = ""
     if not member.isreg() or member.issparse():
@@ -135,5 +158,5 @@ def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:
 
 
 def _quote_name(name: str) -> str:
-    """A name from a request, fit for a message."""
+    """Return a name from a request, fit for a message."""
     return ascii(name if len(name) <= 100 else name[:99] + "…")

@@ -1,4 +1,4 @@
-"""From encoded pictures to faces, and from probabilities to the lines of an answer."""
+"""From encoded images to native faces, and from probabilities to the lines of a response."""
 
 import io
 import json
@@ -9,50 +9,62 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer.bundle.metadata import FaceFormat
-from fer.core import image as images
+from fer.core import image
 from fer.serving.requests import EncodedImage, RequestError
 
-# Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB when it is decoded.
+# Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB once it is decoded.
 MAX_PIXELS = 32_000_000
 JSON_LINES = "application/jsonlines"
-# Decimals of a probability: more than what two runtimes agree in.
+# Decimals of a probability: more than two runtimes agree in.
 DECIMALS = 8
 
 
 def decode_faces(encoded_images: Sequence[EncodedImage], faces: FaceFormat) -> list[np.ndarray | RequestError]:
-    """The native face of each picture, (side, side, C) uint8, or why there is none."""
+    """Return the native face of each image, (side, side, C) uint8, or why there is none.
+
+    Args:
+        encoded_images: The images of a request.
+        faces: Native form of the training faces.
+    """
     decoded_faces: list[np.ndarray | RequestError] = []
     for encoded in encoded_images:
         try:
             if encoded.error:
                 raise encoded.error
             # Only the small native face is kept, so that waiting requests take little memory.
-            decoded_faces.append(images.to_native(decode_image(encoded.data), faces.side, faces.colour))
-        except RequestError as refused:
-            decoded_faces.append(refused)
+            decoded_faces.append(image.to_native(decode_image(encoded.data), faces.side, faces.colour))
+        except RequestError as error:
+            decoded_faces.append(error)
     return decoded_faces
 
 
 def decode_image(data: bytes | memoryview) -> np.ndarray:
-    """Pixels of a JPEG or PNG, upright: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured. Raises Refused."""
-    _check_pixels(data)
-    pixels = images.decode_image(data)
+    """Decode a JPEG or PNG, turned upright.
+
+    Returns:
+        (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured.
+
+    Raises:
+        RequestError: It is neither, is damaged or has too many pixels.
+    """
+    _check_header(data)
+    pixels = image.decode_image(data)
     if pixels is None:
         raise RequestError(400, "the picture is damaged")
     return pixels
 
 
-def _check_pixels(data: bytes | memoryview) -> None:
-    """Refuse what is neither JPEG nor PNG, and too many pixels, by the picture's header alone."""
+def _check_header(data: bytes | memoryview) -> None:
+    """Refuse what is neither JPEG nor PNG, and too many pixels, by the image's header alone. Raises RequestError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit
-            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-                width, height = image.size
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
+                width, height = header.size
     except Image.DecompressionBombError:
         raise RequestError(413, f"the picture has too many pixels: at most {MAX_PIXELS:,} are allowed") from None
     except UnidentifiedImageError:
-        raise RequestError(400, "neither a JPEG nor a PNG") from None  # Pillow's own words hold a memory address
+        raise RequestError(400, "neither a JPEG nor a PNG") from None  # Pillow's own message holds a memory address
     except Exception:
         # Damaged chunks end in errors of many kinds.
         raise RequestError(400, "the picture is damaged") from None
@@ -66,9 +78,16 @@ def to_json_lines(
     probabilities: np.ndarray,
     classes: Sequence[str],
 ) -> str:
-    """A line of JSON for each picture; ``probabilities`` (N, classes) are those of the N faces that there are."""
+    """Return the body of a response: a line of JSON for each image, in the order of the request.
+
+    Args:
+        encoded_images: The images of the request.
+        faces: What ``decode_faces`` returned for them.
+        probabilities: (N, classes), of the N images that could be decoded.
+        classes: Names of the columns of ``probabilities``.
+    """
     rows = iter(probabilities.astype(np.float64).round(DECIMALS).tolist())
-    answers = []
+    lines = []
     for encoded, face in zip(encoded_images, faces, strict=True):
         answer: dict[str, object] = {"id": encoded.id}
         if isinstance(face, RequestError):
@@ -77,5 +96,5 @@ def to_json_lines(
             row = next(rows)
             answer["emotion"] = classes[row.index(max(row))]
             answer["probabilities"] = dict(zip(classes, row, strict=True))
-        answers.append(json.dumps(answer, allow_nan=False) + "\n")
-    return "".join(answers)
+        lines.append(json.dumps(answer, allow_nan=False) + "\n")
+    return "".join(lines)

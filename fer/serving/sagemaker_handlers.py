@@ -1,6 +1,6 @@
-"""The four functions that SageMaker's inference toolkit calls, over the same reading and the same predictor.
+"""The four functions that SageMaker's inference toolkit calls, on the same parsing and predictor as the HTTP server.
 
-`code/inference.py` of a model package names them; they read one request at a time.
+`code/inference.py` of a model package exports them; the toolkit handles one request at a time.
 """
 
 import os
@@ -13,47 +13,47 @@ from fer.serving.requests import EncodedImage, Kind, RequestError, parse_content
 from fer.serving.responses import JSON_LINES, decode_faces, to_json_lines
 from fer.serving.settings import load_settings
 
-# Pictures that are decoded and judged at once.
+# Images that are decoded and classified at once.
 BATCH_SIZE = 32
 Request = tuple[Kind, list[EncodedImage]]
 
 
 def model_fn(model_dir: str) -> Predictor:
-    """The predictor of the unpacked package in ``model_dir``."""
+    """Load the model of the unpacked package in ``model_dir``. Raises ModelError, ConfigError."""
     return load_verified_predictor(model_dir, load_settings(os.environ).threads)
 
 
 def input_fn(body: bytes | bytearray, content_type: str) -> Request:
-    """The pictures of a request, not yet decoded."""
+    """Split the body of a request into images, not yet decoded. Raises the toolkit's error or RequestError."""
     try:
         kind = parse_content_type(content_type or "")
         return kind, parse_images(bytes(body), kind)
-    except RequestError as refused:
-        raise _to_toolkit_error(refused) from None
+    except RequestError as error:
+        raise _to_toolkit_error(error) from None
 
 
 def predict_fn(data: Request, model: Predictor) -> str:
-    """A line of JSON for each picture."""
+    """Return the response to ``input_fn``'s result: a line of JSON for each image. Raises as ``input_fn`` does."""
     kind, images = data
     flip = load_settings(os.environ).flip
-    answers = []
+    lines = []
     for start in range(0, len(images), BATCH_SIZE):
         chunk = images[start : start + BATCH_SIZE]
         faces = decode_faces(chunk, model.description.faces)
         if kind == "image" and isinstance(faces[0], RequestError):
             raise _to_toolkit_error(faces[0])
         good = [face for face in faces if isinstance(face, np.ndarray)]
-        answers.append(to_json_lines(chunk, faces, model.predict(good, flip=flip), model.classes))
-    return "".join(answers)
+        lines.append(to_json_lines(chunk, faces, model.predict(good, flip=flip), model.classes))
+    return "".join(lines)
 
 
 def output_fn(prediction: str, accept: str) -> tuple[str, str]:
-    """The answer and its content type, which is the same whatever a client would ``accept``."""
+    """Return the response and its content type, which is the same whatever a client would ``accept``."""
     return prediction, JSON_LINES
 
 
 def _to_toolkit_error(request_error: RequestError) -> Exception:
-    """The error that makes SageMaker's toolkit answer with the right status; the refusal itself without the toolkit."""
+    """Return the error that makes SageMaker's toolkit answer with the right status; without it, the given one."""
     try:
         from sagemaker_inference.errors import GenericInferenceToolkitError
     except ImportError:

@@ -1,18 +1,25 @@
-"""What the environment says about serving: containers are told that way."""
+"""Settings of the server from environment variables, which is how containers are configured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fer.errors import ConfigError
 
-# Where SageMaker unpacks a model package, and the port that it calls.
+# Where SageMaker unpacks a model package, and the port that it connects to.
 MODEL_DIR = "/opt/ml/model"
 PORT = 8080
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``flip``: judge each face's mirror image too; ``threads``: that compute one batch, None: as many as fit."""
+    """Settings of the server.
+
+    Args:
+        model: Directory of an unpacked package, a bundle or a run.
+        port: Port to listen on, 0 for one that is free.
+        flip: Average the probabilities of each face and its mirror image.
+        threads: CPU threads for one batch; None lets ONNX Runtime choose.
+    """
 
     model: str
     port: int
@@ -21,7 +28,7 @@ class Settings:
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
-    """SM_MODEL_DIR, PORT, FER_FLIP and FER_THREADS, empty as if they were not set. Raises ConfigError."""
+    """Read SM_MODEL_DIR, PORT, FER_FLIP and FER_THREADS; an empty one counts as not set. Raises ConfigError."""
     flip = env.get("FER_FLIP") or "0"
     if flip not in ("0", "1"):
         raise ConfigError(f"FER_FLIP={flip}: must be 0 or 1")

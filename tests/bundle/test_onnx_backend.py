@@ -13,8 +13,8 @@ import torch
 
 from fer.bundle import onnx_export
 from fer.bundle.io import FaceFormat, load_bundle
-from fer.bundle.metadata import read_description
-from fer.bundle.onnx_backend import NETWORK_FILE, OnnxNetwork
+from fer.bundle.metadata import NETWORK_FILE, read_description
+from fer.bundle.onnx_backend import OnnxNetwork
 from fer.bundle.onnx_export import export_onnx, trace_to_onnx
 from fer.bundle.onnx_trial import generate_trial_images
 from fer.errors import ModelError

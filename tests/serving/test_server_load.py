@@ -93,7 +93,7 @@ def test_an_error_in_judging_concerns_its_request_alone(
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda data: post(port, PNG, data), [good, bad, good, good] * 5))
     assert [answer.status for answer in answers] == [200, 500, 200, 200] * 5
-    assert answers[1].error == "judging failed: the server's log says why"
+    assert answers[1].error == "classification failed: the server's log says why"
     assert "no memory" in caplog.text
 
 
