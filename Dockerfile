@@ -19,11 +19,12 @@ WORKDIR /opt/fer
 COPY serving.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r serving.lock
 
-# What the server imports, and nothing of training.
+# What a model package holds too: SERVING_CODE of fer/registry/package.py, to which a test compares this list.
 COPY fer/__init__.py fer/errors.py fer/emotions.py fer/
 COPY fer/bundle/ fer/bundle/
 COPY fer/core/ fer/core/
 COPY fer/metrics/ fer/metrics/
+COPY fer/models/ fer/models/
 COPY fer/serving/ fer/serving/
 
 RUN useradd --system --no-create-home --uid 10001 fer

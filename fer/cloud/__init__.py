@@ -1,1 +1,1 @@
-"""From a bundle to registered models and judged batches, on this machine and in AWS."""
+"""Commands that train, tune and extract faces in SageMaker, and the programs in the containers of their jobs."""

@@ -1,12 +1,12 @@
-"""Extract the faces of many videos in S3 by many machines at a time: a processing job of SageMaker.
+"""Extract the faces of many videos in S3 on many machines at the same time: a processing job of SageMaker.
 
 python -m fer.cloud.extract extraction.input=s3://BUCKET/videos/ aws=sagemaker aws.bucket=BUCKET aws.role=ROLE_ARN
     aws.processing.image=IMAGE aws.processing.instance_count=4
     other overrides as for infer.py; leaves the run directory that infer.py extraction.stages=[extract] would leave
 python infer.py resume=RUN 'extraction.stages=[predict,report]' model_uri=MODEL
-    judges the faces and writes tables and page
+    classifies the faces and writes tables and page
 python -m fer.cloud.extract resume=RUN
-    waits for the job again after a lost terminal, and has extracted what a failed one has left
+    waits for the job again after a lost terminal, and extracts what a failed one has left
 python -m fer.cloud.extract … dry_run=true
     prints every request to AWS as JSON, and sends none
 """
@@ -25,6 +25,7 @@ from fer.runs.run_directory import redirect_log, remove_if_empty
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
+    """Extract, resume or rehearse, as the configuration says."""
     hydra_config = HydraConfig.get()
     run_directory = Path(hydra_config.runtime.output_dir)
     with user_errors_to_exit_code(run_directory):

@@ -1,4 +1,4 @@
-"""The pipeline of `python -m fer.cloud.extract`: faces of videos in S3, extracted by many machines, in one run here."""
+"""The pipeline of `python -m fer.cloud.extract`: faces of videos in S3, extracted on many machines into one run."""
 
 import json
 import logging
@@ -31,33 +31,59 @@ COMMAND = (
 )
 # Videos by their number in the run.
 Videos = Mapping[int, Media]
-MAX_NAMED_VIDEOS = 5  # videos that a message names
+DOWNLOAD_ATTEMPTS = 2
+MAX_NAMED_VIDEOS = 5  # in a message
 log = logging.getLogger(__name__)
 
 
 def extract(config: Config, directory: Path) -> int:
-    """Extract in a new run directory, which is then one of infer.py with the stage extract done; infer's exit code.
+    """Extract into a new run directory, which is then one of infer.py with the stage extract done.
 
-    Raises UserError for what a user can mend.
+    Args:
+        config: The validated configuration, which must be for SageMaker.
+        directory: The run directory.
+
+    Returns:
+        The exit code of infer.py.
+
+    Raises:
+        UserError: Something that the user can fix: the configuration, AWS, videos that could not be extracted.
     """
-    config, calls = validate_and_connect(config)
-    return _run_extraction(config, calls, *create_run(config, directory))
+    config, client = validate_and_connect(config)
+    return _run_extraction(config, client, *create_run(config, directory))
 
 
 def resume(changes: Sequence[str], directory: Path) -> int:
-    """Go on with the run in ``directory``: a job that still runs is waited for, what is missing extracted.
+    """Resume a run: wait for a job that is still running, and extract what is missing.
 
-    ``changes`` are overrides of its configuration. Raises UserError.
+    Args:
+        changes: Overrides of the run's configuration.
+        directory: The run directory.
+
+    Returns:
+        The exit code of infer.py.
+
+    Raises:
+        UserError: As for ``extract``, and for changes that a resumed run does not allow.
     """
     media = load_saved_media(directory)
     refuse_executable_yaml(["--config-dir", str(directory)])
-    config, calls = validate_and_connect(load_overrides(changes, "infer", directory))
+    config, client = validate_and_connect(load_overrides(changes, "infer", directory))
     validate_resume_config(config, directory)
-    return _run_extraction(config, calls, Run.resume(directory, config, "infer.py"), media)
+    return _run_extraction(config, client, Run.resume(directory, config, "infer.py"), media)
 
 
 def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config, AwsClient]:
-    """The configuration of this program's one stage. Raises UserError where it cannot be done in SageMaker."""
+    """Return the configuration reduced to the stage extract, and a client for AWS.
+
+    Args:
+        config: The configuration of infer.py.
+        dry_run: Whether the client records requests instead of sending them.
+
+    Raises:
+        ConfigError: This cannot be extracted in SageMaker.
+        CloudError: The bucket is public or cannot be used.
+    """
     aws = config.aws
     if not isinstance(aws, SageMakerAws):
         raise ConfigError(f"aws.kind={aws.kind}: extraction by many machines needs aws=sagemaker")
@@ -74,24 +100,24 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
             f"extraction.input={', '.join(inputs) or 'null'}: SageMaker extracts from videos in one bucket of S3; "
             "name s3://BUCKET/PREFIX"
         )
-    # The faces are judged later, and on this machine unless it is said otherwise.
+    # The faces are classified later, on this machine unless configured otherwise.
     route = "process" if config.inference.route == "auto" else config.inference.route
     changes = {
         "extraction": config.extraction.model_copy(update={"stages": ("extract",)}),
         "inference": config.inference.model_copy(update={"route": route}),
     }
-    calls = AwsClient(aws.region, dry_run)
-    # Faces do not leave through a public bucket.
-    check_bucket_private(calls, aws.bucket)
-    return config.model_copy(update=changes), calls
+    client = AwsClient(aws.region, dry_run)
+    # Faces must not leak through a public bucket.
+    check_bucket_private(client, aws.bucket)
+    return config.model_copy(update=changes), client
 
 
-def _run_extraction(config: Config, calls: AwsClient, run: Run, media: Sequence[Media]) -> int:
-    """Have extracted what the run lacks, and end it as infer.py does."""
+def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence[Media]) -> int:
+    """Extract what the run lacks, and end it as infer.py does; returns the exit code."""
     directory, status = run.directory, ""
     with record_outcome(run, PROGRAM):
         validate_object_keys(media)
-        processing = _build_processing(config, calls, directory)
+        processing = _build_processing(config, client, directory)
         missing = _find_missing(directory, dict(enumerate(media)))
         if processing.record.jobs and missing:
             status = processing.wait([format_result_name(number) for number in missing])
@@ -104,7 +130,7 @@ def _run_extraction(config: Config, calls: AwsClient, run: Run, media: Sequence[
             status = processing.wait([format_result_name(number) for number in missing])
             missing = _download_results(processing, directory, missing)
         if missing:
-            names = [item.name for item in missing.values()]
+            names = [video.name for video in missing.values()]
             more = f" and {len(names) - MAX_NAMED_VIDEOS} more" if len(names) > MAX_NAMED_VIDEOS else ""
             raise UserError(
                 f"the processing job {processing.record.jobs[-1]} has ended ({status}) without {len(names)} of "
@@ -114,13 +140,13 @@ def _run_extraction(config: Config, calls: AwsClient, run: Run, media: Sequence[
     return run_stages(config, run, media)
 
 
-def _build_processing(config: Config, calls: AwsClient, directory: Path) -> SageMakerProcessing:
+def _build_processing(config: Config, client: AwsClient, directory: Path) -> SageMakerProcessing:
     assert isinstance(config.aws, SageMakerAws)
-    return SageMakerProcessing(calls, config.aws, directory / PARTS_DIR, f"{PROGRAM} resume={directory}")
+    return SageMakerProcessing(client, config.aws, directory / PARTS_DIR, f"{PROGRAM} resume={directory}")
 
 
 def validate_object_keys(media: Sequence[Media]) -> None:
-    """Raises DataError for keys that SageMaker cannot lay down as a file."""
+    """Raise DataError for keys in S3 that SageMaker cannot store as a file."""
     for item in media:
         if {"", ".", ".."} & set(item.remote.removeprefix("s3://").split("/")):
             raise DataError(
@@ -129,27 +155,27 @@ def validate_object_keys(media: Sequence[Media]) -> None:
 
 
 def _start_job(config: Config, processing: SageMakerProcessing, missing: Videos) -> dict[str, str | None]:
-    """Create a job over the missing videos; what identifies its code. Raises UserError."""
-    folder = find_common_folder([item.remote for item in missing.values()])
-    names = [item.remote.removeprefix(folder) for item in missing.values()]
+    """Create a job for the missing videos; returns the commit of its code. Raises UserError."""
+    folder = find_common_folder([video.remote for video in missing.values()])
+    names = [video.remote.removeprefix(folder) for video in missing.values()]
     with tempfile.TemporaryDirectory() as temporary:
-        task, program = Path(temporary, "task"), Path(temporary, "code")
-        for directory in (task, program):
+        task_dir, code_dir = Path(temporary, "task"), Path(temporary, "code")
+        for directory in (task_dir, code_dir):
             directory.mkdir()
-        allowed = processing.aws.processing.allow_changes
-        code = pack_source(PROJECT_ROOT, program, allowed, "aws.processing.allow_changes=true")
-        write_task(config, missing, folder, task)
-        processing.start(folder, names, {"task": task, "code": program}, COMMAND)
+        allow_changes = processing.aws.processing.allow_changes
+        code = pack_source(PROJECT_ROOT, code_dir, allow_changes, "aws.processing.allow_changes=true")
+        write_task(config, missing, folder, task_dir)
+        processing.start(folder, names, {"task": task_dir, "code": code_dir}, COMMAND)
     return {"git_commit": code.commit, "git_diff_sha256": code.diff_sha256}
 
 
 def _download_results(processing: SageMakerProcessing, directory: Path, missing: Videos) -> Videos:
-    """Fetch the results that are there; the videos that are missing still."""
+    """Download the results that are ready; returns the videos that are still missing."""
 
     def fetch(number: int) -> None:
         file = directory / PARTS_DIR / format_result_name(number)
-        # One that arrives damaged is fetched once more; one that is damaged in the bucket is extracted again.
-        for _ in range(2):
+        # What arrives damaged is downloaded once more; what is damaged in the bucket is extracted again.
+        for _ in range(DOWNLOAD_ATTEMPTS):
             try:
                 processing.download_result(file.name, file)
                 unpack_result(file, directory, number, missing[number].name)
@@ -166,14 +192,14 @@ def _download_results(processing: SageMakerProcessing, directory: Path, missing:
 
 def _find_missing(directory: Path, videos: Videos) -> Videos:
     return {
-        number: item
-        for number, item in videos.items()
+        number: video
+        for number, video in videos.items()
         if ChunkStore.for_video(directory, number).completion_record() is None
     }
 
 
 def _use_placeholder_weights(config: Config, placeholder: Path) -> Config:
-    """The configuration with the file ``stand_in`` for a detector that would have to be downloaded first."""
+    """Return the configuration with an empty file instead of detector weights that would have to be downloaded."""
     detector = config.extraction.detector
     if detector.kind != "yunet" or detector.weights is not None:
         return config
@@ -183,16 +209,19 @@ def _use_placeholder_weights(config: Config, placeholder: Path) -> Config:
 
 
 def dry_run(config: Config) -> None:
-    """Print every request as JSON, and send none. Raises UserError.
+    """Print every request to AWS as JSON, and send none.
 
-    One object stands for the videos of each instance, and an empty file for weights that are not here yet.
+    One made-up video stands for those of each instance, and an empty file for weights that are not downloaded yet.
+
+    Raises:
+        UserError: As for ``extract``.
     """
     log_to_stderr()
-    config, calls = validate_and_connect(config, dry_run=True)
+    config, client = validate_and_connect(config, dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
         config = _use_placeholder_weights(config, Path(temporary, "detector.onnx"))
-        resolve_media(list_inputs(config), Path(temporary), calls)
-        processing = _build_processing(config, calls, Path(temporary))
+        resolve_media(list_inputs(config), Path(temporary), client)
+        processing = _build_processing(config, client, Path(temporary))
         folder = list_inputs(config)[0].rpartition("/")[0]
         names = [f"VIDEO-{number}.mp4" for number in range(processing.aws.processing.instance_count)]
         media = {number: Media(Path(name), name, "video", f"{folder}/{name}") for number, name in enumerate(names)}
@@ -202,4 +231,4 @@ def dry_run(config: Config) -> None:
         processing.list_results()
         for name in results:
             processing.download_result(name, Path(temporary) / name)
-    print(json.dumps(calls.recorded_requests, indent=2))
+    print(json.dumps(client.recorded_requests, indent=2))

@@ -1,6 +1,4 @@
-"""`python -m fer.cloud.extraction_container DIRECTORY`.
-
-What one instance of a processing job does with its share of the videos.
+"""`python -m fer.cloud.extraction_container DIRECTORY`: one instance of a processing job extracts its shard of videos.
 
 DIRECTORY holds `input/task/`, as ``write_task`` has left it, and the instance's videos in `input/videos/`. For each of
 them `output/NUMBER.zip` appears as soon as it is finished.
@@ -11,7 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -32,12 +30,20 @@ log = logging.getLogger(__name__)
 
 
 def write_task(config: Config, media: Mapping[int, Media], folder: str, directory: Path) -> None:
-    """Tell all instances of a job how to extract what, in files below ``place``. Raises UserError.
+    """Write the files that tell all instances of a job what to extract, and how.
 
-    ``media`` are the videos by their number in the run, all in ``folder`` (s3://BUCKET/…/). The detector's weights
-    are brought along: an instance has no network.
+    The detector's weights are among them: an instance has no network.
+
+    Args:
+        config: The configuration of the run.
+        media: Videos by their number in the run.
+        folder: The folder in S3 that all of them are in, s3://BUCKET/…/.
+        directory: Directory for the files.
+
+    Raises:
+        UserError: The weights cannot be found.
     """
-    # Files of this machine, which extraction does not need.
+    # Files on this machine that extraction does not need.
     extraction = config.extraction.model_copy(update={"groups": None, "labels": None})
     if extraction.detector.kind == "yunet":
         weights = find_weights(extraction.detector.weights, Path(extraction.cache_dir))
@@ -47,41 +53,62 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, director
         "threads": config.trainer.threads,
         "media": [
             {
-                **{"number": number, "file": item.remote.removeprefix(folder)},
-                **{"name": item.name, "kind": item.kind, "remote": item.remote},
+                "number": number,
+                "file": video.remote.removeprefix(folder),
+                "name": video.name,
+                "kind": video.kind,
+                "remote": video.remote,
             }
-            for number, item in media.items()
+            for number, video in media.items()
         ],
     }
     (directory / TASK).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def extract_shard(directory: Path) -> None:
-    """Extract the videos that are here, of those of the task. Raises UserError."""
-    task_directory, videos = directory / "input" / "task", directory / "input" / "videos"
-    task = json.loads((task_directory / TASK).read_text(encoding="utf-8"))
-    if (task_directory / WEIGHTS).is_file():
-        task["extraction"]["detector"]["weights"] = str(task_directory / WEIGHTS)
+    """Extract those videos of the task that this instance has.
+
+    Args:
+        directory: Directory of the job's inputs and outputs.
+
+    Raises:
+        UserError: The detector's weights cannot be used.
+    """
+    task_dir, videos = directory / "input" / "task", directory / "input" / "videos"
+    task = json.loads((task_dir / TASK).read_text(encoding="utf-8"))
+    if (task_dir / WEIGHTS).is_file():
+        task["extraction"]["detector"]["weights"] = str(task_dir / WEIGHTS)
     config = Extraction.model_validate(task["extraction"])
     entries = [entry for entry in task["media"] if (videos / entry["file"]).is_file()]
     log.info("This instance has %d of the %d videos", len(entries), len(task["media"]))
     media = [Media(videos / entry["file"], entry["name"], entry["kind"], entry["remote"]) for entry in entries]
     work, output = directory / "work", directory / "output"
     output.mkdir(exist_ok=True)
-
-    def each_packed(items: Iterator[FrameFaces | VideoEnd]) -> Iterator[tuple[FrameFaces | VideoEnd, None]]:
-        for item in items:
-            yield item, None
-            # Whoever asks for the next item has written this one.
-            if isinstance(item, VideoEnd):
-                pack_result(work, item.video, work / "packed.zip")
-                os.replace(work / "packed.zip", output / format_result_name(entries[item.video]["number"]))
-                log.info("%s: %s", item.record["video"], item.record["problem"] or "extracted")
-
     threads = count_detector_threads(config, resolve_thread_count(task["threads"]))
     faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext())
     frames = track_progress(faces.extract(media), estimate_frames(config, media), "Frames", "frames", size=count_frames)
-    write_chunks(TrackAssigner(work, config.max_missed), each_packed(frames))
+    numbers = [entry["number"] for entry in entries]
+    write_chunks(TrackAssigner(work, config.max_missed), _pack_finished(frames, work, output, numbers))
+
+
+def _pack_finished(
+    items: Iterator[FrameFaces | VideoEnd], work: Path, output: Path, numbers: Sequence[int]
+) -> Iterator[tuple[FrameFaces | VideoEnd, None]]:
+    """Yield the items, each without probabilities, and pack each video once all of it is written.
+
+    Args:
+        items: What the extractor yields.
+        work: Directory that the items are written into.
+        output: Directory for the packed videos.
+        numbers: Number in the run of each video of this instance.
+    """
+    for item in items:
+        yield item, None
+        # Whoever asks for the next item has written this one.
+        if isinstance(item, VideoEnd):
+            pack_result(work, item.video, work / "packed.zip")
+            os.replace(work / "packed.zip", output / format_result_name(numbers[item.video]))
+            log.info("%s: %s", item.record["video"], item.record["problem"] or "extracted")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ that SageMaker runs jobs with.
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from fer.aws.jobs import JobKind, format_job_kind, format_log_group
@@ -18,70 +19,140 @@ VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
 
 
+@dataclass(frozen=True)
+class _Account:
+    """Where the rights apply, and the beginnings of ARNs there."""
+
+    aws: SageMakerAws
+    id: str
+    partition: str
+
+    @property
+    def sagemaker(self) -> str:
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.id}"
+
+    @property
+    def bucket(self) -> str:
+        return f"arn:{self.partition}:s3:::{self.aws.bucket}"
+
+    @property
+    def objects(self) -> str:
+        return f"{self.bucket}/{self.aws.prefix}"
+
+    @property
+    def region(self) -> str:
+        return self.aws.region or "*"
+
+    @property
+    def logs(self) -> list[str]:
+        groups = [
+            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}" for kind in JOBS
+        ]
+        return [name for group in groups for name in (group, f"{group}:*")]
+
+
 def build_policies(config: Config) -> dict[str, Any]:
-    """The policies for the configured bucket, prefix, key, role and model name. Raises ConfigError."""
+    """Return the policies for the configured bucket, prefix, key, role and model name.
+
+    Args:
+        config: The configuration, which must be for SageMaker and name a role.
+
+    Returns:
+        IAM policy documents: `caller` (who runs the programs), `role` and `role_trust` (the role of SageMaker's jobs).
+
+    Raises:
+        ConfigError: No role is named.
+    """
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or aws.role is None:
         raise ConfigError(f"aws.role: is needed; {USAGE}")
-    account, partition = aws.role.split(":")[4], aws.role.split(":")[1]
-    here = f"arn:{partition}:sagemaker:{aws.region or '*'}:{account}"
-    bucket = f"arn:{partition}:s3:::{aws.bucket}"
-    objects, model = f"{bucket}/{aws.prefix}", config.registry.name
-    groups = [f"arn:{partition}:logs:{aws.region or '*'}:{account}:log-group:{format_log_group(kind)}" for kind in JOBS]
-    logs = [name for group in groups for name in (group, f"{group}:*")]
-    images = (aws.image, aws.processing.image, aws.training.image)
-    caller = [
+    account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
+    caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
+    if inputs := _list_input_arns(config, account.partition):
+        inputs_statement = _build_statement("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
+        caller.append(inputs_statement)
+        role.append(inputs_statement)
+    if aws.kms_key is not None:
+        key = _build_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], _build_key_arn(account, aws.kms_key))
+        caller.append(key)
+        role.append(key)
+    trust_statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account.id}},
+    }
+    return {
+        "caller": {"Version": VERSION, "Statement": caller},
+        "role": {"Version": VERSION, "Statement": role},
+        "role_trust": {"Version": VERSION, "Statement": [trust_statement]},
+    }
+
+
+def _build_caller_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
+    """Return the rights of who runs register.py, infer.py and `python -m fer.cloud.…`."""
+    aws, sagemaker = account.aws, account.sagemaker
+    statements = [
         _build_statement(
             "Bucket",
             ["s3:ListBucket", "s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl"],
-            bucket,
+            account.bucket,
         ),
-        _build_statement("Objects", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/*"),
+        _build_statement(
+            "Objects", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"{account.objects}/*"
+        ),
         _build_statement(
             "Registry",
             [
                 *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
                 *("ListModelPackages", "UpdateModelPackage", "AddTags", "ListTags", "DeleteTags"),
             ],
-            [f"{here}:model-package-group/{model}", f"{here}:model-package/{model}/*"],
+            [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
         _build_statement(
-            "Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{here}:model-card/{model}-*"
+            "Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{sagemaker}:model-card/{model}-*"
         ),
-        _build_statement("Model", ["CreateModel"], f"{here}:model/fer-*"),
+        _build_statement("Model", ["CreateModel"], f"{sagemaker}:model/fer-*"),
         _build_statement(
             "Jobs",
             [
                 *(f"{verb}{format_job_kind(kind)}Job" for kind in JOBS for verb in ("Create", "Describe", "Stop")),
                 *("ListTrainingJobsForHyperParameterTuningJob", "AddTags"),
             ],
-            [f"{here}:{kind.replace('_', '-')}-job/fer-*" for kind in JOBS],
+            [f"{sagemaker}:{kind.replace('_', '-')}-job/fer-*" for kind in JOBS],
         ),
         {
-            **_build_statement("Role", ["iam:PassRole"], aws.role),
+            **_build_statement("Role", ["iam:PassRole"], role),
             "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         },
-        _build_statement("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], logs),
+        _build_statement("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], account.logs),
     ]
     if aws.cloudwatch.publish:
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
-        caller.append({**_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
+        statements.append({**_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
     if aws.cloudwatch.alarms:
-        alarms = f"arn:{partition}:cloudwatch:{aws.region or '*'}:{account}:alarm:fer*"
-        caller.append(_build_statement("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
-    role = [
+        alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:alarm:fer*"
+        statements.append(_build_statement("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
+    return statements
+
+
+def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
+    """Return the rights of the role that SageMaker runs jobs with."""
+    aws, objects = account.aws, account.objects
+    images = (aws.image, aws.processing.image, aws.training.image)
+    return [
         _build_statement(
             "ModelsAndInput", ["s3:GetObject"], [f"{objects}/{folder}/*" for folder in ("models", "jobs", "inputs")]
         ),
         _build_statement("Answers", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/jobs/*"),
         {
-            **_build_statement("List", ["s3:ListBucket"], bucket),
+            **_build_statement("List", ["s3:ListBucket"], account.bucket),
             "Condition": {"StringLike": {"s3:prefix": [f"{aws.prefix}/*"]}},
         },
         _build_statement(
             "Logs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-            logs,
+            account.logs,
         ),
         {
             **_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"),
@@ -91,38 +162,19 @@ def build_policies(config: Config) -> dict[str, Any]:
         _build_statement(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            sorted({_build_repository_arn(image, partition) for image in images}),
+            sorted({_build_repository_arn(image, account.partition) for image in images}),
         ),
     ]
-    if inputs := _list_input_arns(config, partition):
-        inputs_statement = _build_statement("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
-        caller.append(inputs_statement)
-        role.append(inputs_statement)
-    if aws.kms_key is not None:
-        key = _build_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], _build_key_arn(aws, partition, account))
-        caller.append(key)
-        role.append(key)
-    trust_statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sagemaker.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-    }
-    return {
-        "caller": {"Version": VERSION, "Statement": caller},
-        "role": {"Version": VERSION, "Statement": role},
-        "role_trust": {"Version": VERSION, "Statement": [trust_statement]},
-    }
 
 
 def _build_statement(sid: str, actions: list[str], resource: str | list[str]) -> dict[str, Any]:
-    """A statement; actions without a service are SageMaker's."""
+    """Return a statement that allows actions; those without a service are SageMaker's."""
     qualified = [action if ":" in action else f"sagemaker:{action}" for action in actions]
     return {"Sid": sid, "Effect": "Allow", "Action": qualified, "Resource": resource}
 
 
 def _list_input_arns(config: Config, partition: str) -> list[str]:
-    """Buckets and objects of the videos, data sets and weights that stand in S3."""
+    """Return the ARNs of the videos, data sets and weights in S3, and of their buckets."""
     videos = config.extraction.input
     uris = [*([videos] if isinstance(videos, str) else videos or ()), config.model.weights]
     uris += [spec.root for spec in config.dataset.sources.values() if spec.kind != "synthetic"]
@@ -132,7 +184,7 @@ def _list_input_arns(config: Config, partition: str) -> list[str]:
 
 
 def _build_repository_arn(image: str | None, partition: str) -> str:
-    """The ECR repository of ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG; any where no image is named."""
+    """Return the ECR repository of ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG; any, where no image is named."""
     host, _, name = (image or "").partition("/")
     parts = host.split(".")
     if len(parts) < 6 or parts[1:3] != ["dkr", "ecr"]:
@@ -140,15 +192,16 @@ def _build_repository_arn(image: str | None, partition: str) -> str:
     return f"arn:{partition}:ecr:{parts[3]}:{parts[0]}:repository/{name.partition('@')[0].partition(':')[0]}"
 
 
-def _build_key_arn(aws: SageMakerAws, partition: str, account: str) -> str:
-    key = str(aws.kms_key)
+def _build_key_arn(account: _Account, key: str) -> str:
     if key.startswith("arn:"):
         return key
-    # Rights are never given on an alias, but on keys.
-    return f"arn:{partition}:kms:{aws.region or '*'}:{account}:key/{'*' if key.startswith('alias/') else key}"
+    # Rights are given on keys, never on an alias.
+    key_id = "*" if key.startswith("alias/") else key
+    return f"arn:{account.partition}:kms:{account.region}:{account.id}:key/{key_id}"
 
 
 def main(arguments: list[str]) -> None:
+    """Print the policies that a command line asks for."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return

@@ -1,4 +1,4 @@
-"""Processing jobs in SageMaker over videos in S3, sharded by key: one result file a video, brought home one by one."""
+"""Processing jobs of SageMaker over videos in S3, sharded by key; each video gives one result file."""
 
 import json
 import logging
@@ -20,56 +20,81 @@ log = logging.getLogger(__name__)
 
 
 class SageMakerProcessing:
-    """The processing jobs of one run, which ``folder`` (the run's) remembers."""
+    """The processing jobs of one run.
 
-    def __init__(self, calls: AwsClient, aws: SageMakerAws, folder: Path, resume_command: str) -> None:
-        """``again`` is what a user types to go on with the run."""
-        self.calls, self.aws, self.resume_command = calls, aws, resume_command
+    Args:
+        client: Client for AWS.
+        aws: The section `aws` of the configuration.
+        folder: Directory of the run's record of its jobs.
+        resume_command: What a user types to resume the run.
+    """
+
+    def __init__(self, client: AwsClient, aws: SageMakerAws, folder: Path, resume_command: str) -> None:
+        self.client, self.aws, self.resume_command = client, aws, resume_command
         self.record = JobRecord(folder / STATE)
         self.prefix = f"{aws.prefix}/jobs/{self.record.id}"
 
     def wait(self, missing: Collection[str]) -> str:
-        """Until the last job has ended, and how; ``wanted`` are the names of the results that are missing."""
-        name = self.record.jobs[-1]
-        return self.get_job(name).wait(lambda _: len(self.list_results() & set(missing)), len(missing), "videos")
+        """Wait until the last job has ended.
 
-    def get_job(self, name: str) -> Job:
-        return Job(self.calls, "processing", name, self.aws.processing.poll_s, self.resume_command)
+        Args:
+            missing: Names of the results that are expected of it.
+
+        Returns:
+            The job's final status.
+
+        Raises:
+            UserError: AWS refuses to answer, or was out of reach for too long.
+        """
+        job = self._get_job(self.record.jobs[-1])
+        return job.wait(lambda _: len(self.list_results() & set(missing)), len(missing), "videos")
+
+    def _get_job(self, name: str) -> Job:
+        return Job(self.client, "processing", name, self.aws.processing.poll_s, self.resume_command)
 
     def start(
         self, folder: str, names: Sequence[str], input_directories: Mapping[str, Path], command: Sequence[str]
     ) -> None:
-        """Create a job over the objects ``names`` in ``folder`` (s3://BUCKET/…/), which runs ``command``.
+        """Create a job over objects in S3.
 
-        Each instance has its share of them in HERE/input/videos, and the files of each directory ``brought`` in
-        HERE/input/NAME; what it writes to HERE/output becomes a result. Raises CloudError.
+        Each instance has its shard of the objects in PROCESSING_DIR/input/videos; each file that it writes to
+        PROCESSING_DIR/output becomes a result.
+
+        Args:
+            folder: Folder of the objects, s3://BUCKET/…/.
+            names: Keys of the objects within the folder.
+            input_directories: Local directories whose files every instance has in PROCESSING_DIR/input/NAME.
+            command: What an instance runs.
+
+        Raises:
+            CloudError: AWS refused or did not answer.
         """
-        job = self.get_job(self.record.reserve_job_name())
+        job = self._get_job(self.record.reserve_job_name())
         manifest = f"{self.prefix}/manifests/{job.name}.json"
         content = json.dumps([{"prefix": folder}, *names])
         destination = {"Bucket": self.aws.bucket, **build_encryption_args(self.aws.kms_key)}
-        self.calls.request("s3", "put_object", {**destination, "Key": manifest, "Body": content.encode()})
-        staging = Staging(self.calls, self.aws.bucket, self.aws.prefix, self.aws.kms_key)
+        self.client.request("s3", "put_object", {**destination, "Key": manifest, "Body": content.encode()})
+        staging = Staging(self.client, self.aws.bucket, self.aws.prefix, self.aws.kms_key)
         inputs = {name: staging.upload_once(directory, name).uri for name, directory in input_directories.items()}
-        # A machine without a video would cost and do nothing.
+        # An instance without a video would cost money and do nothing.
         instances = min(self.aws.processing.instance_count, len(names))
-        job.create(self.build_request(f"s3://{self.aws.bucket}/{manifest}", inputs, instances, command))
-        if not self.calls.dry_run:
+        job.create(self._build_request(f"s3://{self.aws.bucket}/{manifest}", inputs, instances, command))
+        if not self.client.dry_run:
             log.info(
                 "Processing job %s: %d videos; after a lost terminal: %s", job.name, len(names), self.resume_command
             )
 
-    def build_request(
+    def _build_request(
         self, manifest: str, inputs: Mapping[str, str], instances: int, command: Sequence[str]
     ) -> dict[str, Any]:
-        """Parameters of CreateProcessingJob, but its name."""
+        """Return the parameters of CreateProcessingJob without the job's name."""
         cfg = self.aws.processing
         output = {
             "OutputName": "results",
             "S3Output": {
                 "S3Uri": f"s3://{self.aws.bucket}/{self.prefix}/output",
                 "LocalPath": f"{PROCESSING_DIR}/output",
-                # What is finished leaves the machine at once, so that it is kept whatever becomes of the job.
+                # Finished files leave the machine at once, so that they survive whatever becomes of the job.
                 "S3UploadMode": "Continuous",
             },
         }
@@ -78,8 +103,8 @@ class SageMakerProcessing:
             "RoleArn": self.aws.role,
             "AppSpecification": {"ImageUri": cfg.image, "ContainerEntrypoint": list(command)},
             "ProcessingInputs": [
-                self.build_input("videos", manifest, "ManifestFile", "ShardedByS3Key"),
-                *(self.build_input(name, uri, "S3Prefix", "FullyReplicated") for name, uri in inputs.items()),
+                self._build_input("videos", manifest, "ManifestFile", "ShardedByS3Key"),
+                *(self._build_input(name, uri, "S3Prefix", "FullyReplicated") for name, uri in inputs.items()),
             ],
             "ProcessingOutputConfig": {"Outputs": [output], **key},
             "ProcessingResources": {
@@ -90,12 +115,12 @@ class SageMakerProcessing:
                 }
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": math.ceil(cfg.max_hours * 3600)},
-            # Videos come and results go through SageMaker itself; the program needs no network, so it gets none.
+            # SageMaker itself transfers videos and results; the program needs no network, so it gets none.
             "NetworkConfig": {"EnableNetworkIsolation": True},
             "Tags": [{"Key": key, "Value": value} for key, value in self.aws.tags.items()],
         }
 
-    def build_input(self, name: str, uri: str, data_type: str, distribution: str) -> dict[str, Any]:
+    def _build_input(self, name: str, uri: str, data_type: str, distribution: str) -> dict[str, Any]:
         return {
             "InputName": name,
             "S3Input": {
@@ -108,14 +133,15 @@ class SageMakerProcessing:
         }
 
     def list_results(self) -> set[str]:
-        """Names of the results that are in the bucket."""
+        """Return the names of the results that are in the bucket. Raises CloudError."""
         prefix = f"{self.prefix}/output/"
-        return {key.removeprefix(prefix) for key in self.calls.list_object_sizes(self.aws.bucket, prefix)}
+        return {key.removeprefix(prefix) for key in self.client.list_object_sizes(self.aws.bucket, prefix)}
 
     def download_result(self, name: str, path: Path) -> None:
-        self.calls.download(self.aws.bucket, f"{self.prefix}/output/{name}", path)
+        """Download one result to ``path``. Raises CloudError."""
+        self.client.download(self.aws.bucket, f"{self.prefix}/output/{name}", path)
 
 
 def find_common_folder(uris: Sequence[str]) -> str:
-    """s3://BUCKET/…/ in which all of these objects of one bucket stand, at any depth."""
+    """Return the deepest folder, s3://BUCKET/…/, that holds all of these objects of one bucket."""
     return os.path.commonprefix(list(uris)).rpartition("/")[0] + "/"

@@ -1,4 +1,4 @@
-"""All that extraction leaves of one video, as one file: packed where it was extracted, unpacked where it is wanted."""
+"""The files that extraction leaves of one video, as one archive: packed in a container, unpacked into a run."""
 
 import json
 import re
@@ -11,19 +11,20 @@ from fer.errors import DataError, shorten_error
 from fer.infer.chunk_store import COMPLETION_FILE, PARTS_DIR
 from fer.infer.extract import CROPS, FRAMES
 
-# Pictures before the rows that speak of them, and what marks the video as finished at the very end.
+# Images before the rows that refer to them, and the mark of a finished video at the very end.
 FOLDERS = (CROPS, FRAMES, PARTS_DIR)
 MEMBER = re.compile(rf"({'|'.join(FOLDERS)})/[\w-]+\.\w+")
 
 
 def format_result_name(number: int) -> str:
+    """Return the archive's name for the video of this number."""
     return f"{number:05d}.zip"
 
 
 def pack_result(run_directory: Path, number: int, file: Path) -> None:
-    """Move what the run holds of a finished video into ``file``, a ZIP with a checksum for each member."""
+    """Move a finished video's files from the run into the ZIP ``file``, which has a checksum for each member."""
     folders = {name: run_directory / name / f"{number:05d}" for name in FOLDERS}
-    # Pictures do not get smaller.
+    # Images do not compress.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, folder in folders.items():
             for path in sorted(folder.glob("*"), key=lambda path: (path.name == COMPLETION_FILE, path.name)):
@@ -33,9 +34,16 @@ def pack_result(run_directory: Path, number: int, file: Path) -> None:
 
 
 def unpack_result(file: Path, run_directory: Path, number: int, video: str) -> None:
-    """Put what ``pack`` took into the run, as its video of this number; ``video`` is the name that it must have.
+    """Unpack what ``pack_result`` packed.
 
-    Raises DataError for a damaged file and for one of another video.
+    Args:
+        file: The archive.
+        run_directory: The run to unpack into.
+        number: Number that the video has in this run.
+        video: Name that the video must have.
+
+    Raises:
+        DataError: The archive is damaged, or is that of another video.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -48,6 +56,6 @@ def unpack_result(file: Path, run_directory: Path, number: int, video: str) -> N
                 folder, inner = name.split("/")
                 with atomic_write(run_directory / folder / f"{number:05d}" / inner) as partial:
                     partial.write_bytes(archive.read(name))
-    # RuntimeError is what a changed flag leads to: "is encrypted", "is not supported".
+    # A damaged flag leads to RuntimeError: "is encrypted", "is not supported".
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DataError(f"{file}: is damaged ({shorten_error(error)})") from None

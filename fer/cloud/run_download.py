@@ -11,20 +11,30 @@ from fer.core.archive import CHECKSUMS, compute_checksums, unpack
 from fer.errors import DataError, ModelError, shorten_error
 
 ATTEMPTS = 2
-# Checkpoints of the largest networks, and what trackers leave.
+# Enough for checkpoints of the largest networks and the files of trackers.
 MAX_FILES, MAX_BYTES = 100_000, 1 << 40
 log = logging.getLogger(__name__)
 
 
-def download_run(calls: AwsClient, uri: str, folder: Path) -> Path:
-    """The run directory in the archive at ``uri``, below ``folder``, with just the files that the job left.
+def download_run(client: AwsClient, uri: str, folder: Path) -> Path:
+    """Download and unpack the run directory that a training job has left; what arrives damaged is fetched again.
 
-    What arrives damaged is fetched once more. Raises UserError.
+    Args:
+        client: Client for AWS.
+        uri: s3:// URI of the archive.
+        folder: Directory for archive and run.
+
+    Returns:
+        The run directory below ``folder``, with exactly the files that the job has listed.
+
+    Raises:
+        CloudError: AWS refused or did not answer.
+        DataError: The archive in S3 is damaged.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     for attempt in range(ATTEMPTS):
         archive, run = folder / f"{attempt}.tar.gz", folder / f"{attempt}"
-        calls.download(bucket, key, archive)
+        client.download(bucket, key, archive)
         run.mkdir()
         try:
             unpack(archive, run, MAX_FILES, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""The project's code for a job: what training needs of a commit, as one archive that is always the same."""
+"""The project's code for a job: what training needs of a commit, as one reproducible archive."""
 
 import hashlib
 import subprocess
@@ -15,7 +15,13 @@ ARCHIVE = "code.tar.gz"
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """An archive of the code; ``diff_sha256`` identifies changes to tracked files that are not committed."""
+    """An archive of the code.
+
+    Args:
+        archive: Path of the archive.
+        commit: Commit that is checked out.
+        diff_sha256: SHA-256 of changes to tracked files that are not committed; None where there are none.
+    """
 
     archive: Path
     commit: str
@@ -23,10 +29,16 @@ class SourceArchive:
 
 
 def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override: str) -> SourceArchive:
-    """Write the archive of the checkout ``project`` into ``folder``.
+    """Write the archive of a checkout.
 
-    Raises UserError where the code is not that of a commit, unless ``allow_changes`` takes it as it is; ``allowing`` is
-    what a user types for that.
+    Args:
+        project: Root of the checkout.
+        folder: Directory for the archive.
+        allow_changes: Whether uncommitted changes are allowed.
+        allow_override: What a user types to allow them.
+
+    Raises:
+        UserError: There are changes that are not allowed, or git fails.
     """
     commit = _run_git(project, "rev-parse", "HEAD").decode().strip()
     changed = (
@@ -41,7 +53,7 @@ def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override
     listing = _run_git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCE_PATHS)
     with tempfile.TemporaryDirectory() as temporary:
         for name in listing.decode().split("\0"):
-            # A file that was removed is still listed until that is committed.
+            # A removed file is listed until its removal is committed.
             if name and (project / name).is_file():
                 copy_file(project / name, Path(temporary) / name)
         write_archive(Path(temporary), folder / ARCHIVE)
@@ -50,7 +62,7 @@ def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override
 
 
 def _run_git(project: Path, *arguments: str) -> bytes:
-    """What git prints. Raises UserError."""
+    """Return what git prints. Raises UserError."""
     try:
         result = subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""What a job reads, in S3: each file once, under a key that is its content."""
+"""The inputs of a job in S3: each uploaded once, under a key that is a hash of its content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,13 @@ DATA = "/opt/ml/input/data"
 
 @dataclass(frozen=True)
 class InputChannel:
-    """Something that SageMaker puts into the container: all objects below ``uri``, at ``place``."""
+    """An input that SageMaker puts into the container.
+
+    Args:
+        channel: Name of the channel.
+        uri: s3:// URI of an object or, with a slash at the end, of a folder.
+        container_path: Path of the file or directory in the container.
+    """
 
     channel: str
     uri: str
@@ -23,29 +29,46 @@ class InputChannel:
 
     @property
     def object_uri(self) -> str:
-        """The URI of what is a single file."""
+        """The URI of the object, for an input that is a single file."""
         return (
             self.uri.rstrip("/") + "/" + self.container_path.rpartition("/")[2] if self.uri.endswith("/") else self.uri
         )
 
 
 class Staging:
-    """Puts files into a bucket below a prefix."""
+    """Uploads files to a bucket below a prefix.
 
-    def __init__(self, calls: AwsClient, bucket: str, prefix: str, kms_key: str | None) -> None:
-        self.calls, self.bucket, self.prefix = calls, bucket, prefix
+    Args:
+        client: Client for AWS.
+        bucket: The bucket.
+        prefix: What all keys begin with, without a slash at the end.
+        kms_key: KMS key that objects are encrypted with; None takes S3's own.
+    """
+
+    def __init__(self, client: AwsClient, bucket: str, prefix: str, kms_key: str | None) -> None:
+        self.client, self.bucket, self.prefix = client, bucket, prefix
         self.encryption = build_encryption_args(kms_key)
 
     def build_uri(self, key: str) -> str:
+        """Return the s3:// URI of a key below the prefix."""
         return f"s3://{self.bucket}/{self.prefix}/{key}"
 
     def put(self, path: Path, key: str) -> str:
-        """Upload a file; its URI. Raises CloudError."""
-        self.calls.upload(path, self.bucket, f"{self.prefix}/{key}", **self.encryption)
+        """Upload a file; returns its s3:// URI. Raises CloudError."""
+        self.client.upload(path, self.bucket, f"{self.prefix}/{key}", **self.encryption)
         return self.build_uri(key)
 
     def upload_once(self, path: Path, channel: str) -> InputChannel:
-        """A file or directory, uploaded where the bucket does not have just this content. Raises UserError."""
+        """Upload a file or directory, unless the bucket has this content already.
+
+        Args:
+            path: The file or directory.
+            channel: Name of its channel.
+
+        Raises:
+            CloudError: AWS refused or did not answer.
+            DataError: The directory is empty.
+        """
         files = dict(iter_files(path)) if path.is_dir() else {path.name: path}
         if not files:
             raise DataError(f"{path}: is empty, so there is nothing to train on")
@@ -53,7 +76,7 @@ class Staging:
         for name, file in files.items():
             digest.update(f"{compute_sha256(file)}  {name}\n".encode())
         folder = f"inputs/{digest.hexdigest()[:32]}"
-        existing = self.calls.list_object_sizes(self.bucket, f"{self.prefix}/{folder}/")
+        existing = self.client.list_object_sizes(self.bucket, f"{self.prefix}/{folder}/")
         pending = [
             name
             for name, file in files.items()
@@ -69,13 +92,22 @@ class Staging:
         )
 
     def resolve_uri(self, uri: str, channel: str) -> InputChannel:
-        """What stands in S3 already: an object, or a folder. Raises UserError."""
+        """Return the channel of an object or folder that is in S3 already.
+
+        Args:
+            uri: Its s3:// URI.
+            channel: Name of its channel.
+
+        Raises:
+            CloudError: AWS refused or did not answer.
+            DataError: There is no such object or folder.
+        """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if self.calls.dry_run:
-            # Nothing is asked: what has an extension is taken for a file.
+        if self.client.dry_run:
+            # AWS cannot be asked: what has an extension is taken for a file.
             single = "." in key.rpartition("/")[2]
         else:
-            keys = self.calls.list_object_sizes(bucket, key)
+            keys = self.client.list_object_sizes(bucket, key)
             single = key in keys and not key.endswith("/")
             if not single and not any(name.startswith(key.rstrip("/") + "/") for name in keys):
                 raise DataError(f"{uri}: there is no such object or folder in S3")

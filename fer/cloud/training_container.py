@@ -1,4 +1,4 @@
-"""What runs in the container of a training job of SageMaker: train.py, in a run directory that leaves with the job.
+"""The program in the container of a training job of SageMaker: runs train.py in a run directory that SageMaker uploads.
 
 `python3 -m fer.cloud.training_container /opt/ml`, as process 1, in the directory of the code.
 """
@@ -29,15 +29,19 @@ from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_traini
 JOB_SPEC_JSON = "job.json"
 PORT = "29500"
 SNAPSHOT_S = 1.0
-MAX_FAILURE_CHARS = 1024  # characters that SageMaker keeps of a failure
+MAX_FAILURE_CHARS = 1024  # what SageMaker keeps of a failure
 log = logging.getLogger(__name__)
 
 
 class _TrainingContainer:
-    """The job of one host; ``ml`` is what SageMaker has laid out for it.
+    """The part of one host in a training job.
 
-    The channel `job` holds ORDER: ``paths`` (where the inputs lie, by their names in run.yaml), ``git`` (the code's
-    commit), and ``overrides`` (of a tuning job, which draws others; None otherwise); and mostly run.yaml.
+    The channel `job` holds JOB_SPEC_JSON: ``paths`` (the inputs in the container, by their names in run.yaml), ``git``
+    (the code's commit) and ``overrides`` (of a tuning job, which draws further ones; None otherwise); and a run.yaml,
+    which only a tuning job may lack.
+
+    Args:
+        ml: Directory that SageMaker has prepared, /opt/ml.
     """
 
     def __init__(self, ml: Path) -> None:
@@ -47,12 +51,12 @@ class _TrainingContainer:
         self.hosts = sorted(resources["hosts"])
         self.rank = self.hosts.index(resources["current_host"])
         self.interface = str(resources["network_interface_name"])
-        # The first host's run is that of the job.
+        # The job's run is that of the first host.
         self.run = ml / "model" if self.rank == 0 else Path(tempfile.mkdtemp())
         os.environ[PATHS_ENV] = json.dumps(self.spec["paths"])
 
     def execute(self) -> tuple[int, str]:
-        """The exit code of the training, and what went wrong in a sentence. Raises UserError."""
+        """Train; returns the exit code, and what went wrong in a sentence. Raises UserError."""
         snapshots = None
         if self.rank == 0 and (self.ml / "checkpoints").is_dir():
             snapshots = SnapshotManager(self.ml / "checkpoints" / os.environ["TRAINING_JOB_NAME"], self.run)
@@ -64,33 +68,33 @@ class _TrainingContainer:
         if self.rank == 0:
             if (self.run / METRICS).is_file():
                 _log_best_metrics(self.run)
-            # Also where it was stopped: train.py can go on with it elsewhere.
+            # Even if it was stopped: train.py can resume it elsewhere.
             write_text(self.run / CHECKSUMS, compute_checksums(self.run))
         return code, sentence
 
     def write_run_yaml(self) -> None:
-        """Lay down run.yaml: that of the job, or one with the values that a tuning job has drawn."""
+        """Write run.yaml: that of the job, or one with the values that a tuning job has drawn."""
         self.run.mkdir(parents=True, exist_ok=True)
         saved_yaml = self.job_channel / RUN_YAML
         if self.spec["overrides"] is None:
             shutil.copyfile(saved_yaml, self.run / RUN_YAML)
             return
         values = _read_json(self.config_directory / "hyperparameters.json")
-        # SageMaker adds values of its own, with a line before their name.
+        # SageMaker adds values of its own, whose names begin with an underscore.
         drawn = [f"{key}={value}" for key, value in values.items() if not key.startswith("_")]
         overrides = [*self.spec["overrides"], *drawn]
         config = load_overrides(overrides, "train", self.job_channel if saved_yaml.is_file() else None)
         write_config(self.run, config, TRAIN_PROGRAM)
 
     def build_environment(self) -> dict[str, str]:
-        """What train.py is told: the commit, and by which network the hosts reach each other."""
+        """Return variables for train.py: the commit, and the network by which the hosts reach each other."""
         variables = {GIT_STATE_ENV: json.dumps(self.spec["git"])}
         if len(self.hosts) > 1:
             variables |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
         return variables
 
     def build_launcher(self) -> list[str]:
-        """How train.py is started where several hosts train together: by torchrun, which each of them runs."""
+        """Return arguments before train.py that start it by torchrun, on each of several hosts; none on a single one."""
         if len(self.hosts) == 1:
             return []
         devices = load_run_config(self.run).trainer.devices
@@ -103,7 +107,7 @@ class _TrainingContainer:
 def _run_training(
     run: Path, environment: Mapping[str, str], launcher: Sequence[str], snapshots: SnapshotManager | None
 ) -> tuple[int, str]:
-    """Run train.py to its end, also where SageMaker asks for it; its exit code, and its error as a sentence."""
+    """Run train.py until it ends or SageMaker stops it; returns its exit code, and its error as a sentence."""
     process = start_training(run, environment, Path.cwd(), launcher)
     stop_requested, ended = threading.Event(), threading.Event()
 
@@ -111,7 +115,7 @@ def _run_training(
         stop_requested.set()
         process.terminate()
 
-    # Process 1 is asked alone, and has two minutes.
+    # SageMaker signals process 1 alone, which then has two minutes.
     signal.signal(signal.SIGTERM, stop)
     snapshot_thread = threading.Thread(target=_save_snapshots, args=(snapshots, ended))
     snapshot_thread.start()
@@ -141,7 +145,7 @@ def _save_snapshots(snapshots: SnapshotManager | None, ended: threading.Event) -
 
 
 def _log_best_metrics(run: Path) -> None:
-    """Print the validation figures of the best epoch, where a tuning job looks for its objective."""
+    """Log the validation metrics of the best epoch, where a tuning job finds its objective."""
     best_epoch = _read_json(run / METRICS)["best_epoch"]
     with (run / "history.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -154,7 +158,7 @@ def _read_json(path: Path) -> Any:
 
 
 def main(ml: Path) -> int:
-    """Do the job; what goes wrong is told to SageMaker, too."""
+    """Do the job; returns the exit code. A failure is reported to SageMaker, too."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         code, sentence = _TrainingContainer(ml).execute()

@@ -1,4 +1,4 @@
-"""Search hyper-parameters in SageMaker, and have the runs here as a sweep that python -m fer.compare reads.
+"""Search hyper-parameters in SageMaker, and download the runs as a sweep that python -m fer.compare reads.
 
 python -m fer.cloud.tune experiment=sweep_optuna aws.bucket=BUCKET aws.role=ROLE_ARN aws.training.image=IMAGE
     the search space of hydra.sweeper.params, as jobs of one tuning job
@@ -15,6 +15,7 @@ from fer.cloud.train import parse_command_line
 
 
 def main() -> None:
+    """Tune in SageMaker, or wait for a job again."""
     args = parse_command_line("python -m fer.cloud.tune", __doc__)
     with user_errors_to_exit_code():
         from fer.cloud.tuning import attach, tune

@@ -1,4 +1,4 @@
-"""The pipeline of `python -m fer.cloud.tune`: a search in SageMaker, waited for, its runs brought home as a sweep."""
+"""The pipeline of `python -m fer.cloud.tune`: a search in SageMaker, waited for, its runs downloaded as a sweep."""
 
 import json
 import logging
@@ -13,16 +13,13 @@ from typing import Any
 from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, Job
 from fer.aws.s3 import check_bucket_private
+from fer.cloud.job_spec import AWS_OVERRIDE, JobSpec, parse_job_spec, validate_job_spec
 from fer.cloud.training import (
-    AWS_OVERRIDE,
     BEST_PREFIX,
-    JobSpec,
     build_job_facts,
     download_run_directory,
     generate_job_name,
-    parse_job_spec,
     stage_inputs,
-    validate_job_spec,
 )
 from fer.config import SageMakerAws
 from fer.config.compose import compose_config
@@ -37,41 +34,63 @@ from fer.sweep.search_space import SearchParameter, split_overrides
 PROGRAM = "python -m fer.cloud.tune"
 SWEEP_DIR_OVERRIDE = "hydra.sweep.dir="
 MAX_CHOICES = 30
-# What of a training's request a tuning job does not take: it has names and commands of its own.
+# What a tuning job does not take of a training's request: it has names and hyperparameters of its own.
 NOT_TUNED = ("TrainingJobName", "HyperParameters", "Tags")
 log = logging.getLogger(__name__)
 
 
 def tune(run_path: str | None, overrides: Sequence[str]) -> Path | None:
-    """Search, and bring all runs home; the directory of the sweep, None in a dry run. Raises UserError."""
+    """Tune in SageMaker: create the job, wait for it and download all runs.
+
+    Args:
+        run_path: Run directory or run.yaml of the fixed values, None for the defaults.
+        overrides: Overrides; those with several values or a range make the search space.
+
+    Returns:
+        The directory of the sweep on this machine, None in a dry run.
+
+    Raises:
+        UserError: The configuration is wrong, AWS refuses, or no job finished.
+    """
     spec, space = _parse_search(run_path, overrides)
     validate_job_spec(spec)
     if spec.aws.training.install:
         raise ConfigError("aws.training.install=true: a tuning job starts our own image only (--target jobs)")
-    calls = AwsClient(spec.aws.region, spec.dry_run)
-    check_bucket_private(calls, spec.aws.bucket)
-    job = _build_tuning_job(calls, spec.aws, generate_job_name())
-    job.create(_build_tuning_request(spec, space, stage_inputs(spec, calls, job.name, tuning=True)))
+    client = AwsClient(spec.aws.region, spec.dry_run)
+    check_bucket_private(client, spec.aws.bucket)
+    job = _build_tuning_job(client, spec.aws, generate_job_name())
+    job.create(_build_tuning_request(spec, space, stage_inputs(spec, client, job.name, tuning=True)))
     log.info("Tuning job %s over %s", job.name, ", ".join(space))
     log.info("After a lost terminal: %s", job.resume_command)
     if spec.dry_run:
         job.wait(_count_ended_jobs, spec.aws.tuning.max_jobs, "jobs")
-        print(json.dumps(calls.recorded_requests, indent=2))
+        print(json.dumps(client.recorded_requests, indent=2))
         return None
     return _wait_and_download(job, spec.aws.tuning.max_jobs, spec.directory, overrides)
 
 
 def attach(name: str, overrides: Sequence[str]) -> Path:
-    """Wait for a job that was sent before, and bring its runs home. Raises UserError."""
+    """Wait for a job that was created earlier, and download its runs.
+
+    Args:
+        name: Name of the job.
+        overrides: Overrides of aws, and of the sweep directory on this machine.
+
+    Returns:
+        The directory of the sweep on this machine.
+
+    Raises:
+        UserError: There is no such job, AWS refuses, or no job finished.
+    """
     spec = parse_job_spec(None, overrides, SWEEP_DIR_OVERRIDE)
-    calls = AwsClient(spec.aws.region)
+    client = AwsClient(spec.aws.region)
     return _wait_and_download(
-        _build_tuning_job(calls, spec.aws, name), spec.aws.tuning.max_jobs, spec.directory, [f"--attach={name}"]
+        _build_tuning_job(client, spec.aws, name), spec.aws.tuning.max_jobs, spec.directory, [f"--attach={name}"]
     )
 
 
 def _parse_search(run_path: str | None, overrides: Sequence[str]) -> tuple[JobSpec, dict[str, SearchParameter]]:
-    """What is trained, and the space that `hydra.sweeper.params` and overrides search. Raises ConfigError."""
+    """Return what is trained, and the search space of `hydra.sweeper.params` and overrides. Raises ConfigError."""
     _, plain = split_overrides(overrides)
     config_overrides = [
         text for text in plain if not AWS_OVERRIDE.match(text) and not text.startswith(SWEEP_DIR_OVERRIDE)
@@ -86,14 +105,20 @@ def _parse_search(run_path: str | None, overrides: Sequence[str]) -> tuple[JobSp
     return parse_job_spec(run_path, fixed, SWEEP_DIR_OVERRIDE), space
 
 
-def _build_tuning_job(calls: AwsClient, aws: SageMakerAws, name: str) -> Job:
+def _build_tuning_job(client: AwsClient, aws: SageMakerAws, name: str) -> Job:
     region = f" aws.region={aws.region}" if aws.region else ""
     attach_command = f"{PROGRAM} --attach {name} aws.bucket={aws.bucket}{region}"
-    return Job(calls, "hyper_parameter_tuning", name, aws.training.poll_s, attach_command)
+    return Job(client, "hyper_parameter_tuning", name, aws.training.poll_s, attach_command)
 
 
 def _build_tuning_request(spec: JobSpec, space: dict[str, SearchParameter], training: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of CreateHyperParameterTuningJob, but its name; ``training`` are those of one job."""
+    """Return the parameters of CreateHyperParameterTuningJob without the job's name. Raises ConfigError.
+
+    Args:
+        spec: What is trained, and where.
+        space: The search space, by key of the configuration.
+        training: The parameters of CreateTrainingJob.
+    """
     metric = _get_metric_name(spec)
     tuning = spec.aws.tuning
     ranges: dict[str, list[dict[str, Any]]] = {"Integer": [], "Continuous": [], "Categorical": []}
@@ -101,11 +126,11 @@ def _build_tuning_request(spec: JobSpec, space: dict[str, SearchParameter], trai
         kind, content = _build_parameter_range(key, parameter)
         ranges[kind].append({"Name": key, **content})
     if tuning.strategy == "Grid" and (ranges["Integer"] or ranges["Continuous"]):
-        names = ", ".join(one["Name"] for one in [*ranges["Integer"], *ranges["Continuous"]])
+        names = ", ".join(item["Name"] for item in [*ranges["Integer"], *ranges["Continuous"]])
         raise ConfigError(f"aws.tuning.strategy=Grid: takes choices only, not the range of {names}; use Bayesian")
-    jobs = tuning.max_jobs
+    max_jobs = tuning.max_jobs
     if tuning.strategy == "Grid":
-        jobs = math.prod(len(one["Values"]) for one in ranges["Categorical"])
+        max_jobs = math.prod(len(item["Values"]) for item in ranges["Categorical"])
     return {
         "HyperParameterTuningJobConfig": {
             "Strategy": tuning.strategy,
@@ -114,10 +139,10 @@ def _build_tuning_request(spec: JobSpec, space: dict[str, SearchParameter], trai
                 "MetricName": BEST_PREFIX + metric,
             },
             "ResourceLimits": {
-                "MaxNumberOfTrainingJobs": jobs,
-                "MaxParallelTrainingJobs": min(tuning.max_parallel_jobs, jobs),
+                "MaxNumberOfTrainingJobs": max_jobs,
+                "MaxParallelTrainingJobs": min(tuning.max_parallel_jobs, max_jobs),
             },
-            "ParameterRanges": {f"{kind}ParameterRanges": found for kind, found in ranges.items()},
+            "ParameterRanges": {f"{kind}ParameterRanges": items for kind, items in ranges.items()},
             "TrainingJobEarlyStoppingType": "Auto" if tuning.early_stopping else "Off",
             "RandomSeed": spec.config.seed % 2**31,
         },
@@ -131,7 +156,7 @@ def _get_metric_name(spec: JobSpec) -> str:
 
 
 def _build_parameter_range(key: str, parameter: SearchParameter) -> tuple[str, dict[str, Any]]:
-    """Kind and content of a range of SageMaker's; numbers in steps become choices. Raises ConfigError."""
+    """Return kind and content of a SageMaker range; numbers in steps become choices. Raises ConfigError."""
     stepped = parameter.step is not None and (parameter.kind == "float" or parameter.step != 1)
     if parameter.kind != "choice" and not stepped:
         scaling = "Logarithmic" if parameter.log else "Linear"
@@ -147,14 +172,13 @@ def _build_parameter_range(key: str, parameter: SearchParameter) -> tuple[str, d
 
 
 def _count_ended_jobs(description: dict[str, Any]) -> int:
-    """How many jobs of a tuning have ended, as DescribeHyperParameterTuningJob has it."""
-    return sum(
-        description["TrainingJobStatusCounters"].get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError")
-    )
+    """Return the number of ended trainings in the answer to DescribeHyperParameterTuningJob."""
+    counters = description["TrainingJobStatusCounters"]
+    return sum(counters.get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError"))
 
 
 def _wait_and_download(job: Job, max_jobs: int, directory: str | None, arguments: Sequence[str]) -> Path:
-    """Wait for the tuning job, and bring its runs home. Raises UserError."""
+    """Wait for the tuning job, and download its runs. Raises UserError."""
     status = job.wait(_count_ended_jobs, max_jobs, "jobs")
     if status == NEVER_CREATED:
         raise UserError(f"there is no tuning job {job.name} in region {job.client.region}")
@@ -180,7 +204,7 @@ def _wait_and_download(job: Job, max_jobs: int, directory: str | None, arguments
 
 
 def _build_sweep(job: Job, arguments: Sequence[str]) -> Sweep:
-    """What the directory says of the whole search."""
+    """Return the record of the whole search."""
     settings = job.description["HyperParameterTuningJobConfig"]
     objective, limits = settings["HyperParameterTuningJobObjective"], settings["ResourceLimits"]
     return Sweep(
@@ -195,14 +219,14 @@ def _build_sweep(job: Job, arguments: Sequence[str]) -> Sweep:
 
 
 def _iter_job_summaries(job: Job) -> Iterator[dict[str, Any]]:
-    """SageMaker's list of the training jobs, the first one first."""
+    """Yield SageMaker's summary of each training job, by time of creation."""
     request = {**job.name_parameter, "SortBy": "CreationTime", "SortOrder": "Ascending", "MaxResults": 100}
     for page in job.client.iter_pages("sagemaker", "list_training_jobs_for_hyper_parameter_tuning_job", request):
         yield from page["TrainingJobSummaries"]
 
 
 def _download_job_run(job: Job, number: int, name: str, folder: Path, sweep: Sweep) -> SweepJob:
-    """Bring the run of a training job home, if it left one; how it ended."""
+    """Download the run of a training job, if it left one; returns the job's record."""
     description = job.client.request("sagemaker", "describe_training_job", {"TrainingJobName": name})
     hyperparameters = {
         key: value for key, value in description.get("HyperParameters", {}).items() if not key.startswith("_")

@@ -1,12 +1,14 @@
-"""Registered models: what a version is, and what a registry, on this machine or in AWS, can do."""
+"""Registered models: what a version is, and the interface of a registry, on this machine or in AWS."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, UserError
 from fer.registry.gate import Verdict
@@ -14,13 +16,18 @@ from fer.registry.package import PACKAGE
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TEST_TABLE_FILE = "test.parquet"
-MODEL_CARD_FILE = "model_card.md"
 SHOWN_METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "calibration_error")
 
 
 @dataclass(frozen=True)
 class Aliases:
-    """Which versions are in use; ``history`` are the champions before, the latest last."""
+    """Numbers of the versions in use.
+
+    Args:
+        champion: The version that users get.
+        challenger: The approved version that may follow it.
+        history: Former champions, the latest last.
+    """
 
     champion: int | None = None
     challenger: int | None = None
@@ -28,21 +35,31 @@ class Aliases:
 
     @property
     def previous_champions(self) -> tuple[int, ...]:
-        """The champions before the present one, which a promotion that was killed may have noted already."""
+        """Champions before the present one, which ``history`` may hold already if a promotion was killed."""
         return self.history[:-1] if self.history[-1:] == (self.champion,) else self.history
 
     def get_names(self, version: int) -> tuple[str, ...]:
-        """The aliases of one version."""
+        """Return the aliases of one version."""
         return tuple(name for name in (CHAMPION, CHALLENGER) if getattr(self, name) == version)
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version.
+    """A registered version of a model.
 
-    ``source`` is the path or ARN of the model package, ``package`` the path or s3:// address of its model.tar.gz,
-    ``sha256`` that file's hash, ``fingerprint`` that of the bundle inside, ``created`` an ISO time, ``facts`` what else
-    was recorded, ``reasons`` the gate's verdict in words.
+    Args:
+        name: Name of the model.
+        version: Number of the version, from 1.
+        status: Approved, PendingManualApproval or Rejected.
+        aliases: Names under which it is in use.
+        sha256: SHA-256 of its model.tar.gz.
+        fingerprint: SHA-256 over the files of the bundle inside.
+        source: Directory or ARN of the version.
+        package: Path or s3:// URI of its model.tar.gz.
+        created: Time of registration, ISO 8601.
+        metrics: Those of SHOWN_METRICS that are known.
+        facts: What else was recorded, such as the commit.
+        reasons: Sentences of the gate's verdict.
     """
 
     name: str
@@ -60,18 +77,29 @@ class ModelVersion:
 
     @property
     def uri(self) -> str:
+        """The version as ``model_uri`` names it."""
         return f"models:/{self.name}/{self.version}"
 
     @property
     def card_uri(self) -> str:
-        """Where the model card is."""
+        """Path or s3:// URI of the model card."""
         return f"{self.package.rpartition('/')[0]}/{MODEL_CARD_FILE}"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be registered: ``files`` by the name they are kept under, ``metrics`` as in metrics.json,
-    ``description`` as in bundle.yaml, ``settings`` as in run.yaml (empty where there is no run), ``facts`` in words.
+    """A model that is to be registered.
+
+    Args:
+        name: Name of the model.
+        verdict: Verdict of the gate.
+        sha256: SHA-256 of the model.tar.gz among the files.
+        fingerprint: SHA-256 over the files of its bundle.
+        files: Paths of the files to store, by the name that they get.
+        metrics: Content of metrics.json.
+        description: Content of bundle.yaml.
+        settings: Content of run.yaml, empty where there is no run.
+        facts: What else to record, such as the commit.
     """
 
     name: str
@@ -85,60 +113,94 @@ class Candidate:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def build_properties(self) -> dict[str, str]:
-        """What a registry keeps beside a version, as text."""
-        known = {name: self.verdict.figures.get(name, math.nan) for name in SHOWN_METRICS}
+        """Return what a registry stores beside a version, as text; ``parse_properties`` reads it."""
+        metrics = {name: self.verdict.metrics.get(name, math.nan) for name in SHOWN_METRICS}
         return {
             "package_sha256": self.sha256,
             "bundle_fingerprint": self.fingerprint,
             **self.facts,
-            **{name: f"{value:.6f}" for name, value in known.items() if math.isfinite(value)},
+            **{name: f"{value:.6f}" for name, value in metrics.items() if math.isfinite(value)},
         }
 
 
-class ModelRegistry(Protocol):
-    """Versions of models, and which of them are in use. All methods raise UserError."""
+class ModelRegistry(ABC):
+    """Versions of models, and which of them are in use. Every method may raise UserError.
 
+    A new kind of registry is a subclass in a file of its own and a line in ``fer.registry.factory``.
+
+    Example:
+        >>> registry = open_registry(load_overrides([], "register"))
+        >>> version = registry.find("fer-demo", "champion")
+        >>> archive = registry.fetch(version, Path("downloads"))
+    """
+
+    @abstractmethod
     def list_versions(self, name: str) -> list[ModelVersion]:
-        """All versions, the first one first; none where there is no such model."""
-        ...
+        """Return all versions by number; none where there is no such model."""
 
+    @abstractmethod
     def find(self, name: str, selector: int | str) -> ModelVersion:
-        """The version of a number or an alias."""
-        ...
+        """Return the version of a number or an alias.
 
+        Raises:
+            UserError: There is no such model, version or alias; the message says what there is.
+        """
+
+    @abstractmethod
     def fetch(self, version: ModelVersion, directory: Path) -> Path:
-        """Put a version's files into ``directory``; the path of model.tar.gz, checked. Raises ModelError."""
-        ...
+        """Copy a version's files into ``directory``.
 
+        Returns:
+            Path of model.tar.gz.
+
+        Raises:
+            ModelError: It is missing, or is not the file that was registered.
+        """
+
+    @abstractmethod
     def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
-        """Put one of a version's files into ``directory``; None where there is none."""
-        ...
+        """Copy one of a version's files into ``directory``; None where the version has no such file."""
 
+    @abstractmethod
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """Holds off other registrations and promotions of the model, as far as this registry can."""
-        ...
+        """Hold off other registrations and promotions of the model, as far as this registry can."""
 
+    @abstractmethod
     def check_ready(self) -> None:
-        """Raises where it is clear beforehand that nothing can be registered."""
-        ...
+        """Raise UserError where it is clear beforehand that nothing can be registered."""
 
+    @abstractmethod
     def register(self, candidate: Candidate) -> ModelVersion:
-        """A new version. The version comes last: what was killed before leaves none."""
-        ...
+        """Store the files, then create the version, so that a killed registration leaves none."""
 
+    @abstractmethod
     def approve(self, version: ModelVersion, note: str) -> None:
-        """Make the status Approved, with a note."""
-        ...
+        """Set the status to Approved, with a note."""
 
-    def get_aliases(self, name: str) -> Aliases: ...
+    @abstractmethod
+    def get_aliases(self, name: str) -> Aliases:
+        """Return which versions are in use; none where there is no such model."""
 
-    def set_aliases(self, name: str, aliases: Aliases) -> None: ...
+    @abstractmethod
+    def set_aliases(self, name: str, aliases: Aliases) -> None:
+        """Store which versions are in use."""
 
 
 def resolve_version_number(
     name: str, selector: int | str, numbers: Sequence[int], aliases: Aliases, location: str
 ) -> int:
-    """The number of the version that a number or an alias names. Raises UserError, which says what there is."""
+    """Return the number of the version that a number or an alias names.
+
+    Args:
+        name: Name of the model.
+        selector: Number, or alias; a number may be text.
+        numbers: Numbers of all versions.
+        aliases: Versions in use.
+        location: The registry, for messages.
+
+    Raises:
+        UserError: There is no such model, version or alias; the message says what there is.
+    """
     if not numbers:
         raise UserError(f"models:/{name}: {location} holds no model of this name; register one with register.py")
     available = f"versions: {', '.join(map(str, numbers))}"
@@ -146,15 +208,15 @@ def resolve_version_number(
         if int(selector) not in numbers:
             raise UserError(f"models:/{name}/{selector}: there is no such version; {available}")
         return int(selector)
-    known = {alias: found for alias in (CHAMPION, CHALLENGER) if (found := getattr(aliases, alias)) is not None}
-    if selector not in known:
-        named = ", ".join(f"{alias} ({number})" for alias, number in known.items()) or "none"
-        raise UserError(f"models:/{name}@{selector}: there is no such alias; aliases: {named}; {available}")
-    return known[selector]
+    by_alias = {alias: number for alias in (CHAMPION, CHALLENGER) if (number := getattr(aliases, alias)) is not None}
+    if selector not in by_alias:
+        existing = ", ".join(f"{alias} ({number})" for alias, number in by_alias.items()) or "none"
+        raise UserError(f"models:/{name}@{selector}: there is no such alias; aliases: {existing}; {available}")
+    return by_alias[selector]
 
 
 def verify_checksum(version: ModelVersion, package: Path) -> Path:
-    """The package itself. Raises ModelError when it is not the one that was registered."""
+    """Return the path of a fetched model.tar.gz; one that is not what was registered is deleted. Raises ModelError."""
     if not package.is_file():
         raise ModelError(f"{version.uri}: its {PACKAGE} is no longer at {version.package}; register the run again")
     if (digest := compute_sha256(package)) != version.sha256:
@@ -167,7 +229,7 @@ def verify_checksum(version: ModelVersion, package: Path) -> Path:
 
 
 def parse_properties(properties: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a Version that a registry keeps as properties."""
+    """Return the fields of a ModelVersion that a registry stores as properties."""
     reserved = {"package_sha256", "bundle_fingerprint", *SHOWN_METRICS}
     return {
         "sha256": properties.get("package_sha256", ""),

@@ -1,7 +1,7 @@
-"""The gate: whether a model may be used, judged by its figures and against the champion on the same images."""
+"""The gate: whether a model may be used, by its metrics and by comparison with the champion on the same images."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -14,7 +14,7 @@ APPROVED: Status = "Approved"
 PENDING: Status = "PendingManualApproval"
 REJECTED: Status = "Rejected"
 SPLIT_TITLES = {"test": "test", "val": "validation"}
-# The gate's figures, and their names in metrics.json and bundle.yaml.
+# The gate's metrics, and their names in metrics.json and bundle.yaml.
 METRIC_KEYS = {
     "accuracy": "accuracy",
     "macro_f1": "macro_f1",
@@ -25,20 +25,31 @@ METRIC_KEYS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model may be used, why (sentences with figures), and the figures themselves."""
+    """Whether a model may be used.
+
+    Args:
+        status: The worst status of all findings.
+        reasons: A sentence for each finding.
+        metrics: What the findings rest on; NaN for metrics that the model lacks.
+    """
 
     status: Status
     reasons: tuple[str, ...]
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """What verdict.json holds."""
-        return asdict(self)
+        """Return the content of verdict.json."""
+        return {"status": self.status, "reasons": self.reasons, "figures": self.metrics}
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version in use, and its test table; None where it has none."""
+    """The version in use.
+
+    Args:
+        uri: The version as ``model_uri`` names it.
+        table: Its test predictions, as for ``evaluate_gate``; None where it has none.
+    """
 
     uri: str
     table: pd.DataFrame | None
@@ -47,11 +58,15 @@ class Champion:
 def evaluate_gate(
     gate: Gate, metrics: Mapping[str, Any], table: pd.DataFrame | None, champion: Champion | None = None
 ) -> Verdict:
-    """Judge a model by ``metrics``, parts (test, val) as metrics.json holds them, and against the champion.
+    """Decide whether a model may be used.
 
-    A test table has a row an image: content_hash, label, p_<emotion>.
+    Args:
+        gate: Limits of the configuration.
+        metrics: Metrics of each split (test, val), as metrics.json holds them.
+        table: Test predictions with a row for each image: content_hash, label, p_<emotion>. None where there are none.
+        champion: The version in use, None where there is none.
     """
-    split = next((part for part in SPLIT_TITLES if metrics.get(part)), None)
+    split = next((name for name in SPLIT_TITLES if metrics.get(name)), None)
     if split is None:
         return Verdict(PENDING, ("The model comes without any figures: somebody has to decide.",), {})
     gate_metrics = _extract_metrics(metrics[split])
@@ -61,9 +76,9 @@ def evaluate_gate(
     if split != "test":
         findings.append((PENDING, "There is no test part, and the epoch was chosen on validation."))
     if champion is not None:
-        status, reason, compared = _compare_with_champion(gate, table, champion)
+        status, reason, comparison = _compare_with_champion(gate, table, champion)
         findings.append((status, reason))
-        gate_metrics |= compared
+        gate_metrics |= comparison
     elif split == "test":
         findings.append((APPROVED, "There is no champion to compare with."))
     worst = max((status for status, _ in findings), key=[APPROVED, PENDING, REJECTED].index)
@@ -71,7 +86,7 @@ def evaluate_gate(
 
 
 def _extract_metrics(split_metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of one part of metrics.json, NaN for those it lacks; ``samples`` is the number of images."""
+    """Return the gate's metrics of one split, NaN for those it lacks; ``samples`` is the number of images."""
     result = {"samples": float(split_metrics.get("samples") or 0)}
     for name, key in METRIC_KEYS.items():
         value = split_metrics.get(key)
@@ -81,27 +96,28 @@ def _extract_metrics(split_metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _check_limits(gate: Gate, metrics: Mapping[str, float], subject: str) -> tuple[Status, str]:
+    """Return the finding for the limits on metrics; ``subject`` says of which images they are."""
     limits = (
         ("accuracy", "accuracy", gate.min_accuracy, "min_accuracy", 1),
         ("macro-F1", "macro_f1", gate.min_macro_f1, "min_macro_f1", 1),
         ("calibration error", "calibration_error", gate.max_calibration_error, "max_calibration_error", -1),
     )
-    # Also a figure that is not a number is not reached.
+    # A metric that is NaN misses its limit, too.
     missed = [
-        f"{word} {metrics[name]:.3f} (registry.gate.{key}={limit:g})"
-        for word, name, limit, key, sign in limits
+        f"{title} {metrics[name]:.3f} (registry.gate.{key}={limit:g})"
+        for title, name, limit, key, sign in limits
         if not sign * (metrics[name] - limit) >= 0
     ]
     if missed:
         return REJECTED, f"Not reached on {subject}: {', '.join(missed)}."
-    reached = ", ".join(f"{word} {metrics[name]:.3f}" for word, name, *_ in limits)
+    reached = ", ".join(f"{title} {metrics[name]:.3f}" for title, name, *_ in limits)
     return APPROVED, f"All limits are kept on {subject}: {reached}."
 
 
 def _compare_with_champion(
     gate: Gate, table: pd.DataFrame | None, champion: Champion
 ) -> tuple[Status, str, dict[str, float]]:
-    """Compare with the champion, by a paired bootstrap of the difference in accuracy."""
+    """Return the finding, and its metrics, of a paired bootstrap of the difference in accuracy to the champion."""
     for owner, predictions in (("The model", table), (f"The champion {champion.uri}", champion.table)):
         if predictions is None:
             return PENDING, f"{owner} comes without test predictions, so the two cannot be compared.", {}
@@ -120,21 +136,25 @@ def _compare_with_champion(
     bounds = compute_paired_difference(accuracy[:, 0], accuracy[:, 1:])
     mean, low, high = bounds.value.item(), bounds.low.item(), bounds.high.item()
     if low >= -gate.tolerance:
-        status, word = APPROVED, "not worse"
+        status, conclusion = APPROVED, "not worse"
     elif high < 0:
-        status, word = REJECTED, "worse"
+        status, conclusion = REJECTED, "worse"
     else:
-        status, word = PENDING, "perhaps worse"
+        status, conclusion = PENDING, "perhaps worse"
     reason = (
         f"Accuracy less that of the champion {champion.uri} on {count} images in common: {mean:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}]: {word}, at a tolerance of {gate.tolerance:g}."
+        f"[{low:+.3f}, {high:+.3f}]: {conclusion}, at a tolerance of {gate.tolerance:g}."
     )
     metrics = {"common_images": float(count), "difference": mean, "difference_low": low, "difference_high": high}
     return status, reason, metrics
 
 
 def find_common_images(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """A row for each picture that both tables have with the same label: label, predicted, predicted_other."""
+    """Join two tables of test predictions.
+
+    Returns:
+        A row for each image that both have with the same label: content_hash, label, predicted, predicted_other.
+    """
     key = "content_hash"
     return extract_predictions(table, key).merge(
         extract_predictions(other, key), on=[key, "label"], suffixes=("", "_other"), validate="one_to_one"

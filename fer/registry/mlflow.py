@@ -1,4 +1,4 @@
-"""Registered models on this machine: MLflow's registry, a SQLite database and files beside it."""
+"""The registry on this machine: MLflow's, a SQLite database and files beside it."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock
+from typing_extensions import override
 
 from fer.core.io import atomic_write
 from fer.errors import UserError, shorten_error
@@ -21,6 +22,7 @@ from fer.registry.base import (
     CHAMPION,
     Aliases,
     Candidate,
+    ModelRegistry,
     ModelVersion,
     parse_properties,
     resolve_version_number,
@@ -40,9 +42,9 @@ from sqlalchemy.exc import SQLAlchemyError
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
-# They tell of every table that a new database gets.
-for chatty in ("mlflow", "alembic"):
-    logging.getLogger(chatty).setLevel(logging.WARNING)
+# At their own level they log every table of a new database.
+for name in ("mlflow", "alembic"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 DATABASE, ARTIFACTS_DIR, LOCK_FILE, OPENING_LOCK_FILE = "mlflow.db", "artifacts", ".changing.lock", ".opening.lock"
 STATUS, NOTE, HISTORY = "status", "note", "champions_before"
@@ -52,23 +54,30 @@ MAX_PARAMETER_LENGTH, MAX_PARAMETERS_PER_BATCH = 6000, 100
 def _wrap_mlflow_errors(
     method: Callable[Concatenate["MlflowRegistry", Params], Result],
 ) -> Callable[Concatenate["MlflowRegistry", Params], Result]:
-    """Errors of MLflow and of the database below it become a UserError."""
+    """Return the method with errors of MLflow and of its database turned into a UserError."""
 
     @wraps(method)
-    def told(self: "MlflowRegistry", *given: Params.args, **named: Params.kwargs) -> Result:
+    def wrapper(self: "MlflowRegistry", *args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
-            return method(self, *given, **named)
+            return method(self, *args, **kwargs)
         except (MlflowException, SQLAlchemyError) as error:
             raise UserError(
                 f"{self.store / DATABASE}: cannot be used ({shorten_error(error)}); make room or restore it, or choose "
                 "another registry.store"
             ) from None
 
-    return told
+    return wrapper
 
 
-class MlflowRegistry:
-    """The registry in the directory ``store``, which is made on the first registration."""
+class MlflowRegistry(ModelRegistry):
+    """A registry in a directory.
+
+    Args:
+        store: The directory, which is created by the first registration.
+
+    Raises:
+        UserError: There is a file of this name.
+    """
 
     def __init__(self, store: Path) -> None:
         self.store = store.expanduser().absolute()
@@ -78,40 +87,43 @@ class MlflowRegistry:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's client; the first one creates the database."""
+        """MLflow's client; the first access creates the database."""
         if self._client is None:
             self.store.mkdir(parents=True, exist_ok=True)
             uri = f"sqlite:///{self.store / DATABASE}"
-            # Two processes that create the tables at once would clash.
+            # Two processes that create the tables at the same time would clash.
             with FileLock(self.store / OPENING_LOCK_FILE):
                 client = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 client.search_registered_models(max_results=1)
             self._client = client
         return self._client
 
-    def exists(self) -> bool:
-        """Whether anything was ever registered: reading creates no database."""
+    def _exists(self) -> bool:
+        """Whether anything was ever registered; reading must not create a database."""
         return (self.store / DATABASE).is_file()
 
+    @override
     def lock(self, name: str) -> AbstractContextManager[object]:
         self.store.mkdir(parents=True, exist_ok=True)
         return FileLock(self.store / LOCK_FILE)
 
+    @override
     def list_versions(self, name: str) -> list[ModelVersion]:
-        numbers = self.list_version_numbers(name)
+        numbers = self._list_version_numbers(name)
         aliases = self.get_aliases(name)
-        return [self.get_version(name, number, aliases) for number in numbers]
+        return [self._get_version(name, number, aliases) for number in numbers]
 
+    @override
     def find(self, name: str, selector: int | str) -> ModelVersion:
-        numbers = self.list_version_numbers(name)
+        numbers = self._list_version_numbers(name)
         aliases = self.get_aliases(name)
-        return self.get_version(
+        return self._get_version(
             name, resolve_version_number(name, selector, numbers, aliases, str(self.store)), aliases
         )
 
     @_wrap_mlflow_errors
-    def list_version_numbers(self, name: str) -> list[int]:
-        if not self.exists():
+    def _list_version_numbers(self, name: str) -> list[int]:
+        if not self._exists():
             return []
         numbers, token = [], None
         while True:
@@ -122,9 +134,9 @@ class MlflowRegistry:
                 return sorted(numbers)
 
     @_wrap_mlflow_errors
-    def get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
+    def _get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
         model_version = self.client.get_model_version(name, str(number))
-        artifact_dir = self.get_artifact_dir(str(model_version.run_id))
+        artifact_dir = self._get_artifact_dir(str(model_version.run_id))
         return ModelVersion(
             name=name,
             version=number,
@@ -137,10 +149,11 @@ class MlflowRegistry:
             **parse_properties({key: value for key, value in model_version.tags.items() if key not in (STATUS, NOTE)}),
         )
 
-    def get_artifact_dir(self, run_id: str) -> Path:
-        # MLflow keeps an absolute address; this one also holds after the store was moved.
+    def _get_artifact_dir(self, run_id: str) -> Path:
+        # MLflow stores an absolute path, which is wrong once the store was moved.
         return self.store / ARTIFACTS_DIR / run_id / "artifacts"
 
+    @override
     def fetch(self, version: ModelVersion, directory: Path) -> Path:
         if not Path(version.package).is_file():
             return verify_checksum(version, Path(version.package))
@@ -149,6 +162,7 @@ class MlflowRegistry:
                 self.fetch_file(version, path.name, directory)
         return verify_checksum(version, directory / PACKAGE)
 
+    @override
     def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
         path = Path(version.source) / name
         if not path.is_file():
@@ -157,13 +171,17 @@ class MlflowRegistry:
             shutil.copyfile(path, tmp_path)
         return directory / name
 
+    @override
     def check_ready(self) -> None:
-        """Nothing has to be there beforehand."""
+        """Do nothing: the first registration creates what it needs."""
 
+    @override
     @_wrap_mlflow_errors
     def register(self, candidate: Candidate) -> ModelVersion:
-        run = self.client.create_run(self.get_or_create_experiment(candidate.name), run_name=candidate.fingerprint[:12])
-        run_id, artifact_dir = run.info.run_id, self.get_artifact_dir(run.info.run_id)
+        run = self.client.create_run(
+            self._get_or_create_experiment(candidate.name), run_name=candidate.fingerprint[:12]
+        )
+        run_id, artifact_dir = run.info.run_id, self._get_artifact_dir(run.info.run_id)
         for name, path in candidate.files.items():
             with atomic_write(artifact_dir / name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
@@ -183,27 +201,30 @@ class MlflowRegistry:
             description=" ".join(candidate.verdict.reasons),
             await_creation_for=0,
         )
-        return self.get_version(candidate.name, int(created.version), self.get_aliases(candidate.name))
+        return self._get_version(candidate.name, int(created.version), self.get_aliases(candidate.name))
 
-    def get_or_create_experiment(self, name: str) -> str:
+    def _get_or_create_experiment(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
         return str(self.client.create_experiment(name, artifact_location=(self.store / ARTIFACTS_DIR).as_uri()))
 
+    @override
     @_wrap_mlflow_errors
     def approve(self, version: ModelVersion, note: str) -> None:
         self.client.set_model_version_tag(version.name, str(version.version), NOTE, note)
         self.client.set_model_version_tag(version.name, str(version.version), STATUS, "Approved")
 
+    @override
     @_wrap_mlflow_errors
     def get_aliases(self, name: str) -> Aliases:
-        if not self.exists() or not (models := self.client.search_registered_models(f"name='{name}'")):
+        if not self._exists() or not (models := self.client.search_registered_models(f"name='{name}'")):
             return Aliases()
         history = tuple(int(number) for number in models[0].tags.get(HISTORY, "").split())
         numbers = {alias: int(number) for alias, number in models[0].aliases.items()}
         return Aliases(numbers.get(CHAMPION), numbers.get(CHALLENGER), history)
 
+    @override
     @_wrap_mlflow_errors
     def set_aliases(self, name: str, aliases: Aliases) -> None:
         self.client.set_registered_model_tag(name, HISTORY, " ".join(map(str, aliases.history)))
@@ -216,15 +237,15 @@ class MlflowRegistry:
 
 
 def _build_metrics(candidate: Candidate) -> dict[str, float]:
-    """The verdict's figures and each class's F1, those that are numbers."""
+    """Return the verdict's metrics and the F1 of each class, those that are numbers."""
     split_metrics = candidate.metrics.get("test") or candidate.metrics.get("val") or {}
-    f1 = {f"f1_{name}": own["f1"]["value"] for name, own in split_metrics.get("per_class", {}).items()}
-    metrics = {**candidate.verdict.figures, **f1}
+    f1 = {f"f1_{name}": metrics["f1"]["value"] for name, metrics in split_metrics.get("per_class", {}).items()}
+    metrics = {**candidate.verdict.metrics, **f1}
     return {name: value for name, value in metrics.items() if value is not None and value == value}
 
 
 def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted keys and their values as text, as MLflow allows both."""
+    """Return dotted keys and their values as text, within what MLflow allows of both."""
     flattened: dict[str, str] = {}
     for key, value in settings.items():
         name = re.sub(r"[^\w./ -]", "_", f"{prefix}{key}")[:250]

@@ -1,4 +1,4 @@
-"""The model package: `model.tar.gz`, complete, checksummed, byte-identical when built twice from the same bundle."""
+"""The model package: `model.tar.gz`, complete, with checksums, byte-identical when built twice from one bundle."""
 
 import gzip
 import hashlib
@@ -10,20 +10,29 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from fer.bundle.metadata import (
+    BUNDLE_DIR,
+    DESCRIPTION_FILE,
+    MODEL_CARD_FILE,
+    NETWORK_FILE,
+    ONNX_DIR,
+    SAMPLES_FILE,
+    WEIGHTS_FILE,
+)
 from fer.bundle.predictor import Predictor
 from fer.core.archive import CHECKSUMS, compute_checksums, copy_file, unpack, verify_checksums, write_archive
 from fer.core.io import atomic_write, compute_sha256
 from fer.core.system import PROJECT_ROOT
 from fer.errors import ModelError, shorten_error
+from fer.monitoring.drift import BASELINE
 
 PACKAGE = "model.tar.gz"
-# What of a bundle's directory leaves with it; the network for ONNX Runtime is added, so that serving needs no PyTorch.
-BUNDLE_FILES = ("bundle.yaml", "weights.safetensors", "model_card.md", "samples.npz", "baseline.json")
-REQUIRED_FILES = ("bundle.yaml", "weights.safetensors", "samples.npz")
-ONNX_FILE = "onnx/network.onnx"
-# What of this project the package's code needs, below fer/: modules, and rooms as a whole.
-CODE_PATHS = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
-# Its packages, by the installed one whose version they get: without windows, OpenCV needs no libraries of a desktop.
+# The files of a bundle; the network for ONNX Runtime is added, so that serving needs no PyTorch.
+BUNDLE_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, MODEL_CARD_FILE, SAMPLES_FILE, BASELINE)
+REQUIRED_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, SAMPLES_FILE)
+# The serving code: modules and whole packages below fer/. The Dockerfile copies the same; a test compares the two.
+SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
+# Its requirements, by the installed distribution whose version they get; the headless OpenCV needs no display.
 REQUIREMENTS = {
     **{name: name for name in ("numpy", "onnxruntime", "pillow", "pyyaml", "scipy")},
     "opencv-python-headless": "opencv-python",
@@ -37,21 +46,32 @@ __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 
 
 def build_package(bundle: Path, target: Path) -> str:
-    """Write the package of the bundle in a directory to ``target``; returns its SHA-256. Raises ModelError."""
+    """Write the package of a bundle.
+
+    Args:
+        bundle: Directory of the bundle.
+        target: Path of the archive.
+
+    Returns:
+        SHA-256 of the archive.
+
+    Raises:
+        ModelError: The bundle lacks a file, or its network cannot be exported.
+    """
     if missing := [name for name in REQUIRED_FILES if not (bundle / name).is_file()]:
         raise ModelError(f"{bundle}: lacks {', '.join(missing)}; name a run that train.py has finished")
     with tempfile.TemporaryDirectory() as temp_dir:
         staged = Path(temp_dir)
-        for name in (*BUNDLE_FILES, ONNX_FILE):
+        for name in (*BUNDLE_FILES, f"{ONNX_DIR}/{NETWORK_FILE}"):
             # Both a bundle and its run may hold the exported network already.
             if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
-                copy_file(source, staged / "bundle" / name)
-        # Exports the network where it is not there, or no longer fits.
-        Predictor.load(str(staged / "bundle"), runtime="onnx", threads=1)
+                copy_file(source, staged / BUNDLE_DIR / name)
+        # Exports the network where it is missing, or no longer fits.
+        Predictor.load(str(staged / BUNDLE_DIR), runtime="onnx", threads=1)
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")
-        pins = [f"{name}=={importlib.metadata.version(own)}\n" for name, own in REQUIREMENTS.items()]
+        pins = [f"{name}=={importlib.metadata.version(local)}\n" for name, local in REQUIREMENTS.items()]
         (staged / "code" / "requirements.txt").write_text("".join(pins), encoding="utf-8")
         (staged / CHECKSUMS).write_text(compute_checksums(staged), encoding="utf-8")
         with atomic_write(target) as tmp_path:
@@ -60,17 +80,25 @@ def build_package(bundle: Path, target: Path) -> str:
 
 
 def _list_code_files() -> list[Path]:
-    """The modules of CODE, relative to the project, in a fixed order."""
-    roots = [PROJECT_ROOT / "fer" / name for name in CODE_PATHS]
-    files = [file for place in roots for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
+    """Return the modules of SERVING_CODE, relative to the project, in a fixed order."""
+    paths = [PROJECT_ROOT / "fer" / name for name in SERVING_CODE]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return [file.relative_to(PROJECT_ROOT) for file in files]
 
 
 def open_package(archive: Path, directory: Path) -> Path:
-    """Unpack a package into ``directory``, which becomes it, and check it; returns ``directory``.
+    """Unpack a package and verify its checksums.
 
-    Raises ModelError for what is truncated, was changed, or is made to harm: links, devices, absolute paths, `..`,
-    or more than fits.
+    Args:
+        archive: The model.tar.gz.
+        directory: Directory of the unpacked package; what it held before is replaced.
+
+    Returns:
+        ``directory``.
+
+    Raises:
+        ModelError: The archive is missing, truncated, was changed, or is hostile: links, devices, absolute paths,
+            `..`, or more files or bytes than allowed.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".unpacking-") as temp_dir:
@@ -91,7 +119,7 @@ def open_package(archive: Path, directory: Path) -> Path:
 
 
 def compute_fingerprint(bundle: Path) -> str:
-    """SHA-256 over a bundle's own files."""
+    """Return the SHA-256 over the names and hashes of a bundle's files."""
     digest = hashlib.sha256()
     for name in BUNDLE_FILES:
         if (bundle / name).is_file():

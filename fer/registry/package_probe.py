@@ -1,7 +1,7 @@
-"""Run in a process of its own: does the code of an unpacked package give the probabilities of its samples?
+"""A script for a fresh process: does the code of an unpacked package reproduce the probabilities of its samples?
 
-Nothing of this project but the package itself may be imported here. Prints one JSON object: the largest `difference`
-from the samples' probabilities, or the `problem`.
+It must import nothing of this project but the package itself. It prints one JSON object: the largest `difference` from
+the samples' probabilities, or the `problem`.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def probe_package(package: Path) -> dict[str, float | str]:
-    """Ask the four handlers for every sample, each as a PNG."""
+    """Send every sample as a PNG through the four handlers of the package in a directory."""
     code = package / "code"
     sys.path.insert(0, str(code))
     inference = importlib.import_module("inference")
@@ -23,18 +23,18 @@ def probe_package(package: Path) -> dict[str, float | str]:
         images, expected = samples["images"], samples["probabilities"]
     model = inference.model_fn(str(package))
     difference = 0.0
-    for image, target in zip(images, expected, strict=True):
+    for image, row in zip(images, expected, strict=True):
         png = io.BytesIO()
         Image.fromarray(image).save(png, "PNG")
         prediction = inference.predict_fn(inference.input_fn(png.getvalue(), "image/png"), model)
         answer, _ = inference.output_fn(prediction, "application/jsonlines")
         probabilities = list(json.loads(answer)["probabilities"].values())
-        if len(probabilities) != len(target):
-            return {"problem": f"it answers {len(probabilities)} classes instead of {len(target)}"}
-        difference = max(difference, float(np.abs(np.array(probabilities) - target).max()))
-    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] == "fer"]
-    if strangers := [module.__name__ for module in loaded if not Path(str(module.__file__)).is_relative_to(code)]:
-        return {"problem": f"its code is not complete: {', '.join(strangers)} came from elsewhere"}
+        if len(probabilities) != len(row):
+            return {"problem": f"it answers {len(probabilities)} classes instead of {len(row)}"}
+        difference = max(difference, float(np.abs(np.array(probabilities) - row).max()))
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "fer"]
+    if foreign := [module.__name__ for module in modules if not Path(str(module.__file__)).is_relative_to(code)]:
+        return {"problem": f"its code is not complete: {', '.join(foreign)} came from elsewhere"}
     if "torch" in sys.modules:
         return {"problem": "it needs PyTorch to answer"}
     return {"difference": difference}

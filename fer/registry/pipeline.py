@@ -1,13 +1,15 @@
-"""The pipeline of register.py: package, check, gate, registry; and which version is in use."""
+"""The pipeline of register.py: package, check, gate, registry; and changing the version in use."""
 
 import json
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from fer.aws.client import AwsClient
+from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import insert_verdict
 from fer.cli import log_to_stderr
 from fer.config import Config, SageMakerAws
@@ -15,7 +17,6 @@ from fer.core.io import atomic_write, write_text
 from fer.errors import ConfigError, ExitCode
 from fer.registry.base import (
     CHAMPION,
-    MODEL_CARD_FILE,
     SHOWN_METRICS,
     TEST_TABLE_FILE,
     Candidate,
@@ -36,9 +37,17 @@ log = logging.getLogger(__name__)
 
 
 def run_action(config: Config, directory: Path) -> int:
-    """Do ``registry.action``; the exit code: 0, or 3 where the version is rejected.
+    """Do what ``registry.action`` says, and print the result.
 
-    Only registering uses ``directory``. Raises UserError.
+    Args:
+        config: The validated configuration.
+        directory: Run directory, of which only registering makes use; otherwise it is removed.
+
+    Returns:
+        The exit code: ExitCode.PARTIAL where the registered version is rejected.
+
+    Raises:
+        UserError: Something is missing or refused; nothing was registered or changed.
     """
     if config.dry_run:
         remove_if_empty(directory)
@@ -47,11 +56,11 @@ def run_action(config: Config, directory: Path) -> int:
         return _run_registration(config, directory)
     remove_if_empty(directory)
     print(_manage_versions(config, open_registry(config)))
-    return 0
+    return ExitCode.OK
 
 
 def _dry_run(config: Config) -> int:
-    """Print the requests to AWS that the action would send, as JSON, and nothing else."""
+    """Print the requests to AWS that the action would send, as JSON, and nothing else; returns the exit code."""
     if not isinstance(config.aws, SageMakerAws):
         raise ConfigError("dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker")
     log_to_stderr()
@@ -68,11 +77,11 @@ def _dry_run(config: Config) -> int:
     else:
         _manage_versions(config, registry)
     print(json.dumps(client.recorded_requests, indent=2))
-    return 0
+    return ExitCode.OK
 
 
 def _run_registration(config: Config, directory: Path) -> int:
-    """Register the model of ``model_uri`` in a run directory of its own; the exit code."""
+    """Register the model of ``model_uri`` in a run directory of its own; returns the exit code."""
     config = pin_model_uri(config)
     with tempfile.TemporaryDirectory() as temp_dir:
         artifacts = read_run_artifacts(fetch_model(config, Path(temp_dir)).bundle)
@@ -92,29 +101,29 @@ def _run_registration(config: Config, directory: Path) -> int:
 
 
 def _register_model(config: Config, registry: ModelRegistry, artifacts: RunArtifacts, directory: Path) -> ModelVersion:
-    """The version of a model: the one that exists already, or a new one, with its alias."""
+    """Return the version of a model, registered now or earlier, with its alias."""
     name = config.registry.name
     with registry.lock(name):
         version = _find_registered_version(registry, name, artifacts)
-        word = "Registered already:" if version else "Registered"
+        prefix = "Registered already:" if version else "Registered"
         version = version or _register_new_version(config, registry, artifacts, directory)
         assign_alias(registry, version)
         version = registry.find(name, version.version)
-    log.info("%s %s (%s)", word, version.uri, "; ".join([version.status, *version.aliases]))
+    log.info("%s %s (%s)", prefix, version.uri, "; ".join([version.status, *version.aliases]))
     log.info("%s", version.reasons)
     return version
 
 
 def _find_registered_version(registry: ModelRegistry, name: str, artifacts: RunArtifacts) -> ModelVersion | None:
-    """The version that has the same bundle."""
-    digest = compute_fingerprint(artifacts.description.folder)
-    return next((version for version in registry.list_versions(name) if version.fingerprint == digest), None)
+    """Return the version that has the same bundle, None where there is none."""
+    fingerprint = compute_fingerprint(artifacts.description.folder)
+    return next((version for version in registry.list_versions(name) if version.fingerprint == fingerprint), None)
 
 
 def _register_new_version(
     config: Config, registry: ModelRegistry, artifacts: RunArtifacts, directory: Path
 ) -> ModelVersion:
-    """Package, check, judge and register; the files are left in ``directory``."""
+    """Build and check the package, pass the gate and register; the files stay in ``directory``."""
     name = config.registry.name
     sha256 = build_package(artifacts.description.folder, directory / PACKAGE)
     difference = check_package(directory / PACKAGE)
@@ -137,7 +146,7 @@ def _register_new_version(
 
 
 def _load_champion(registry: ModelRegistry, name: str, directory: Path) -> Champion | None:
-    """The version in use and its test table."""
+    """Return the version in use with its test table, None where there is none."""
     number = registry.get_aliases(name).champion
     if number is None:
         return None
@@ -148,7 +157,7 @@ def _load_champion(registry: ModelRegistry, name: str, directory: Path) -> Champ
 
 
 def _write_artifacts(artifacts: RunArtifacts, verdict: Verdict, directory: Path) -> dict[str, Path]:
-    """The files that registering itself adds, by name."""
+    """Write what registering adds to the files of the run; returns the paths by name."""
     files = {PACKAGE: directory / PACKAGE}
     texts = {
         "verdict.json": json.dumps(verdict.to_dict(), indent=2) + "\n",
@@ -168,22 +177,37 @@ def _write_artifacts(artifacts: RunArtifacts, verdict: Verdict, directory: Path)
 
 
 def _manage_versions(config: Config, registry: ModelRegistry) -> str:
-    """Do an action on what is registered; what to tell of it."""
-    name, number = config.registry.name, config.registry.version
-    match config.registry.action:
-        case "list":
-            return _format_versions(registry.list_versions(name), name)
-        case "show":
-            return _format_version(registry.find(name, CHAMPION if number is None else number))
-        case "promote":
-            version = promote(registry, name, number)
-        case _:
-            version = roll_back(registry, name)
-    return f"{version.uri} is champion now"
+    """Do an action on registered versions; returns what to print. Raises UserError."""
+    return ACTIONS[config.registry.action](registry, config.registry.name, config.registry.version)
+
+
+def _list(registry: ModelRegistry, name: str, _: int | None) -> str:
+    return _format_versions(registry.list_versions(name), name)
+
+
+def _show(registry: ModelRegistry, name: str, number: int | None) -> str:
+    return _format_version(registry.find(name, CHAMPION if number is None else number))
+
+
+def _promote(registry: ModelRegistry, name: str, number: int | None) -> str:
+    return f"{promote(registry, name, number).uri} is champion now"
+
+
+def _roll_back(registry: ModelRegistry, name: str, _: int | None) -> str:
+    return f"{roll_back(registry, name).uri} is champion now"
+
+
+# By ``registry.action``; what registers has a run directory, and is not among them.
+ACTIONS: dict[str, Callable[[ModelRegistry, str, int | None], str]] = {
+    "list": _list,
+    "show": _show,
+    "promote": _promote,
+    "rollback": _roll_back,
+}
 
 
 def _format_versions(versions: list[ModelVersion], name: str) -> str:
-    """A row a version."""
+    """Return a table with a row for each version."""
     if not versions:
         return f"No version of {name} is registered; register one with register.py"
     rows = [
@@ -201,7 +225,7 @@ def _format_versions(versions: list[ModelVersion], name: str) -> str:
 
 
 def _format_version(version: ModelVersion) -> str:
-    """All that is known of a version, a line each."""
+    """Return all that is known of a version, a line each."""
     lines = {
         "status": "; ".join([version.status, *version.aliases]),
         "verdict": version.reasons,

@@ -1,4 +1,4 @@
-"""Which version is in use: the champion, its challenger, and the way back."""
+"""Changing the version in use: registration, promotion and rollback of aliases."""
 
 from fer.errors import UserError
 from fer.registry.base import CHALLENGER, CHAMPION, Aliases, ModelRegistry, ModelVersion
@@ -6,7 +6,11 @@ from fer.registry.gate import APPROVED, REJECTED
 
 
 def assign_alias(registry: ModelRegistry, version: ModelVersion) -> None:
-    """Give a registered version its alias: an approved one becomes champion where there is none, else challenger."""
+    """Give a newly registered version its alias.
+
+    An approved version becomes champion where there is none, else challenger where the present one is older. Others
+    get no alias. Raises UserError.
+    """
     aliases = registry.get_aliases(version.name)
     if version.status != APPROVED or version.version in (aliases.champion, *aliases.history):
         return
@@ -17,9 +21,18 @@ def assign_alias(registry: ModelRegistry, version: ModelVersion) -> None:
 
 
 def promote(registry: ModelRegistry, name: str, number: int | None) -> ModelVersion:
-    """Make a version, by default the challenger, the champion; one that is pending is approved thereby.
+    """Make a version the champion; a pending version is approved thereby.
 
-    Raises UserError, also for a rejected one.
+    Args:
+        registry: The registry.
+        name: Name of the model.
+        number: Number of the version, by default the challenger.
+
+    Returns:
+        The new champion.
+
+    Raises:
+        UserError: There is no such version, it was rejected, or it is the champion already.
     """
     with registry.lock(name):
         version = registry.find(name, CHALLENGER if number is None else number)
@@ -30,20 +43,20 @@ def promote(registry: ModelRegistry, name: str, number: int | None) -> ModelVers
             raise UserError(f"{version.uri}: is the champion already")
         if version.status != APPROVED:
             registry.approve(version, "Approved by hand, by its promotion.")
-        last = () if aliases.champion is None else (aliases.champion,)
-        left = None if aliases.challenger == version.version else aliases.challenger
-        registry.set_aliases(name, Aliases(version.version, left, aliases.previous_champions + last))
+        replaced = () if aliases.champion is None else (aliases.champion,)
+        challenger = None if aliases.challenger == version.version else aliases.challenger
+        registry.set_aliases(name, Aliases(version.version, challenger, aliases.previous_champions + replaced))
         return registry.find(name, version.version)
 
 
 def roll_back(registry: ModelRegistry, name: str) -> ModelVersion:
-    """Make the champion before the present one champion again. Raises UserError where there was none."""
+    """Make the previous champion of a model champion again; returns it. Raises UserError where there was none."""
     with registry.lock(name):
-        present = registry.find(name, CHAMPION)
+        current = registry.find(name, CHAMPION)
         aliases = registry.get_aliases(name)
         if not aliases.previous_champions:
-            raise UserError(f"{present.uri}: is the first champion; there is none before it to go back to")
-        *earlier, before = aliases.previous_champions
-        left = None if aliases.challenger == before else aliases.challenger
-        registry.set_aliases(name, Aliases(before, left, tuple(earlier)))
-        return registry.find(name, before)
+            raise UserError(f"{current.uri}: is the first champion; there is none before it to go back to")
+        *earlier, previous = aliases.previous_champions
+        challenger = None if aliases.challenger == previous else aliases.challenger
+        registry.set_aliases(name, Aliases(previous, challenger, tuple(earlier)))
+        return registry.find(name, previous)

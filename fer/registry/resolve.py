@@ -1,12 +1,14 @@
-"""From what model_uri names to a bundle on this machine, and to the one version that it means."""
+"""From ``model_uri`` to a bundle on this machine, and to the one version that it means."""
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import parse_s3_uri
+from fer.bundle.metadata import BUNDLE_DIR, DESCRIPTION_FILE
 from fer.config import Config, SageMakerAws
 from fer.core.io import compute_sha256
 from fer.errors import ConfigError, UserError
@@ -22,10 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model at hand: ``bundle``, the directory of its bundle or run, and what is known of where it comes from.
+    """A model on this machine.
 
-    ``sha256`` is that of its package and ``source`` the registry's own name for it (an ARN in SageMaker), where it
-    has them.
+    Args:
+        bundle: Directory of its bundle or run.
+        sha256: SHA-256 of the package that it came in, if it did.
+        source: The registry's name of the version, a directory or an ARN; None where it is not registered.
     """
 
     bundle: Path
@@ -35,21 +39,25 @@ class ResolvedModel:
     @property
     def bundle_dir(self) -> Path:
         """The bundle's directory itself, also where ``bundle`` is that of a run."""
-        return inner if (inner := self.bundle / "bundle").is_dir() else self.bundle
+        return inner if (inner := self.bundle / BUNDLE_DIR).is_dir() else self.bundle
 
 
 def _find_newest_model() -> str:
-    """The newest finished training below outputs/train. Raises UserError."""
-    runs = sorted(Path("outputs/train").glob("*/*/bundle/bundle.yaml"))
+    """Return the directory of the newest training with a bundle below outputs/train. Raises UserError."""
+    runs = sorted(Path("outputs/train").glob(f"*/*/{BUNDLE_DIR}/{DESCRIPTION_FILE}"))
     if not runs:
         raise UserError("model_uri: there is no trained model below outputs/train; run train.py, or name one")
     return str(runs[-1].parents[1].resolve())
 
 
 def pin_model_uri(config: Config) -> Config:
-    """The same configuration with a model_uri that will always mean the same model. Raises UserError.
+    """Return the configuration with a model_uri that will always mean the same model.
 
-    null becomes the newest run, and an alias of the registry the version that bears it now.
+    null becomes the newest run, an alias of the registry the version that has it now, a relative path an absolute one.
+
+    Raises:
+        UserError: There is no run, or no such model, version or alias.
+        ConfigError: The URI has none of the allowed forms.
     """
     uri = config.model_uri or _find_newest_model()
     if uri.startswith("models:"):
@@ -62,7 +70,7 @@ def pin_model_uri(config: Config) -> Config:
 
 
 def parse_registry_uri(uri: str) -> dict[str, str]:
-    """Name and version or alias in models:/NAME/VERSION or models:/NAME@ALIAS. Raises ConfigError."""
+    """Split models:/NAME/VERSION or models:/NAME@ALIAS into name, version and alias. Raises ConfigError."""
     match = REGISTRY_URI.fullmatch(uri)
     if match is None:
         raise ConfigError(f"model_uri={uri}: registered models are named models:/NAME/VERSION or models:/NAME@ALIAS")
@@ -70,36 +78,66 @@ def parse_registry_uri(uri: str) -> dict[str, str]:
 
 
 def find_version(uri: str, registry: ModelRegistry) -> ModelVersion:
-    """The registered version that models:/NAME/VERSION or models:/NAME@ALIAS means. Raises UserError."""
+    """Return the version that models:/NAME/VERSION or models:/NAME@ALIAS means. Raises UserError."""
     reference = parse_registry_uri(uri)
     return registry.find(reference["name"], int(reference["version"]) if reference["version"] else reference["alias"])
 
 
 def fetch_model(config: Config, folder: Path) -> ResolvedModel:
-    """The model that ``config.model_uri`` names, fetched into ``folder`` and checked where it is not a directory.
+    """Download, verify and unpack the model that ``config.model_uri`` names.
 
-    Raises UserError.
+    Args:
+        config: The configuration, its model_uri pinned.
+        folder: Directory for what is fetched or unpacked; a model in a directory of this machine stays there.
+
+    Raises:
+        UserError: There is no such model, or it cannot be fetched.
+        ModelError: Its package was changed or damaged.
     """
     uri = str(config.model_uri)
-    archive, source = Path(uri), None
-    if uri.startswith("models:"):
-        registry = open_registry(config)
-        version = find_version(uri, registry)
-        if version.status != APPROVED:
-            log.warning("%s is not approved (%s): %s", version.uri, version.status, version.reasons)
-        archive, source = registry.fetch(version, folder), version.source
-    elif uri.startswith("s3://"):
-        archive = folder / PACKAGE
-        bucket, key = parse_s3_uri(uri)
-        AwsClient(get_region(config)).download(bucket, key, archive)
-    elif not uri.endswith(ARCHIVE_SUFFIX):
-        return ResolvedModel(Path(uri))
+    return FETCHERS.get(uri.partition(":")[0], _open_local)(uri, config, folder)
+
+
+def _fetch_registered(uri: str, config: Config, folder: Path) -> ResolvedModel:
+    registry = open_registry(config)
+    version = find_version(uri, registry)
+    if version.status != APPROVED:
+        log.warning("%s is not approved (%s): %s", version.uri, version.status, version.reasons)
+    return _unpack(registry.fetch(version, folder), folder, version.source)
+
+
+def _fetch_from_s3(uri: str, config: Config, folder: Path) -> ResolvedModel:
+    bucket, key = parse_s3_uri(uri)
+    AwsClient(get_region(config)).download(bucket, key, folder / PACKAGE)
+    return _unpack(folder / PACKAGE, folder)
+
+
+def _open_local(uri: str, _: Config, folder: Path) -> ResolvedModel:
+    return _unpack(Path(uri), folder) if uri.endswith(ARCHIVE_SUFFIX) else ResolvedModel(Path(uri))
+
+
+def _unpack(archive: Path, folder: Path, source: str | None = None) -> ResolvedModel:
     package = open_package(archive, folder / "package")
-    return ResolvedModel(package / "bundle", compute_sha256(archive), source)
+    return ResolvedModel(package / BUNDLE_DIR, compute_sha256(archive), source)
+
+
+# By the scheme of model_uri; what has none of these is a path on this machine.
+FETCHERS: dict[str, Callable[[str, Config, Path], ResolvedModel]] = {
+    "models": _fetch_registered,
+    "s3": _fetch_from_s3,
+}
 
 
 def ensure_package(model: ResolvedModel, folder: Path) -> Path:
-    """The model's unpacked package: that it came in, or one made of its bundle. Raises ModelError."""
+    """Return the directory of a model's unpacked package.
+
+    Args:
+        model: The model.
+        folder: Directory for a package that is built here, because the model came in none.
+
+    Raises:
+        ModelError: The package cannot be built.
+    """
     if model.sha256 is not None:
         return model.bundle.parent
     build_package(model.bundle_dir, folder / PACKAGE)
@@ -107,4 +145,5 @@ def ensure_package(model: ResolvedModel, folder: Path) -> Path:
 
 
 def get_region(config: Config) -> str | None:
+    """Return the configured AWS region; None leaves it to AWS's own settings."""
     return config.aws.region if isinstance(config.aws, SageMakerAws) else None

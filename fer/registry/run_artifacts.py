@@ -1,4 +1,4 @@
-"""What a run, or a bundle alone, tells a registry: figures, settings, test predictions, where it comes from."""
+"""What is registered of a run, or of a bundle alone: metrics, settings, test predictions, provenance."""
 
 import json
 from dataclasses import dataclass
@@ -11,15 +11,23 @@ import yaml
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, shorten_error
+from fer.runs.run_directory import METRICS, PROVENANCE, RUN_YAML
 
-RUN_YAML, METRICS, PROVENANCE, MANIFEST = "run.yaml", "metrics.json", "provenance.json", "manifest.parquet"
-PREDICTIONS = "predictions_test.parquet"
+MANIFEST, PREDICTIONS = "manifest.parquet", "predictions_test.parquet"
 
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """A bundle's ``description``, and of its run, where there is one: ``metrics`` and ``settings``, the content of
-    metrics.json and run.yaml, ``table`` (content_hash, label, p_<emotion>, a row a test image), ``files`` to keep.
+    """A bundle, and what its run adds.
+
+    Args:
+        description: The bundle.
+        metrics: Content of metrics.json, or those that the bundle repeats.
+        settings: Content of run.yaml, empty where there is no run.
+        table: Test predictions with a row for each image: sample_id, content_hash, label, p_<emotion>. None where
+            there are none.
+        files: Files of the run to store with the version, by name.
+        facts: Hashes of configuration and data, commit; as far as they are known.
     """
 
     description: BundleDescription
@@ -31,22 +39,26 @@ class RunArtifacts:
 
 
 def read_run_artifacts(folder: Path) -> RunArtifacts:
-    """Read a run's directory, or a bundle's. Raises ModelError, also where the figures are of other weights."""
+    """Read the directory of a run or of a bundle.
+
+    Raises:
+        ModelError: A file is missing or cannot be read, or the metrics are those of other weights.
+    """
     description = read_description(str(folder))
     content = description.content
-    known = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
+    facts = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
     if description.folder == folder:
-        return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(known))
+        return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(facts))
     files = {name: folder / name for name in (RUN_YAML, METRICS) if (folder / name).is_file()}
     metrics = _read_mapping(folder / METRICS) if METRICS in files else dict(content.get("metrics") or {})
     if metrics.get("weights_sha256", description.weights_sha256) != description.weights_sha256:
         raise ModelError(f"{folder / METRICS}: is of other weights than {description.folder}; train again")
     if RUN_YAML in files:
-        known["run_yaml_sha256"] = compute_sha256(files[RUN_YAML])
+        facts["run_yaml_sha256"] = compute_sha256(files[RUN_YAML])
     provenance = _read_mapping(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
-    known |= {key: provenance.get(key) for key in ("git_commit", "git_diff_sha256")}
+    facts |= {key: provenance.get(key) for key in ("git_commit", "git_diff_sha256")}
     settings = _read_mapping(folder / RUN_YAML) if RUN_YAML in files else {}
-    return RunArtifacts(description, metrics, settings, _build_test_table(folder), files, _drop_empty(known))
+    return RunArtifacts(description, metrics, settings, _build_test_table(folder), files, _drop_empty(facts))
 
 
 def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
@@ -54,7 +66,7 @@ def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON or YAML file. Raises ModelError."""
+    """Return the mapping in a JSON or YAML file. Raises ModelError."""
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
@@ -66,7 +78,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _build_test_table(run: Path) -> pd.DataFrame | None:
-    """The test predictions of a run and the hash of each image; None where it has none. Raises ModelError."""
+    """Return the test predictions of a run with the hash of each image; None where it has none. Raises ModelError."""
     if not (run / PREDICTIONS).is_file() or not (run / MANIFEST).is_file():
         return None
     predictions = read_table(run / PREDICTIONS)
@@ -82,7 +94,7 @@ def _build_test_table(run: Path) -> pd.DataFrame | None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Raises ModelError."""
+    """Read a Parquet file. Raises ModelError."""
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Registered models in AWS: model package groups of SageMaker, files in S3."""
+"""The registry in AWS: model package groups of SageMaker, files in S3."""
 
 import hashlib
 import logging
@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.s3 import build_encryption_args, check_bucket_private
@@ -16,6 +18,7 @@ from fer.registry.base import (
     CHAMPION,
     Aliases,
     Candidate,
+    ModelRegistry,
     ModelVersion,
     parse_properties,
     resolve_version_number,
@@ -29,43 +32,51 @@ RESPONSE_TYPE = "application/jsonlines"
 INSTANCE_TYPES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 TAGS = {CHAMPION: "fer:champion", CHALLENGER: "fer:challenger"}
 HISTORY_TAG = "fer:history"
-MAX_HISTORY = 40  # champions, so that a tag's 256 characters hold them
-MAX_CARD_NAME, MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 63, 1024, 256, 36
-# What a dry run takes for granted.
+MAX_HISTORY = 40  # champions that a tag's 256 characters hold
+MAX_CARD_NAME, MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 63, 1024, 256, 36  # characters
+# What a dry run assumes.
 DRY_RUN_ALIASES = Aliases(champion=2, challenger=3, history=(1,))
 DRY_RUN_VERSION = 4
 DRY_RUN_ACCOUNT = "000000000000"
 log = logging.getLogger(__name__)
 
 
-class SageMakerRegistry:
-    """The registry of the AWS account and region that ``calls`` go to."""
+class SageMakerRegistry(ModelRegistry):
+    """The registry of an AWS account and region.
+
+    Args:
+        aws: The section `aws` of the configuration.
+        client: Client of the account and region.
+    """
 
     def __init__(self, aws: SageMakerAws, client: AwsClient) -> None:
         self.aws, self.client = aws, client
-        self.group_arns: dict[str, str] = {}
+        self._group_arns: dict[str, str] = {}
 
-    def request(self, operation: str, dry_response: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
+    def _request(self, operation: str, dry_response: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
         return self.client.request("sagemaker", operation, parameters, dry_response)
 
+    @override
     def lock(self, name: str) -> AbstractContextManager[object]:
-        # SageMaker numbers versions itself; there is nothing to lock promotions with.
+        # SageMaker numbers versions itself, and has nothing to lock promotions with.
         return nullcontext()
 
+    @override
     def list_versions(self, name: str) -> list[ModelVersion]:
         aliases = self.get_aliases(name)
-        return [self.get_version(name, number, aliases) for number in self.list_version_numbers(name)]
+        return [self._get_version(name, number, aliases) for number in self._list_version_numbers(name)]
 
+    @override
     def find(self, name: str, selector: int | str) -> ModelVersion:
         aliases = self.get_aliases(name)
-        numbers = self.list_version_numbers(name)
+        numbers = self._list_version_numbers(name)
         if self.client.dry_run:
             numbers = sorted({1, 2, 3, *([selector] if isinstance(selector, int) else [])})
-        return self.get_version(
+        return self._get_version(
             name, resolve_version_number(name, selector, numbers, aliases, "SageMaker Model Registry"), aliases
         )
 
-    def list_version_numbers(self, name: str) -> list[int]:
+    def _list_version_numbers(self, name: str) -> list[int]:
         try:
             pages = list(self.client.iter_pages("sagemaker", "list_model_packages", {"ModelPackageGroupName": name}))
         except CloudError as error:
@@ -74,11 +85,12 @@ class SageMakerRegistry:
             raise
         return sorted(item["ModelPackageVersion"] for page in pages for item in page.get("ModelPackageSummaryList", []))
 
-    def get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
-        response = self.request(
+    def _get_version(self, name: str, number: int, aliases: Aliases) -> ModelVersion:
+        arn = self._build_version_arn(name, number)
+        response = self._request(
             "describe_model_package",
-            ModelPackageName=self.build_version_arn(name, number),
-            dry_response={"ModelApprovalStatus": "Approved", "ModelPackageArn": self.build_version_arn(name, number)},
+            ModelPackageName=arn,
+            dry_response={"ModelApprovalStatus": "Approved", "ModelPackageArn": arn},
         )
         properties = dict(response.get("CustomerMetadataProperties", {}))
         containers = response.get("InferenceSpecification", {}).get("Containers", [{}])
@@ -97,21 +109,25 @@ class SageMakerRegistry:
             **parse_properties(properties),
         )
 
-    def get_group_arn(self, name: str) -> str:
-        """Raises CloudError where there is no such group."""
-        if name not in self.group_arns:
-            dry = {"ModelPackageGroupArn": self.build_dry_run_arn("model-package-group", name)}
-            response = self.request("describe_model_package_group", ModelPackageGroupName=name, dry_response=dry)
-            self.group_arns[name] = str(response["ModelPackageGroupArn"])
-        return self.group_arns[name]
+    def _get_group_arn(self, name: str) -> str:
+        """Return the ARN of a model's group. Raises CloudError where there is no such group."""
+        if name not in self._group_arns:
+            response = self._request(
+                "describe_model_package_group",
+                ModelPackageGroupName=name,
+                dry_response={"ModelPackageGroupArn": self._build_dry_run_arn("model-package-group", name)},
+            )
+            self._group_arns[name] = str(response["ModelPackageGroupArn"])
+        return self._group_arns[name]
 
-    def build_version_arn(self, name: str, number: int) -> str:
-        """The ARN of a version, which SageMaker forms from that of its group."""
-        return self.get_group_arn(name).replace(":model-package-group/", ":model-package/", 1) + f"/{number}"
+    def _build_version_arn(self, name: str, number: int) -> str:
+        """Return the ARN of a version, which SageMaker derives from that of its group."""
+        return self._get_group_arn(name).replace(":model-package-group/", ":model-package/", 1) + f"/{number}"
 
-    def build_dry_run_arn(self, kind: str, name: str) -> str:
+    def _build_dry_run_arn(self, kind: str, name: str) -> str:
         return f"arn:aws:sagemaker:{self.client.region}:{DRY_RUN_ACCOUNT}:{kind}/{name}"
 
+    @override
     def fetch(self, version: ModelVersion, directory: Path) -> Path:
         bucket, prefix = _split_package_uri(version.package)
         for key in self.client.list_object_sizes(bucket, prefix):
@@ -121,6 +137,7 @@ class SageMakerRegistry:
         self.client.download(bucket, f"{prefix}{PACKAGE}", directory / PACKAGE)
         return directory / PACKAGE if self.client.dry_run else verify_checksum(version, directory / PACKAGE)
 
+    @override
     def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
         bucket, prefix = _split_package_uri(version.package)
         try:
@@ -131,6 +148,7 @@ class SageMakerRegistry:
             raise
         return None if self.client.dry_run else directory / name
 
+    @override
     def check_ready(self) -> None:
         if self.aws.image is None:
             raise ConfigError(
@@ -139,33 +157,35 @@ class SageMakerRegistry:
             )
         check_bucket_private(self.client, self.aws.bucket)
 
+    @override
     def register(self, candidate: Candidate) -> ModelVersion:
         prefix = f"{self.aws.prefix}/models/{candidate.name}/{candidate.sha256[:16]}/"
         for name, path in candidate.files.items():
             self.client.upload(path, self.aws.bucket, f"{prefix}{name}", **build_encryption_args(self.aws.kms_key))
-        self.ensure_group(candidate.name)
+        self._ensure_group(candidate.name)
         files_uri = f"s3://{self.aws.bucket}/{prefix}"
-        response = self.request(
+        response = self._request(
             "create_model_package",
-            **self.build_package_parameters(candidate, files_uri),
+            **self._build_package_parameters(candidate, files_uri),
             dry_response={
-                "ModelPackageArn": self.build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
+                "ModelPackageArn": self._build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
             },
         )
         number = int(response["ModelPackageArn"].rpartition("/")[2])
-        self.create_model_card(candidate, number, f"{files_uri}{PACKAGE}")
-        return self.get_version(candidate.name, number, self.get_aliases(candidate.name))
+        self._create_model_card(candidate, number, f"{files_uri}{PACKAGE}")
+        return self._get_version(candidate.name, number, self.get_aliases(candidate.name))
 
-    def ensure_group(self, name: str) -> None:
+    def _ensure_group(self, name: str) -> None:
+        """Create the model's group where there is none; a dry run records both requests."""
         try:
-            self.get_group_arn(name)
+            self._get_group_arn(name)
             if not self.client.dry_run:
                 return
         except CloudError as error:
             if not _is_missing(error):
                 raise
         try:
-            self.request(
+            self._request(
                 "create_model_package_group",
                 ModelPackageGroupName=name,
                 ModelPackageGroupDescription="Facial expression of a face.",
@@ -175,13 +195,13 @@ class SageMakerRegistry:
             if "already exists" not in str(error):
                 raise
 
-    def build_package_parameters(self, candidate: Candidate, files_uri: str) -> dict[str, Any]:
-        """Parameters of CreateModelPackage; ``address`` is what the files' addresses begin with."""
-        machines = list(dict.fromkeys([self.aws.transform.instance_type, *INSTANCE_TYPES]))
+    def _build_package_parameters(self, candidate: Candidate, files_uri: str) -> dict[str, Any]:
+        """Return the parameters of CreateModelPackage; ``files_uri`` is the s3:// folder of the files, with a slash."""
+        instance_types = list(dict.fromkeys([self.aws.transform.instance_type, *INSTANCE_TYPES]))
         environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
         container = {"Image": self.aws.image, "ModelDataUrl": f"{files_uri}{PACKAGE}", "Environment": environment}
         statistics = {"ContentType": "application/json", "S3Uri": f"{files_uri}quality.json"}
-        # Of two registrations of the same package at once, both get the same version.
+        # Two registrations of the same package at the same time get the same version.
         token = hashlib.sha256(f"{candidate.name} {candidate.sha256}".encode()).hexdigest()[:MAX_TOKEN]
         return {
             "ClientToken": token,
@@ -192,8 +212,8 @@ class SageMakerRegistry:
                 "Containers": [container],
                 "SupportedContentTypes": list(CONTENT_TYPES),
                 "SupportedResponseMIMETypes": [RESPONSE_TYPE],
-                "SupportedTransformInstanceTypes": machines,
-                "SupportedRealtimeInferenceInstanceTypes": machines,
+                "SupportedTransformInstanceTypes": instance_types,
+                "SupportedRealtimeInferenceInstanceTypes": instance_types,
             },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
             "CustomerMetadataProperties": {
@@ -201,12 +221,12 @@ class SageMakerRegistry:
             },
         }
 
-    def create_model_card(self, candidate: Candidate, number: int, package_uri: str) -> None:
-        """The model card; the version is good without it, so a failure is only told."""
+    def _create_model_card(self, candidate: Candidate, number: int, package_uri: str) -> None:
+        """Create SageMaker's model card; the version is usable without it, so a failure is only logged."""
         name = build_card_name(candidate.name, str(number))
         security = {} if self.aws.kms_key is None else {"SecurityConfig": {"KmsKeyId": self.aws.kms_key}}
         try:
-            self.request(
+            self._request(
                 "create_model_card",
                 ModelCardName=name,
                 ModelCardStatus=get_card_status(candidate.verdict.status),
@@ -218,17 +238,19 @@ class SageMakerRegistry:
                 return
             log.warning("Registered, but without SageMaker's model card %s: %s", name, error)
 
+    @override
     def approve(self, version: ModelVersion, note: str) -> None:
-        self.request(
+        self._request(
             "update_model_package",
             ModelPackageArn=version.source,
             ModelApprovalStatus="Approved",
             ApprovalDescription=note,
         )
 
+    @override
     def get_aliases(self, name: str) -> Aliases:
         try:
-            group = self.get_group_arn(name)
+            group = self._get_group_arn(name)
         except CloudError as error:
             if _is_missing(error):
                 return Aliases()
@@ -241,28 +263,30 @@ class SageMakerRegistry:
         history = tuple(int(number) for number in tags.get(HISTORY_TAG, "").split())
         return Aliases(numbers.get(CHAMPION), numbers.get(CHALLENGER), history)
 
+    @override
     def set_aliases(self, name: str, aliases: Aliases) -> None:
         values = {key: str(getattr(aliases, alias) or "") for alias, key in TAGS.items()}
         values[HISTORY_TAG] = " ".join(map(str, aliases.history[-MAX_HISTORY:]))
-        self.request(
+        self._request(
             "add_tags",
-            ResourceArn=self.get_group_arn(name),
+            ResourceArn=self._get_group_arn(name),
             Tags=[{"Key": key, "Value": value} for key, value in values.items()],
         )
 
 
 def _is_missing(error: CloudError) -> bool:
-    """Whether AWS says that there is no such group."""
+    """Whether AWS says that there is no such model package group."""
     return error.code in ("ValidationException", "ResourceNotFound") and (
         "does not exist" in str(error) or "not found" in str(error).lower()
     )
 
 
 def _split_package_uri(package: str) -> tuple[str, str]:
-    """The bucket, and the keys' common beginning, of the files beside the model.tar.gz at s3://BUCKET/KEY."""
+    """Return the bucket and the key prefix of the files beside the model.tar.gz at s3://BUCKET/KEY."""
     parts = urlsplit(package)
     return parts.netloc, f"{parts.path.lstrip('/').rpartition('/')[0]}/"
 
 
 def build_card_name(name: str, version: str) -> str:
+    """Return the name of a version's model card, within SageMaker's length."""
     return f"{name[: MAX_CARD_NAME - len(version) - 1].rstrip('-')}-{version}"

@@ -1,4 +1,4 @@
-"""SageMaker's forms of a model's facts: its model card and its quality report, as JSON."""
+"""SageMaker's model card and model quality report, as JSON."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from fer.registry.base import Candidate
 from fer.registry.gate import APPROVED, PENDING
 
 CARD_STATUS: dict[str, str] = {APPROVED: "Approved", PENDING: "PendingReview"}
-MAX_SHORT_TEXT, MAX_LONG_TEXT = 1024, 2048  # longest texts of the schema, characters
+MAX_SHORT_TEXT, MAX_LONG_TEXT = 1024, 2048  # characters that the card's schema allows
 LIMITATIONS = (
     "Faces unlike those of the training data: other ages, skin colours, poses, light, resolution. Even annotators "
     "disagree about many faces."
@@ -22,12 +22,18 @@ SPLIT_TITLES = {"test": "Test part", "val": "Validation part, on which the epoch
 
 
 def get_card_status(status: str) -> str:
-    """The model card's status that goes with a verdict."""
+    """Return the status of the model card for a status of the gate."""
     return CARD_STATUS.get(status, "Draft")
 
 
 def build_card_content(candidate: Candidate, package_uri: str, image: str) -> str:
-    """A card by SageMaker's model card schema; ``package`` is the address of model.tar.gz."""
+    """Return the content of a model card by SageMaker's schema.
+
+    Args:
+        candidate: The registered model.
+        package_uri: s3:// URI of its model.tar.gz.
+        image: Image of the container that serves it.
+    """
     description = candidate.description
     sources = candidate.settings.get("dataset", {}).get("sources", {})
     content = {
@@ -57,9 +63,9 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
             },
         },
         "evaluation_details": [
-            _build_evaluation(title, candidate.metrics[part])
-            for part, title in SPLIT_TITLES.items()
-            if candidate.metrics.get(part)
+            _build_evaluation(title, candidate.metrics[split])
+            for split, title in SPLIT_TITLES.items()
+            if candidate.metrics.get(split)
         ],
         "additional_information": {
             "ethical_considerations": FORBIDDEN_USES[:MAX_LONG_TEXT],
@@ -71,7 +77,7 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
 
 
 def _collect_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values of a run's optimizer, model and training."""
+    """Return the plain values of a run's sections model, optimizer and trainer, by dotted key."""
     return {
         f"{section}.{key}": value
         for section in ("model", "optimizer", "trainer")
@@ -81,13 +87,13 @@ def _collect_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_evaluation(title: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry of evaluation_details, intervals in the notes."""
-    whole = [
+    """Return an entry of evaluation_details, with intervals as notes."""
+    overall = [
         _build_metric(name, metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1") if name in metrics
     ]
     if metrics.get("ece_calibrated") is not None:
-        whole.append({"name": "calibration_error", "type": "number", "value": metrics["ece_calibrated"]})
-    groups = [{"name": "whole", "metric_data": whole}]
+        overall.append({"name": "calibration_error", "type": "number", "value": metrics["ece_calibrated"]})
+    groups = [{"name": "whole", "metric_data": overall}]
     for name, class_metrics in metrics.get("per_class", {}).items():
         values = [
             _build_metric(key, class_metrics[key])
@@ -105,7 +111,11 @@ def _build_metric(name: str, interval: Mapping[str, float]) -> dict[str, Any]:
 
 
 def build_quality_report(metrics: Mapping[str, Any]) -> str:
-    """The figures of the test part, else validation, as SageMaker Model Monitor's multiclass report has them."""
+    """Return the metrics of the test split, else validation, as SageMaker Model Monitor's multiclass report.
+
+    Args:
+        metrics: Content of metrics.json.
+    """
     split_metrics = metrics.get("test") or metrics.get("val") or {}
     report: dict[str, Any] = {}
     for name in ("accuracy", "macro_f1", "balanced_accuracy"):
@@ -125,5 +135,5 @@ def build_quality_report(metrics: Mapping[str, Any]) -> str:
 
 
 def _build_statistic(value: float, count: int) -> dict[str, float]:
-    """A share and the standard deviation that it has on so many images."""
+    """Return a proportion with its standard deviation over ``count`` images."""
     return {"value": value, "standard_deviation": math.sqrt(value * (1 - value) / max(count, 1))}

@@ -1,4 +1,4 @@
-"""Before a package leaves: unpacked in a fresh process, it must answer as the run did."""
+"""The check of a package before it is registered: in a fresh process it must answer as the run did."""
 
 import json
 import subprocess
@@ -11,11 +11,21 @@ from fer.errors import ModelError
 from fer.registry.package import open_package
 
 PROBE_SCRIPT = Path(__file__).with_name("package_probe.py")
-TIMEOUT_S = 600  # seconds
+TIMEOUT_S = 600
 
 
 def check_package(archive: Path) -> float:
-    """The largest difference of a probability from the run's, for the package's own samples. Raises ModelError."""
+    """Unpack a package in a fresh process, and compare its answers to its own samples with the run's.
+
+    Args:
+        archive: The model.tar.gz.
+
+    Returns:
+        The largest absolute difference of a probability.
+
+    Raises:
+        ModelError: The package cannot be opened, cannot answer, or answers differently.
+    """
     with tempfile.TemporaryDirectory() as temp_dir:
         package = open_package(archive, Path(temp_dir) / "package")
         # Isolated (-I): neither this project's directory nor PYTHONPATH is searched for what the package lacks.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.cloud.checkpoint_sync import SUMS, SnapshotManager
+from fer.cloud.checkpoint_sync import SnapshotManager
+from fer.core.archive import CHECKSUMS
 
 
 class Training:
@@ -55,7 +56,7 @@ def test_the_newest_snapshot_is_taken_and_a_damaged_one_is_not(training: Trainin
     for damaged in (whole[:-1], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         (newest / "checkpoints" / "last.ckpt").write_bytes(damaged)
         assert training.restored(tmp_path / "new") == "2"
-    (newest / SUMS).unlink()
+    (newest / CHECKSUMS).unlink()
     (training.kept / "0" / "history.csv").unlink()
     assert training.restored(tmp_path / "new") is None
 

@@ -11,7 +11,7 @@ import pytest
 from fer.aws.client import AwsClient
 from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.cloud.staging import InputChannel, Staging
-from fer.cloud.training_job import build_training_request
+from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.errors import DataError, UserError
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET, put
@@ -117,9 +117,8 @@ def test_aws_own_image_installs_the_locked_packages(monkeypatch: pytest.MonkeyPa
     calls = AwsClient("us-east-1", dry_run=True)
     staging = Kept(calls, BUCKET, "fer/jobs/x", None)
     code = InputChannel("code", f"s3://{BUCKET}/fer/inputs/1/", f"/opt/ml/input/data/code/{ARCHIVE}")
-    request = build_training_request(
-        calls, settings, staging, code, "exec python3 -m x", [], {"a": "b ([0-9])"}, True, {}
-    )
+    job = TrainingJob(code, "exec python3 -m x", inputs=[], metrics={"a": "b ([0-9])"}, network=True, tags={})
+    request = build_training_request(calls, settings, staging, job)
     script = sent["drivers/sm_drivers/sm_train.sh"].decode()
     install, run = (script.index(text) for text in ("install_requirements.py requirements.lock", "exec python3 -m x"))
     assert script.index(f"tar -xzf {ARCHIVE}") < install < run

@@ -103,8 +103,8 @@ def test_against_the_champion(new_wrong: int, old_wrong: int, tolerance: float, 
     assert verdict.status == status
     assert f"champion {URI} on 400 images in common: " in verdict.reasons[1]
     assert word in verdict.reasons[1]
-    assert verdict.figures["common_images"] == 400
-    assert verdict.figures["difference"] == pytest.approx((old_wrong - new_wrong) / 400)
+    assert verdict.metrics["common_images"] == 400
+    assert verdict.metrics["difference"] == pytest.approx((old_wrong - new_wrong) / 400)
 
 
 def test_perhaps_worse_is_for_somebody_to_decide() -> None:
@@ -113,8 +113,8 @@ def test_perhaps_worse_is_for_somebody_to_decide() -> None:
     new[:12], old[12:20] = False, False
     verdict = evaluate_gate(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old)))
     assert verdict.status == PENDING
-    assert verdict.figures["difference_low"] == pytest.approx(-0.032, abs=0.003)
-    assert verdict.figures["difference_high"] == pytest.approx(0.012, abs=0.003)
+    assert verdict.metrics["difference_low"] == pytest.approx(-0.032, abs=0.003)
+    assert verdict.metrics["difference_high"] == pytest.approx(0.012, abs=0.003)
     assert "perhaps worse" in verdict.reasons[1]
     assert evaluate_gate(GATE, metrics_of(table(new)), table(new), Champion(URI, table(old))) == verdict
 

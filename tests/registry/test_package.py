@@ -63,7 +63,7 @@ def other_probabilities(root: Path) -> None:
 
 
 def incomplete(root: Path) -> None:
-    (root / "code" / "fer" / "serving" / "payload.py").unlink()
+    (root / "code" / "fer" / "serving" / "requests.py").unlink()
 
 
 def silent_about_samples(root: Path) -> None:

@@ -18,6 +18,7 @@ from benchmarks.serving import measure, shard
 from fer.bundle.io import FaceFormat
 from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
 from fer.errors import ConfigError
+from fer.registry.package import SERVING_CODE
 from fer.serving import Predictor
 from fer.serving.responses import decode_image
 from fer.serving.settings import Settings, load_settings
@@ -162,11 +163,21 @@ def test_settings_that_are_not_made_are_those_of_sagemaker() -> None:
     )
 
 
+def copies() -> list[tuple[list[str], str]]:
+    """Sources and target of each COPY of the Dockerfile."""
+    lines = re.findall(r"^COPY (.+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    return [(sources, target) for *sources, target in map(str.split, lines)]
+
+
+def test_the_container_has_the_code_of_a_model_package() -> None:
+    paths = [source for sources, _ in copies() for source in sources if source.startswith("fer/")]
+    assert [path.removeprefix("fer/").rstrip("/") for path in paths] == list(SERVING_CODE)
+    assert all(source == target for (source, *_), target in copies() if source.endswith("/"))
+
+
 def copied_by_the_dockerfile(folder: Path) -> None:
     """The files that the container has, in ``folder``."""
-    text = (PROJECT / "Dockerfile").read_text()
-    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
-        *sources, target = line.split()
+    for sources, target in copies():
         (folder / target).mkdir(parents=True, exist_ok=True)
         for source in map(PROJECT.joinpath, sources):
             if source.is_dir():
