@@ -78,13 +78,13 @@ class SageMakerProcessing:
         inputs = {name: staging.upload_once(directory, name).uri for name, directory in input_directories.items()}
         # An instance without a video would cost money and do nothing.
         instances = min(self.aws.processing.instance_count, len(names))
-        job.create(self._build_request(f"s3://{self.aws.bucket}/{manifest}", inputs, instances, command))
+        job.create(self.build_request(f"s3://{self.aws.bucket}/{manifest}", inputs, instances, command))
         if not self.client.dry_run:
             log.info(
                 "Processing job %s: %d videos; after a lost terminal: %s", job.name, len(names), self.resume_command
             )
 
-    def _build_request(
+    def build_request(
         self, manifest: str, inputs: Mapping[str, str], instances: int, command: Sequence[str]
     ) -> dict[str, Any]:
         """Return the parameters of CreateProcessingJob without the job's name."""
