@@ -94,7 +94,7 @@ class _TrainingContainer:
         return variables
 
     def build_launcher(self) -> list[str]:
-        """Return arguments before train.py that start it by torchrun, on each of several hosts; none on a single one."""
+        """Return the arguments that make torchrun start train.py, on each of several hosts; none on a single host."""
         if len(self.hosts) == 1:
             return []
         devices = load_run_config(self.run).trainer.devices
