@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer.config.compose import load_overrides
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT
 
 
 def measure_speed(overrides: Sequence[str], folder: Path) -> float:

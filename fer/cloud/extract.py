@@ -18,8 +18,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer.cli import run_program, user_errors_to_exit_code
 from fer.config.compose import CONF, load_config
+from fer.runs.program import run_program, user_errors_to_exit_code
 from fer.runs.run_directory import redirect_log, remove_if_empty
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, run_in_parallel
-from fer.cli import log_to_stderr
 from fer.cloud.extraction_container import write_task
 from fer.cloud.processing_job import PROCESSING_DIR, SageMakerProcessing, find_common_folder
 from fer.cloud.result_archive import format_result_name, unpack_result
 from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT
 from fer.errors import ConfigError, DataError, UserError
 from fer.infer.chunk_store import PARTS_DIR, ChunkStore
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.pipeline import create_run, load_saved_media, record_outcome, run_stages, validate_resume_config
+from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
 from fer.video.media import Media
 

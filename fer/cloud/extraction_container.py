@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from fer.cli import user_errors_to_exit_code
 from fer.cloud.result_archive import format_result_name, pack_result
 from fer.config import Config, Extraction
 from fer.core.progress import track_progress
@@ -22,6 +21,7 @@ from fer.infer.classify import write_chunks
 from fer.infer.extract import FaceExtractor, FrameFaces, VideoEnd
 from fer.infer.stages import count_detector_threads, count_frames, estimate_frames
 from fer.infer.track_ids import TrackAssigner
+from fer.runs.program import user_errors_to_exit_code
 from fer.video.detectors import find_weights
 from fer.video.media import Media
 

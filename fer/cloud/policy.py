@@ -12,6 +12,7 @@ from typing import Any
 from fer.aws.jobs import JobKind, format_job_kind, format_log_group
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
+from fer.core.installation import get_program_name
 from fer.errors import ConfigError
 
 USAGE = "usage: python -m fer.cloud.policy aws.bucket=BUCKET aws.role=ARN [key=value …]"
@@ -209,7 +210,7 @@ def main(arguments: list[str]) -> None:
     try:
         print(json.dumps(build_policies(load_overrides(overrides, "infer")), indent=2))
     except ConfigError as error:
-        print(f"policy.py: {error}", file=sys.stderr)
+        print(f"{get_program_name('policy.py')}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

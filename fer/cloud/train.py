@@ -15,7 +15,8 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from fer.cli import user_errors_to_exit_code
+from fer.core.installation import get_program_name
+from fer.runs.program import user_errors_to_exit_code
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def parse_command_line(program: str, description: str | None) -> CommandLine:
 
 def main() -> None:
     """Train in SageMaker, or wait for a job again."""
-    args = parse_command_line("python -m fer.cloud.train", __doc__)
+    args = parse_command_line(get_program_name("python -m fer.cloud.train"), __doc__)
     with user_errors_to_exit_code():
         from fer.cloud.job_spec import parse_job_spec
         from fer.cloud.training import attach, train

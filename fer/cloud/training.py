@@ -21,8 +21,8 @@ from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
+from fer.core.installation import PROJECT_ROOT, format_command
 from fer.core.io import write_text
-from fer.core.system import PROJECT_ROOT
 from fer.errors import UserError
 from fer.runs.run_directory import RUN_YAML, create_unique_directory, read_status, write_config
 
@@ -184,7 +184,9 @@ def _wait_and_download(job: LoggedJob, directory: str | None) -> Path:
     run = download_run_directory(job.client, artifacts, directory, build_job_facts(job.description))
     log.info("Run directory: %s", run)
     if read_status(run) != "finished":
-        raise UserError(f"the training job {job.name} was stopped; go on with: python train.py resume={run}")
+        raise UserError(
+            f"the training job {job.name} was stopped; go on with: {format_command('train.py')} resume={run}"
+        )
     return run
 
 

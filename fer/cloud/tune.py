@@ -10,13 +10,14 @@ python -m fer.cloud.tune … dry_run=true
     prints every request to AWS as JSON, and sends none
 """
 
-from fer.cli import user_errors_to_exit_code
 from fer.cloud.train import parse_command_line
+from fer.core.installation import get_program_name
+from fer.runs.program import user_errors_to_exit_code
 
 
 def main() -> None:
     """Tune in SageMaker, or wait for a job again."""
-    args = parse_command_line("python -m fer.cloud.tune", __doc__)
+    args = parse_command_line(get_program_name("python -m fer.cloud.tune"), __doc__)
     with user_errors_to_exit_code():
         from fer.cloud.tuning import attach, tune
 

@@ -5,7 +5,6 @@ import logging
 import sys
 from pathlib import Path
 
-from fer.cli import user_errors_to_exit_code
 from fer.compare.groups import find_seed_groups
 from fer.compare.hyperparameters import select_columns
 from fer.compare.importance import compute_importance
@@ -15,8 +14,10 @@ from fer.compare.ranking import choose_ranking, rank_runs
 from fer.compare.runs import find_runs, make_printable
 from fer.compare.tables import build_groups_table, build_pairs_table, build_runs_table, write_csv
 from fer.compare.terminal import print_groups, print_runs
+from fer.core.installation import get_program_name
 from fer.errors import UserError
 from fer.reports.comparison import write_comparison
+from fer.runs.program import user_errors_to_exit_code
 from fer.runs.provenance import get_timestamp
 from fer.runs.run_directory import create_unique_directory
 
@@ -60,7 +61,7 @@ def compare(roots: list[Path], out: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m fer.compare", description=__doc__)
+    parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.compare"), description=__doc__)
     parser.add_argument(
         "places", nargs="+", type=Path, metavar="DIR", help="directories of runs or sweeps, or above them"
     )

@@ -12,6 +12,7 @@ from fer.compare.importance import ImportanceResult
 from fer.compare.pairs import PairedTests
 from fer.compare.ranking import METRIC_NAMES, SPLIT_NAMES, Metric, MetricValue, Ranking, find_best_run, get_recalls
 from fer.compare.runs import FINISHED, ComparedRun, make_printable, parse_number
+from fer.core.installation import format_command
 from fer.emotions import CONTEMPT, EMOTIONS
 from fer.reports.comparison import Column, ComparisonReport, GroupRow, MetricColumn, RunRow, Setting
 
@@ -98,7 +99,8 @@ def _build_group_row(group: SeedGroup, columns: Sequence[Hyperparameter]) -> Gro
 def _build_commands(best: ComparedRun) -> list[tuple[str, str]]:
     """What repeats a run, each with what it is for."""
     directory = shlex.quote(str(best.directory))
-    rerun = ("Run it again; overrides may follow:", f"python train.py --config-dir {directory} --config-name run")
+    train = format_command("train.py")
+    rerun = ("Run it again; overrides may follow:", f"{train} --config-dir {directory} --config-name run")
     if best.status != FINISHED:
         return [rerun]
     return [

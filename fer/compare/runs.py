@@ -86,7 +86,10 @@ def _read_program(directory: Path) -> str | None:
         command = _read_json(directory / PROVENANCE).get("command")
     except _UnreadableFileError:
         return None
-    name = command[0] if isinstance(command, list) and command else None
+    name, *arguments = command if isinstance(command, list) and command else [None]
+    if name == "-m" and arguments:
+        # fer.cli.infer is what infer.py runs.
+        name = f"{str(arguments[0]).removeprefix('fer.cli.')}.py"
     return name if name in ("train.py", "infer.py", "register.py") else None
 
 

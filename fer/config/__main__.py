@@ -7,6 +7,7 @@ from pathlib import Path
 from fer.config import Config
 from fer.config.diff import format_differences, read_saved_config
 from fer.config.key_docs import iter_keys
+from fer.core.installation import get_program_name
 from fer.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ def _print_diff(one: str, other: str) -> int:
     try:
         lines = format_differences(read_saved_config(Path(one)), read_saved_config(Path(other)))
     except ConfigError as error:
-        print(f"fer.config: {error}", file=sys.stderr)
+        print(f"{get_program_name('fer.config')}: {error}", file=sys.stderr)
         return error.exit_code
     print("".join(f"{line}\n" for line in lines), end="")
     return 1 if lines else 0
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     elif len(arguments) == 3 and arguments[0] == "diff":
         return _print_diff(*arguments[1:])
     else:
-        print("usage: python -m fer.config schema | docs | diff A B", file=sys.stderr)
+        print(f"usage: {get_program_name('python -m fer.config')} schema | docs | diff A B", file=sys.stderr)
         return 2
     return 0
 

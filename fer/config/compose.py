@@ -13,12 +13,11 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
+from fer.core.installation import CONF
 from fer.errors import ConfigError
 
 # What Hydra calls by name, what logging's configuration calls by name, and where Hydra would read further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def load_config(cfg: DictConfig, program: Program = "train") -> Config:

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from fer.config import Config, Dataset
 from fer.config.diff import format_override_value
 from fer.config.key_docs import find_nearest, find_sections, get_kind, iter_keys
+from fer.core.installation import format_command
 from fer.errors import ConfigError
 
 SECTIONS = tuple(Config.model_fields)
@@ -27,7 +28,7 @@ LIMITS = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-LIST_KEYS = "`python -m fer.config docs` lists every key, `python train.py --help` the groups and options"
+LIST_KEYS = f"`python -m fer.config docs` lists every key, `{format_command('train.py')} --help` the groups and options"
 
 
 def list_known_keys(config: Any = None) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, parse_s3_uri
-from fer.cli import log_to_stderr
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.infer import smoothing as timeline
@@ -22,6 +21,7 @@ from fer.infer.transform.stage import SHARDS, build_requests
 from fer.monitoring.report import build_monitoring
 from fer.registry.factory import open_registry
 from fer.registry.resolve import find_version, get_region
+from fer.runs.program import log_to_stderr
 from fer.video.media import Media
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from fer.aws.client import AwsClient, CloudError
 from fer.config import Config, SageMakerAws
+from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.errors import DataError, shorten_error
 from fer.infer.chunk_store import PARTS_DIR
@@ -81,9 +82,8 @@ def format_retraining_command(model_uri: str | None, model_directory: Path | Non
     if model_directory is not None:
         candidates.append(model_directory)
     directory = next((place for place in candidates if (place / RUN_YAML).is_file()), None)
-    return (
-        f"python train.py --config-dir {'RUN' if directory is None else shlex.quote(str(directory))} --config-name run"
-    )
+    saved = "RUN" if directory is None else shlex.quote(str(directory))
+    return f"{format_command('train.py')} --config-dir {saved} --config-name run"
 
 
 def publish_batch(config: Config, monitoring: Mapping[str, Any], client: AwsClient | None = None) -> None:

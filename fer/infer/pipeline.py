@@ -11,6 +11,7 @@ from pathlib import Path
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
 from fer.config import Config, SageMakerAws
+from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, DataError, ExitCode, UserError, shorten_error
@@ -71,7 +72,7 @@ def validate_and_pin(config: Config) -> Config:
         if not (config.model_uri or "").startswith("models:/"):
             raise ConfigError(
                 f"model_uri={config.model_uri}: SageMaker judges with a registered model; register it "
-                "(python register.py aws=sagemaker …) and add model_uri=models:/NAME@champion"
+                f"({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
             )
         if config.aws.role is None:
             raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
@@ -133,7 +134,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     """Extraction, prediction and report as asked for; marks how the run ended."""
     stages = config.extraction.stages
     monitoring = None
-    with record_outcome(run, "python infer.py"):
+    with record_outcome(run, format_command("infer.py")):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         if "extract" in stages or "predict" in stages:
             model = _prepare_model(config, run) if "predict" in stages else None
@@ -144,7 +145,8 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         records = [fact for part in stores if (fact := part.completion_record()) is not None]
         if len(records) < len(stores):
             raise UserError(
-                f"{run.directory}: some videos are unfinished; go on with `infer.py resume={run.directory}`"
+                f"{run.directory}: some videos are unfinished; go on with "
+                f"`{format_command('infer.py')} resume={run.directory}`"
             )
         usable = sum(part.count_usable() for part in stores)
         if "report" in stages:

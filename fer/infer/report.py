@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fer.config import Config
+from fer.core.installation import format_command
 from fer.core.io import atomic_write
 from fer.core.progress import track_progress
 from fer.emotions import EMOTIONS
@@ -42,7 +43,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     if pieces.loc[pieces["status"] == "ok", "emotion"].isna().any():
         raise UserError(
             f"{run.directory}: some faces are not judged yet; go on with "
-            f"`infer.py resume={run.directory} extraction.stages=[predict,report]`"
+            f"`{format_command('infer.py')} resume={run.directory} extraction.stages=[predict,report]`"
         )
     thumbnails = pieces.pop("picture")
     smoothing = cfg.smoothing

@@ -21,8 +21,8 @@ from fer.bundle.metadata import (
 )
 from fer.bundle.predictor import Predictor
 from fer.core.archive import CHECKSUMS, compute_checksums, copy_file, unpack, verify_checksums, write_archive
+from fer.core.installation import PROJECT_ROOT
 from fer.core.io import atomic_write, compute_sha256
-from fer.core.system import PROJECT_ROOT
 from fer.errors import ModelError, shorten_error
 from fer.monitoring.drift import BASELINE
 

@@ -11,7 +11,6 @@ import pandas as pd
 from fer.aws.client import AwsClient
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import insert_verdict
-from fer.cli import log_to_stderr
 from fer.config import Config, SageMakerAws
 from fer.core.io import atomic_write, write_text
 from fer.errors import ConfigError, ExitCode
@@ -31,6 +30,7 @@ from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.registry.run_artifacts import RunArtifacts, read_run_artifacts, read_table
 from fer.registry.sagemaker_model_card import build_quality_report
 from fer.registry.verify_package import check_package
+from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run, remove_if_empty
 
 log = logging.getLogger(__name__)

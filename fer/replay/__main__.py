@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fer.cli import user_errors_to_exit_code
 from fer.config import Config
+from fer.core.installation import build_train_command, format_command, get_program_name
 from fer.core.io import compute_sha256
-from fer.core.system import PROJECT_ROOT
 from fer.errors import DataError, UserError
+from fer.runs.program import user_errors_to_exit_code
 from fer.runs.provenance import collect_environment, get_timestamp
 from fer.runs.run_directory import METRICS, PROVENANCE, create_unique_directory, load_run_config
 
@@ -96,7 +96,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     if provenance.get("status") != "finished":
         raise UserError(
             f"{run}: the run is {provenance.get('status')}, so there is nothing to compare a whole one with; to run it "
-            f"again: python train.py --config-dir {run} --config-name run"
+            f"again: {format_command('train.py')} --config-dir {run} --config-name run"
         )
     for line in _compare_environment(provenance):
         log.warning("Environment differs: %s", line)
@@ -110,7 +110,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     )
     command = [
         sys.executable,
-        str(PROJECT_ROOT / "train.py"),
+        *build_train_command(),
         "--config-dir",
         str(run.resolve()),
         "--config-name",
@@ -133,7 +133,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m fer.replay", description=__doc__)
+    parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.replay"), description=__doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--allow-changed-data", action="store_true", help="go on although the data set was changed")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import INSTALLED, PROJECT_ROOT
 
 # What git_state() says where the code is no checkout but was brought as an archive, JSON.
 GIT_STATE_ENV = "FER_GIT"
@@ -19,19 +19,24 @@ PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
     *("opencv-python", "av", "onnxruntime", "trackers", "imagehash", "safetensors"),
     *("hydra-core", "omegaconf", "pydantic"),
+    # The code's version where it is installed; a checkout has a commit instead.
+    "fer-experiments",
 )
 
 
 def get_program_arguments() -> list[str]:
     """What starts this program once more, behind `python`."""
-    module = getattr(sys.modules["__main__"].__spec__, "name", "")
-    return [*(["-m", module] if module.startswith("fer.") else [sys.argv[0]]), *sys.argv[1:]]
+    program, *arguments = get_command_line()
+    if program != "-m":
+        return [sys.argv[0], *arguments]
+    # -P: nothing is imported from the current directory, as it is not by the command `fer` either.
+    return ["-P", *get_command_line()] if INSTALLED else get_command_line()
 
 
 def get_command_line() -> list[str]:
     """What stands behind `python`, with the program's name alone."""
-    program, *arguments = get_program_arguments()
-    return [program if program == "-m" else Path(program).name, *arguments]
+    module = getattr(sys.modules["__main__"].__spec__, "name", "").removesuffix(".__main__")
+    return [*(["-m", module] if module.startswith("fer.") else [Path(sys.argv[0]).name]), *sys.argv[1:]]
 
 
 def get_timestamp() -> str:
@@ -60,6 +65,9 @@ def _read_git_state() -> dict[str, str | None]:
     """The project's commit, and the SHA-256 of uncommitted changes to it (None where there are none)."""
     if GIT_STATE_ENV in os.environ:
         return dict(json.loads(os.environ[GIT_STATE_ENV]))
+    if INSTALLED:
+        # A repository that holds the environment is not the project's.
+        return {"git_commit": None, "git_diff_sha256": None}
 
     def git(*arguments: str) -> bytes | None:
         try:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_validation_error
+from fer.core.installation import format_command
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.errors import UserError
@@ -29,7 +30,7 @@ METRICS = "metrics.json"
 LOCK = ".lock"
 HEADER = """\
 # The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with
-#   python {program} --config-dir RUN --config-name run
+#   {command} --config-dir RUN --config-name run
 """
 REPLAY = """\
 # and compare every figure of another run of it with
@@ -116,7 +117,7 @@ class Run:
 
 def write_config(directory: Path, config: Config, program: str) -> None:
     """Write run.yaml: what makes a directory one that ``program`` can run, or go on with."""
-    header = HEADER.format(program=program) + (REPLAY if program == "train.py" else "")
+    header = HEADER.format(command=format_command(program)) + (REPLAY if program == "train.py" else "")
     content = {"defaults": ["base", "_self_"], **config.dump()}
     write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 

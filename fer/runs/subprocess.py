@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fer.core.installation import PROJECT_ROOT, build_train_command
 from fer.core.process import with_parent_pid
-from fer.core.system import PROJECT_ROOT
 
 TRAIN_PROGRAM = "train.py"
 
@@ -22,7 +22,7 @@ def start_training(
     """
     quoted = json.dumps(str(run))
     return subprocess.Popen(
-        [sys.executable, *launcher, str(project / TRAIN_PROGRAM), f"resume={quoted}", f"hydra.run.dir={quoted}"],
+        [sys.executable, *launcher, *build_train_command(project), f"resume={quoted}", f"hydra.run.dir={quoted}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

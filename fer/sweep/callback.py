@@ -15,11 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fer.cli import exit_with_error
 from fer.config.base import reject_password
+from fer.core.installation import format_command, with_project_path
 from fer.core.io import write_text
-from fer.core.system import PROJECT_ROOT, resolve_thread_count
+from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
+from fer.runs.program import exit_with_error
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
 
 RESUME = "sweep.resume="
@@ -43,10 +44,9 @@ class SweepCallback(Callback):
         at_once = _count_concurrent_jobs(config, jobs)
         write_sweep(directory, Sweep(arguments, os.getcwd(), metric, direction, jobs, at_once, os.getpid()))
         # Jobs that are started elsewhere must find the project, wherever they are.
-        paths = [str(PROJECT_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+        os.environ.update(with_project_path(os.environ))
         print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
-        print(f"After an interruption: python train.py {RESUME}{directory}", flush=True)
+        print(f"After an interruption: {format_command('train.py')} {RESUME}{directory}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         directory = Path(config.hydra.sweep.dir)
@@ -67,7 +67,7 @@ class SweepCallback(Callback):
         if done < len(jobs):
             exit_with_error(
                 f"{len(jobs) - done} of {len(jobs)} jobs failed; to try them again: "
-                f"python train.py {RESUME}{directory}",
+                f"{format_command('train.py')} {RESUME}{directory}",
                 ExitCode.PARTIAL,
             )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer.core.installation import get_program_name
 from fer.emotions import EMOTIONS
 from fer.synthetic.dataset import SyntheticFace, draw_dataset_face
 
@@ -49,7 +50,8 @@ def _draw_caption(canvas: np.ndarray, text: str, left: int, baseline: int, size:
 
 def main() -> int:
     """Write the sheet."""
-    parser = argparse.ArgumentParser(prog="python -m fer.synthetic", description=__doc__)
+    program = get_program_name("python -m fer.synthetic")
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4)
@@ -58,7 +60,7 @@ def main() -> int:
     args = parser.parse_args()
     image = _draw_sheet(args.seed, args.rows, args.size, args.votes)
     if args.file.suffix != ".png" or not cv2.imwrite(str(args.file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        print(f"python -m fer.synthetic: {args.file}: cannot be written; name a .png file", file=sys.stderr)
+        print(f"{program}: {args.file}: cannot be written; name a .png file", file=sys.stderr)
         return 1
     return 0
 

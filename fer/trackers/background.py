@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TextIO
 
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import with_project_path
 
 # So long trackers may take for the end of a run, and their process for its own.
 FINISH_TIMEOUT_S, EXIT_TIMEOUT_S, GRACE_S = 45.0, 15.0, 3.0
@@ -44,7 +44,7 @@ def _start_process(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -
         # -P: nothing is imported from the current directory. A session of its own: Ctrl-C is not for it.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fer.trackers"],
-            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+            env=with_project_path(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

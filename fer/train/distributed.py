@@ -24,6 +24,7 @@ from torch.distributed.launcher import LaunchConfig, elastic_launch
 
 from fer import errors
 from fer.config import Config
+from fer.core.installation import INSTALLED
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, is_started_by_srun, with_parent_pid
 from fer.data.augmentation import ShardSlice
@@ -75,7 +76,7 @@ def needs_launch(config: Config) -> bool:
         raise UserError(
             f"trainer.num_nodes={trainer.num_nodes}: start train.py by PyTorch's launcher on each machine: torchrun "
             f"--nnodes={trainer.num_nodes} --nproc-per-node={trainer.devices} --rdzv-backend=c10d "
-            "--rdzv-endpoint=HOST:PORT train.py …, or by srun"
+            f"--rdzv-endpoint=HOST:PORT {'-m fer.cli.train' if INSTALLED else 'train.py'} …, or by srun"
         )
     return True
 

@@ -34,9 +34,11 @@ def test_a_run_is_read_with_its_figures(tmp_path: Path) -> None:
 
 
 def test_other_directories_are_refused_or_skipped(tmp_path: Path) -> None:
+    places = [tmp_path / "infer", tmp_path / "installed"]
     make_run(tmp_path / "infer", provenance={"command": ["infer.py", "model_uri=x"]})
-    runs, skipped = find_runs([tmp_path])
-    assert (runs, skipped) == ([], [f"{tmp_path / 'infer'}: is a run of infer.py, not a training"])
+    make_run(tmp_path / "installed", provenance={"command": ["-m", "fer.cli.infer", "model_uri=x"]})
+    runs, skipped = find_runs(places)
+    assert (runs, skipped) == ([], [f"{place}: is a run of infer.py, not a training" for place in places])
     with pytest.raises(UserError, match="nowhere: no such directory"):
         find_runs([tmp_path / "nowhere"])
 

@@ -83,7 +83,7 @@ def test_the_examples_of_the_help_are_valid(tmp_path: Path) -> None:
     (tmp_path / "FILE").touch()
     (tmp_path / "RUN_DIR").mkdir()
     places = {name: str(tmp_path / name) for name in ("ferplus.zip", "FILE", "RUN_DIR")}
-    text = (PROJECT / "train.py").read_text(encoding="utf-8")
+    text = (PROJECT / "fer/cli/train.py").read_text(encoding="utf-8")
     examples = re.findall(r"^ *python train\.py(.*)$", text, re.MULTILINE)
     assert len(examples) == 5
     # That of a sweep stands for the command that started it.

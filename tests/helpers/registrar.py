@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from fer.cli import user_errors_to_exit_code
 from fer.registry.mlflow import MlflowRegistry
 from fer.registry.promotion import assign_alias
+from fer.runs.program import user_errors_to_exit_code
 from tests.helpers.candidates import NAME, candidate
 
 

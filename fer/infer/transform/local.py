@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx2
 
 from fer.config.aws import LocalTransform
+from fer.core.installation import with_project_path
 from fer.core.io import atomic_write
 from fer.core.progress import track_progress
-from fer.core.system import PROJECT_ROOT
 from fer.errors import UserError, shorten_error
 from fer.infer.transform.shards import Request
 
@@ -31,12 +31,8 @@ class LocalBatchTransform:
 
     def __init__(self, package: Path, cfg: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
         self.package, self.cfg, self.log_file = package, cfg, log_file
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(PROJECT_ROOT),
-            "FER_THREADS": str(threads),
-            "FER_FLIP": str(int(flip)),
-        }
+        settings = {"FER_THREADS": str(threads), "FER_FLIP": str(int(flip))}
+        self.environment = {**with_project_path(os.environ), **settings}
 
     def send(self, requests: Sequence[Request], content_type: str) -> None:
         """Have each request answered into its ``.out``. One that fails is left without; the reason is logged.

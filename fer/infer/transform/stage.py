@@ -10,6 +10,7 @@ import numpy as np
 from fer.aws.client import AwsClient
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
+from fer.core.installation import format_command
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
 from fer.infer.chunk_store import PARTS_DIR, ChunkStore
@@ -50,7 +51,7 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
     if pending:
         raise UserError(
             f"{len(pending)} of {len(requests)} requests were not answered in {cfg.attempts} attempts "
-            f"({pending[0].path.name} first); go on with: python infer.py resume={run_directory}"
+            f"({pending[0].path.name} first); go on with: {format_command('infer.py')} resume={run_directory}"
         )
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)

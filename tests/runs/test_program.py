@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fer.cli import user_errors_to_exit_code
 from fer.config.compose import refuse_executable_yaml
 from fer.errors import ConfigError, DataError, ModelError
+from fer.runs.program import user_errors_to_exit_code
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 from tests.helpers.paths import PROJECT
 
 EIGHT = """
 import json, multiprocessing, sys
-from fer.cli import fresh_directory
+from fer.runs.run_directory import create_unique_directory
 
 def one(barrier, results):
     barrier.wait()
-    results.put(fresh_directory(sys.argv[1]))
+    results.put(create_unique_directory(sys.argv[1]))
 
 fork = multiprocessing.get_context("fork")
 barrier, results = fork.Barrier(8), fork.Queue()

@@ -15,19 +15,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import refuse_executable_yaml
 from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
+from fer.core.installation import format_command, get_program_name
 from fer.core.process import LAUNCHED_ENV
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
 # Their errors mean that they have lost a process.
 LAUNCHERS = ("joblib", "submitit")
+SCRIPTS = ("train.py", "infer.py", "register.py")
 
 
 def exit_with_error(message: str, code: int) -> NoReturn:
     """Print what is wrong, prefixed by the program's name, and leave."""
     # Of several processes the one that has started them speaks.
     if LAUNCHED_ENV not in os.environ:
-        name = Path(sys.argv[0]).name
+        name = get_program_name()
         print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
     sys.exit(code)
 
@@ -75,8 +77,13 @@ def log_to_stderr() -> None:
 def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str]], list[str]] = list) -> None:
     """Run a program decorated with ``hydra.main``; exit code 0, or that of the error, or 130 after Ctrl-C.
 
-    ``meant`` gives the arguments that those of the command line stand for.
+    ``expand_arguments`` gives the arguments that those of the command line stand for. `--help` shows what the module
+    of ``main`` says.
     """
+    documentation = str(sys.modules[main.__module__].__doc__)
+    for script in SCRIPTS:
+        documentation = documentation.replace(f"python {script}", format_command(script))
+    OmegaConf.register_new_resolver("program_help", lambda: documentation, replace=True)
     # Hydra would print errors itself and exit with 1; with this it hands them on as they are.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():
@@ -85,6 +92,5 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
         main()
 
 
-# A process that a launcher starts for a job imports this module and then composes: it needs them as well.
+# A process that a launcher starts for a job imports this module and then composes: it needs this as well.
 OmegaConf.register_new_resolver("fresh_directory", create_unique_directory, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("program_help", lambda: sys.modules["__main__"].__doc__, replace=True)

@@ -1,0 +1,73 @@
+"""Judge the faces in videos and images: a table with a row a face and frame, and a page to read.
+
+python infer.py model_uri=RUN extraction.input=clips/
+    every video and image below a directory, one frame a second
+python infer.py model_uri=RUN extraction.input=clip.mp4 extraction=yunet extraction.sampling=all extraction.faces=all
+    every frame, everybody in it, found by YuNet
+python infer.py model_uri=models:/fer-mobilenetv2@champion inference.route=transform extraction.input=clips/
+    by the registered model, in a batch
+python infer.py resume=RUN_DIR
+    goes on where a killed run stopped
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fer.config import Config, SageMakerAws
+from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
+from fer.core.installation import CONF
+from fer.runs.program import run_program, user_errors_to_exit_code
+from fer.runs.run_directory import remove_if_empty
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(composed: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    run_directory = Path(hydra_config.runtime.output_dir)
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed, "infer")
+        if config.dry_run:
+            from fer.infer.dry_run import dry_run
+
+            remove_if_empty(run_directory)
+            dry_run(config)
+            return
+        if (saved := run_to_resume(config)) is None:
+            from fer.infer.pipeline import infer
+
+            code = infer(config, run_directory)
+        else:
+            from fer.infer.pipeline import load_saved_media, resume
+
+            remove_if_empty(run_directory)
+            load_saved_media(saved)
+            refuse_executable_yaml(["--config-dir", str(saved)])
+            # What names the run; a job is that of the run's own configuration.
+            naming = ("resume=",) if config.resume else ("aws",)
+            changes = [text for text in hydra_config.overrides.task if not text.startswith(naming)]
+            code = resume(load_overrides(changes, "infer", saved), saved)
+    if code:
+        sys.exit(code)
+
+
+def run_to_resume(config: Config) -> Path | None:
+    if config.resume is not None:
+        return Path(config.resume)
+    if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
+        from fer.infer.pipeline import find_run_by_job
+
+        return find_run_by_job(config.aws.transform.attach)
+    return None
+
+
+def run() -> None:
+    """Judge faces as the command line says."""
+    run_program(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,41 @@
+"""Register a trained model: package it, check the package, judge it, keep it as a version; and choose what is in use.
+
+python register.py model_uri=RUN
+    a version in the local registry (outputs/registry); the first one that is approved becomes the champion
+python register.py registry.action=list
+    the versions; also show, promote and rollback, of registry.version=N
+python register.py model_uri=RUN aws=sagemaker aws.bucket=BUCKET aws.image=IMAGE
+    the same in SageMaker Model Registry; dry_run=true prints the requests instead
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fer.config.compose import load_config
+from fer.core.installation import CONF
+from fer.runs.program import run_program, user_errors_to_exit_code
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(composed: DictConfig) -> None:
+    run_directory = Path(HydraConfig.get().runtime.output_dir)
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed, "register")
+        from fer.registry.pipeline import run_action
+
+        code = run_action(config, run_directory)
+    if code:
+        sys.exit(code)
+
+
+def run() -> None:
+    """Register a model as the command line says."""
+    run_program(main)
+
+
+if __name__ == "__main__":
+    run()

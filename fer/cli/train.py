@@ -1,0 +1,72 @@
+"""Train a facial-expression classifier and judge it.
+
+python train.py
+    trains on drawn faces: nothing to download, about three minutes on two cores
+python train.py experiment=ferplus dataset.sources.ferplus.root=ferplus.zip model.weights=FILE
+    our recipe on FERPlus, from ImageNet weights in a local file
+python train.py -m model=mobilenetv2_050,mobilenetv2_100 optimizer.lr=1e-3,5e-4 seed=0,1,2
+    a sweep: one run a combination
+python train.py resume=RUN_DIR
+    goes on with a killed run in its own directory
+python train.py sweep.resume=SWEEP_DIR
+    goes on with a killed sweep: only what is missing runs
+"""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from fer.config.compose import load_config
+from fer.core.installation import CONF, format_command
+from fer.core.process import exit_with_parent
+from fer.errors import ConfigError
+from fer.runs.program import run_program, user_errors_to_exit_code
+from fer.runs.run_directory import redirect_log, remove_if_empty
+from fer.sweep.callback import resolve_resume_arguments
+from fer.sweep.job import run_job
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(composed: DictConfig) -> float | None:
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        return run_job(composed)
+    run_directory = Path(hydra_config.runtime.output_dir)
+    with user_errors_to_exit_code(run_directory):
+        config = load_config(composed)
+        # PyTorch takes seconds to import; a mistake above is answered before.
+        if config.resume is None:
+            from fer.train.pipeline import train
+
+            train(config, run_directory)
+        else:
+            go_on(Path(config.resume), run_directory)
+    return None
+
+
+def go_on(saved: Path, run_directory: Path) -> None:
+    changes = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
+    if changes:
+        raise ConfigError(
+            f"{changes[0]}: a resumed run keeps its configuration; for another one start a new run: "
+            f"{format_command('train.py')} --config-dir {saved} --config-name run {changes[0]}"
+        )
+    if saved.resolve() != run_directory.resolve():
+        remove_if_empty(run_directory)
+        redirect_log(saved)
+    from fer.train.pipeline import resume
+
+    resume(saved)
+
+
+def run() -> None:
+    """Train as the command line says."""
+    exit_with_parent()
+    run_program(main, resolve_resume_arguments)
+
+
+if __name__ == "__main__":
+    run()

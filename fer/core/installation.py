@@ -1,0 +1,60 @@
+"""Where this code lies, a checkout or an installed package, and how its programs are started from there."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
+# The directory that holds the package: a checkout, or site-packages.
+PROJECT_ROOT = PACKAGE_DIR.parent
+# The wheel holds conf/ inside the package, where a checkout has it beside the package.
+INSTALLED = (PACKAGE_DIR / "conf").is_dir()
+CONF = (PACKAGE_DIR if INSTALLED else PROJECT_ROOT) / "conf"
+
+_program_name: str | None = None
+
+
+def set_program_name(name: str) -> None:
+    """Remember what a user has typed to start this process's program, such as ``fer train``."""
+    global _program_name
+    _program_name = name
+
+
+def get_program_name(default: str | None = None) -> str:
+    """What a user has typed to start this process's program, ``default`` where it was not the command `fer`."""
+    if _program_name is not None or default is not None:
+        return _program_name or str(default)
+    name, spec = Path(sys.argv[0]).name, sys.modules["__main__"].__spec__
+    return name if name != "__main__.py" or spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
+
+
+def format_command(script: str) -> str:
+    """How a user starts what ``train.py`` and the other scripts do: by the command `fer`, where it is there."""
+    by_command = INSTALLED or _program_name is not None
+    return f"fer {script.removesuffix('.py')}" if by_command else f"python {script}"
+
+
+def build_train_command(project: Path = PROJECT_ROOT) -> list[str]:
+    """What stands behind `python` to start a training; ``project`` is the directory of the code."""
+    # -P: nothing is imported from the current directory.
+    return ["-P", "-m", "fer.cli.train"] if INSTALLED else [str(project / "train.py")]
+
+
+def with_project_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `python -m fer.…` finds this code, whatever the current directory is."""
+    if INSTALLED:
+        return dict(environment)
+    paths = [str(PROJECT_ROOT), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def describe_name_clash() -> str | None:
+    """What is wrong where the other project that calls its package ``fer`` was installed over this one."""
+    # Its files and ours share one directory then. Ours are listed by fer_experiments-….dist-info.
+    if not any(PROJECT_ROOT.glob("fer-*.dist-info")):
+        return None
+    return (
+        "this environment also holds the distribution `fer`, another project whose files overwrite those of "
+        "fer-experiments; run `pip uninstall fer fer-experiments`, then install fer-experiments alone"
+    )
