@@ -9,7 +9,12 @@ import pytest
 from tests.helpers.forkserver import forking
 from tests.helpers.paths import SHARED
 
-pytest_plugins = ("tests.helpers.aws_fixtures", "tests.helpers.network_fixtures", "tests.helpers.serving_fixtures")
+pytest_plugins = (
+    "tests.helpers.aws_fixtures",
+    "tests.helpers.network_fixtures",
+    "tests.helpers.package_fixtures",
+    "tests.helpers.serving_fixtures",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,13 +62,14 @@ def _format_help(names: Iterable[str]) -> str:
 def _handle_unknown(arguments: list[str]) -> int:
     """Show the commands of a group such as `fer cloud`; otherwise name the nearest command."""
     group = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    prefix = f"{arguments[0]} " if group else ""
     if group and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
         print(_format_help(group))
         return ExitCode.OK
-    typed = " ".join(arguments[: 2 if group else 1])
-    near = get_close_matches(typed, group or COMMANDS, n=1)
-    suggestion = f"; did you mean fer {near[0]}?" if near else ""
-    return _refuse(f"{typed}: there is no such command{suggestion}\n`fer --help` lists them", ExitCode.CONFIG)
+    typed = arguments[1 if group else 0]
+    near = get_close_matches(typed, [name.removeprefix(prefix) for name in group or COMMANDS], n=1)
+    suggestion = f"; did you mean fer {prefix}{near[0]}?" if near else ""
+    return _refuse(f"{prefix}{typed}: there is no such command{suggestion}\n`fer --help` lists them", ExitCode.CONFIG)
 
 
 def _refuse(message: str, code: ExitCode) -> int:
