@@ -4,11 +4,13 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
@@ -125,10 +127,14 @@ def rafdb_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
-    """Register a process that must not outlive the test."""
+    """Register a process that must not outlive the test, nor what it has started."""
     processes: list[subprocess.Popen[str]] = []
     yield processes.append
     for process in processes:
         if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
             process.kill()
+            for child in family:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         process.wait()
