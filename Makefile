@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.lock
+# One worker a core.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help environment browser demo test lint bench lock clean
+.PHONY: help environment browser demo lint check test nightly docs bench lock clean
 
 help:
-	@echo "make demo   train, register, judge a drawn clip  make test   every check and test"
-	@echo "make lint   style, types, imports                make bench  training speed as ratios"
-	@echo "make lock   resolve the versions anew            make clean  remove .venv and caches"
+	@echo "make demo   train, register, classify a drawn clip   make check    lint, types, imports, unit tests"
+	@echo "make test   all that a change must pass              make nightly  the tests' own simulators"
+	@echo "make docs   the documentation, into outputs/site     make bench    training speed as ratios"
+	@echo "make lock   resolve the versions anew                make clean    remove .venv and caches"
 
 # The copy of the lock is written last, so an interrupted installation starts over.
 environment:
@@ -41,9 +44,17 @@ browser:
 	       || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; }; }; \
 	} || echo "Without chromium and chromium-driver the tests of the report in a browser are skipped"
 
-# A worker more than cores: some tests wait for what they killed, or for a network that is not there.
+check: lint
+	$(PYTEST) -m "not slow"
+
 test: lint browser
-	$(BIN)/python -m pytest --numprocesses $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not nightly"
+
+nightly: environment
+	$(PYTEST) -m nightly
+
+docs: environment
+	$(BIN)/mkdocs build --strict --quiet --site-dir outputs/site
 
 bench: environment
 	$(BIN)/python -m benchmarks.train

@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from filelock import FileLock
 
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
-from fer.synthetic.video import write_clip
+from fer.synthetic.video import CLIP, write_clip
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, INFER, Done, Program, face, png, run
+
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -43,24 +46,43 @@ def train(program: Program) -> Program:
 
 
 @pytest.fixture(scope="session")
-def finished(train: Program, workplace: Path) -> Path:
+def build_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> BuildOnce:
+    """Have a directory made by the first worker that needs it; the others wait for it and read it."""
+    own = tmp_path_factory.getbasetemp()
+    root = own if worker_id == "master" else own.parent
+
+    def build(name: str, make: Callable[[Path], object]) -> Path:
+        directory, mark = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not mark.exists():
+                make(directory)
+                mark.touch()
+        return directory
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def finished(train: Program, build_once: BuildOnce) -> Path:
     """A finished run of two epochs on drawn faces, with all stages."""
-    directory = workplace / "finished"
-    done = train(*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
-    assert done.returncode == 0, done.stderr
-    return directory
+
+    def make(directory: Path) -> None:
+        done = train(*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
+        assert done.returncode == 0, done.stderr
+
+    return build_once("finished", make)
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip(build_once: BuildOnce) -> Path:
     """Eight seconds of the drawn clip: the last one has nobody in it."""
-    return write_clip(tmp_path_factory.mktemp("clip"), seconds=8)
+    return build_once("clip", lambda directory: write_clip(directory, seconds=8)) / CLIP
 
 
 @pytest.fixture(scope="session")
-def model(finished: Path, workplace: Path) -> Path:
+def model(finished: Path, build_once: BuildOnce) -> Path:
     """A small trained model: a copy, because its ONNX network is kept beside it."""
-    return Path(shutil.copytree(finished, workplace / "model"))
+    return build_once("model", lambda directory: shutil.copytree(finished, directory))
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +96,15 @@ def infer(program: Program, model: Path) -> Program:
 
 
 @pytest.fixture(scope="session")
-def inferred(infer: Program, clip: Path, workplace: Path) -> Path:
+def inferred(infer: Program, clip: Path, build_once: BuildOnce) -> Path:
     """A finished run over the clip, five frames a second."""
-    directory = workplace / "inferred"
-    done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert str(directory / "report.html") in done.stdout
-    return directory
+
+    def make(directory: Path) -> None:
+        done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}")
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert str(directory / "report.html") in done.stdout
+
+    return build_once("inferred", make)
 
 
 @pytest.fixture(scope="session")
