@@ -10,6 +10,8 @@ import pytest
 from fer.compare.__main__ import compare
 from tests.helpers.compared_runs import make_run, predictions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_table_fits_the_terminal(

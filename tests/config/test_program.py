@@ -18,6 +18,8 @@ from fer.config.key_docs import iter_keys
 from tests.helpers.composing import leaves
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 Done = subprocess.CompletedProcess[str]
 HINT = "train.py: `python -m fer.config docs` lists every key, `python train.py --help` the groups and options"
 

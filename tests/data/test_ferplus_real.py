@@ -9,7 +9,9 @@ from fer.data.sources import read_source
 from fer.data.splits import LEAK, find_leaks
 from fer.errors import DataError
 
+pytestmark = pytest.mark.slow
 RULES = {"plus": {"label_rule": "majority", "eval_label_rule": "majority", "contempt": "drop"}}
+
 OPTIONS = {
     "label_rules": RULES,
     "classes": 8,

@@ -17,6 +17,8 @@ from fer.infer.transform.shards import CONTENT_TYPES, Request
 from fer.registry.package import open_package
 from tests.helpers.transforming import assert_answers, expected, local_settings, missing, packed, times
 
+pytestmark = pytest.mark.slow
+
 TAR = CONTENT_TYPES["shard"]
 
 

@@ -16,6 +16,8 @@ from safetensors.torch import save
 from fer.models.network import FaceNetwork
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 NAME, REPOSITORY = "mobilenetv2_050", "timm/mobilenetv2_050.lamb_in1k"
 # huggingface_hub reads its environment when it is imported, hence a process of its own, which loads once for each
 # line of its input. Its waits between attempts at an unreachable hub, 23 seconds in all, are left out.

@@ -21,6 +21,8 @@ from tests.helpers.paths import PROJECT
 from tests.helpers.programs import environment
 from tests.helpers.registering import until
 
+pytestmark = pytest.mark.slow
+
 
 def registrar(store: Path, folder: Path, *marks: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

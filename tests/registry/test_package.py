@@ -19,6 +19,8 @@ from fer.errors import ModelError
 from fer.registry.package import build_package, compute_checksums, compute_fingerprint, open_package, write_archive
 from fer.registry.verify_package import check_package
 
+pytestmark = pytest.mark.slow
+
 TarEdit = Callable[[tarfile.TarFile], None]
 
 

@@ -18,6 +18,8 @@ from fer.serving import sagemaker_handlers as handlers
 from fer.serving.responses import decode_image
 from tests.helpers.server import JPEG, PNG, TAR, Answer, gray_png, packaged, post, probabilities_of, server
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Answer]
 INFERENCE = "from fer.serving.sagemaker_handlers import input_fn, model_fn, output_fn, predict_fn\n"
 

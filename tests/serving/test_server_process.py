@@ -36,6 +36,8 @@ from tests.helpers.server import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow
+
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 

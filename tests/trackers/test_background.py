@@ -31,6 +31,8 @@ from tests.helpers.tracked_runs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 WANDB = {"project": "tests", "entity": None, "mode": "offline"}
 MLFLOW = {"uri": None, "experiment": "tests"}
 ALL = {"tensorboard": {}, "wandb": WANDB, "mlflow": MLFLOW}

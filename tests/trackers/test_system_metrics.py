@@ -10,6 +10,8 @@ import pytest
 from fer.trackers.system_metrics import SystemMonitor
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 HELD = 200 << 20
 
 
