@@ -1,6 +1,6 @@
 """The comparison as CSV files: a row a run, a row a group of seeds, a row a pair."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from fer.compare.hyperparameters import SEED, find_varying_keys, get_value, has_
 from fer.compare.pairs import PairedTests
 from fer.compare.runs import ComparedRun, parse_number
 from fer.config.diff import ABSENT, format_override_value
+from fer.core.flatten import flatten_dict
 from fer.core.io import atomic_write
 
-MAX_DEPTH = 3  # per_class.anger.recall.low
 FACT_COLUMNS = (
     "monitor",
     "best_epoch",
@@ -46,7 +46,7 @@ def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                 **{
                     f"{part}.{name}": value
                     for part, found in run.metrics.items()
-                    for name, value in iter_metrics(found)
+                    for name, value in flatten_metrics(found).items()
                 },
                 "seconds": run.seconds,
                 "images_per_second": run.images_per_second,
@@ -62,15 +62,13 @@ def _format_csv_value(value: Any) -> Any:
     return None if value is ABSENT else value if parse_number(value) is not None else format_override_value(value)
 
 
-def iter_metrics(
-    metrics: dict[str, Any], prefix: str = "", depth: int = MAX_DEPTH
-) -> Iterator[tuple[str, float | None]]:
-    """(dotted name, value) of the numbers of metrics.json; of `accuracy.value` the name is `accuracy`."""
-    for name, value in metrics.items():
-        if isinstance(value, dict) and depth:
-            yield from iter_metrics(value, f"{prefix}{name}.", depth - 1)
-        elif not isinstance(value, list):
-            yield (prefix.removesuffix(".") if name == "value" else f"{prefix}{name}"), parse_number(value)
+def flatten_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """The numbers of a split in metrics.json by dotted name; that of `accuracy.value` is `accuracy`."""
+    return {
+        name.removesuffix(".value"): parse_number(value)
+        for name, value in flatten_dict(metrics).items()
+        if not isinstance(value, list)
+    }
 
 
 def build_groups_table(groups: Sequence[SeedGroup], runs: Sequence[ComparedRun]) -> pd.DataFrame:

@@ -1,12 +1,12 @@
 """What differs between saved configurations; values are not checked, so runs of any version can be compared."""
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fer.core.flatten import flatten_dict
 from fer.errors import ConfigError, shorten_error
 
 RUN_YAML = "run.yaml"
@@ -33,16 +33,7 @@ def read_saved_config(source: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: holds no keys; name a run directory or its run.yaml")
     content.pop("defaults", None)
-    return dict(_iter_leaves(content))
-
-
-def _iter_leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of everything that is not a section; lists and empty sections are values."""
-    for name, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _iter_leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return flatten_dict(content, keep_empty=True)
 
 
 def canonicalize(value: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from filelock import FileLock
 from typing_extensions import override
 
+from fer.core.flatten import flatten_dict
 from fer.core.io import atomic_write
 from fer.errors import UserError, shorten_error
 from fer.registry.base import (
@@ -48,7 +49,7 @@ for name in ("mlflow", "alembic"):
 
 DATABASE, ARTIFACTS_DIR, LOCK_FILE, OPENING_LOCK_FILE = "mlflow.db", "artifacts", ".changing.lock", ".opening.lock"
 STATUS, NOTE, HISTORY = "status", "note", "champions_before"
-MAX_PARAMETER_LENGTH, MAX_PARAMETERS_PER_BATCH = 6000, 100
+MAX_KEY_LENGTH, MAX_PARAMETER_LENGTH, MAX_PARAMETERS_PER_BATCH = 250, 6000, 100
 
 
 def _wrap_mlflow_errors(
@@ -244,14 +245,11 @@ def _build_metrics(candidate: Candidate) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None and value == value}
 
 
-def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten_settings(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return dotted keys and their values as text, within what MLflow allows of both."""
-    flattened: dict[str, str] = {}
-    for key, value in settings.items():
-        name = re.sub(r"[^\w./ -]", "_", f"{prefix}{key}")[:250]
-        if isinstance(value, Mapping):
-            flattened |= flatten_settings(value, f"{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value)
-            flattened[name] = text[:MAX_PARAMETER_LENGTH]
-    return flattened
+    return {
+        re.sub(r"[^\w./ -]", "_", key)[:MAX_KEY_LENGTH]: (value if isinstance(value, str) else json.dumps(value))[
+            :MAX_PARAMETER_LENGTH
+        ]
+        for key, value in flatten_dict(settings).items()
+    }

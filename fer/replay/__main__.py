@@ -6,11 +6,11 @@ import logging
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fer.config import Config
+from fer.core.flatten import flatten_dict
 from fer.core.installation import build_train_command, format_command, get_program_name
 from fer.core.io import compute_sha256
 from fer.errors import DataError, UserError
@@ -64,21 +64,9 @@ def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _iter_metrics(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of every leaf of metrics.json."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _iter_metrics(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _iter_metrics(value, f"{name}[{index}]")
-    else:
-        yield name, node
-
-
 def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Every figure that is not identical, a line each."""
-    one, two = dict(_iter_metrics(first)), dict(_iter_metrics(second))
+    one, two = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
     lines = []
     for name in dict.fromkeys([*one, *two]):
         if name not in one or name not in two or one[name] != two[name]:
@@ -127,7 +115,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     if differences:
         log.warning("Not identical: %d of the run's figures differ", len(differences))
     else:
-        count = sum(1 for _ in _iter_metrics(metrics))
+        count = len(flatten_dict(metrics, expand_lists=True))
         log.info("Identical: all %d figures and the weights (SHA-256 %s)", count, metrics["weights_sha256"])
     return not differences
 

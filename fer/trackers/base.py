@@ -55,14 +55,3 @@ class Tracker(Protocol):
 
     def finish(self, result: RunResult) -> str:
         """The last call; returns where to look, for the user."""
-
-
-def flatten_dict(tree: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
-    """Values by their joined keys; lists are values."""
-    flattened: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flattened |= flatten_dict(value, separator, f"{prefix}{key}{separator}")
-        else:
-            flattened[f"{prefix}{key}"] = value
-    return flattened

@@ -11,7 +11,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from fer.trackers.base import RunInfo, RunResult, flatten_dict
+from fer.core.flatten import flatten_dict
+from fer.trackers.base import RunInfo, RunResult
 
 # MLflow would otherwise report its use over the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

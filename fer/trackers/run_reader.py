@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from fer.core.flatten import flatten_dict
 from fer.core.io import write_text
-from fer.trackers.base import EXIT_CODES, RunResult, flatten_dict
+from fer.trackers.base import EXIT_CODES, RunResult
 from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, draw_confusion_matrix
 
 

@@ -14,7 +14,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from fer.trackers.base import RunInfo, RunResult, flatten_dict
+from fer.core.flatten import flatten_dict
+from fer.trackers.base import RunInfo, RunResult
 
 FOLDER = "tensorboard"
 # What Summary.Image calls a picture of three colours.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fer.compare.runs import find_runs
-from fer.compare.tables import iter_metrics
+from fer.compare.tables import flatten_metrics
 from fer.errors import UserError
 from tests.helpers.compared_runs import edit, make_run, read
 
@@ -94,7 +94,7 @@ def test_figures_that_are_none_are_no_figures(tmp_path: Path) -> None:
     (directory / "history.csv").write_text("epoch,val_loss,seconds,note\n1,0.5,2,x\n2,inf,3,y\n3")
     (run,) = read(directory)
     assert list(run.metrics) == ["test"]
-    assert dict(iter_metrics(run.metrics["test"])) == {"accuracy": None, "accuracy.high": None}
+    assert flatten_metrics(run.metrics["test"]) == {"accuracy": None, "accuracy.high": None}
     assert (run.seconds, run.images_per_second) == (5.0, None)
     assert run.history["val_loss"].isna().tolist() == [False, True, True] and "note" not in run.history
     (directory / "history.csv").write_bytes(b"\x00\xff")

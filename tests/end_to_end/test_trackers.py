@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fer.trackers.base import flatten_dict
+from fer.core.flatten import flatten_dict
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Done, Program, environment, metrics_of
 from tests.helpers.tracked_runs import events_of, mlflow_run, offline_runs, saved_scalars, text_of
