@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer.core.archive import copy_file, write_archive
 from fer.errors import UserError, shorten_error
+from fer.runs.provenance import run_git
 
 SOURCE_PATHS = ("train.py", "fer", "conf", "hydra_plugins", "requirements.lock")
 ARCHIVE = "code.tar.gz"
@@ -64,10 +65,11 @@ def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override
 def _run_git(project: Path, *arguments: str) -> bytes:
     """Return what git prints. Raises UserError."""
     try:
-        result = subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, timeout=60)
+        return run_git(project, *arguments)
+    except subprocess.CalledProcessError as error:
+        message = error.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(
+            f"{project}: its code cannot be packed for a job ({message[0] if message else 'git failed'})"
+        ) from None
     except (OSError, subprocess.SubprocessError) as error:
         raise UserError(f"git is needed to pack the code of a job ({shorten_error(error)})") from None
-    if result.returncode:
-        message = result.stderr.decode(errors="replace").strip().splitlines()
-        raise UserError(f"{project}: its code cannot be packed for a job ({message[0] if message else 'git failed'})")
-    return result.stdout

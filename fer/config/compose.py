@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.core.installation import CONF
-from fer.errors import ConfigError
+from fer.errors import ConfigError, shorten_error
 
 # What Hydra calls by name, what logging's configuration calls by name, and where Hydra would read further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
@@ -76,7 +76,7 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
             try:
                 hostile = _find_calling_key(yaml.safe_load(file.read_text(encoding="utf-8")))
             except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-                raise ConfigError(f"{file}: cannot be read as YAML ({str(error).splitlines()[0]})") from None
+                raise ConfigError(f"{file}: cannot be read as YAML ({shorten_error(error)})") from None
             if hostile:
                 raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")
 

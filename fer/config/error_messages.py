@@ -18,7 +18,7 @@ from fer.config import Config, Dataset
 from fer.config.diff import format_override_value
 from fer.config.key_docs import find_nearest, find_sections, get_kind, iter_keys
 from fer.core.installation import format_command
-from fer.errors import ConfigError
+from fer.errors import ConfigError, shorten_error
 
 SECTIONS = tuple(Config.model_fields)
 GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "aws", "experiment")
@@ -120,9 +120,9 @@ def convert_composition_error(error: HydraException | OmegaConfBaseException) ->
         if error.__cause__ is not None and isinstance(error.__cause__, OmegaConfBaseException):
             return convert_composition_error(error.__cause__)
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"the override {error.override!r} is not of the form key=value: {_take_first_line(text)}")
+        return ConfigError(f"the override {error.override!r} is not of the form key=value: {shorten_error(error)}")
     key = getattr(error, "full_key", None)
-    return ConfigError(f"{key}: {_take_first_line(text)}" if key else _take_first_line(text))
+    return ConfigError(f"{key}: {shorten_error(error)}" if key else shorten_error(error))
 
 
 def _build_unknown_override_error(key: str, text: str) -> ConfigError:
@@ -153,7 +153,3 @@ def convert_group_error(error: ValueError, overrides: Sequence[str]) -> ConfigEr
     values = set(SECTIONS) - set(GROUPS)
     wrong = [text for text, match in matches if match and match.group(1).lstrip("+") not in values]
     return ConfigError(f"{' '.join(wrong)}: a group is set to the name of an option, not to null or a number")
-
-
-def _take_first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "the configuration cannot be read"

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CHUNK_BYTES = 1 << 20
-
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -37,8 +35,5 @@ def write_text(path: Path, text: str) -> None:
 
 def compute_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -61,6 +61,12 @@ def _get_package_version(package: str) -> str | None:
         return None
 
 
+def run_git(directory: Path, *arguments: str) -> bytes:
+    """What a git command prints in ``directory``. Raises OSError or subprocess.SubprocessError."""
+    command = ["git", "-C", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+
 def _read_git_state() -> dict[str, str | None]:
     """The project's commit, and the SHA-256 of uncommitted changes to it (None where there are none)."""
     if GIT_STATE_ENV in os.environ:
@@ -69,18 +75,12 @@ def _read_git_state() -> dict[str, str | None]:
         # A repository that holds the environment is not the project's.
         return {"git_commit": None, "git_diff_sha256": None}
 
-    def git(*arguments: str) -> bytes | None:
-        try:
-            completed = subprocess.run(
-                ["git", "-C", str(PROJECT_ROOT), *arguments], capture_output=True, timeout=30, check=True
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return completed.stdout
-
-    commit, diff = git("rev-parse", "HEAD"), git("diff", "HEAD")
+    try:
+        commit, diff = run_git(PROJECT_ROOT, "rev-parse", "HEAD"), run_git(PROJECT_ROOT, "diff", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return {"git_commit": None, "git_diff_sha256": None}
     return {
-        "git_commit": commit.decode().strip() if commit else None,
+        "git_commit": commit.decode().strip(),
         "git_diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
     }
 

@@ -21,7 +21,7 @@ from fer.config.error_messages import convert_validation_error
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
-from fer.errors import UserError
+from fer.errors import UserError, shorten_error
 from fer.runs.provenance import collect_environment, get_command_line, get_timestamp
 
 RUN_YAML = "run.yaml"
@@ -160,9 +160,7 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
     except ValidationError as error:
         raise convert_validation_error(error, content) from None
     except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{run / RUN_YAML}: cannot be read ({str(error).splitlines()[0]}); name a run directory"
-        ) from None
+        raise UserError(f"{run / RUN_YAML}: cannot be read ({shorten_error(error)}); name a run directory") from None
 
 
 def create_unique_directory(base_path: str) -> str:

@@ -1,6 +1,6 @@
 """The search space of a sweep, from Hydra's grammar: `interval(1e-4,1e-2)`, `range(1,5)`, `choice(a,b)`, `a,b`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,11 +27,6 @@ class SearchParameter:
     high: float = 0
     step: float | None = None
     log: bool = False
-
-
-def parse_parameters(params: Mapping[str, str]) -> dict[str, SearchParameter]:
-    """The parameters among ``params`` (key: value in Hydra's grammar); plain values are none. Raises ConfigError."""
-    return split_overrides([f"{key}={value}" for key, value in params.items()])[0]
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[dict[str, SearchParameter], list[str]]:

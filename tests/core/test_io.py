@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.core.io import CHUNK_BYTES, atomic_write, compute_sha256, write_text
+from fer.core.io import atomic_write, compute_sha256, write_text
 
 
 def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_text_is_utf_8_and_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 17])
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (2 << 20) + 17])
 def test_sha256_is_that_of_all_bytes(size: int, tmp_path: Path) -> None:
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "x").write_bytes(content)

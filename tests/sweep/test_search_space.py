@@ -3,7 +3,7 @@
 import pytest
 
 from fer.errors import ConfigError
-from fer.sweep.search_space import SearchParameter, parse_parameters, split_overrides
+from fer.sweep.search_space import SearchParameter, split_overrides
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from fer.sweep.search_space import SearchParameter, parse_parameters, split_over
     ],
 )
 def test_a_range_in_hydras_grammar(text: str, parameter: SearchParameter) -> None:
-    assert parse_parameters({"optimizer.lr": text}) == {"optimizer.lr": parameter}
+    assert split_overrides([f"optimizer.lr={text}"]) == ({"optimizer.lr": parameter}, [])
 
 
 def test_plain_values_are_no_parameters_and_the_last_word_counts() -> None:
@@ -42,4 +42,4 @@ def test_plain_values_are_no_parameters_and_the_last_word_counts() -> None:
 )
 def test_what_is_no_range_is_a_sentence(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        parse_parameters({"optimizer.lr": text})
+        split_overrides([f"optimizer.lr={text}"])
