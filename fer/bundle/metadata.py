@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from fer.core.io import compute_sha256
+from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
 
-# The bundle's directory inside that of a run or of an unpacked package, and the files in it.
-BUNDLE_DIR = "bundle"
+# The files of a bundle.
 WEIGHTS_FILE = "weights.safetensors"
 DESCRIPTION_FILE = "bundle.yaml"
 MODEL_CARD_FILE = "model_card.md"

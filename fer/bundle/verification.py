@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from fer.bundle.metadata import BUNDLE_DIR, NETWORK_FILE, ONNX_DIR
+from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
+from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from fer.core.archive import CHECKSUMS
 from fer.core.io import compute_sha256, write_text
+from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT
 
 NUMBER = "number"
-CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +49,7 @@ class SnapshotManager:
     def save(self) -> bool:
         """Take a snapshot if an epoch has ended since the last one and its checkpoints are complete; whether it did."""
         before = self._stat_checkpoints()
-        if before == self._saved_stats or not zipfile.is_zipfile(self.run / CHECKPOINTS / LAST):
+        if before == self._saved_stats or not zipfile.is_zipfile(self.run / CHECKPOINTS_DIR / LAST_CKPT):
             return False
         slot = self.folder / str((self.number + 1) % 2)
         (slot / CHECKSUMS).unlink(missing_ok=True)
@@ -72,7 +72,7 @@ class SnapshotManager:
     def _stat_checkpoints(self) -> dict[str, tuple[int, int, int]]:
         """Return inode, size and time of change of each checkpoint, by which a new one is noticed."""
         stats = {}
-        for path in sorted((self.run / CHECKPOINTS).glob("*.ckpt")):
+        for path in sorted((self.run / CHECKPOINTS_DIR).glob("*.ckpt")):
             try:
                 stat = path.stat()
             except FileNotFoundError:

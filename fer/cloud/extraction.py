@@ -15,8 +15,9 @@ from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.core.installation import PROJECT_ROOT
+from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
-from fer.infer.chunk_store import PARTS_DIR, ChunkStore
+from fer.infer.chunk_store import ChunkStore
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.pipeline import create_run, load_saved_media, record_outcome, run_stages, validate_resume_config
 from fer.runs.program import log_to_stderr

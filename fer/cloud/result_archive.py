@@ -7,8 +7,9 @@ import zipfile
 from pathlib import Path
 
 from fer.core.io import atomic_write
+from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
-from fer.infer.chunk_store import COMPLETION_FILE, PARTS_DIR
+from fer.infer.chunk_store import COMPLETION_FILE
 from fer.infer.extract import CROPS, FRAMES
 
 # Images before the rows that refer to them, and the mark of a finished video at the very end.

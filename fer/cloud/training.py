@@ -23,8 +23,9 @@ from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
 from fer.core.installation import PROJECT_ROOT, format_command
 from fer.core.io import write_text
+from fer.core.run_layout import RUN_YAML
 from fer.errors import UserError
-from fer.runs.run_directory import RUN_YAML, create_unique_directory, read_status, write_config
+from fer.runs.run_directory import create_unique_directory, read_status, write_config
 
 PROGRAM = "python -m fer.cloud.train"
 # Without a shell before it the program is process 1, which is told when its machine is taken away.

@@ -21,9 +21,10 @@ from fer.config.compose import load_overrides
 from fer.core.archive import CHECKSUMS, compute_checksums
 from fer.core.io import write_text
 from fer.core.path_map import PATHS_ENV
+from fer.core.run_layout import HISTORY_CSV, METRICS_JSON, RUN_YAML
 from fer.errors import ExitCode, UserError
 from fer.runs.provenance import GIT_STATE_ENV
-from fer.runs.run_directory import METRICS, RUN_YAML, load_run_config, write_config
+from fer.runs.run_directory import load_run_config, write_config
 from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
 
 JOB_SPEC_JSON = "job.json"
@@ -66,7 +67,7 @@ class _TrainingContainer:
             self.write_run_yaml()
         code, sentence = _run_training(self.run, self.build_environment(), self.build_launcher(), snapshots)
         if self.rank == 0:
-            if (self.run / METRICS).is_file():
+            if (self.run / METRICS_JSON).is_file():
                 _log_best_metrics(self.run)
             # Even if it was stopped: train.py can resume it elsewhere.
             write_text(self.run / CHECKSUMS, compute_checksums(self.run))
@@ -146,8 +147,8 @@ def _save_snapshots(snapshots: SnapshotManager | None, ended: threading.Event) -
 
 def _log_best_metrics(run: Path) -> None:
     """Log the validation metrics of the best epoch, where a tuning job finds its objective."""
-    best_epoch = _read_json(run / METRICS)["best_epoch"]
-    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+    best_epoch = _read_json(run / METRICS_JSON)["best_epoch"]
+    with (run / HISTORY_CSV).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if int(row["epoch"]) == best_epoch:
                 log.info("Best epoch: %s", ", ".join(f"{k} {v}" for k, v in row.items() if k.startswith("val_")))

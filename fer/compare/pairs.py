@@ -11,6 +11,7 @@ import pandas as pd
 from fer.compare.ranking import SPLIT_NAMES
 from fer.compare.runs import ComparedRun
 from fer.core.progress import track_progress
+from fer.core.run_layout import format_predictions_name
 from fer.errors import shorten_error
 from fer.metrics.bootstrap import BootstrapMetrics, compute_paired_difference, extract_predictions, resample_metrics
 
@@ -57,7 +58,7 @@ def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
 
 def _read_decisions(run: ComparedRun, split: str) -> pd.DataFrame:
     """sample_id, label and predicted of each image, in order. Raises ValueError that says what is wrong."""
-    path = run.directory / f"predictions_{split}.parquet"
+    path = run.directory / format_predictions_name(split)
     if not path.exists():
         raise ValueError(f"has no predictions of {SPLIT_NAMES[split]}")
     try:

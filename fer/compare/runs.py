@@ -13,11 +13,9 @@ import pandas as pd
 
 from fer.config.diff import read_saved_config
 from fer.core.progress import track_progress
+from fer.core.run_layout import HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import ConfigError, UserError
-from fer.runs.run_directory import METRICS, PROVENANCE, RUN_YAML
-from fer.sweep.records import JOB_JSON
 
-HISTORY_CSV = "history.csv"
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
 FINAL_STATUSES = (FINISHED, "interrupted", "failed", "pruned", "killed")
 SPLITS = ("val", "test")
@@ -75,7 +73,7 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
 def _iter_run_directories(root: Path) -> Iterator[Path]:
     """Directories that hold a run, or a sweep's job; nothing is looked for inside one."""
     for folder, folders, files in os.walk(root):
-        if {RUN_YAML, PROVENANCE, JOB_JSON} & set(files):
+        if {RUN_YAML, PROVENANCE_JSON, JOB_JSON} & set(files):
             folders.clear()
             yield Path(folder)
 
@@ -83,7 +81,7 @@ def _iter_run_directories(root: Path) -> Iterator[Path]:
 def _read_program(directory: Path) -> str | None:
     """The program that made a run, None where that cannot be told."""
     try:
-        command = _read_json(directory / PROVENANCE).get("command")
+        command = _read_json(directory / PROVENANCE_JSON).get("command")
     except _UnreadableFileError:
         return None
     name, *arguments = command if isinstance(command, list) and command else [None]
@@ -134,7 +132,7 @@ def _read_run(directory: Path, label: str) -> ComparedRun:
             problems.append(str(error))
             return {}
 
-    provenance, metrics, job = read_tolerantly(PROVENANCE), read_tolerantly(METRICS), read_tolerantly(JOB_JSON)
+    provenance, metrics, job = map(read_tolerantly, (PROVENANCE_JSON, METRICS_JSON, JOB_JSON))
     settings: dict[str, Any] = {}
     if (directory / RUN_YAML).exists():
         try:
@@ -162,7 +160,7 @@ def _determine_status(
     )
     messages = [text for text in (job.get("reason"), provenance.get("error")) if isinstance(text, str) and text.strip()]
     if problems or (status == FINISHED and not has_metrics):
-        return DAMAGED, "; ".join(problems) or f"{METRICS} is missing or holds no figures"
+        return DAMAGED, "; ".join(problems) or f"{METRICS_JSON} is missing or holds no figures"
     if status == FINISHED:
         return FINISHED, None
     defaults = {

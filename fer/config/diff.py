@@ -7,9 +7,8 @@ from typing import Any
 import yaml
 
 from fer.core.flatten import flatten_dict
+from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, shorten_error
-
-RUN_YAML = "run.yaml"
 
 
 class _Absent:

@@ -20,13 +20,13 @@ def flatten_dict(
         {'a.b': 1, 'a.c': [2]}
     """
     flat: dict[str, Any] = {}
-    pending = [(str(key), value) for key, value in reversed(tree.items())]
+    pending = [(str(key), value) for key, value in tree.items()][::-1]
     while pending:
         name, value = pending.pop()
         if isinstance(value, Mapping) and (value or not keep_empty):
-            pending += [(f"{name}{separator}{key}", inner) for key, inner in reversed(value.items())]
+            pending += [(f"{name}{separator}{key}", inner) for key, inner in value.items()][::-1]
         elif isinstance(value, list) and expand_lists:
-            pending += [(f"{name}[{index}]", value[index]) for index in reversed(range(len(value)))]
+            pending += [(f"{name}[{index}]", item) for index, item in enumerate(value)][::-1]
         else:
             flat[name] = value
     return flat

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from fer.core.io import atomic_write, write_text
+from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
 
-PARTS_DIR = "parts"
 COMPLETION_FILE = "video.json"
 
 

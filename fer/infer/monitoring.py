@@ -13,18 +13,17 @@ from fer.aws.client import AwsClient, CloudError
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import write_text
+from fer.core.run_layout import MONITORING_JSON, PARTS_DIR, RUN_YAML, VIDEO_PREDICTIONS
 from fer.errors import DataError, shorten_error
-from fer.infer.chunk_store import PARTS_DIR
 from fer.monitoring.cloudwatch import publish_metrics, put_alarms
 from fer.monitoring.drift import BASELINE, NEEDED, build_baseline, read_baseline
 from fer.monitoring.ground_truth import read_labels
 from fer.monitoring.report import build_monitoring
 from fer.registry.resolve import parse_registry_uri
-from fer.runs.run_directory import RUN_YAML, Run
+from fer.runs.run_directory import Run
 
 log = logging.getLogger(__name__)
 
-MONITORING = "monitoring.json"
 # Where a run keeps what came with a registered or packaged model.
 MODEL = "model"
 
@@ -53,13 +52,13 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
             "retraining_command": format_retraining_command(config.model_uri, run.directory / PARTS_DIR / MODEL),
         },
     )
-    write_text(run.directory / MONITORING, json.dumps(monitoring, indent=2, allow_nan=False) + "\n")
+    write_text(run.directory / MONITORING_JSON, json.dumps(monitoring, indent=2, allow_nan=False) + "\n")
     return monitoring
 
 
 def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
     """The baseline that an earlier run of infer.py makes. Raises DataError."""
-    path = run / "predictions.parquet"
+    path = run / f"{VIDEO_PREDICTIONS}.parquet"
     try:
         return build_baseline(pd.read_parquet(path, columns=list(NEEDED)), classes)
     except DataError as error:

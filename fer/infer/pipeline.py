@@ -13,9 +13,10 @@ from fer.aws.s3 import check_bucket_private
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import write_text
+from fer.core.run_layout import PARTS_DIR, REPORT_HTML, RUN_YAML
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, DataError, ExitCode, UserError, shorten_error
-from fer.infer.chunk_store import PARTS_DIR, ChunkStore
+from fer.infer.chunk_store import ChunkStore
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
 from fer.infer.report import write_report
@@ -25,7 +26,7 @@ from fer.infer.transform.stage import SHARDS
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
-from fer.runs.run_directory import RUN_YAML, Run, load_run_config
+from fer.runs.run_directory import Run, load_run_config
 from fer.video.media import Media
 
 MEDIA = "media.json"
@@ -161,7 +162,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     run.finish("finished", excluded=len(excluded), warnings=warnings)
     log.info("Run directory: %s", run.directory)
     if "report" in stages:
-        log.info("Report: %s", run.directory / "report.html")
+        log.info("Report: %s", run.directory / REPORT_HTML)
     if not usable:
         log.warning("Nothing usable: no face in any frame could be judged")
         return ExitCode.ERROR

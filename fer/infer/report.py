@@ -13,6 +13,7 @@ from fer.config import Config
 from fer.core.installation import format_command
 from fer.core.io import atomic_write
 from fer.core.progress import track_progress
+from fer.core.run_layout import REPORT_HTML, VIDEO_PREDICTIONS, VIDEOS_PARQUET
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.infer import smoothing as timeline
@@ -48,10 +49,10 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     thumbnails = pieces.pop("picture")
     smoothing = cfg.smoothing
     table = timeline.smooth(pieces, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
-    _write_table(table, run.directory / "predictions")
+    _write_table(table, run.directory / VIDEO_PREDICTIONS)
     records = pd.DataFrame([part.completion_record() for part in stores])
     videos = summary.summarize_videos(table, records)
-    with atomic_write(run.directory / "videos.parquet") as beside:
+    with atomic_write(run.directory / VIDEOS_PARQUET) as beside:
         videos.to_parquet(beside, index=False)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
@@ -76,7 +77,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         config_yaml=run.config_text,
         monitoring=monitoring,
     )
-    write_video_report(report, run.directory / "report.html")
+    write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
 
 

@@ -11,7 +11,6 @@ import zlib
 from pathlib import Path
 
 from fer.bundle.metadata import (
-    BUNDLE_DIR,
     DESCRIPTION_FILE,
     MODEL_CARD_FILE,
     NETWORK_FILE,
@@ -23,6 +22,7 @@ from fer.bundle.predictor import Predictor
 from fer.core.archive import CHECKSUMS, compute_checksums, copy_file, unpack, verify_checksums, write_archive
 from fer.core.installation import PROJECT_ROOT
 from fer.core.io import atomic_write, compute_sha256
+from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
 from fer.monitoring.drift import BASELINE
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import parse_s3_uri
-from fer.bundle.metadata import BUNDLE_DIR, DESCRIPTION_FILE
+from fer.bundle.metadata import DESCRIPTION_FILE
 from fer.config import Config, SageMakerAws
 from fer.core.io import compute_sha256
+from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError, UserError
 from fer.registry.base import ModelRegistry, ModelVersion
 from fer.registry.factory import open_registry

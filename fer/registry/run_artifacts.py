@@ -10,10 +10,10 @@ import yaml
 
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.io import compute_sha256
+from fer.core.run_layout import MANIFEST_PARQUET, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, format_predictions_name
 from fer.errors import ModelError, shorten_error
-from fer.runs.run_directory import METRICS, PROVENANCE, RUN_YAML
 
-MANIFEST, PREDICTIONS = "manifest.parquet", "predictions_test.parquet"
+PREDICTIONS = format_predictions_name("test")
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def read_run_artifacts(folder: Path) -> RunArtifacts:
     facts = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
     if description.folder == folder:
         return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(facts))
-    files = {name: folder / name for name in (RUN_YAML, METRICS) if (folder / name).is_file()}
-    metrics = _read_mapping(folder / METRICS) if METRICS in files else dict(content.get("metrics") or {})
+    files = {name: folder / name for name in (RUN_YAML, METRICS_JSON) if (folder / name).is_file()}
+    metrics = _read_mapping(folder / METRICS_JSON) if METRICS_JSON in files else dict(content.get("metrics") or {})
     if metrics.get("weights_sha256", description.weights_sha256) != description.weights_sha256:
-        raise ModelError(f"{folder / METRICS}: is of other weights than {description.folder}; train again")
+        raise ModelError(f"{folder / METRICS_JSON}: is of other weights than {description.folder}; train again")
     if RUN_YAML in files:
         facts["run_yaml_sha256"] = compute_sha256(files[RUN_YAML])
-    provenance = _read_mapping(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
+    provenance = _read_mapping(folder / PROVENANCE_JSON) if (folder / PROVENANCE_JSON).is_file() else {}
     facts |= {key: provenance.get(key) for key in ("git_commit", "git_diff_sha256")}
     settings = _read_mapping(folder / RUN_YAML) if RUN_YAML in files else {}
     return RunArtifacts(description, metrics, settings, _build_test_table(folder), files, _drop_empty(facts))
@@ -79,17 +79,17 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 def _build_test_table(run: Path) -> pd.DataFrame | None:
     """Return the test predictions of a run with the hash of each image; None where it has none. Raises ModelError."""
-    if not (run / PREDICTIONS).is_file() or not (run / MANIFEST).is_file():
+    if not (run / PREDICTIONS).is_file() or not (run / MANIFEST_PARQUET).is_file():
         return None
     predictions = read_table(run / PREDICTIONS)
-    manifest = read_table(run / MANIFEST)
+    manifest = read_table(run / MANIFEST_PARQUET)
     try:
         table = predictions.merge(manifest[["sample_id", "content_hash"]], on="sample_id", validate="many_to_one")
         columns = [name for name in table.columns if name.startswith("p_")]
         return table[["sample_id", "content_hash", "label", *columns]]
     except (KeyError, ValueError) as error:
         raise ModelError(
-            f"{run / PREDICTIONS}: does not fit {MANIFEST} ({shorten_error(error)}); train again"
+            f"{run / PREDICTIONS}: does not fit {MANIFEST_PARQUET} ({shorten_error(error)}); train again"
         ) from None
 
 

@@ -13,10 +13,11 @@ from fer.config import Config
 from fer.core.flatten import flatten_dict
 from fer.core.installation import build_train_command, format_command, get_program_name
 from fer.core.io import compute_sha256
+from fer.core.run_layout import METRICS_JSON, PROVENANCE_JSON
 from fer.errors import DataError, UserError
 from fer.runs.program import user_errors_to_exit_code
 from fer.runs.provenance import collect_environment, get_timestamp
-from fer.runs.run_directory import METRICS, PROVENANCE, create_unique_directory, load_run_config
+from fer.runs.run_directory import create_unique_directory, load_run_config
 
 log = logging.getLogger(__name__)
 MAX_SHOWN = 20
@@ -80,7 +81,7 @@ def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]
 def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     """Run ``run`` again in a new directory; whether every figure and the weights came out identical."""
     config = load_run_config(run)
-    provenance, metrics = _read_run_json(run / PROVENANCE), _read_run_json(run / METRICS)
+    provenance, metrics = _read_run_json(run / PROVENANCE_JSON), _read_run_json(run / METRICS_JSON)
     if provenance.get("status") != "finished":
         raise UserError(
             f"{run}: the run is {provenance.get('status')}, so there is nothing to compare a whole one with; to run it "
@@ -109,7 +110,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     log.info("Replaying %s in %s", run, directory)
     if code := subprocess.run(command).returncode:
         raise UserError(f"the replay ended with exit code {code}; its log is {directory}/train.log")
-    differences = _compare_metrics(metrics, _read_run_json(Path(directory) / METRICS))
+    differences = _compare_metrics(metrics, _read_run_json(Path(directory) / METRICS_JSON))
     for line in differences[:MAX_SHOWN]:
         log.warning("Differs: %s", line)
     if differences:

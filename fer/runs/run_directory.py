@@ -21,13 +21,10 @@ from fer.config.error_messages import convert_validation_error
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
+from fer.core.run_layout import LOCK_FILE, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import UserError, shorten_error
 from fer.runs.provenance import collect_environment, get_command_line, get_timestamp
 
-RUN_YAML = "run.yaml"
-PROVENANCE = "provenance.json"
-METRICS = "metrics.json"
-LOCK = ".lock"
 HEADER = """\
 # The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with
 #   {command} --config-dir RUN --config-name run
@@ -50,7 +47,7 @@ class Run:
         self.lock = _acquire_lock(directory)
         try:
             # Creating this file is the claim: of two processes only one succeeds.
-            with (directory / PROVENANCE).open("x", encoding="utf-8"):
+            with (directory / PROVENANCE_JSON).open("x", encoding="utf-8"):
                 pass
         except FileExistsError:
             raise UserError(
@@ -72,7 +69,7 @@ class Run:
         run = cls.__new__(cls)
         run.directory = directory
         run.lock = _acquire_lock(directory)
-        run.provenance = json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))
+        run.provenance = json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8"))
         resumed = [*run.provenance.get("resumed", []), {"command": get_command_line(), "start": get_timestamp()}]
         write_config(directory, config, program)
         run.update_provenance(status="running", end=None, resumed=resumed)
@@ -81,7 +78,7 @@ class Run:
     @classmethod
     def create_or_resume(cls, directory: Path, config: Config, program: str) -> Self:
         """The run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
-        provenance = directory / PROVENANCE
+        provenance = directory / PROVENANCE_JSON
         if provenance.is_file() and provenance.stat().st_size:
             return cls.resume(directory, config, program)
         # Claimed, and killed before it knew anything.
@@ -91,18 +88,18 @@ class Run:
     def update_provenance(self, **facts: Any) -> None:
         """Add facts to provenance.json."""
         self.provenance.update(facts)
-        write_text(self.directory / PROVENANCE, json.dumps(self.provenance, indent=2, default=str) + "\n")
+        write_text(self.directory / PROVENANCE_JSON, json.dumps(self.provenance, indent=2, default=str) + "\n")
 
     def finish(self, status: str, **facts: Any) -> None:
         """Mark how the run ended: finished, interrupted, failed or pruned."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         mebibytes = round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
         self.update_provenance(status=status, end=get_timestamp(), peak_memory_mib=mebibytes, **facts)
-        (self.directory / LOCK).unlink(missing_ok=True)
+        (self.directory / LOCK_FILE).unlink(missing_ok=True)
         self.lock.release()
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        write_text(self.directory / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        write_text(self.directory / METRICS_JSON, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
     @property
     def config_text(self) -> str:
@@ -124,7 +121,7 @@ def write_config(directory: Path, config: Config, program: str) -> None:
 
 def _acquire_lock(directory: Path) -> FileLock:
     """The lock of a run directory, held until the process ends. Raises UserError where another one has it."""
-    lock = FileLock(directory / LOCK)
+    lock = FileLock(directory / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -134,19 +131,19 @@ def _acquire_lock(directory: Path) -> FileLock:
 
 def mark_failed(directory: Path, error: str) -> None:
     """Mark a run whose process could not do so itself. Without effect where it was not begun."""
-    path = directory / PROVENANCE
+    path = directory / PROVENANCE_JSON
     if path.is_file() and path.stat().st_size:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         if provenance.get("status") != "failed":
             provenance |= {"status": "failed", "end": get_timestamp(), "error": error}
             write_text(path, json.dumps(provenance, indent=2, default=str) + "\n")
-    (directory / LOCK).unlink(missing_ok=True)
+    (directory / LOCK_FILE).unlink(missing_ok=True)
 
 
 def read_status(directory: Path) -> str | None:
     """How the run of a directory stands, None where it was not begun."""
     try:
-        return str(json.loads((directory / PROVENANCE).read_text(encoding="utf-8"))["status"])
+        return str(json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8"))["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

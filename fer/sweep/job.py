@@ -21,8 +21,9 @@ from omegaconf import DictConfig
 from fer.config import Config
 from fer.config.compose import load_config
 from fer.core.process import watch_parent
+from fer.core.run_layout import HISTORY_CSV, METRICS_JSON, RUN_YAML
 from fer.errors import ExitCode, UserError
-from fer.runs.run_directory import METRICS, RUN_YAML, write_config
+from fer.runs.run_directory import write_config
 from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
 from fer.sweep.records import Status, Sweep, SweepJob, read_job, read_jobs, read_sweep, write_job
 from fer.sweep.resources import acquire_gpu, compute_threads_per_job
@@ -120,10 +121,10 @@ def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str
 
 def read_metric(directory: Path, metric: str) -> float | None:
     """A figure of history.csv at the best epoch; None for a run without training."""
-    metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
     if metrics["best_epoch"] is None:
         return None
-    with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
+    with (directory / HISTORY_CSV).open(encoding="utf-8", newline="") as file:
         return next(float(row[metric]) for row in csv.DictReader(file) if int(row["epoch"]) == metrics["best_epoch"])
 
 

@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from fer.config.sweep import OptunaSearch
 from fer.core.io import write_text
+from fer.core.run_layout import TRIAL_JSON
 from fer.errors import ConfigError
 from fer.sweep.grid_sweeper import ComposeOnceSweeper
 from fer.sweep.records import SweepJob, read_job, read_sweep
 from fer.sweep.search_space import SearchParameter, split_overrides
-from fer.sweep.study import TRIAL_JSON, StudyConfig, open_study
+from fer.sweep.study import StudyConfig, open_study
 
 if TYPE_CHECKING:
     import optuna

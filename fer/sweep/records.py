@@ -9,9 +9,10 @@ from typing import Literal
 import yaml
 
 from fer.core.io import write_text
+from fer.core.run_layout import JOB_JSON
 from fer.errors import UserError
 
-SWEEP_YAML, JOB_JSON, SWEEP_CSV = "sweep.yaml", "job.json", "sweep.csv"
+SWEEP_YAML, SWEEP_CSV = "sweep.yaml", "sweep.csv"
 Direction = Literal["maximize", "minimize"]
 Status = Literal["finished", "pruned", "failed", "killed", "interrupted"]
 

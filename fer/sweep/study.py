@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import optuna
 
 # The file in a job's run directory that names its trial.
-TRIAL_JSON = "trial.json"
 STUDY_NAME = "sweep"
 # Seconds for which a writer waits for another one: SQLite takes one at a time.
 BUSY_TIMEOUT_S = 60

@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 import psutil
 from filelock import FileLock
 
+from fer.core.run_layout import TRACKERS_DIR
 from fer.errors import shorten_error
 from fer.trackers.background import FINISH_TIMEOUT_S
 from fer.trackers.base import RunInfo
 from fer.trackers.dispatch import TITLES, TrackerThread
-from fer.trackers.images import TRACKERS_DIR
 from fer.trackers.run_reader import (
     TrackerState,
     compute_elapsed_seconds,

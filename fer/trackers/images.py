@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fer.core.io import atomic_write
 
 # Where pictures and what is remembered lie in a run directory, and the one picture that the training itself draws.
-TRACKERS_DIR, SAMPLES_FILE = "trackers", "samples.png"
+SAMPLES_FILE = "samples.png"
 CELL, GAP, LABELS, HEAD, LETTERS = 72, 4, 92, 64, 14
 INK, MUTED, PAPER = (33, 37, 41), (110, 117, 125), (255, 255, 255)
 # Of a cell that holds none, and all, of its row's images.

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from fer.core.flatten import flatten_dict
+from fer.core.run_layout import BUNDLE_DIR, RUN_YAML
 from fer.trackers.base import RunInfo, RunResult
 
 # MLflow would otherwise report its use over the network.
@@ -70,7 +71,7 @@ class MlflowTracker:
         params = [Param(name, text[:MAX_PARAMETER_LENGTH]) for name, text in texts.items()]
         for start in range(0, len(params), PARAMETER_BATCH_SIZE):
             self.client.log_batch(self.run_id, params=params[start : start + PARAMETER_BATCH_SIZE])
-        self.client.log_artifact(self.run_id, str(self.run.directory / "run.yaml"))
+        self.client.log_artifact(self.run_id, str(self.run.directory / RUN_YAML))
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._log_metrics(metrics, epoch)
@@ -89,7 +90,7 @@ class MlflowTracker:
         for name, image in result.images.items():
             self.client.log_image(self.run_id, image, f"pictures/{name}.png")
         if result.bundle:
-            self.client.log_artifacts(self.run_id, str(result.bundle), "bundle")
+            self.client.log_artifacts(self.run_id, str(result.bundle), BUNDLE_DIR)
         self.client.set_terminated(self.run_id, STATUSES[result.status])
         command = f"mlflow ui --backend-store-uri {self.uri}" if self.uri.startswith("sqlite:") else self.uri
         return f"{command} (run {self.run_id})"

@@ -15,8 +15,9 @@ from PIL import Image
 
 from fer.core.flatten import flatten_dict
 from fer.core.io import write_text
+from fer.core.run_layout import BUNDLE_DIR, HISTORY_CSV, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, TRACKERS_DIR
 from fer.trackers.base import EXIT_CODES, RunResult
-from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, draw_confusion_matrix
+from fer.trackers.images import SAMPLES_FILE, draw_confusion_matrix
 
 
 def get_run_id(directory: Path) -> str:
@@ -28,7 +29,7 @@ def get_run_id(directory: Path) -> str:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """The configuration in run.yaml."""
-    content = yaml.safe_load((directory / "run.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((directory / RUN_YAML).read_text(encoding="utf-8"))
     del content["defaults"]
     return dict(content)
 
@@ -36,7 +37,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 def read_history(directory: Path) -> dict[int, dict[str, float]]:
     """The rows of history.csv by their epoch; none where there is no such file yet."""
     try:
-        text = (directory / "history.csv").read_text(encoding="utf-8")
+        text = (directory / HISTORY_CSV).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     rows = (
@@ -50,15 +51,15 @@ def compute_elapsed_seconds(directory: Path) -> int:
 
 
 def _read_provenance(directory: Path) -> dict[str, Any]:
-    return dict(json.loads((directory / "provenance.json").read_text(encoding="utf-8")))
+    return dict(json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8")))
 
 
 def read_result(directory: Path) -> RunResult:
     """How the run ended; one that still counts as running has lost its process."""
     status = _read_provenance(directory)["status"]
     metrics: dict[str, Any] = {}
-    if (directory / "metrics.json").is_file():
-        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    if (directory / METRICS_JSON).is_file():
+        metrics = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
     values = flatten_dict(metrics, "/")
     return RunResult(
         status=status if status in EXIT_CODES else "killed",
@@ -66,7 +67,7 @@ def read_result(directory: Path) -> RunResult:
         metrics={name: float(value) for name, value in values.items() if isinstance(value, int | float)},
         texts={name: value for name, value in values.items() if isinstance(value, str)},
         images=_draw_images(directory, metrics),
-        bundle=directory / "bundle" if (directory / "bundle").is_dir() else None,
+        bundle=directory / BUNDLE_DIR if (directory / BUNDLE_DIR).is_dir() else None,
     )
 
 

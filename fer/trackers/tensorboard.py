@@ -15,6 +15,7 @@ from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from fer.core.flatten import flatten_dict
+from fer.core.run_layout import RUN_YAML
 from fer.trackers.base import RunInfo, RunResult
 
 FOLDER = "tensorboard"
@@ -31,7 +32,7 @@ class TensorBoardTracker:
         self.writer = EventFileWriter(str(self.folder))
         if "begun" not in run.saved_state:
             self._add_text("run_directory", run.id, 0)
-            self._add_text("config", _format_code_block((run.directory / "run.yaml").read_text(encoding="utf-8")), 0)
+            self._add_text("config", _format_code_block((run.directory / RUN_YAML).read_text(encoding="utf-8")), 0)
             self._log_hparams()
             self.writer.flush()
             run.save_state(begun=True)

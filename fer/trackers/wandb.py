@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from fer.core.run_layout import RUN_YAML
 from fer.errors import shorten_error
 from fer.trackers.base import EXIT_CODES, RunInfo, RunResult
 
@@ -58,8 +59,8 @@ class WandbTracker:
             # W&B's own process still holds the run's id.
             wandb.teardown()
             self.wandb = begin(mode="offline")
-        shutil.copyfile(run.directory / "run.yaml", Path(self.wandb.dir) / "run.yaml")
-        self.wandb.save(str(Path(self.wandb.dir) / "run.yaml"), base_path=self.wandb.dir, policy="now")
+        shutil.copyfile(run.directory / RUN_YAML, Path(self.wandb.dir) / RUN_YAML)
+        self.wandb.save(str(Path(self.wandb.dir) / RUN_YAML), base_path=self.wandb.dir, policy="now")
         self.wandb.define_metric("system/*", step_metric="system/seconds")
         self.epoch_metrics = {"epoch"}
 

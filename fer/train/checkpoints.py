@@ -8,8 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
 
-# The third holds the weights at an interruption before any epoch was finished.
-BEST, LAST, UNFINISHED = "best.ckpt", "last.ckpt", "unfinished.ckpt"
+from fer.core.run_layout import BEST_CKPT
 
 
 class RelocatableCheckpoint(ModelCheckpoint):
@@ -23,8 +22,8 @@ class RelocatableCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         source, directory = Path(state_dict["dirpath"]), Path(str(self.dirpath))
         # A run that goes on in its own directory has it there already.
-        if source != directory and (source / BEST).is_file():
-            _copy_checkpoint(source / BEST, directory)
+        if source != directory and (source / BEST_CKPT).is_file():
+            _copy_checkpoint(source / BEST_CKPT, directory)
 
         def moved(path: str) -> str:
             return str(directory / Path(path).name) if path else path

@@ -27,13 +27,13 @@ from fer.config import Config
 from fer.core.installation import INSTALLED
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, is_started_by_srun, with_parent_pid
+from fer.core.run_layout import FAILURE_TXT
 from fer.data.augmentation import ShardSlice
 from fer.errors import ExitCode, UserError
 from fer.models.freezing import has_frozen_parameters
 from fer.runs.provenance import get_program_arguments
 from fer.runs.run_directory import mark_failed
 
-FAILURE = "failure.txt"
 # So long an interrupted training may take to save its weights: SLURM kills 30 s after it asks to end.
 SAVING_S = 20
 # Exit codes that a rank has explained itself.
@@ -135,7 +135,7 @@ _NOTHING: dict[str, Any] = {"message": "<NONE>"}
 
 
 def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
-    """The reason in one sentence; the traceback of an unexpected error goes into FAILURE."""
+    """The reason in one sentence; the traceback of an unexpected error goes into FAILURE_TXT."""
     rank = failure.local_rank
     if failure.exitcode < 0:
         hint = "; the machine may be out of memory" if failure.exitcode == -signal.SIGKILL else ""
@@ -147,8 +147,8 @@ def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
     if issubclass(getattr(errors, kind, Exception), UserError):
         return text
     with suppress(OSError):
-        write_text(run_directory / FAILURE, str(message["extraInfo"]["py_callstack"]))
-    return f"process {rank}: {kind}: {(text.splitlines() or [''])[0][:200]}; more in {run_directory / FAILURE}"
+        write_text(run_directory / FAILURE_TXT, str(message["extraInfo"]["py_callstack"]))
+    return f"process {rank}: {kind}: {(text.splitlines() or [''])[0][:200]}; more in {run_directory / FAILURE_TXT}"
 
 
 def build_ddp_strategy(config: Config, device: str) -> DDPStrategy:

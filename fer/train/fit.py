@@ -9,11 +9,11 @@ import torch
 from fer.config import Config
 from fer.core.path_map import map_path
 from fer.core.process import get_global_rank
+from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
 from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
-from fer.train.checkpoints import BEST, LAST, UNFINISHED
 from fer.train.trainer import build_network, build_splits, train_network
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def fit(config: Config, store: ImageStore, manifest: Manifest, directory: Path, 
     result = train_network(config, store, train, val, directory, device, checkpoint)
     if get_global_rank():
         return None
-    best, unfinished = directory / "checkpoints" / BEST, directory / "checkpoints" / UNFINISHED
+    best, unfinished = directory / CHECKPOINTS_DIR / BEST_CKPT, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
     network = _load_best_network(config, len(manifest.classes), best if best.is_file() else unfinished)
     if not best.is_file():
         log.warning("No epoch was finished: the weights of this moment are kept")
@@ -62,16 +62,16 @@ def fit(config: Config, store: ImageStore, manifest: Manifest, directory: Path, 
 
 def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
     """The checkpoint to go on from: the run's own, or that which `trainer.resume_from` means. Raises UserError."""
-    last, resume_from = directory / "checkpoints" / LAST, config.trainer.resume_from
+    last, resume_from = directory / CHECKPOINTS_DIR / LAST_CKPT, config.trainer.resume_from
     if last.is_file() or resume_from is None:
         return last if last.is_file() else None
     path = Path(map_path(resume_from))
     if path.is_dir():
-        path = path / "checkpoints" / LAST
+        path = path / CHECKPOINTS_DIR / LAST_CKPT
         if not path.is_file():
             raise UserError(
-                f"trainer.resume_from={resume_from}: has no checkpoints/{LAST}: the run ended before its first epoch "
-                "did; start it again without resume_from"
+                f"trainer.resume_from={resume_from}: has no {CHECKPOINTS_DIR}/{LAST_CKPT}: the run ended before its "
+                "first epoch did; start it again without resume_from"
             )
     return path
 

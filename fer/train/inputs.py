@@ -11,6 +11,7 @@ from fer.aws.s3 import map_uri_to_path, parse_s3_uri, run_in_parallel
 from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
+from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
 from fer.data.image_store import ImageStore, open_image_store
 from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources import Source, collect_label_rules, read_source
@@ -106,6 +107,6 @@ def prepare_data(config: Config, largest_side: int) -> PreparedData:
 def record_data(run: Run, data: PreparedData) -> None:
     """Write manifest.parquet and exclusions.parquet, and what the data are into the provenance."""
     run.update_provenance(data_fingerprint=data.store.fingerprint, data_notes=data.notes)
-    for name, table in (("manifest.parquet", data.manifest.samples), ("exclusions.parquet", data.manifest.excluded)):
+    for name, table in ((MANIFEST_PARQUET, data.manifest.samples), (EXCLUSIONS_PARQUET, data.manifest.excluded)):
         with atomic_write(run.directory / name) as temporary:
             table.to_parquet(temporary, index=False)

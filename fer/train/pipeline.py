@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.core.io import write_text
 from fer.core.process import get_global_rank
+from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.errors import ExitCode, UserError
 from fer.registry.resolve import fetch_model
@@ -117,8 +119,8 @@ def _run_stages(config: Config, run: Run) -> None:
     interrupted = fit_result is not None and fit_result.interrupted
     run.finish("interrupted" if interrupted else "finished")
     log.info("Run directory: %s", directory)
-    if (directory / "report.html").is_file():
-        log.info("Report: %s", directory / "report.html")
+    if (directory / REPORT_HTML).is_file():
+        log.info("Report: %s", directory / REPORT_HTML)
     if interrupted:
         raise SystemExit(ExitCode.INTERRUPTED)
 
@@ -146,11 +148,11 @@ def _fit_and_evaluate(config: Config, run: Run, device: str) -> FitResult:
         "config_sha256": run.config_sha256,
     }
     description = build_description(fit_result.network, manifest.classes, faces, temperature, facts)
-    metrics["weights_sha256"] = save_bundle(run.directory / "bundle", fit_result.network, description)
-    _write_reference_samples(run.directory / "bundle")
-    write_baseline(run.directory / "bundle", store, results.get("test", results["val"]))
+    metrics["weights_sha256"] = save_bundle(run.directory / BUNDLE_DIR, fit_result.network, description)
+    _write_reference_samples(run.directory / BUNDLE_DIR)
+    write_baseline(run.directory / BUNDLE_DIR, store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
-    write_text(run.directory / "bundle" / "model_card.md", card)
+    write_text(run.directory / BUNDLE_DIR / MODEL_CARD_FILE, card)
     write_results(config, run, store, manifest, results, metrics, fit_result)
     return fit_result
 

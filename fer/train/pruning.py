@@ -9,11 +9,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.io import write_text
+from fer.core.run_layout import PRUNED_JSON, TRIAL_JSON
 from fer.errors import shorten_error
-from fer.sweep.study import TRIAL_JSON, StudyConfig, open_study
+from fer.sweep.study import StudyConfig, open_study
 from fer.train.module import FaceClassifierModule
 
-PRUNED_JSON = "pruned.json"
 log = logging.getLogger(__name__)
 
 

@@ -8,13 +8,14 @@ import pandas as pd
 import torch
 
 from fer.config import Config
+from fer.core.run_layout import REPORT_HTML, TRACKERS_DIR
 from fer.data.augmentation import Augmentation
 from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
 from fer.runs.run_directory import Run
-from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, write_sample_sheet
+from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.callbacks import HISTORY_COLUMNS
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
@@ -58,7 +59,7 @@ def write_report(
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
     )
-    write_training_report(report, run.directory / "report.html")
+    write_training_report(report, run.directory / REPORT_HTML)
 
 
 def _count_classes(manifest: Manifest) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from fer.config import Config
+from fer.core.run_layout import format_predictions_name
 from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.runs.run_directory import Run
@@ -25,7 +26,7 @@ def write_results(
 ) -> None:
     """Write predictions, metrics.json and report.html, and say what came out."""
     for part, result in results.items():
-        result.write_predictions(run.directory / f"predictions_{part}.parquet")
+        result.write_predictions(run.directory / format_predictions_name(part))
     run.write_metrics(metrics)
     notes = []
     if "test" in config.trainer.stages and "test" not in results:

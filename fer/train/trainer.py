@@ -16,15 +16,15 @@ from timm.layers import convert_sync_batchnorm
 from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.process import interrupt_on_signals
+from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
 from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
-from fer.sweep.study import TRIAL_JSON
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
-from fer.train.checkpoints import BEST, LAST, UNFINISHED, RelocatableCheckpoint, ResumableEarlyStopping
+from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SameDataCheck, build_ddp_strategy
 from fer.train.inputs import localize
 from fer.train.module import FaceClassifierModule
@@ -166,7 +166,7 @@ def train_network(
     ``checkpoint`` is one to go on from. Raises UserError.
     """
     module, weights_sha256 = build_module(config, train.targets.shape[1], device)
-    history = MetricsHistory(directory / "history.csv")
+    history = MetricsHistory(directory / HISTORY_CSV)
     trainer = build_trainer(config, device, _build_callbacks(config, history, directory, store.fingerprint), directory)
     if checkpoint is not None:
         _check_checkpoint(checkpoint, module)
@@ -180,8 +180,8 @@ def train_network(
             if trainer.state.status != TrainerStatus.INTERRUPTED:
                 raise
     seconds = round(time.monotonic() - start, 1)
-    if trainer.is_global_zero and not (directory / "checkpoints" / BEST).is_file():
-        with atomic_write(directory / "checkpoints" / UNFINISHED) as temporary:
+    if trainer.is_global_zero and not (directory / CHECKPOINTS_DIR / BEST_CKPT).is_file():
+        with atomic_write(directory / CHECKPOINTS_DIR / UNFINISHED_CKPT) as temporary:
             torch.save({"state_dict": module.state_dict()}, temporary)
     return TrainerResult(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
 
@@ -202,10 +202,10 @@ def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, f
             )
         )
     # Lightning's save_last would keep the last epoch that was better, not the last one.
-    for filename, monitor in ((BEST, stopping.monitor), (LAST, None)):
+    for filename, monitor in ((BEST_CKPT, stopping.monitor), (LAST_CKPT, None)):
         selected.append(
             RelocatableCheckpoint(
-                directory / "checkpoints",
+                directory / CHECKPOINTS_DIR,
                 filename=Path(filename).stem,
                 monitor=monitor,
                 mode=mode,

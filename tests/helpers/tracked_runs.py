@@ -13,10 +13,11 @@ from mlflow.entities import Run as MlflowRun
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fer.config.compose import load_overrides
+from fer.core.run_layout import TRACKERS_DIR
 from fer.emotions import EMOTIONS
 from fer.runs.run_directory import Run
 from fer.synthetic import draw_dataset_face
-from fer.trackers.images import SAMPLES_FILE, TRACKERS_DIR, write_sample_sheet
+from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.metrics import compute_split_metrics
 from tests.helpers.wandb_files import OfflineRun, read_offline_run
 

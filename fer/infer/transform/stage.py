@@ -11,9 +11,10 @@ from fer.aws.client import AwsClient
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
+from fer.core.run_layout import PARTS_DIR
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
-from fer.infer.chunk_store import PARTS_DIR, ChunkStore
+from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import iter_pending_crops, write_chunks
 from fer.infer.extract import FrameFaces, build_crop_path
 from fer.infer.track_ids import TrackAssigner

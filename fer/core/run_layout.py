@@ -1,0 +1,40 @@
+"""File names of a run directory: a contract with its readers, and this is the one place that spells them.
+
+It stands in ``core`` because rooms on every level read runs: ``config`` compares them, ``trackers`` follow them.
+"""
+
+# Every run.
+RUN_YAML = "run.yaml"
+PROVENANCE_JSON = "provenance.json"
+LOCK_FILE = ".lock"
+REPORT_HTML = "report.html"
+
+# A training.
+METRICS_JSON = "metrics.json"
+HISTORY_CSV = "history.csv"
+MANIFEST_PARQUET = "manifest.parquet"
+EXCLUSIONS_PARQUET = "exclusions.parquet"
+CHECKPOINTS_DIR = "checkpoints"
+BEST_CKPT = "best.ckpt"
+LAST_CKPT = "last.ckpt"
+# The weights at an interruption before any epoch was finished.
+UNFINISHED_CKPT = "unfinished.ckpt"
+BUNDLE_DIR = "bundle"
+TRACKERS_DIR = "trackers"
+FAILURE_TXT = "failure.txt"
+
+# A job of a sweep.
+JOB_JSON = "job.json"
+TRIAL_JSON = "trial.json"
+PRUNED_JSON = "pruned.json"
+
+# An analysis of videos: tables, and what was finished before them.
+VIDEO_PREDICTIONS = "predictions"
+VIDEOS_PARQUET = "videos.parquet"
+MONITORING_JSON = "monitoring.json"
+PARTS_DIR = "parts"
+
+
+def format_predictions_name(split: str) -> str:
+    """Name of the table of a training's predictions of ``val`` or ``test``."""
+    return f"predictions_{split}.parquet"
