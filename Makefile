@@ -53,8 +53,10 @@ test: lint browser
 nightly: environment
 	$(PYTEST) -m nightly
 
+# The theme would announce its makers' next project.
 docs: environment
-	$(BIN)/mkdocs build --strict --quiet --site-dir outputs/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Documentation: outputs/site/index.html"
 
 bench: environment
 	$(BIN)/python -m benchmarks.train

@@ -151,8 +151,8 @@ def test_the_table_lists_each_key_once(table: str) -> None:
 
 
 def test_the_documentation_is_the_table(table: str) -> None:
-    """Written by `python -m fer.config docs > docs/configuration.md`."""
-    assert (PROJECT / "docs" / "configuration.md").read_text(encoding="utf-8") == table
+    """Written by `python -m fer.config docs > docs/reference/configuration.md`."""
+    assert (PROJECT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8") == table
 
 
 def test_other_words_show_the_usage() -> None:
