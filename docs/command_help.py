@@ -1,4 +1,4 @@
-"""A hook of MkDocs: ``<!-- help: train.py -->`` becomes what ``python train.py --help`` prints, so it is never stale."""
+"""A hook of MkDocs: ``<!-- help: train.py -->`` becomes what ``python train.py --help`` prints: never stale."""
 
 import os
 import re
