@@ -1,9 +1,7 @@
 """Figures over respondents: curves per stimulus and group with bootstrap bands, and tests between groups."""
 
-import difflib
 import logging
 from collections.abc import Sequence
-from io import StringIO
 from itertools import combinations
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, permutation_test
 
+from fer.core.csv import check_video_name, read_csv
 from fer.errors import DataError
 from fer.infer.smoothing import TIME_TOLERANCE_S, list_emotions
 from fer.metrics.bootstrap import compute_mean_interval
@@ -29,33 +28,19 @@ log = logging.getLogger(__name__)
 
 
 def read_groups(path: Path, videos: Sequence[str]) -> pd.DataFrame:
-    """Who watched what in which video: columns COLUMNS, all text, in the file's order.
+    """Read who watched what in which video.
 
-    ``videos`` are the names that the file may use; it need not use all. Separated by commas, or by semicolons as
-    Excel writes it in much of Europe. Raises DataError, which names the line.
+    Args:
+        path: A CSV file, see ``fer.core.csv.read_csv``.
+        videos: The names of the run's videos; the file need not use all.
+
+    Returns:
+        Columns GROUP_COLUMNS, all text, in the file's order.
+
+    Raises:
+        DataError: The first line that is incomplete, unknown or contradicts another, or why there is none.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        separator = ";" if header.count(";") > header.count(",") else ","
-        # Without index_col=False a line with too many fields would shift all columns.
-        table = pd.read_csv(
-            StringIO(text), sep=separator, dtype=str, index_col=False, keep_default_na=False, skip_blank_lines=False
-        )
-    except (OSError, ValueError) as error:
-        # What pandas finds wrong with a CSV, and bytes that are no UTF-8, are ValueErrors.
-        problem = str(error).splitlines()[0]
-        raise DataError(f"extraction.groups={path}: cannot be read as CSV in UTF-8 ({problem})") from None
-    table.columns = table.columns.str.strip().str.lower()
-    missing = [name for name in GROUP_COLUMNS if name not in table]
-    if missing:
-        raise DataError(
-            f"extraction.groups={path}: lacks {', '.join(missing)}; its first line must name {', '.join(GROUP_COLUMNS)}"
-        )
-    groups = table[list(GROUP_COLUMNS)].fillna("").apply(lambda column: column.str.strip())
-    # Lines of the file: the header is the first.
-    groups.index += 2
-    groups = groups[(groups != "").any(axis=1)]
+    groups = read_csv(path, "extraction.groups", GROUP_COLUMNS)
     if groups.empty:
         raise DataError(f"extraction.groups={path}: names no video; it needs a line for each")
     _validate_groups(path, groups, videos)
@@ -63,23 +48,20 @@ def read_groups(path: Path, videos: Sequence[str]) -> pd.DataFrame:
 
 
 def _validate_groups(path: Path, groups: pd.DataFrame, videos: Sequence[str]) -> None:
-    """Raise DataError for the first line (the index) that is incomplete, unknown or contradicts another."""
     lines: dict[str, int] = {}
     known_groups: dict[tuple[str, str], str] = {}
     for line, video, respondent, stimulus, group in groups.itertuples():
-        where = f"extraction.groups={path}, line {line}: "
+        location = f"extraction.groups={path}, line {line}"
         empty = [name for name in GROUP_COLUMNS if not groups.at[line, name]]
         if empty:
-            raise DataError(f"{where}has no {' and no '.join(empty)}")
-        if video not in videos:
-            near = difflib.get_close_matches(video, videos, n=1, cutoff=0.0)
-            raise DataError(f"{where}{video!r} is not among the videos; the nearest name is {near[0]!r}")
+            raise DataError(f"{location}: has no {' and no '.join(empty)}")
+        check_video_name(video, videos, location)
         if video in lines:
-            raise DataError(f"{where}{video!r} stands in line {lines[video]} already; a video takes one line")
+            raise DataError(f"{location}: {video!r} stands in line {lines[video]} already; a video takes one line")
         lines[video] = line
         if known_groups.setdefault((stimulus, respondent), group) != group:
             raise DataError(
-                f"{where}respondent {respondent!r} is in the groups {known_groups[stimulus, respondent]!r} and "
+                f"{location}: respondent {respondent!r} is in the groups {known_groups[stimulus, respondent]!r} and "
                 f"{group!r} of the stimulus {stimulus!r}; groups are compared as different people, so choose one"
             )
 
