@@ -3,6 +3,8 @@
 This is the one place that knows the class order; every table, matrix and network output follows it.
 """
 
+from collections.abc import Iterable
+
 EMOTIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 CONTEMPT = "contempt"
 
@@ -65,6 +67,11 @@ def get_class_names(count: int) -> tuple[str, ...]:
     if count == len(EMOTIONS) + 1:
         return (*EMOTIONS, CONTEMPT)
     raise ValueError(f"there are 7 classes, or 8 with contempt; not {count}")
+
+
+def list_emotions(columns: Iterable[object]) -> list[str]:
+    """The classes of a table with columns p_<emotion>, in their order; the table itself may be given for them."""
+    return [str(column).removeprefix("p_") for column in columns if str(column).startswith("p_")]
 
 
 def normalize_label(name: str) -> str | None:

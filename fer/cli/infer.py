@@ -41,10 +41,11 @@ def main(composed: DictConfig) -> None:
 
             code = infer(config, run_directory)
         else:
-            from fer.infer.pipeline import load_saved_media, resume
+            from fer.infer.inputs import load_media
+            from fer.infer.resume import resume
 
             remove_if_empty(run_directory)
-            load_saved_media(saved)
+            load_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
             # What names the run; a job is that of the run's own configuration.
             naming = ("resume=",) if config.resume else ("aws",)
@@ -58,7 +59,7 @@ def run_to_resume(config: Config) -> Path | None:
     if config.resume is not None:
         return Path(config.resume)
     if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
-        from fer.infer.pipeline import find_run_by_job
+        from fer.infer.resume import find_run_by_job
 
         return find_run_by_job(config.aws.transform.attach)
     return None

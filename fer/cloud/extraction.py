@@ -18,8 +18,9 @@ from fer.core.installation import PROJECT_ROOT
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.inputs import list_inputs, resolve_media
-from fer.infer.pipeline import create_run, load_saved_media, record_outcome, run_stages, validate_resume_config
+from fer.infer.inputs import list_inputs, load_media, resolve_media
+from fer.infer.pipeline import create_run, record_outcome, run_stages
+from fer.infer.resume import validate_resume_config
 from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
 from fer.video.media import Media
@@ -67,7 +68,7 @@ def resume(changes: Sequence[str], directory: Path) -> int:
     Raises:
         UserError: As for ``extract``, and for changes that a resumed run does not allow.
     """
-    media = load_saved_media(directory)
+    media = load_media(directory)
     refuse_executable_yaml(["--config-dir", str(directory)])
     config, client = validate_and_connect(load_overrides(changes, "infer", directory))
     validate_resume_config(config, directory)

@@ -18,11 +18,17 @@ from fer.config import Config, Extraction
 from fer.core.progress import track_progress
 from fer.core.system import resolve_thread_count
 from fer.infer.classify import write_chunks
-from fer.infer.extract import FaceExtractor, FrameFaces, VideoEnd
-from fer.infer.stages import count_detector_threads, count_frames, estimate_frames
+from fer.infer.extract import (
+    FaceExtractor,
+    FrameFaces,
+    VideoEnd,
+    count_detector_threads,
+    count_frames,
+    estimate_frames,
+    fetch_detector_weights,
+)
 from fer.infer.track_ids import TrackAssigner
 from fer.runs.program import user_errors_to_exit_code
-from fer.video.detectors import find_weights
 from fer.video.media import Media
 
 TASK, WEIGHTS = "task.json", "detector.onnx"
@@ -45,8 +51,7 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, director
     """
     # Files on this machine that extraction does not need.
     extraction = config.extraction.model_copy(update={"groups": None, "labels": None})
-    if extraction.detector.kind == "yunet":
-        weights = find_weights(extraction.detector.weights, Path(extraction.cache_dir))
+    if weights := fetch_detector_weights(extraction):
         shutil.copyfile(weights, directory / WEIGHTS)
     content = {
         "extraction": extraction.model_dump(mode="json"),

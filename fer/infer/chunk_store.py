@@ -1,4 +1,4 @@
-"""What a running infer.py has finished so far, in pieces that survive a kill: `parts/` of the run directory."""
+"""What a running infer.py has finished so far, in chunks that survive a kill: `parts/` of the run directory."""
 
 import json
 from dataclasses import dataclass
@@ -16,40 +16,44 @@ COMPLETION_FILE = "video.json"
 
 @dataclass(frozen=True)
 class ChunkStore:
-    """Pieces of the emotion table of one video: some sampled frames each, whole frames only, in their order.
+    """Chunks of the emotion table of one video: some sampled frames each, whole frames only, in their order.
 
     ``video.json`` is written last; without it the video is unfinished.
+
+    Attributes:
+        folder: Directory of the video's chunks.
     """
 
     folder: Path
 
     @classmethod
     def for_video(cls, run_directory: Path, number: int) -> "ChunkStore":
-        """The pieces of a run's video, counted from 0."""
+        """The chunks of a run's video, counted from 0."""
         return cls(run_directory / PARTS_DIR / f"{number:05d}")
 
     def list_chunks(self) -> list[Path]:
-        """The pieces that are there, in order."""
+        """The files that are there, in order."""
         return sorted(self.folder.glob("*.parquet"))
 
     def write_chunk(self, index: int, rows: pd.DataFrame) -> None:
-        with atomic_write(self.folder / f"{index:06d}.parquet") as beside:
-            rows.to_parquet(beside, index=False)
+        """Write the chunk of this number, or replace it."""
+        with atomic_write(self.folder / f"{index:06d}.parquet") as temporary:
+            rows.to_parquet(temporary, index=False)
 
     def read_chunk(self, file: Path, columns: list[str] | None = None) -> pd.DataFrame:
-        """One of the pieces, or ``columns`` of it. Raises DataError."""
+        """One of the chunks, or ``columns`` of it. Raises DataError."""
         try:
             return pd.read_parquet(file, columns=columns)
         except (OSError, ValueError) as error:
             raise self._build_damage_error(file, error) from None
 
     def read(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """All pieces, or ``columns`` of them, as one table; empty where there are none. Raises DataError."""
+        """All chunks, or ``columns`` of them, as one table; empty where there are none. Raises DataError."""
         tables = [self.read_chunk(file, columns) for file in self.list_chunks()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def count_usable(self) -> int:
-        """The number of faces that are fit to be judged. Raises DataError."""
+        """The number of faces that are fit to be classified. Raises DataError."""
         return sum(int((self.read_chunk(file, ["status"])["status"] == "ok").sum()) for file in self.list_chunks())
 
     def mark_complete(self, record: dict[str, Any]) -> None:
@@ -57,7 +61,7 @@ class ChunkStore:
         write_text(self.folder / COMPLETION_FILE, json.dumps(record, indent=2) + "\n")
 
     def completion_record(self) -> dict[str, Any] | None:
-        """What ``end`` was given, or None for an unfinished video. Raises DataError."""
+        """The facts that ``mark_complete`` was given, or None for an unfinished video. Raises DataError."""
         file = self.folder / COMPLETION_FILE
         try:
             return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

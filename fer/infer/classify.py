@@ -1,4 +1,4 @@
-"""From faces to probabilities, and to the finished pieces of the table: the second stage of infer.py."""
+"""The stage predict of infer.py in this process: from face crops to probabilities, and to chunks of the table."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from fer.bundle.predictor import Predictor
 from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
 from fer.infer.table import build_table
 from fer.infer.track_ids import TrackAssigner
-from fer.serving import Predictor
 
-# Faces that do not fill a batch are judged when so many frames wait for them: faceless stretches can be long.
+# Faces that do not fill a batch are classified when so many frames wait for them: faceless stretches can be long.
 MAX_PENDING_FRAMES = 1024
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
 DECIMALS = 6
@@ -27,7 +27,13 @@ THUMBNAIL_SIDE = 96  # pixels
 
 @dataclass(frozen=True)
 class BatchClassifier:
-    """Judges faces in batches across frames and videos."""
+    """Classifies faces in batches across frames and videos.
+
+    Attributes:
+        predictor: The model.
+        batch_size: Faces at a time.
+        flip: Take the mean over each face and its mirror image.
+    """
 
     predictor: Predictor
     batch_size: int
@@ -51,18 +57,23 @@ class BatchClassifier:
                 probabilities = probabilities[faces:]
 
     def predict_probabilities(self, crops: list[np.ndarray]) -> np.ndarray:
-        """(N, classes); the last batch is filled up, so that a face's figures do not depend on what stands beside it.
-
-        Only so does a run that was killed and continued give the same bytes.
-        """
+        """(N, classes) of any number of crops."""
         if not crops:
             return np.empty((0, len(self.predictor.classes)), np.float32)
-        missing = -len(crops) % self.batch_size
-        padded = [*crops, *[crops[-1]] * missing]
+        padded = _pad_batch(crops, self.batch_size)
         return self.predictor.predict(padded, batch_size=self.batch_size, flip=self.flip)[: len(crops)]
 
 
+def _pad_batch(crops: list[np.ndarray], batch_size: int) -> list[np.ndarray]:
+    """Fill up the last batch, so that a face's probabilities do not depend on the faces in its batch.
+
+    Only so does a run that was killed and resumed give the same bytes.
+    """
+    return [*crops, *[crops[-1]] * (-len(crops) % batch_size)]
+
+
 def get_crops(item: FrameFaces | VideoEnd) -> list[np.ndarray]:
+    """The crops of an item, none at a video's end."""
     return item.crops if isinstance(item, FrameFaces) else []
 
 
@@ -71,15 +82,18 @@ def write_chunks(
     items: Iterable[tuple[FrameFaces | VideoEnd, np.ndarray | None]],
     classes: Sequence[str] = (),
 ) -> None:
-    """Write the pieces, each when its frames are complete; without probabilities where they are None.
+    """Write each chunk of the emotion table when its frames are complete.
 
-    Faces get their ids here, many frames at a time: in small turns between other threads it takes three times as long.
+    Faces get their track ids here, many frames at a time: in small turns between other threads it takes three times as
+    long.
+
+    Args:
+        assigner: Gives the ids; names the run directory.
+        items: Frames in the order of the table, each with the probabilities (faces, classes) of its crops, or None
+            where faces are only extracted.
+        classes: The classes of the probabilities.
     """
-
-    def place(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None]:
-        return pair[0].video, pair[0].chunk_index if isinstance(pair[0], FrameFaces) else None
-
-    for (video, _), pairs in groupby(items, place):
+    for (video, chunk_index), pairs in groupby(items, _get_chunk):
         store = ChunkStore.for_video(assigner.run_directory, video)
         frames: list[FrameFaces] = []
         probabilities: list[np.ndarray] = []
@@ -89,22 +103,28 @@ def write_chunks(
                 continue
             frames.append(item)
             probabilities += [] if predicted is None else [predicted]
-        if frames:
-            members = [row for item in frames for row in item.rows]
+        if chunk_index is not None:
+            rows = [row for item in frames for row in item.rows]
             # Those of an earlier extraction have their ids.
-            if "track_id" not in members[0]:
-                assigner.assign_ids(video, members)
-            rows = build_table(members)
+            if "track_id" not in rows[0]:
+                assigner.assign_ids(video, rows)
+            table = build_table(rows)
             if probabilities:
                 crops = [crop for item in frames for crop in item.crops]
-                rows = _add_probabilities(rows, crops, np.concatenate(probabilities), classes)
-            store.write_chunk(frames[0].chunk_index, rows)
+                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes)
+            store.write_chunk(chunk_index, table)
+
+
+def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None]:
+    """The chunk that an item belongs to: video and index, which is None for a video's end."""
+    item, _ = pair
+    return item.video, item.chunk_index if isinstance(item, FrameFaces) else None
 
 
 def _add_probabilities(
     rows: pd.DataFrame, crops: Sequence[np.ndarray], probabilities: np.ndarray, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows with p_<emotion>, emotion, confidence, and a small picture where an emotion is at its strongest."""
+    """The rows with p_<emotion>, emotion, confidence, and a thumbnail where an emotion is at its strongest."""
     ok = (rows["status"] == "ok").to_numpy()
     values = np.full((len(rows), len(classes)), np.nan)
     values[ok] = probabilities.round(DECIMALS)
@@ -130,16 +150,19 @@ def _encode_thumbnail(crop: np.ndarray) -> bytes:
 
 
 def iter_pending_crops(run_directory: Path, video_count: int) -> Iterator[FrameFaces]:
-    """The pieces of an earlier extraction that are not judged yet, with their saved crops. Raises DataError."""
+    """The chunks of an earlier extraction that are not classified yet, with their saved crops. Raises DataError.
+
+    Their rows have the column ``face_index``, which counts the faces of a frame from the largest.
+    """
     for number in range(video_count):
         store = ChunkStore.for_video(run_directory, number)
         for file in store.list_chunks():
             rows = store.read_chunk(file)
             if "emotion" in rows:
                 continue
-            rows["place"] = rows.groupby("frame").cumcount()
-            ok = rows.loc[rows["status"] == "ok", ["frame", "place"]].to_numpy(int)
-            crops = [read_crop(build_crop_path(run_directory, number, frame, place)) for frame, place in ok.tolist()]
+            rows["face_index"] = rows.groupby("frame").cumcount()
+            ok = rows.loc[rows["status"] == "ok", ["frame", "face_index"]].to_numpy(int)
+            crops = [read_crop(build_crop_path(run_directory, number, frame, index)) for frame, index in ok.tolist()]
             yield FrameFaces(number, int(file.stem), cast("list[dict[str, Any]]", rows.to_dict("records")), crops)
 
 

@@ -8,12 +8,11 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, parse_s3_uri
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
-from fer.infer import smoothing as timeline
-from fer.infer import summary
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.pipeline import validate_and_pin
-from fer.infer.stages import extract_and_predict, resolve_route
+from fer.infer.pipeline import extract_and_predict, get_sagemaker_transform, validate_and_pin
+from fer.infer.smoothing import smooth
+from fer.infer.summary import summarize_videos
 from fer.infer.table import build_table
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES, Request
@@ -26,10 +25,16 @@ from fer.video.media import Media
 
 
 def dry_run(config: Config) -> None:
-    """Print the requests. Raises UserError.
+    """Print the requests to AWS that a run would send.
 
     The faces of videos on this machine are really extracted and packed, so that the requests are those of the run.
     Videos in S3 are not fetched: one object stands for their faces.
+
+    Args:
+        config: The configuration of infer.py.
+
+    Raises:
+        UserError: Something that a user can correct.
     """
     log_to_stderr()
     config = validate_and_pin(config)
@@ -48,8 +53,9 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
             client.request("s3", "get_object", {"Bucket": bucket, "Key": f"{key}…"})
     if "predict" not in config.extraction.stages:
         return
-    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
-        check_bucket_private(client, config.aws.bucket)
+    transform_aws = get_sagemaker_transform(config)
+    if transform_aws is not None:
+        check_bucket_private(client, transform_aws.bucket)
     uri, source = str(config.model_uri), ""
     if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
         registry = open_registry(config, client)
@@ -59,10 +65,12 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
     elif uri.startswith("s3://"):
         bucket, key = parse_s3_uri(uri)
         client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
-    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
+    if transform_aws is not None:
         requests = _pack_requests(config, directory, media)
-        batch = SageMakerBatchTransform(client, config.aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
-        batch.send(requests, CONTENT_TYPES[config.aws.transform.packing])
+        batch = SageMakerBatchTransform(
+            client, transform_aws, source, EMOTIONS, config.inference.flip, directory / SHARDS
+        )
+        batch.send(requests, CONTENT_TYPES[transform_aws.transform.packing])
     if "report" in config.extraction.stages:
         publish_batch(config, _build_empty_monitoring(config), client)
 
@@ -74,9 +82,8 @@ def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[
 
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
     if not media:
-        placeholder = (
-            directory / SHARDS / ("shard-000000.tar" if config.aws.transform.packing == "shard" else "FACE.jpg")
-        )
+        name = "shard-000000.tar" if config.aws.transform.packing == "shard" else "FACE.jpg"
+        placeholder = directory / SHARDS / name
         placeholder.parent.mkdir(parents=True)
         placeholder.touch()
         return [Request(placeholder, ())]
@@ -85,9 +92,9 @@ def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[
 
 
 def _build_empty_monitoring(config: Config) -> dict[str, object]:
-    """Figures of a batch without faces: a dry run knows which would be sent, not their values."""
+    """Metrics of a batch without faces: a dry run knows which would be sent, not their values."""
     table = build_table([]).assign(**{f"p_{name}": 0.0 for name in EMOTIONS}, emotion=None, confidence=0.0)
     smoothing = config.extraction.smoothing
-    table = timeline.smooth(table, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
-    videos = summary.summarize_videos(table, build_table([])[["video"]].assign(problem=""))
+    table = smooth(table, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
+    videos = summarize_videos(table, build_table([])[["video"]].assign(problem=""))
     return build_monitoring(table, videos, None, None, 0.0, config.inference.monitor, {"retraining_command": ""})

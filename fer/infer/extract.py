@@ -1,8 +1,10 @@
-"""From videos to rows and face crops: the first stage of infer.py."""
+"""The stage extract of infer.py: from videos to rows and face crops."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,24 @@ from fer.core.io import atomic_write
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.infer.chunk_store import ChunkStore
 from fer.video.crop import crop_face
-from fer.video.detectors import Detector, Face, find_weights, make_detector
+from fer.video.detectors import DETECTORS, Detector, Face, make_detector
+from fer.video.detectors.yunet import find_weights
 from fer.video.media import Media
-from fer.video.quality import QualityThresholds, find_rejection_reason, measure_quality
+from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
 from fer.video.reader import Frame, FrameSampler, VideoError, VideoInfo, iter_frames, open_video
-from fer.video.sampling import AllFramesSampler, EveryNSampler, IntervalSampler
+from fer.video.sampling import SAMPLING
 
-# Sampled frames of one piece: what a kill loses at most, and what stays in memory at a time.
+# Sampled frames of one chunk: what a kill loses at most, and what stays in memory at a time.
 CHUNK_FRAMES = 128
-# Seen frames that wait to be judged: a batch of faces or two.
+# Frames that wait to be classified: a batch of faces or two.
 PREFETCH_FRAMES = 32
-SMALL_FRAME_PIXELS = 640 * 480  # pixels
+SMALL_FRAME_PIXELS = 640 * 480
 CROPS, FRAMES = "crops", "frames"
 
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """A sampled frame of a video, for the ``piece`` of that number."""
+    """A sampled frame of the video ``name``, number ``video`` of the run, that belongs to the chunk of this index."""
 
     video: int
     name: str
@@ -40,7 +43,14 @@ class SampledFrame:
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """A sampled frame: a row each face, or one that says why there is none, and the crops of the rows that are ok."""
+    """Sampled frames of one chunk: one as it is extracted, or all of a chunk that was extracted earlier.
+
+    Attributes:
+        video: Number of the video in the run.
+        chunk_index: Number of the chunk in the video.
+        rows: A row each face, or one that says why a frame has none.
+        crops: (side, side, 3) uint8 RGB of the rows that are ok.
+    """
 
     video: int
     chunk_index: int
@@ -50,7 +60,7 @@ class FrameFaces:
 
 @dataclass(frozen=True)
 class VideoEnd:
-    """One video was read to its end, or to the damage that ``facts["problem"]`` names."""
+    """One video was read to its end, or to the damage that ``record["problem"]`` names."""
 
     video: int
     record: dict[str, Any]
@@ -60,12 +70,19 @@ FetchMedia = Callable[[Media], AbstractContextManager[None]]
 
 
 class FaceExtractor:
-    """Finds the faces of sampled frames as one configuration has it, in so many ``threads``."""
+    """Finds the faces of sampled frames.
+
+    Args:
+        config: Section `extraction`.
+        run_directory: The run, whose finished chunks are not done again.
+        threads: Threads that detect.
+        save_crops: Keep the crops as files whatever the configuration says.
+        fetch_media: Has the file of a video on this machine for as long as it is read.
+    """
 
     def __init__(
         self, config: Extraction, run_directory: Path, threads: int, save_crops: bool, fetch_media: FetchMedia
     ) -> None:
-        """``save_crops`` keeps the faces, ``present`` has the file of a video at hand for as long as it is read."""
         self.config = config
         self.fetch_media = fetch_media
         self.run_directory = run_directory
@@ -79,61 +96,62 @@ class FaceExtractor:
         self.save_crops = save_crops or config.save == "crops"
 
     def extract(self, media: Sequence[Media]) -> Iterator[FrameFaces | VideoEnd]:
-        """What is not done yet, video after video. Decoding, detection and all that follows run at the same time."""
+        """Extract what is not done yet, video after video.
+
+        Decoding, detection and all that follows run at the same time, each in its threads.
+        """
         return prefetch(self.to_rows(self.detect_faces(prefetch(self.iter_sampled_frames(media), 2))), PREFETCH_FRAMES)
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
-        """The sampled frames behind the last one that each video's finished pieces hold."""
+        """The sampled frames behind the last one that each video's finished chunks hold."""
         for number, item in enumerate(media):
             store = ChunkStore.for_video(self.run_directory, number)
-            if store.completion_record() is not None:
-                continue
-            done, chunk_count = store.read(["frame", "status", "reason"]), len(store.list_chunks())
-            last = -1 if done.empty else int(done["frame"].max())
-            broken = [] if done.empty else list(done[done["status"] == "decode_error"]["reason"])
-            record: dict[str, Any] = {
-                "video": item.name,
-                "path": item.remote or str(item.path),
-                "problem": "".join(broken[-1:]),
-            }
-            try:
-                with self.fetch_media(item):
-                    info = open_video(item.path)
-                    record |= {key: value for key, value in vars(info).items() if key != "path"}
-                    for position, frame in enumerate(self.decode_frames(info, last)):
-                        # The last item of a video that ends early was counted before it was cut off.
-                        if frame.index <= last:
-                            continue
-                        record["problem"] = frame.problem or record["problem"]
-                        yield SampledFrame(number, item.name, chunk_count + position // CHUNK_FRAMES, frame)
-            except VideoError as error:
-                record["problem"] = error.reason
-            yield VideoEnd(number, record)
+            if store.completion_record() is None:
+                yield from self._iter_unfinished_video(number, item, store)
+
+    def _iter_unfinished_video(self, number: int, item: Media, store: ChunkStore) -> Iterator[SampledFrame | VideoEnd]:
+        finished, chunk_count = store.read(["frame", "status", "reason"]), len(store.list_chunks())
+        last = -1 if finished.empty else int(finished["frame"].max())
+        problems = [] if finished.empty else list(finished[finished["status"] == "decode_error"]["reason"])
+        record: dict[str, Any] = {
+            "video": item.name,
+            "path": item.remote or str(item.path),
+            "problem": "".join(problems[-1:]),
+        }
+        try:
+            with self.fetch_media(item):
+                info = open_video(item.path)
+                record |= {key: value for key, value in vars(info).items() if key != "path"}
+                for position, frame in enumerate(self.decode_frames(info, last)):
+                    # The last item of a video that ends early was counted before it was cut off.
+                    if frame.index <= last:
+                        continue
+                    record["problem"] = frame.problem or record["problem"]
+                    yield SampledFrame(number, item.name, chunk_count + position // CHUNK_FRAMES, frame)
+        except VideoError as error:
+            record["problem"] = error.reason
+        yield VideoEnd(number, record)
 
     def decode_frames(self, info: VideoInfo, last: int = -1) -> Iterator[Frame]:
-        """The wanted frames of a video behind the frame ``last``, decoded ahead."""
+        """The sampled frames of a video behind the frame ``last``, decoded ahead."""
         # Small frames decode faster than their faces are found, and each thread more would cost the detector time.
         small = info.width * info.height <= SMALL_FRAME_PIXELS
-        sampler = _ResumedSampler(build_sampler(self.config, info), last)
+        sampler = _ResumedSampler(SAMPLING[self.config.sampling].make(self.config, info), last)
         return iter_frames(info, sampler, threads=1 if small else None)
 
     def detect_faces(
         self, items: Iterator[SampledFrame | VideoEnd]
     ) -> Iterator[tuple[SampledFrame | VideoEnd, list[Face]]]:
-        """The items, each frame with its faces, the largest first."""
+        """The items in their order, each frame with its faces, the largest first."""
 
-        def finder(
-            detector: Detector,
-        ) -> Callable[[SampledFrame | VideoEnd], tuple[SampledFrame | VideoEnd, list[Face]]]:
-            def find(item: SampledFrame | VideoEnd) -> tuple[SampledFrame | VideoEnd, list[Face]]:
-                bgr = None if isinstance(item, VideoEnd) else item.frame.bgr
-                return item, [] if bgr is None else detector.detect(bgr)
+        def detect(detector: Detector, item: SampledFrame | VideoEnd) -> tuple[SampledFrame | VideoEnd, list[Face]]:
+            bgr = None if isinstance(item, VideoEnd) else item.frame.bgr
+            return item, [] if bgr is None else detector.detect(bgr)
 
-            return find
-
-        return map_in_threads(items, [finder(detector) for detector in self.detectors])
+        return map_in_threads(items, [partial(detect, detector) for detector in self.detectors])
 
     def to_rows(self, items: Iterator[tuple[SampledFrame | VideoEnd, list[Face]]]) -> Iterator[FrameFaces | VideoEnd]:
+        """The items in their order, each frame with its rows and crops."""
         for item, faces in items:
             if isinstance(item, VideoEnd):
                 yield item
@@ -145,7 +163,10 @@ class FaceExtractor:
     def build_rows(
         self, sampled: SampledFrame, faces: list[Face]
     ) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
-        """A row for each face of a frame, with its crop where it is fit to be judged; one row where there is none."""
+        """A row for each face of a frame, with its crop where it is fit to be classified; one row where there is none.
+
+        The images that the configuration keeps are written here.
+        """
         frame = sampled.frame
         row: dict[str, Any] = {"video": sampled.name, "frame": frame.index, "time_s": frame.time_s, "reason": ""}
         if frame.bgr is None:
@@ -157,65 +178,63 @@ class FaceExtractor:
             faces = faces[:1]
         if not faces:
             yield {**row, "status": "no_face", "reason": "no face was found"}, None
-        for face_index, face in enumerate(faces):
+        for index, face in enumerate(faces):
             crop = crop_face(frame.bgr, face, self.margin, self.align)
             quality = measure_quality(crop, face)
             reason = find_rejection_reason(quality, face.score, self.thresholds)
             if self.save_crops and not reason:
-                _write_image(
-                    build_crop_path(self.run_directory, sampled.video, frame.index, face_index), crop[..., ::-1]
-                )
-            yield (
-                {
-                    **row,
-                    "status": "low_quality" if reason else "ok",
-                    "reason": reason,
-                    "face_x": face.x,
-                    "face_y": face.y,
-                    "face_w": face.width,
-                    "face_h": face.height,
-                    "det_score": face.score,
-                    "sharpness": quality.sharpness,
-                    "brightness": quality.brightness,
-                },
-                None if reason else crop,
-            )
+                _write_image(build_crop_path(self.run_directory, sampled.video, frame.index, index), crop[..., ::-1])
+            yield {**row, **_build_face_columns(face, quality, reason)}, None if reason else crop
 
 
 @dataclass(frozen=True)
 class _ResumedSampler:
-    """The frames that ``sampling`` wants behind the frame ``last``; the others are only counted."""
+    """The frames that ``sampler`` takes behind the frame ``last``; the others are only counted."""
 
     sampler: FrameSampler
     last: int
 
     def should_sample(self, index: int, time_s: float) -> bool:
-        # The inner sampling must see every frame: what it wants depends on those before.
+        # The inner sampler must see every frame: what it takes depends on those before.
         return self.sampler.should_sample(index, time_s) and index > self.last
 
 
+def fetch_detector_weights(config: Extraction) -> Path | None:
+    """The file of the detector's weights, downloaded if need be; None where it has none. Raises ModelError."""
+    if config.detector.kind != "yunet":
+        return None
+    return find_weights(config.detector.weights, Path(config.cache_dir))
+
+
 def _build_detector(config: Extraction) -> Detector:
-    """The detector, its weights at hand. Raises UserError."""
     options = config.detector.model_dump(exclude={"margin", "align"})
-    if config.detector.kind == "yunet":
-        options["weights"] = find_weights(config.detector.weights, Path(config.cache_dir))
+    if weights := fetch_detector_weights(config):
+        options["weights"] = weights
     return make_detector(**options)
 
 
-def build_sampler(config: Extraction, source: Path | VideoInfo) -> FrameSampler:
-    """Which frames of a video are wanted."""
-    match config.sampling:
-        case "interval":
-            return IntervalSampler(config.fps)
-        case "every_n":
-            return EveryNSampler(config.every_n)
-        case "scene":
-            # PySceneDetect is slow to start.
-            from fer.video.sampling import SceneSampler
+def count_detector_threads(config: Extraction, count: int) -> int:
+    """Threads for detection, of ``count`` for all work."""
+    return max(int(count * DETECTORS[config.detector.kind].core_fraction), 1)
 
-            return SceneSampler(source)
-        case _:
-            return AllFramesSampler()
+
+def estimate_frames(config: Extraction, media: Sequence[Media]) -> int:
+    """About how many frames will be sampled, for the time that is left; unreadable videos count as none."""
+    total = 0.0
+    for item in media:
+        if item.kind == "image":
+            total += 1
+            continue
+        try:
+            total += SAMPLING[config.sampling].estimate(config, open_video(item.path))
+        except VideoError:
+            continue
+    return math.ceil(total)
+
+
+def count_frames(item: FrameFaces | VideoEnd) -> int:
+    """Sampled frames of an item."""
+    return len({row["frame"] for row in item.rows}) if isinstance(item, FrameFaces) else 0
 
 
 def build_crop_path(run_directory: Path, video: int, frame: int, face_index: int) -> Path:
@@ -223,6 +242,20 @@ def build_crop_path(run_directory: Path, video: int, frame: int, face_index: int
     return run_directory / CROPS / f"{video:05d}" / f"{frame:08d}-{face_index}.png"
 
 
+def _build_face_columns(face: Face, quality: FaceQuality, reason: str) -> dict[str, Any]:
+    return {
+        "status": "low_quality" if reason else "ok",
+        "reason": reason,
+        "face_x": face.x,
+        "face_y": face.y,
+        "face_w": face.width,
+        "face_h": face.height,
+        "det_score": face.score,
+        "sharpness": quality.sharpness,
+        "brightness": quality.brightness,
+    }
+
+
 def _write_image(path: Path, bgr: np.ndarray) -> None:
-    with atomic_write(path) as beside:
-        beside.write_bytes(cv2.imencode(path.suffix, bgr)[1].tobytes())
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(cv2.imencode(path.suffix, bgr)[1].tobytes())

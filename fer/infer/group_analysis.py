@@ -10,8 +10,9 @@ import pandas as pd
 from scipy.stats import false_discovery_control, permutation_test
 
 from fer.core.csv import check_video_name, read_csv
+from fer.emotions import list_emotions
 from fer.errors import DataError
-from fer.infer.smoothing import TIME_TOLERANCE_S, list_emotions
+from fer.infer.smoothing import TIME_TOLERANCE_S
 from fer.metrics.bootstrap import compute_mean_interval
 
 GROUP_COLUMNS = ("video", "respondent", "stimulus", "group")

@@ -1,5 +1,6 @@
 """Videos and images that a run looks at: files of this machine, and objects of S3 that are fetched one at a time."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,25 +8,41 @@ from pathlib import Path
 from fer.aws.client import AwsClient
 from fer.aws.s3 import map_uri_to_path, parse_s3_uri
 from fer.config import Config
-from fer.errors import DataError
+from fer.core.io import write_text
+from fer.core.run_layout import PARTS_DIR
+from fer.errors import DataError, UserError, shorten_error
 from fer.video.media import Media, find_media, get_media_kind, is_media, make_unique_names
 
 FETCHED = "fetched"
+MEDIA = "media.json"
 
 
 def list_inputs(config: Config) -> tuple[str, ...]:
+    """What ``extraction.input`` names, one or several."""
     value = config.extraction.input
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
 def resolve_media(inputs: Sequence[str], directory: Path, client: AwsClient | None) -> list[Media]:
-    """What the inputs mean, files first; ``calls`` lists those of S3. Raises UserError."""
-    local = [given for given in inputs if not given.startswith("s3://")]
+    """Find the videos and images that the inputs mean.
+
+    Args:
+        inputs: Files, directories, globs, and S3 prefixes (s3://BUCKET/PREFIX).
+        directory: The run directory, into which those of S3 will be fetched.
+        client: Lists the objects of S3; None leaves them out.
+
+    Returns:
+        Those of this machine first, all under different names.
+
+    Raises:
+        UserError: An input gives nothing, or S3 refuses.
+    """
+    local = [uri for uri in inputs if not uri.startswith("s3://")]
     media = find_media(local) if local else []
     remote: dict[Path, str] = {}
-    for given in inputs:
-        if given.startswith("s3://") and client is not None:
-            remote |= {directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(client, given)}
+    for prefix in inputs:
+        if prefix.startswith("s3://") and client is not None:
+            remote |= {directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(client, prefix)}
     media += [Media(path, path.name, get_media_kind(path), uri) for path, uri in remote.items()]
     names = make_unique_names([item.path for item in media])
     return [Media(item.path, name, item.kind, item.remote) for item, name in zip(media, names, strict=True)]
@@ -40,15 +57,39 @@ def _list_media_uris(client: AwsClient, uri: str) -> list[str]:
     return [f"s3://{bucket}/{key}" for key in keys]
 
 
-class MediaFetcher:
-    """Has the file of each item at hand while it is read; one from S3 is removed afterwards, unless it is ``kept``."""
+def save_media(media: Sequence[Media], run_directory: Path) -> None:
+    """Keep in a run what it looks at, for when it is resumed."""
+    content = [{"path": str(item.path), "name": item.name, "kind": item.kind, "remote": item.remote} for item in media]
+    write_text(run_directory / PARTS_DIR / MEDIA, json.dumps(content, indent=2) + "\n")
 
-    def __init__(self, region: str | None, kept: bool) -> None:
-        self.region, self.kept = region, kept
+
+def load_media(run_directory: Path) -> list[Media]:
+    """What an earlier run looks at. Raises UserError where there is no run to go on with."""
+    path = run_directory / PARTS_DIR / MEDIA
+    if not path.is_file():
+        raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [Media(Path(item["path"]), item["name"], item["kind"], item["remote"]) for item in content]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is damaged ({shorten_error(error)}); start a new run") from None
+
+
+class MediaFetcher:
+    """Provides the file of each item while it is read.
+
+    Args:
+        region: AWS region of the objects; None takes the environment's.
+        keep: Whether files from S3 stay; otherwise each is removed when it was read.
+    """
+
+    def __init__(self, region: str | None, keep: bool) -> None:
+        self.region, self.keep = region, keep
         self.client: AwsClient | None = None
 
     @contextmanager
     def __call__(self, item: Media) -> Iterator[None]:
+        """Have the file of ``item`` on this machine for as long as the block lasts. Raises CloudError."""
         if not item.remote:
             yield
             return
@@ -59,5 +100,5 @@ class MediaFetcher:
         try:
             yield
         finally:
-            if not self.kept:
+            if not self.keep:
                 item.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Monitoring of a finished run of infer.py: its baseline and labels, and monitoring.json."""
+"""Monitoring of a finished run of infer.py: its baseline and labels, monitoring.json, and CloudWatch."""
 
 import json
 import logging
@@ -14,6 +14,7 @@ from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.core.run_layout import MONITORING_JSON, PARTS_DIR, RUN_YAML, VIDEO_PREDICTIONS
+from fer.emotions import list_emotions
 from fer.errors import DataError, shorten_error
 from fer.monitoring.cloudwatch import publish_metrics, put_alarms
 from fer.monitoring.drift import BASELINE, NEEDED, build_baseline, read_baseline
@@ -24,26 +25,40 @@ from fer.runs.run_directory import Run
 
 log = logging.getLogger(__name__)
 
-# Where a run keeps what came with a registered or packaged model.
+# Below PARTS_DIR, where a run keeps what came with a registered or packaged model.
 MODEL = "model"
 
 
 def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
-    """Compare the emotion table with what is ordinary, and write monitoring.json. Raises UserError."""
+    """Compare a batch with its baseline and its labels, and write monitoring.json.
+
+    Args:
+        config: The configuration of infer.py.
+        run: The run.
+        table: Its emotion table.
+        videos: Its videos.parquet.
+
+    Returns:
+        The content of monitoring.json.
+
+    Raises:
+        UserError: The baseline or the labels cannot be used.
+    """
     limits = config.inference.monitor
-    classes = [str(column)[2:] for column in table if str(column).startswith("p_")]
     saved_baseline = run.directory / PARTS_DIR / BASELINE
     baseline, name = None, None
     if limits.baseline is not None:
-        baseline, name = build_run_baseline(Path(limits.baseline), classes), str(limits.baseline)
+        baseline, name = build_run_baseline(Path(limits.baseline), list_emotions(table)), str(limits.baseline)
     elif saved_baseline.is_file():
         baseline, name = read_baseline(saved_baseline), "the model's training"
-    labels = config.extraction.labels
+    labels = None
+    if config.extraction.labels:
+        labels = read_labels(Path(config.extraction.labels), videos["video"].tolist())
     monitoring = build_monitoring(
         table,
         videos,
         baseline,
-        read_labels(Path(labels), videos["video"].tolist()) if labels else None,
+        labels,
         float(run.provenance.get("judging_seconds") or 0),
         limits,
         {
@@ -72,21 +87,33 @@ def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def format_retraining_command(model_uri: str | None, model_directory: Path | None = None) -> str:
-    """The command that trains the model anew with the settings that made it.
+    """The command that trains the model anew with the configuration that made it.
 
-    They are those of ``model_uri`` where it is a run directory or its bundle; otherwise of ``saved``, a directory that
-    holds the run.yaml that came with the model; otherwise RUN stands for the directory.
+    Args:
+        model_uri: The configuration is looked for here, in case it is a run directory or its bundle.
+        model_directory: And then here, where the run.yaml lies that came with the model.
+
+    Returns:
+        The command, in which RUN stands for the directory where it was not found.
     """
     candidates = [] if model_uri is None else [Path(model_uri), Path(model_uri).parent]
     if model_directory is not None:
         candidates.append(model_directory)
-    directory = next((place for place in candidates if (place / RUN_YAML).is_file()), None)
+    directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)
     saved = "RUN" if directory is None else shlex.quote(str(directory))
     return f"{format_command('train.py')} --config-dir {saved} --config-name run"
 
 
 def publish_batch(config: Config, monitoring: Mapping[str, Any], client: AwsClient | None = None) -> None:
-    """Send the figures where the configuration wants it. A failure loses no result, so it is only told."""
+    """Send the metrics to CloudWatch where the configuration asks for it.
+
+    A failure loses no result, so it is only logged.
+
+    Args:
+        config: The configuration of infer.py.
+        monitoring: The content of monitoring.json.
+        client: Sends them; a new one where it is None.
+    """
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or not aws.cloudwatch.publish:
         return

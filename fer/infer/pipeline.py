@@ -1,43 +1,59 @@
 """The pipeline of infer.py: faces of videos, their probabilities, tables and page, in one run directory."""
 
-import json
 import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
+from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
-from fer.core.io import write_text
-from fer.core.run_layout import PARTS_DIR, REPORT_HTML, RUN_YAML
+from fer.core.progress import track_progress
+from fer.core.run_layout import PARTS_DIR, REPORT_HTML
 from fer.core.system import resolve_thread_count
-from fer.errors import ConfigError, DataError, ExitCode, UserError, shorten_error
+from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.inputs import list_inputs, resolve_media
-from fer.infer.monitoring import publish_batch
+from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
+from fer.infer.extract import (
+    FaceExtractor,
+    FrameFaces,
+    VideoEnd,
+    count_detector_threads,
+    count_frames,
+    estimate_frames,
+)
+from fer.infer.inputs import MediaFetcher, list_inputs, resolve_media, save_media
+from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
-from fer.infer.stages import extract_and_predict, resolve_route
-from fer.infer.transform.sagemaker import STATE
-from fer.infer.transform.stage import SHARDS
+from fer.infer.track_ids import TrackAssigner
+from fer.infer.transform.stage import run_batch_transform
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
-from fer.runs.run_directory import Run, load_run_config
+from fer.runs.run_directory import Run
 from fer.video.media import Media
 
-MEDIA = "media.json"
 log = logging.getLogger(__name__)
 
 
 def infer(config: Config, directory: Path) -> int:
-    """Do the stages of ``config`` in a new run directory.
+    """Do the stages of a configuration in a new run directory.
 
-    The exit code: 0, 1 (nothing usable), 3 (some excluded) or 4 (out of the ordinary). Raises UserError for what a
-    user can mend.
+    Args:
+        config: The configuration of infer.py.
+        directory: The new run directory.
+
+    Returns:
+        The exit code: 0, 1 (nothing usable), 3 (some videos excluded) or 4 (beyond a limit of the monitoring).
+
+    Raises:
+        UserError: Something that a user can correct.
     """
     config = validate_and_pin(config)
     if config.extraction.stages[0] != "extract":
@@ -47,10 +63,37 @@ def infer(config: Config, directory: Path) -> int:
     return run_stages(config, *create_run(config, directory))
 
 
+def validate_and_pin(config: Config) -> Config:
+    """The configuration with the one model that it means, where it classifies. Raises UserError."""
+    if "predict" not in config.extraction.stages:
+        return config
+    if (aws := get_sagemaker_transform(config)) is not None:
+        if not (config.model_uri or "").startswith("models:/"):
+            raise ConfigError(
+                f"model_uri={config.model_uri}: SageMaker judges with a registered model; register it "
+                f"({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
+            )
+        if aws.role is None:
+            raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
+    return pin_model_uri(config)
+
+
+def uses_transform(config: Config) -> bool:
+    """Whether faces are classified by batch transform, and not in this process."""
+    if config.inference.route == "auto":
+        return isinstance(config.aws, SageMakerAws)
+    return config.inference.route == "transform"
+
+
+def get_sagemaker_transform(config: Config) -> SageMakerAws | None:
+    """Section `aws` where faces are classified by a batch transform of SageMaker, otherwise None."""
+    return config.aws if isinstance(config.aws, SageMakerAws) and uses_transform(config) else None
+
+
 def create_run(config: Config, directory: Path) -> tuple[Run, list[Media]]:
-    """A new run in ``directory``, and what it is to look at. Raises UserError."""
+    """Start a run in ``directory``, and find what it is to look at. Raises UserError."""
     inputs = list_inputs(config)
-    remote = any(given.startswith("s3://") for given in inputs)
+    remote = any(uri.startswith("s3://") for uri in inputs)
     media = resolve_media(inputs, directory, AwsClient(get_region(config)) if remote else None)
     if media and config.extraction.labels:
         # A mistake in them is answered before hours of work.
@@ -60,81 +103,27 @@ def create_run(config: Config, directory: Path) -> tuple[Run, list[Media]]:
         from fer.synthetic.video import write_clip
 
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
-    content = [{"path": str(item.path), "name": item.name, "kind": item.kind, "remote": item.remote} for item in media]
-    write_text(directory / PARTS_DIR / MEDIA, json.dumps(content, indent=2) + "\n")
+    save_media(media, directory)
     return run, media
 
 
-def validate_and_pin(config: Config) -> Config:
-    """The configuration with the one model that it means, where it judges. Raises UserError."""
-    if "predict" not in config.extraction.stages:
-        return config
-    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
-        if not (config.model_uri or "").startswith("models:/"):
-            raise ConfigError(
-                f"model_uri={config.model_uri}: SageMaker judges with a registered model; register it "
-                f"({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
-            )
-        if config.aws.role is None:
-            raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
-    return pin_model_uri(config)
-
-
-def load_saved_media(directory: Path) -> list[Media]:
-    """What the run in ``directory`` was to look at. Raises UserError where there is no run to go on with."""
-    path = directory / PARTS_DIR / MEDIA
-    if not path.is_file():
-        raise UserError(f"resume={directory}: holds no run of infer.py that could go on")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [Media(Path(item["path"]), item["name"], item["kind"], item["remote"]) for item in content]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is damaged ({shorten_error(error)}); start a new run") from None
-
-
-def resume(config: Config, directory: Path) -> int:
-    """Go on with the run in ``directory``; what is finished stays. Raises UserError."""
-    media = load_saved_media(directory)
-    validate_resume_config(config, directory)
-    return run_stages(validate_and_pin(config), Run.resume(directory, config, "infer.py"), media)
-
-
-def validate_resume_config(config: Config, directory: Path) -> None:
-    """Refuse another configuration of what the finished pieces were made with. Raises ConfigError."""
-    saved = load_run_config(directory, "infer")
-    later = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels"}
-    changed = {
-        f"extraction.{key}"
-        for key in type(config.extraction).model_fields
-        if key not in later and getattr(config.extraction, key) != getattr(saved.extraction, key)
-    }
-    # Where faces were only extracted, nothing was made with these yet.
-    if saved.extraction.stages != ("extract",):
-        if saved.model_uri != config.model_uri:
-            changed.add("model_uri")
-        if config.inference.model_copy(update={"monitor": saved.inference.monitor}) != saved.inference:
-            changed.add("inference")
-        if config.aws.kind != saved.aws.kind or config.aws.transform.packing != saved.aws.transform.packing:
-            changed.add("aws")
-    if changed:
-        raise ConfigError(
-            f"{', '.join(sorted(changed))}: differ from {directory / RUN_YAML}, with which the finished part was made; "
-            "start a new run instead of resume"
-        )
-
-
-def find_run_by_job(job: str) -> Path:
-    """The run below outputs/infer that started a transform job. Raises UserError."""
-    for state in sorted(Path("outputs/infer").glob(f"*/*/{SHARDS}/{STATE}")):
-        if f'"{job}"' in state.read_text(encoding="utf-8"):
-            return state.parents[1]
-    raise UserError(f"aws.transform.attach={job}: no run below outputs/infer has started it; name the run: resume=RUN")
-
-
 def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
-    """Extraction, prediction and report as asked for; marks how the run ended."""
+    """Do the stages that the configuration asks for, and record how the run ended.
+
+    Args:
+        config: A configuration of ``validate_and_pin``.
+        run: The run, new or resumed.
+        media: What it looks at.
+
+    Returns:
+        The exit code, see ``infer``.
+
+    Raises:
+        UserError: Something that a user can correct.
+    """
     stages = config.extraction.stages
-    monitoring = None
+    stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+    warnings: list[str] = []
     with record_outcome(run, format_command("infer.py")):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         if "extract" in stages or "predict" in stages:
@@ -142,21 +131,15 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
             start = time.monotonic()
             extract_and_predict(config, run.directory, media, model)
             run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
-        stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
-        records = [fact for part in stores if (fact := part.completion_record()) is not None]
-        if len(records) < len(stores):
-            raise UserError(
-                f"{run.directory}: some videos are unfinished; go on with "
-                f"`{format_command('infer.py')} resume={run.directory}`"
-            )
-        usable = sum(part.count_usable() for part in stores)
+        records = _read_completion_records(run, stores)
+        usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
             monitoring = write_report(config, run, media)
             publish_batch(config, monitoring)
-    excluded = [fact for fact in records if fact["problem"]]
-    for fact in excluded:
-        log.warning("Excluded: %s: %s", fact["video"], fact["problem"])
-    warnings = monitoring["warnings"] if monitoring else []
+            warnings = monitoring["warnings"]
+    excluded = [record for record in records if record["problem"]]
+    for record in excluded:
+        log.warning("Excluded: %s: %s", record["video"], record["problem"])
     for warning in warnings:
         log.warning("%s", warning)
     run.finish("finished", excluded=len(excluded), warnings=warnings)
@@ -173,7 +156,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
 
 @contextmanager
 def record_outcome(run: Run, program: str) -> Iterator[None]:
-    """Mark the run as interrupted or failed where the block does not end well; ``program`` goes on with it."""
+    """Record that the run was interrupted or failed where the block does not end well; ``program`` resumes it."""
     try:
         yield
     except KeyboardInterrupt:
@@ -186,12 +169,71 @@ def record_outcome(run: Run, program: str) -> Iterator[None]:
 
 
 def _prepare_model(config: Config, run: Run) -> ResolvedModel:
-    """The model at hand in the run directory, with what monitoring compares to. Raises UserError."""
-    if isinstance(config.aws, SageMakerAws) and resolve_route(config) == "transform":
-        # Faces do not leave through a public bucket; that one is missing is told before hours of work.
-        check_bucket_private(AwsClient(config.aws.region), config.aws.bucket)
-    model = fetch_model(config, run.directory / PARTS_DIR / "model")
+    """Fetch the model into the run directory, with what monitoring compares to. Raises UserError."""
+    if (aws := get_sagemaker_transform(config)) is not None:
+        # Faces do not leave through a public bucket; a bucket that is missing is reported before hours of work.
+        check_bucket_private(AwsClient(aws.region), aws.bucket)
+    model = fetch_model(config, run.directory / PARTS_DIR / MODEL)
     run.update_provenance(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
     if (model.bundle_dir / BASELINE).is_file():
         shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
     return model
+
+
+def extract_and_predict(
+    config: Config, run_directory: Path, media: Sequence[Media], model: ResolvedModel | None
+) -> None:
+    """Finish the chunks of every video.
+
+    In this process decoding, detection and classification run at the same time, each in its threads. Batch transform
+    begins when all faces are extracted.
+
+    Args:
+        config: The configuration, whose stages are done.
+        run_directory: The run, whose finished chunks stay.
+        media: What it looks at.
+        model: The model; None where faces are only extracted.
+
+    Raises:
+        UserError: Something that a user can correct.
+    """
+    cfg = config.extraction
+    detector_threads, classifier_threads = split_threads(config)
+    by_transform = model is not None and uses_transform(config)
+    classifies_here = model is not None and not by_transform
+    items: Iterator[FrameFaces | VideoEnd] = iter(())
+    if classifies_here:
+        items = iter_pending_crops(run_directory, len(media))
+    if "extract" in cfg.stages:
+        fetcher = MediaFetcher(get_region(config), keep=cfg.annotate)
+        # Without classification in this process, what comes after starts from saved crops.
+        extractor = FaceExtractor(cfg, run_directory, detector_threads, not classifies_here, fetcher)
+        items = chain(items, extractor.extract(media))
+    items = track_progress(items, estimate_frames(cfg, media), "Frames", "frames", size=count_frames)
+    assigner = TrackAssigner(run_directory, cfg.max_missed)
+    if model is None or by_transform:
+        write_chunks(assigner, ((item, None) for item in items))
+        if model is not None:
+            run_batch_transform(config, run_directory, len(media), model)
+        return
+    predictor = Predictor.load(str(model.bundle), runtime=config.inference.runtime, threads=classifier_threads)
+    classifier = BatchClassifier(predictor, config.inference.batch_size, config.inference.flip)
+    write_chunks(assigner, classifier.classify(items), predictor.classes)
+
+
+def split_threads(config: Config) -> tuple[int, int]:
+    """Threads for detection and for classification. Together they fill the cores that the run may use."""
+    count = resolve_thread_count(config.trainer.threads)
+    detector_threads = count_detector_threads(config.extraction, count)
+    return detector_threads, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
+
+
+def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
+    """The facts about every video. Raises UserError where one is unfinished."""
+    records = [record for store in stores if (record := store.completion_record()) is not None]
+    if len(records) < len(stores):
+        raise UserError(
+            f"{run.directory}: some videos are unfinished; go on with "
+            f"`{format_command('infer.py')} resume={run.directory}`"
+        )
+    return records

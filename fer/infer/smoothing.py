@@ -1,10 +1,12 @@
-"""Curves over time: the emotion table with its probabilities smoothed along each track."""
+"""Smoothing over time: the probabilities of the emotion table along each track."""
 
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+
+from fer.emotions import list_emotions
 
 SmoothingKind = Literal["none", "exponential", "median", "gaussian"]
 # Times that differ by less are the same time: what a container's time base and floats leave, seconds.
@@ -13,17 +15,18 @@ TIME_TOLERANCE_S = 1e-5
 GAUSSIAN_REACH = 4.0
 
 
-def list_emotions(table: pd.DataFrame) -> list[str]:
-    """The classes of an emotion table, in the order of its columns p_<emotion>."""
-    return [str(column).removeprefix("p_") for column in table.columns if str(column).startswith("p_")]
-
-
 def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s: float) -> pd.DataFrame:
-    """The emotion table with s_<emotion> and smoothed_emotion in its rows of status `ok`; the others stay empty.
+    """Smooth each track of each video by itself over ``time_s``.
 
-    Each track of each video is smoothed by itself over ``time_s``, and anew behind every stretch longer than
-    ``max_gap_s`` without a usable face. ``window_s`` is the time constant (exponential), the width of the centred
-    window (median) or the standard deviation (gaussian); kind none repeats the probabilities. Rows sum to 1.
+    Args:
+        table: The emotion table.
+        kind: One of SMOOTHERS; none repeats the probabilities.
+        window_s: Time constant (exponential), width of the centred window (median) or standard deviation (gaussian),
+            seconds.
+        max_gap_s: Behind a longer stretch without a usable face the smoothing starts anew, seconds.
+
+    Returns:
+        The table with s_<emotion>, which sum to 1, and smoothed_emotion; they are empty where the status is not `ok`.
     """
     emotions = list_emotions(table)
     probabilities = table[[f"p_{name}" for name in emotions]].to_numpy(float)
@@ -36,7 +39,7 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     if emotions:
         leading[usable] = np.array(emotions, object)[smoothed[usable].argmax(axis=1)]
     return table.assign(
-        **{f"s_{name}": smoothed[:, place] for place, name in enumerate(emotions)},
+        **{f"s_{name}": smoothed[:, column] for column, name in enumerate(emotions)},
         smoothed_emotion=pd.Series(leading, index=table.index, dtype="str"),
     )
 

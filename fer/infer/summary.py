@@ -1,19 +1,25 @@
-"""Figures per video: how much of it could be judged, what was left out and why, and each emotion's part."""
+"""Summary of each video: how much of it was usable, what was left out and why, and how each emotion did."""
 
 import pandas as pd
 
-from fer.infer.smoothing import list_emotions
+from fer.emotions import list_emotions
 
 EXCLUDED_STATUSES = ("no_face", "low_quality", "decode_error")
 
 
 def summarize_videos(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
-    """``videos`` (a row each, named by the column video) with figures from the emotion table beside its columns.
+    """Summarize the emotion table by video.
 
-    ``sampled`` and ``usable_frames`` count frames, the latter those with a usable face, and ``usable_share`` is their
-    ratio (0 where nothing was sampled); ``usable_rows`` and the columns of EXCLUDED count rows by status, and
-    ``exclusions`` says why in words. Of the usable rows, mean_, max_ and min_<emotion> describe the probability and
-    share_<emotion> is the share in which the emotion leads; empty where there are none.
+    Args:
+        table: The emotion table.
+        videos: A row a video, named by the column ``video``.
+
+    Returns:
+        ``videos`` with more columns: ``sampled`` and ``usable_frames`` count frames, the latter those with a usable
+        face, and ``usable_share`` is their ratio (0 where nothing was sampled); ``usable_rows`` and those of
+        EXCLUDED_STATUSES count rows by status, and ``exclusions`` says why in words. Of the usable rows, mean_, max_
+        and min_<emotion> describe the probability and share_<emotion> is the fraction in which the emotion leads;
+        empty where there are none.
     """
     usable = table[table["status"] == "ok"]
     by_video = usable.groupby("video")
@@ -37,9 +43,9 @@ def summarize_videos(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def _format_exclusions(table: pd.DataFrame) -> pd.Series:
-    """For each video with excluded rows, words such as `12 no_face (no face was found)`; the most frequent first."""
+    """For each video with excluded rows, text such as `12 no_face (no face was found)`; the most frequent first."""
     excluded = table[table["status"] != "ok"]
     counts = excluded.groupby(["video", "status", "reason"]).size().rename("rows").reset_index()
     counts = counts.sort_values(["video", "rows", "status", "reason"], ascending=[True, False, True, True])
-    words = counts["rows"].astype("str") + " " + counts["status"] + " (" + counts["reason"] + ")"
-    return words.groupby(counts["video"]).agg("; ".join).astype("str")
+    texts = counts["rows"].astype("str") + " " + counts["status"] + " (" + counts["reason"] + ")"
+    return texts.groupby(counts["video"]).agg("; ".join).astype("str")

@@ -1,4 +1,4 @@
-"""The emotion table: its columns, and rows made into a table."""
+"""The emotion table: its columns, and how rows become a table."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ ROW_COLUMNS = (
 
 
 def build_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows, or none, with the columns and types that every piece has."""
-    frame = pd.DataFrame(rows, columns=list(ROW_COLUMNS))
+    """Rows, or none, as a table with the columns and types that every chunk has."""
+    table = pd.DataFrame(rows, columns=list(ROW_COLUMNS))
     texts, numbers = ("video", "status", "reason"), ("time_s", *ROW_COLUMNS[6:])
     types = {**dict.fromkeys(texts, "str"), **dict.fromkeys(numbers, "float64")}
-    return frame.astype({**types, "track_id": "Int64", "frame": "int64"})
+    return table.astype({**types, "track_id": "Int64", "frame": "int64"})

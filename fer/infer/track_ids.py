@@ -1,4 +1,4 @@
-"""Who is who in the rows of a run: lasting ids, piece after piece, also after a kill."""
+"""Track ids in the rows of a run: lasting ones, chunk after chunk, also after a kill."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -14,7 +14,12 @@ TRACKING_COLUMNS = ["frame", "status", "face_x", "face_y", "face_w", "face_h", "
 
 
 class TrackAssigner:
-    """Gives track ids to the faces of videos that come one after the other, each in the order of its frames."""
+    """Gives track ids to the faces of videos that come one after the other, each in the order of its frames.
+
+    Args:
+        run_directory: The run, whose finished chunks say where a killed run has stopped.
+        max_missed: A person keeps the id over so many sampled frames without the face.
+    """
 
     def __init__(self, run_directory: Path, max_missed: int) -> None:
         self.run_directory, self.max_missed = run_directory, max_missed
@@ -24,12 +29,15 @@ class TrackAssigner:
     def assign_ids(self, video: int, rows: Sequence[dict[str, Any]]) -> None:
         """Set ``track_id`` in the rows of the video's next frames; None where there is no face."""
         if video != self.video:
-            self.video, self.tracker = video, FaceTracker(self.max_missed)
-            # What a killed run has finished: the ids must go on as if it had not been killed.
-            done = ChunkStore.for_video(self.run_directory, video).read(TRACKING_COLUMNS)
-            self._track_rows([{str(key): value for key, value in row.items()} for row in done.to_dict("records")])
+            self._restore_tracker(video)
         for row, track_id in zip(rows, self._track_rows(rows), strict=True):
             row["track_id"] = track_id
+
+    def _restore_tracker(self, video: int) -> None:
+        """Go through what a killed run has finished of the video: ids must go on as if it had not been killed."""
+        self.video, self.tracker = video, FaceTracker(self.max_missed)
+        finished = ChunkStore.for_video(self.run_directory, video).read(TRACKING_COLUMNS)
+        self._track_rows([{str(key): value for key, value in row.items()} for row in finished.to_dict("records")])
 
     def _track_rows(self, rows: Sequence[dict[str, Any]]) -> list[int | None]:
         ids: list[int | None] = []

@@ -1,1 +1,1 @@
-"""What a batch looks like beside the training data and beside ground truth."""
+"""Monitoring of batches: drift from the training data, and metrics against ground truth."""

@@ -1,4 +1,4 @@
-"""A batch's figures for CloudWatch, and alarms on them."""
+"""A batch's metrics for CloudWatch, and alarms on them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,24 @@ DRIFT, FAILURES, ACCURACY, MACRO_F1 = "DriftLowerLimit", "FailureShare", "Accura
 
 
 def publish_metrics(
-    calls: AwsClient, monitoring: Mapping[str, Any], namespace: str, dimensions: Mapping[str, str], model: str
+    client: AwsClient, monitoring: Mapping[str, Any], namespace: str, dimensions: Mapping[str, str], model: str
 ) -> None:
-    """Send the figures of monitoring.json with put_metric_data; CloudWatch gives them its own time.
+    """Send the metrics of a batch with put_metric_data; CloudWatch gives them its own time.
 
-    Shares are from 0 to 1, as in monitoring.json. ``DriftLowerLimit`` is what alarms look at; like
+    Fractions are from 0 to 1, as in monitoring.json. ``DriftLowerLimit`` is what alarms look at; like
     ``PopulationStabilityIndex`` it is not sent where there is no verdict. These are some 40 metrics, of 1,000 that a
-    request may have. Raises ConfigError and CloudError.
+    request may have.
+
+    Args:
+        client: Sends the request.
+        monitoring: The content of monitoring.json.
+        namespace: CloudWatch's namespace.
+        dimensions: Added to every metric.
+        model: The dimension `Model`.
+
+    Raises:
+        ConfigError: CloudWatch does not take the dimensions.
+        CloudError: AWS refuses.
     """
     counts, labels = monitoring["counts"], monitoring["labels"] or {}
     metrics = [
@@ -45,25 +56,39 @@ def publish_metrics(
             metrics.append(_build_metric(DRIFT, drift["low"], Quantity=name))
     common = _build_common_dimensions(dimensions, model)
     data = [
-        {**one, "Dimensions": _to_name_value_pairs({**common, **one["Dimensions"]})}
-        for one in metrics
-        if one["Value"] is not None
+        {**metric, "Dimensions": _to_name_value_pairs({**common, **metric["Dimensions"]})}
+        for metric in metrics
+        if metric["Value"] is not None
     ]
-    calls.request("cloudwatch", "put_metric_data", {"Namespace": namespace, "MetricData": data})
+    client.request("cloudwatch", "put_metric_data", {"Namespace": namespace, "MetricData": data})
 
 
 def put_alarms(
-    calls: AwsClient,
+    client: AwsClient,
     limits: Limits,
     namespace: str,
     dimensions: Mapping[str, str],
     model: str,
     topic: str | None,
 ) -> list[str]:
-    """Create or replace an alarm for each limit that is set, which tells the SNS ``topic`` if there is one.
+    """Create or replace an alarm for each limit that is set.
 
-    Returns the alarms' names. A batch without the figure, or no batch at all, raises none. Raises ConfigError and
-    CloudError.
+    A batch without the metric, or no batch at all, raises none.
+
+    Args:
+        client: Sends the requests.
+        limits: Beyond which an alarm is raised; None sets none.
+        namespace: CloudWatch's namespace.
+        dimensions: Those of the metrics.
+        model: The dimension `Model`.
+        topic: ARN of the SNS topic that an alarm notifies; None notifies nobody.
+
+    Returns:
+        The alarms' names.
+
+    Raises:
+        ConfigError: CloudWatch does not take the dimensions.
+        CloudError: AWS refuses.
     """
     above, below = "GreaterThanThreshold", "LessThanThreshold"
     specs: list[tuple[str, dict[str, str], str, float | None]] = [
@@ -74,18 +99,18 @@ def put_alarms(
     ]
     common = _build_common_dimensions(dimensions, model)
     names = []
-    for what, extra, comparison, limit in specs:
+    for metric, extra, comparison, limit in specs:
         if limit is None:
             continue
-        name = " ".join([namespace, *common.values(), what, *extra.values()])[-255:]
-        calls.request(
+        name = " ".join([namespace, *common.values(), metric, *extra.values()])[-255:]
+        client.request(
             "cloudwatch",
             "put_metric_alarm",
             {
                 "AlarmName": name,
-                "AlarmDescription": f"Batches judged by {common['Model']}: {what} against inference.monitor"[:1024],
+                "AlarmDescription": f"Batches judged by {common['Model']}: {metric} against inference.monitor"[:1024],
                 "Namespace": namespace,
-                "MetricName": what,
+                "MetricName": metric,
                 "Dimensions": _to_name_value_pairs({**common, **extra}),
                 # Of several batches in a period the worst counts.
                 "Statistic": "Maximum" if comparison == above else "Minimum",

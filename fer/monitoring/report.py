@@ -1,4 +1,4 @@
-"""What monitoring.json says of a batch: counts, failures, speed, confidence, drift, and the figures against labels."""
+"""The content of monitoring.json: counts, failures, speed, confidence, drift, and metrics against labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from fer.emotions import list_emotions
 from fer.errors import DataError
 from fer.metrics.bootstrap import TrackSegments, compute_interval
 from fer.metrics.classification import compute_metrics
@@ -18,18 +19,32 @@ NAMES = {"face_size": "face size", "emotion": "predicted classes"}
 
 
 class Limits(Protocol):
-    """When a batch is out of the ordinary; None never warns. See fer.config.inference.Monitor."""
+    """Limits beyond which a batch gives a warning; None never does. See ``fer.config.inference.Monitor``."""
 
     @property
-    def min_faces(self) -> int: ...
+    def min_faces(self) -> int:
+        """Fewer faces are too few to tell a drift."""
+        ...
+
     @property
-    def max_psi(self) -> float | None: ...
+    def max_psi(self) -> float | None:
+        """Largest population stability index, at the lower end of its interval."""
+        ...
+
     @property
-    def max_failures(self) -> float | None: ...
+    def max_failures(self) -> float | None:
+        """Largest fraction of sampled frames that could not be classified."""
+        ...
+
     @property
-    def min_accuracy(self) -> float | None: ...
+    def min_accuracy(self) -> float | None:
+        """Least accuracy against labels."""
+        ...
+
     @property
-    def min_macro_f1(self) -> float | None: ...
+    def min_macro_f1(self) -> float | None:
+        """Least macro-F1 against labels."""
+        ...
 
 
 def build_monitoring(
@@ -41,13 +56,25 @@ def build_monitoring(
     limits: Limits,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of monitoring.json, plain JSON without NaN.
+    """Measure a batch.
 
-    ``table`` is the emotion table, ``videos`` a row a video with ``problem``, ``seconds`` what judging the faces took
-    (0 where it is not known). ``facts`` stand in it as they are; ``retraining_command`` must be among them, and ends
-    the warnings where there are any. Raises DataError where the baseline has other classes than the table.
+    Args:
+        table: The emotion table.
+        videos: A row a video with ``problem``.
+        baseline: A baseline of ``fer.monitoring.drift``; None measures no drift.
+        labels: As ``read_labels`` returns them; None measures no accuracy.
+        seconds: What classifying the faces took; 0 where it is not known.
+        limits: Beyond which there are warnings.
+        facts: Stand in the result as they are; ``retraining_command`` must be among them, and ends the warnings where
+            there are any.
+
+    Returns:
+        The content of monitoring.json, plain JSON without NaN.
+
+    Raises:
+        DataError: The baseline has other classes than the table.
     """
-    classes = [str(column)[2:] for column in table if str(column).startswith("p_")]
+    classes = list_emotions(table)
     if baseline is not None and list(baseline["classes"]) != classes:
         raise DataError(
             f"the baseline of the monitoring has the classes {', '.join(baseline['classes'])}, this batch "
@@ -75,7 +102,7 @@ def build_monitoring(
 
 
 def _build_counts(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
-    """How many videos (or images), sampled frames, judged faces, and rows by status."""
+    """How many videos (or images), sampled frames, classified faces, and rows by status."""
     rows = table["status"].value_counts()
     return {
         "videos": len(videos),
@@ -86,7 +113,7 @@ def _build_counts(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
 
 
 def _build_failures(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
-    """Sampled frames without a judged face and their share (1 where nothing was sampled), and videos with problems."""
+    """Sampled frames without a classified face, their share (1 where nothing was sampled), and videos with problems."""
     classified = (table["status"] == "ok").groupby([table["video"], table["frame"]]).any()
     return {
         "frames": int((~classified).sum()),
@@ -105,15 +132,15 @@ def _evaluate_against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes:
     names = [*classes, *sorted(set(labels["emotion"]) - set(classes))]
     index = pd.Index(names)
     codes = index.get_indexer(truth.dropna()) * len(names) + index.get_indexer(labelled["emotion"])
-    stretches = TrackSegments.from_faces(labelled)
-    counts = stretches.count_codes(codes, len(names) ** 2)
-    form = (-1, len(names), len(names))
-    confusion = counts.sum(axis=0).reshape(form)[0]
+    segments = TrackSegments.from_faces(labelled)
+    counts = segments.count_codes(codes, len(names) ** 2)
+    shape = (-1, len(names), len(names))
+    confusion = counts.sum(axis=0).reshape(shape)[0]
     values = compute_metrics(confusion)
-    samples = (
-        compute_metrics(stretches.resample_sums(counts).reshape(form)) if len(stretches.segment_videos) > 1 else None
-    )
-    f1_samples = None if samples is None else samples["f1"].T
+    samples = f1_samples = None
+    if len(segments.segment_videos) > 1:
+        samples = compute_metrics(segments.resample_sums(counts).reshape(shape))
+        f1_samples = samples["f1"].T
     return {
         "faces": len(labelled),
         **{
@@ -141,22 +168,22 @@ def _build_warnings(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
                     f"[{drift['low']:.3f}, {drift['high']:.3f}], the lower limit above inference.monitor.max_psi="
                     f"{limits.max_psi:g}"
                 )
-    failed = monitoring["failures"]
-    if limits.max_failures is not None and failed["share"] > limits.max_failures:
+    failures = monitoring["failures"]
+    if limits.max_failures is not None and failures["share"] > limits.max_failures:
         warnings.append(
-            f"Failures: {failed['frames']} of {monitoring['counts']['frames']} sampled frames could not be judged, "
-            f"{failed['share']:.1%}, above inference.monitor.max_failures={limits.max_failures:g}"
+            f"Failures: {failures['frames']} of {monitoring['counts']['frames']} sampled frames could not be judged, "
+            f"{failures['share']:.1%}, above inference.monitor.max_failures={limits.max_failures:g}"
         )
     if (labelled := monitoring["labels"]) is not None:
-        for name, words in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
-            least, value = getattr(limits, f"min_{name}"), labelled[name]["value"]
-            if least is not None and value is None:
+        for name, title in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
+            limit, value = getattr(limits, f"min_{name}"), labelled[name]["value"]
+            if limit is not None and value is None:
                 warnings.append(
-                    f"{words}: no judged face has a label, so inference.monitor.min_{name}={least:g} was not tested"
+                    f"{title}: no judged face has a label, so inference.monitor.min_{name}={limit:g} was not tested"
                 )
-            elif least is not None and value < least:
+            elif limit is not None and value < limit:
                 warnings.append(
-                    f"{words}: {value:.3f} on {labelled['faces']} labelled faces, below "
-                    f"inference.monitor.min_{name}={least:g}"
+                    f"{title}: {value:.3f} on {labelled['faces']} labelled faces, below "
+                    f"inference.monitor.min_{name}={limit:g}"
                 )
     return [*warnings, f"To train anew: {monitoring['retraining_command']}"] if warnings else []

@@ -1,1 +1,1 @@
-"""From video files to face crops and timelines."""
+"""From video files to face crops: reader, sampling, detectors, crop, quality, tracker."""

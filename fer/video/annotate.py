@@ -21,19 +21,25 @@ _TIME_BASE = Fraction(1, 1_000_000)
 
 
 def annotate(item: Media, rows: pd.DataFrame, folder: Path) -> Path:
-    """Write ``folder``/<name> as .mp4 (images as .png): each sampled frame's faces, shown until the next sampled frame.
+    """Draw the faces of each sampled frame, with their emotions, until the next sampled frame.
 
-    ``rows``: the video's part of the emotion table. Times are those of the source; there is no sound.
+    Args:
+        item: The video or image.
+        rows: Its rows of the emotion table.
+        folder: Where the copy is written.
+
+    Returns:
+        The new file: an MP4 with the source's timestamps and no sound, or a PNG for an image.
     """
     name, suffix = item.name.replace("/", "-"), ".png" if item.kind == "image" else ".mp4"
     path = folder / (name if name.endswith(suffix) else name + suffix)
-    rows_by_frame = {int(str(frame)): part for frame, part in rows.groupby("frame")}
-    with atomic_write(path) as beside:
+    rows_by_frame = {int(str(frame)): frame_rows for frame, frame_rows in rows.groupby("frame")}
+    with atomic_write(path) as temporary:
         if item.kind == "image":
             for bgr, _ in _iter_annotated_frames(item.path, rows_by_frame):
-                beside.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
+                temporary.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:
-            _encode_video(_iter_annotated_frames(item.path, rows_by_frame), beside)
+            _encode_video(_iter_annotated_frames(item.path, rows_by_frame), temporary)
     return path
 
 

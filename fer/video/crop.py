@@ -1,4 +1,4 @@
-"""From a frame and a box to the picture of one face."""
+"""From a frame and a box to the image of one face."""
 
 import math
 
@@ -11,12 +11,19 @@ MAX_SIDE = 256  # pixels a side; more is of no use to any model here and fills t
 
 
 def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -> np.ndarray:
-    """The square around a face's box: (side, side, 3) uint8 RGB.
+    """Cut out the square around a face's box.
 
-    ``bgr``: (H, W, 3) uint8. The side is the box's longer one times 1 + ``margin``; where the square reaches beyond
-    the frame, the frame's edge is repeated. Faces above 256 pixels are divided by the least whole number that brings
-    them to 256 or below, by averaging. ``align`` turns the square about its middle until the eyes are level; it does
-    nothing to faces without landmarks.
+    Where the square reaches beyond the frame, the frame's edge is repeated. Squares above 256 pixels are divided by
+    the least whole number that brings them to 256 or below, by averaging.
+
+    Args:
+        bgr: The frame, (H, W, 3) uint8.
+        face: The face.
+        margin: The square's side is the box's longer one times 1 + ``margin``.
+        align: Turn the square about its middle until the eyes are level; this does nothing to faces without landmarks.
+
+    Returns:
+        (side, side, 3) uint8 RGB.
     """
     side = max(1, round(max(face.width, face.height) * (1.0 + margin)))
     middle = (face.x + 0.5 * face.width, face.y + 0.5 * face.height)
@@ -37,7 +44,14 @@ def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -
 
 
 def compute_roll(landmarks: np.ndarray) -> float:
-    """How far the line from the right to the left eye is turned clockwise in the picture, degrees."""
+    """Roll of a head.
+
+    Args:
+        landmarks: (5, 2) as those of ``Face``.
+
+    Returns:
+        How far the line from the right to the left eye is turned clockwise in the image, degrees.
+    """
     across, down = landmarks[1] - landmarks[0]
     return math.degrees(math.atan2(down, across))
 

@@ -19,21 +19,38 @@ IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".w
 
 @dataclass(frozen=True)
 class Media:
-    """One file to look at; ``name`` tells it from all others of the run and is what tables and pages show."""
+    """A video or image to look at.
+
+    Attributes:
+        path: The file.
+        name: What tells it from all others of the run; tables and pages show it.
+        kind: Whether it is a video or an image.
+        remote: Where the file is fetched from when its turn comes, s3://BUCKET/KEY; empty for a file of this machine.
+    """
 
     path: Path
     name: str
     kind: Literal["video", "image"]
-    # Where the file is fetched from when its turn comes, s3://BUCKET/KEY; empty for a file of this machine.
     remote: str = ""
 
 
 def find_media(inputs: Sequence[str]) -> list[Media]:
-    """The videos and images that ``inputs`` mean, in their order, each file once.
+    """Find the videos and images that a user names.
 
-    An input is a file, a directory (searched with all below it, in order of name, hidden names left out) or a glob
-    (``**`` reaches below). Directories and globs give the files with a known suffix; a file named outright is kept
-    whatever its suffix, and opening it decides. Raises DataError for an input that gives nothing.
+    Args:
+        inputs: Files, directories (searched with all below them, in order of name, hidden names left out) and globs
+            (``**`` reaches below). Directories and globs give the files with a known suffix; a file named outright is
+            taken whatever its suffix, and opening it decides.
+
+    Returns:
+        The files in the order of the inputs, each once.
+
+    Raises:
+        DataError: An input gives nothing.
+
+    Example:
+        >>> [item.name for item in find_media(["clips/"])]
+        ['a.mp4', 'b.mp4']
     """
     paths: dict[Path, None] = {}
     for pattern in inputs:
@@ -77,10 +94,12 @@ def _walk_files(directory: Path) -> Iterator[Path]:
 
 
 def is_media(path: Path) -> bool:
+    """Whether the suffix is one of videos or images."""
     return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 
 def get_media_kind(path: Path) -> Literal["video", "image"]:
+    """What the suffix stands for; a video where it is not known."""
     return "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
 
 
@@ -90,12 +109,12 @@ def make_unique_names(paths: Sequence[Path]) -> list[str]:
     pending, length = list(range(len(paths))), 0
     while pending:
         length += 1
-        endings = {place: paths[place].parts[-length:] for place in pending}
+        endings = {index: paths[index].parts[-length:] for index in pending}
         # Those already named differ from the rest in fewer components, so they need no comparison any more.
-        shared = Counter(endings.values())
-        for place, parts in endings.items():
-            if shared[parts] == 1:
+        counts = Counter(endings.values())
+        for index, parts in endings.items():
+            if counts[parts] == 1:
                 # A name that is not UTF-8 could not be written to a table.
-                names[place] = Path(*parts).as_posix().encode(errors="backslashreplace").decode()
-        pending = [place for place, parts in endings.items() if shared[parts] > 1]
+                names[index] = Path(*parts).as_posix().encode(errors="backslashreplace").decode()
+        pending = [index for index, parts in endings.items() if counts[parts] > 1]
     return names

@@ -1,4 +1,4 @@
-"""What a video file is, or why it cannot be read, found out before anything is decoded in earnest."""
+"""Probing of a video file: what it declares, or why it cannot be read, before anything is decoded in earnest."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from PIL import Image
 
 from fer.errors import DataError
 
-# Phones take pictures of up to 108 megapixels; more is an attack or a mistake.
+# Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
 # What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
@@ -25,7 +25,11 @@ ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b
 
 
 class VideoError(DataError):
-    """A video or image cannot be read; ``reason`` says why, without the path."""
+    """A video or image cannot be read.
+
+    Attributes:
+        reason: Why, without the path.
+    """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -34,12 +38,20 @@ class VideoError(DataError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file declares about its pictures; an image is a video of one frame.
+    """What a file declares about its frames; an image is a video of one frame.
 
-    ``width`` and ``height`` are those of the upright picture and ``rotation`` the degrees (clockwise: 0, 90, 180 or
-    270) by which the stored one is turned for it. ``fps`` is the average rate and ``frames`` a count that some
-    containers state and that is estimated from rate and duration in others (0: unknown). ``start_s`` is the time of
-    the first frame on the clock that a player shows, which begins with the earliest of the file's streams.
+    Attributes:
+        path: The file.
+        width: Pixels of the upright frame.
+        height: Pixels of the upright frame.
+        fps: Average rate, frames a second.
+        frames: Their number, which some containers state and which is estimated from rate and duration in others; 0
+            where it is not known.
+        duration_s: Duration, seconds.
+        rotation: Degrees (clockwise: 0, 90, 180 or 270) by which the stored frames are turned to be upright.
+        codec: Name of the codec, or of the image's format.
+        start_s: Time of the first frame on the clock that a player shows, which begins with the earliest of the file's
+            streams; seconds.
     """
 
     path: Path
@@ -54,7 +66,21 @@ class VideoInfo:
 
 
 def open_video(path: Path) -> VideoInfo:
-    """Look into a video or an image. Raises VideoError where no picture will come out of it."""
+    """Look into a video or an image.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it declares.
+
+    Raises:
+        VideoError: No frame will come out of it.
+
+    Example:
+        >>> open_video(Path("clip.mp4")).duration_s
+        20.0
+    """
     _check_readable(path)
     if is_image(path):
         return _open_image(path)
@@ -90,7 +116,7 @@ def _check_readable(path: Path) -> None:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the content is a still picture (an animated GIF is a video)."""
+    """Whether the content is a still image (an animated GIF is a video)."""
     return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
@@ -113,7 +139,7 @@ def _open_image(path: Path) -> VideoInfo:
 
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
-    """Facts about the stream that OpenCV decodes: the first one with pictures."""
+    """Facts about the stream that OpenCV decodes: the first one with frames."""
     if set(container.format.name.split(",")) & REJECTED_FORMATS:
         raise VideoError(path, f"this is a text or a playlist ({container.format.name}), not a video")
     stream = next(iter(container.streams.video), None)
@@ -166,9 +192,9 @@ def _read_declared_duration(container: InputContainer, stream: VideoStream) -> t
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base), True
     # Matroska keeps it as text, `00:01:02.500000000`.
-    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if stated:
-        hours, minutes, seconds = stated.groups()
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if match:
+        hours, minutes, seconds = match.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds), True
     return (container.duration or 0) / av.time_base, not container.streams.audio
 

@@ -1,4 +1,4 @@
-"""How well a face can be judged: size, sharpness, light and pose, and the limits beyond which it is not."""
+"""How well a face can be classified: size, sharpness, light and pose, and the limits beyond which it is not."""
 
 import math
 from dataclasses import dataclass
@@ -17,21 +17,33 @@ NOSE_LENGTH = 0.6
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What is known of one face beside its emotion."""
+    """What is known of one face beside its emotion.
 
-    size: float  # pixels of the frame, shorter side of the box
-    sharpness: float  # variance of the Laplacian at 48 pixels a side, grey levels squared
-    brightness: float  # mean, 0 to 1
-    contrast: float  # standard deviation, 0 to 0.5
-    yaw: float  # degrees, positive turns to the picture's right; nan without landmarks
-    roll: float  # degrees, positive tilts clockwise in the picture; nan without landmarks
+    Attributes:
+        size: Shorter side of the box, pixels of the frame.
+        sharpness: Variance of the Laplacian at 48 pixels a side, grey levels squared.
+        brightness: Mean, 0 to 1.
+        contrast: Standard deviation, 0 to 0.5.
+        yaw: Degrees, positive turns to the image's right; nan without landmarks.
+        roll: Degrees, positive tilts clockwise in the image; nan without landmarks.
+    """
+
+    size: float
+    sharpness: float
+    brightness: float
+    contrast: float
+    yaw: float
+    roll: float
 
 
 @dataclass(frozen=True)
 class QualityThresholds:
-    """A face beyond any of these limits is not judged. The defaults let every face pass."""
+    """A face beyond any of these limits is not classified. The defaults let every face pass.
 
-    min_score: float = -math.inf  # the detector's
+    ``min_score`` is the detector's; the others are in the units of ``FaceQuality``.
+    """
+
+    min_score: float = -math.inf
     min_size: float = 0.0
     min_sharpness: float = 0.0
     min_brightness: float = 0.0
@@ -40,12 +52,19 @@ class QualityThresholds:
 
 
 def measure_quality(crop_rgb: np.ndarray, face: Face) -> FaceQuality:
-    """Measure a face and its crop (H, W, 3) uint8 RGB, as ``crop_face`` gives it.
+    """Measure a face.
 
-    All is measured at 48 pixels a side, so that the figures are comparable whatever the resolution of the video: a
+    All is measured at 48 pixels a side, so that the values are comparable whatever the resolution of the video: a
     sharp face is then as sharp in 4K as in 360p, and one that was enlarged, or blurred more than the models' input
     can show, is not. Variance of the Laplacian: Pech-Pacheco and others 2000, "Diatom autofocusing in brightfield
     microscopy". Yaw is estimated from where the nose tip stands between the eyes of a head seen from afar.
+
+    Args:
+        crop_rgb: (H, W, 3) uint8, as ``crop_face`` gives it.
+        face: The face in its frame.
+
+    Returns:
+        The measures.
     """
     gray = cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY)
     shrinks = max(gray.shape) > MEASURED_SIDE
@@ -64,7 +83,7 @@ def measure_quality(crop_rgb: np.ndarray, face: Face) -> FaceQuality:
 
 
 def _compute_yaw(landmarks: np.ndarray) -> float:
-    """How far the head is turned to the picture's right, degrees, under weak perspective.
+    """How far the head is turned to the image's right, degrees, under weak perspective.
 
     A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their distance.
     """
@@ -74,9 +93,17 @@ def _compute_yaw(landmarks: np.ndarray) -> float:
     return math.degrees(math.atan2(aside, NOSE_LENGTH * (eyes @ eyes)))
 
 
-def find_rejection_reason(quality: FaceQuality, score: float, thresholds: QualityThresholds) -> str:
-    """Why a face is not judged, or "". The same limit gives the same words, so that reasons can be counted."""
-    limits = thresholds
+def find_rejection_reason(quality: FaceQuality, score: float, limits: QualityThresholds) -> str:
+    """Find the first limit that a face is beyond.
+
+    Args:
+        quality: What was measured.
+        score: The detector's score.
+        limits: The limits.
+
+    Returns:
+        The reason in words, or "". The same limit gives the same words, so that reasons can be counted.
+    """
     reasons = {
         f"face smaller than {limits.min_size:g} pixels": quality.size < limits.min_size,
         f"detector's score below {limits.min_score:g}": score < limits.min_score,

@@ -1,6 +1,6 @@
-"""The wanted frames of a video with their place and time in the source, decoded ahead of who needs them.
+"""The sampled frames of a video with their index and time in the source, decoded ahead of who needs them.
 
-OpenCV decodes: a frame that nobody wants is only grabbed, which saves its conversion to colour.
+OpenCV decodes: a frame that is not sampled is only grabbed, which saves its conversion to colour.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import cv2
 import numpy as np
 
-from fer.core.prefetch import prefetch as fetched_ahead
+from fer.core.prefetch import prefetch
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
 
 __all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
@@ -23,25 +23,30 @@ __all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "it
 AHEAD_BYTES = 200_000_000
 # Grabs that may fail one after another before a file counts as ended, beside one for each frame still to come: up to
 # 40 s of damage at 25 frames a second. At the end every one costs 10 µs.
-PATIENCE, MAX_PATIENCE = 16, 1000
+EXTRA_GRABS, MAX_FAILED_GRABS = 16, 1000
 DAMAGED = "the frame is damaged and cannot be decoded"
 # By default OpenCV gives up on a grab after 4,096 packets of sound, which is 90 s: a slide of a talk stands longer.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(1 << 20))
 
 
 class FrameSampler(Protocol):
-    """Which frames are wanted. It is asked once about every frame, in order, and is used for one video."""
+    """Which frames are taken. It is asked once about every frame, in order, and is used for one video."""
 
-    def should_sample(self, index: int, time_s: float) -> bool: ...
+    def should_sample(self, index: int, time_s: float) -> bool:
+        """Whether to take the frame of this index (from 0) and time (seconds)."""
+        ...
 
 
 @dataclass(frozen=True)
 class Frame:
     """One sampled frame.
 
-    ``index`` counts the frames of the source from 0; ``time_s`` is the presentation timestamp on the clock of a player
-    (0 is where the earliest stream of the file begins); ``bgr`` is (height, width, 3) uint8, upright, or None where
-    ``problem`` says why there is no picture.
+    Attributes:
+        index: Number in the source, from 0.
+        time_s: Presentation timestamp on the clock of a player, seconds; 0 is where the earliest stream of the file
+            begins.
+        bgr: (height, width, 3) uint8, upright; None where there is no image.
+        problem: Why there is no image.
     """
 
     index: int
@@ -53,12 +58,25 @@ class Frame:
 def iter_frames(
     source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None
 ) -> Iterator[Frame]:
-    """Yield the frames of a video or image that ``sampling`` wants, in order.
+    """Read the sampled frames of a video or image, in order.
 
-    A thread decodes up to ``ahead`` frames before they are asked for, fewer where they are large; closing the iterator
-    stops it within one frame. Of a file that ends before its declared duration the last item has no picture, and a
-    ``problem`` that says so. ``threads`` are the decoder's; None leaves them to FFmpeg. Raises VideoError where the
-    file cannot be opened (not for an opened ``VideoInfo``).
+    Args:
+        source: The file, or what ``open_video`` said of it.
+        sampler: Which frames to take.
+        ahead: A thread decodes so many frames before they are asked for, fewer where they are large. Closing the
+            iterator stops it within one frame.
+        threads: Threads of the decoder; None leaves them to FFmpeg.
+
+    Yields:
+        The frames. Of a file that ends before its declared duration the last one has no image, and a ``problem`` that
+        says so.
+
+    Raises:
+        VideoError: The file cannot be opened.
+
+    Example:
+        >>> for frame in iter_frames(Path("clip.mp4"), IntervalSampler(1.0)):
+        ...     print(frame.index, frame.time_s)
     """
     info = source if isinstance(source, VideoInfo) else open_video(source)
     stopped = threading.Event()
@@ -68,7 +86,7 @@ def iter_frames(
         if is_image(info.path)
         else _decode_video_frames(info, sampler, stopped, threads)
     )
-    frames = cast("Generator[Frame]", fetched_ahead(source_frames, depth))
+    frames = cast("Generator[Frame]", prefetch(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
         for frame in frames:  # noqa: UP028
@@ -98,8 +116,8 @@ def _decode_video_frames(
                 return
             count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
             if sampler.should_sample(index, time_s):
-                done, bgr = capture.retrieve() if grabbed else (False, None)
-                yield Frame(index, time_s, bgr, None) if done else Frame(index, time_s, None, DAMAGED)
+                decoded, bgr = capture.retrieve() if grabbed else (False, None)
+                yield Frame(index, time_s, bgr) if decoded else Frame(index, time_s, None, DAMAGED)
         if _is_truncated(info, count, end_s):
             problem = f"the file ends after {end_s:.1f} s, but declares {info.start_s + info.duration_s:.1f} s"
             yield Frame(count, round(end_s, 6), None, problem)
@@ -108,14 +126,14 @@ def _decode_video_frames(
 
 
 def _iter_grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, float, bool]]:
-    """(index, time in seconds, whether a picture waits to be retrieved) of every frame in turn."""
+    """(index, time in seconds, whether an image waits to be retrieved) of every frame in turn."""
     index, time_s, zero = 0, None, 0.0
     step = 1 / (info.fps or 25.0)
     while True:
         failed = 0
         while not capture.grab():
             failed += 1  # either a damaged packet or the end
-            if failed > min(PATIENCE + max(0, info.frames - index), MAX_PATIENCE):
+            if failed > min(EXTRA_GRABS + max(0, info.frames - index), MAX_FAILED_GRABS):
                 return
         clock = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if time_s is None:
@@ -129,8 +147,8 @@ def _iter_grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[in
             now = round(time_s + step, 6)  # a stream without timestamps, such as bare H.264
         # A damaged packet does not always cost a frame: only as many are missing as there is time for.
         missing = max(0, min(failed, round((now - before) / step) - 1))
-        for place in range(1, missing + 1):
-            yield index, max(0.0, round(before + (now - before) * place / (missing + 1), 6)), False
+        for number in range(1, missing + 1):
+            yield index, max(0.0, round(before + (now - before) * number / (missing + 1), 6)), False
             index += 1
         yield index, now, True
         index, time_s = index + 1, now

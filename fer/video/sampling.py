@@ -1,24 +1,33 @@
-"""Which frames of a video are taken."""
+"""Samplers: which frames of a video are taken.
+
+To add one: write a class after ``fer.video.reader.FrameSampler``, in a file of its own, enter it in SAMPLING, and add
+its name to ``Extraction.sampling`` in ``fer/config/inference.py``.
+"""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 from scenedetect import ContentDetector, FrameTimecode
+from typing_extensions import override
 
-from fer.video.reader import VideoInfo, iter_frames, open_video
+from fer.video.reader import FrameSampler, VideoInfo, iter_frames, open_video
 
 # Width in pixels at which frames are compared: PySceneDetect's own default.
 SCENE_WIDTH = 256
 
 
-class IntervalSampler:
+class IntervalSampler(FrameSampler):
     """``fps`` frames a second: the first frame at or after k/fps for k = 0, 1, 2…, and no frame twice."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self.due = 0
 
+    @override
     def should_sample(self, index: int, time_s: float) -> bool:
         # Matroska and FLV round timestamps to milliseconds: there, 0.033 s is the frame at 1/30 s. Timestamps of
         # finer clocks hit whole milliseconds only where they mean them; a microsecond covers floating-point noise.
@@ -30,28 +39,37 @@ class IntervalSampler:
         return True
 
 
-class EveryNSampler:
+class EveryNSampler(FrameSampler):
     """Every ``n``-th frame, the first included."""
 
     def __init__(self, n: int) -> None:
         self.n = n
 
+    @override
     def should_sample(self, index: int, time_s: float) -> bool:
         return index % self.n == 0
 
 
-class AllFramesSampler:
+class AllFramesSampler(FrameSampler):
     """Every frame."""
 
+    @override
     def should_sample(self, index: int, time_s: float) -> bool:
         return True
 
 
-class SceneSampler:
+class SceneSampler(FrameSampler):
     """The middle frame of each scene: from cut to cut as PySceneDetect's content detector sees them.
 
-    The video is read once for this when the object is made; ``threshold`` is the mean change of hue, saturation and
-    brightness (0 to 255) that makes a cut, and ``shortest_s`` the shortest scene. Raises VideoError.
+    The video is read once for this when the object is made.
+
+    Args:
+        source: The video.
+        threshold: Mean change of hue, saturation and brightness (0 to 255) that makes a cut.
+        shortest_s: The shortest scene, seconds.
+
+    Raises:
+        VideoError: The video cannot be read.
     """
 
     def __init__(self, source: Path | VideoInfo, threshold: float = 27.0, shortest_s: float = 0.6) -> None:
@@ -69,5 +87,43 @@ class SceneSampler:
             end = frame.index + 1
         self.middles = {(start + stop - 1) // 2 for start, stop in zip(starts, [*starts[1:], end], strict=True)}
 
+    @override
     def should_sample(self, index: int, time_s: float) -> bool:
         return index in self.middles
+
+
+class SamplingOptions(Protocol):
+    """What samplers are made with. See ``fer.config.Extraction``."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that interval takes."""
+        ...
+
+    @property
+    def every_n(self) -> int:
+        """Of so many frames every_n takes one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One kind of sampling: its sampler for a video, and about how many frames that will take."""
+
+    make: Callable[[SamplingOptions, Path | VideoInfo], FrameSampler]
+    estimate: Callable[[SamplingOptions, VideoInfo], float]
+
+
+SAMPLING: dict[str, Sampling] = {
+    "interval": Sampling(
+        make=lambda options, _: IntervalSampler(options.fps),
+        estimate=lambda options, info: max(info.duration_s * min(options.fps, info.fps or options.fps), 1),
+    ),
+    "every_n": Sampling(
+        make=lambda options, _: EveryNSampler(options.every_n),
+        estimate=lambda options, info: max(info.frames / options.every_n, 1),
+    ),
+    "all": Sampling(make=lambda *_: AllFramesSampler(), estimate=lambda _, info: info.frames),
+    # How many scenes there are shows only when the video is read.
+    "scene": Sampling(make=lambda _, source: SceneSampler(source), estimate=lambda _, info: info.frames),
+}

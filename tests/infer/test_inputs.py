@@ -46,7 +46,7 @@ def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls:
     assert len({item.name for item in media}) == len({item.path for item in media}) == len(KEYS)
     assert [item.kind for item in media if item.remote.endswith(".png")] == ["image"]
     assert stored.calls()["s3:GetObject"] == 0
-    fetching = MediaFetcher(None, kept=False)
+    fetching = MediaFetcher(None, keep=False)
     for item in media:
         # Never beside or above the run.
         assert item.path.resolve().is_relative_to(run / FETCHED)
@@ -75,7 +75,7 @@ def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
     media = resolve_media(inputs, tmp_path / "run", calls)
     assert [item.remote for item in media] == ["", f"s3://{BUCKET}/videos/deep/a.mp4"]
     assert len({item.name for item in media}) == 2
-    with MediaFetcher(None, kept=False)(media[0]):
+    with MediaFetcher(None, keep=False)(media[0]):
         assert stored.calls()["s3:GetObject"] == 0
     assert media[0].path.exists()
 
@@ -105,10 +105,10 @@ def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
     stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:
     [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
-    with pytest.raises(ZeroDivisionError), MediaFetcher(None, kept=False)(item):
+    with pytest.raises(ZeroDivisionError), MediaFetcher(None, keep=False)(item):
         raise ZeroDivisionError
     assert not item.path.exists()
-    keeping = MediaFetcher(None, kept=True)
+    keeping = MediaFetcher(None, keep=True)
     for _ in range(2):
         with keeping(item):
             assert item.path.is_file()
@@ -120,6 +120,6 @@ def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
 def test_video_that_has_gone_since_it_was_listed(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
     stored.client("s3").delete_object(Bucket=BUCKET, Key="other/c.mp4")
-    with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), MediaFetcher(None, kept=False)(item):
+    with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), MediaFetcher(None, keep=False)(item):
         pytest.fail("there is nothing to look at")
     assert not item.path.exists()

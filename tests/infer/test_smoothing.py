@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.emotions import EMOTIONS
-from fer.infer.smoothing import SMOOTHERS, SmoothingKind, list_emotions, smooth
+from fer.emotions import EMOTIONS, list_emotions
+from fer.infer.smoothing import SMOOTHERS, SmoothingKind, smooth
 from tests.helpers.emotion_table import P, S, excluded, happy, only, random_faces, table_of, usable
 
 KINDS: list[SmoothingKind] = ["none", "exponential", "median", "gaussian"]

@@ -1,13 +1,23 @@
 """Detectors on drawn frames and on the real clips beside the repository."""
 
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
+from fer.config import Extraction
 from fer.errors import ModelError
-from fer.video.detectors import Detector, HaarDetector, WholeImageDetector, YuNetDetector, make_detector, sort_by_area
+from fer.video.detectors import (
+    DETECTORS,
+    Detector,
+    HaarDetector,
+    WholeImageDetector,
+    YuNetDetector,
+    make_detector,
+)
+from fer.video.detectors.base import sort_by_area
 from tests.helpers.faces import drawn_frame, face, person, shared, yunet_weights
 
 PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)]
@@ -16,7 +26,7 @@ PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)
 @pytest.fixture(params=["haar", "yunet"])
 def detector(request: pytest.FixtureRequest) -> Detector:
     if request.param == "yunet":
-        return make_detector("yunet", 0.7, 24, yunet_weights())
+        return make_detector("yunet", min_score=0.7, min_size=24, weights=yunet_weights())
     return make_detector("haar", min_size=24)
 
 
@@ -45,8 +55,8 @@ def test_an_empty_frame_has_no_face(detector: Detector) -> None:
 
 
 def test_min_size_leaves_small_faces_out(detector: Detector) -> None:
-    kind = "haar" if isinstance(detector, HaarDetector) else "yunet"
-    large = make_detector(kind, 0.0, 300, yunet_weights() if kind == "yunet" else None)
+    options = {} if isinstance(detector, HaarDetector) else {"weights": yunet_weights()}
+    large = type(detector)(min_score=0.0, min_size=300, **options)
     assert large.detect(drawn_frame(PEOPLE)) == []
 
 
@@ -108,10 +118,17 @@ def test_a_file_that_is_no_detector_is_named(tmp_path: Path) -> None:
         YuNetDetector(tmp_path / "gone.onnx")
 
 
-@pytest.mark.parametrize("kind", ["dlib", "yunet"])
-def test_an_unknown_kind_or_missing_weights_are_refused(kind: str) -> None:
-    with pytest.raises(ValueError, match=f"no detector '{kind}' with weights None"):
-        make_detector(kind)
+def test_an_unknown_kind_or_missing_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="no detector 'dlib'; there are haar, yunet, none"):
+        make_detector("dlib")
+    with pytest.raises(TypeError, match="weights"):
+        make_detector("yunet")
+
+
+def test_every_kind_of_the_configuration_has_its_detector() -> None:
+    sections = get_args(Extraction.model_fields["detector"].annotation)
+    kinds = [get_args(section.model_fields["kind"].annotation) for section in sections]
+    assert [kind for (kind,) in kinds] == list(DETECTORS)
 
 
 def test_nobody_is_found_in_the_clip_without_faces() -> None:

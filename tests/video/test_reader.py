@@ -149,7 +149,7 @@ def test_decoding_runs_ahead_within_bounds_of_number_and_size(
 
 def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(tmp_path: Path, watched: type[Watched]) -> None:
     class FirstOnly:
-        def wanted(self, index: int, time_s: float) -> bool:
+        def should_sample(self, index: int, time_s: float) -> bool:
             time.sleep(0.002)  # else the thread is through before it is stopped
             return index == 0
 
@@ -162,7 +162,7 @@ def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(tmp_path: P
 
 def test_an_error_of_the_sampling_reaches_the_caller(tmp_path: Path) -> None:
     class Broken:
-        def wanted(self, index: int, time_s: float) -> bool:
+        def should_sample(self, index: int, time_s: float) -> bool:
             raise RuntimeError("asked too much")
 
     with pytest.raises(RuntimeError, match="asked too much"):

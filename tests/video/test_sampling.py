@@ -1,13 +1,15 @@
-"""Which frames each kind of sampling wants."""
+"""Which frames each kind of sampling takes."""
 
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from fer.video.reader import FrameSampler, iter_frames
-from fer.video.sampling import AllFramesSampler, EveryNSampler, IntervalSampler, SceneSampler
+from fer.config import Extraction
+from fer.video.reader import FrameSampler, iter_frames, open_video
+from fer.video.sampling import SAMPLING, AllFramesSampler, EveryNSampler, IntervalSampler, SceneSampler
 from tests.helpers.clips import write_clip
 
 
@@ -60,3 +62,14 @@ def test_a_scene_gives_its_middle_frame(tmp_path: Path) -> None:
 def test_a_clip_without_a_cut_is_one_scene(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "one.mp4", range(30), shown=[5] * 30)
     assert [frame.index for frame in iter_frames(path, SceneSampler(path))] == [14]
+
+
+def test_every_kind_of_the_configuration_has_its_sampler(tmp_path: Path) -> None:
+    assert set(get_args(Extraction.model_fields["sampling"].annotation)) == set(SAMPLING)
+    options = Extraction.model_construct(fps=5.0, every_n=10)
+    info = open_video(write_clip(tmp_path / "clip.mp4", range(100), shown=[0] * 100))
+    samplers = {kind: sampling.make(options, info) for kind, sampling in SAMPLING.items()}
+    counts = {kind: len(list(iter_frames(info, sampler))) for kind, sampler in samplers.items()}
+    assert counts == {"interval": 20, "every_n": 10, "all": 100, "scene": 1}
+    estimates = {kind: sampling.estimate(options, info) for kind, sampling in SAMPLING.items()}
+    assert estimates == pytest.approx({**counts, "scene": 100})

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fer.errors import ModelError
-from fer.video import detectors as yunet
-from fer.video.detectors import find_weights
+from fer.video.detectors import yunet
+from fer.video.detectors.yunet import find_weights
 
 CONTENT = b"onnx" * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

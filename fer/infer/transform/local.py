@@ -1,4 +1,4 @@
-"""Batch transform on this machine: the packaged model, served by a process of its own."""
+"""Batch transform on this machine: the packaged model, in a server that is a process of its own."""
 
 import logging
 import os
@@ -27,7 +27,15 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class LocalBatchTransform:
-    """Sends requests to the model of an unpacked ``package``, several at a time."""
+    """Sends requests to the model of an unpacked package, several at a time.
+
+    Args:
+        package: Directory of the package.
+        cfg: How many at a time, and how long each may take.
+        threads: Threads of the model.
+        flip: Take the mean over each face and its mirror image.
+        log_file: Where the server's log goes.
+    """
 
     def __init__(self, package: Path, cfg: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
         self.package, self.cfg, self.log_file = package, cfg, log_file
@@ -35,9 +43,14 @@ class LocalBatchTransform:
         self.environment = {**with_project_path(os.environ), **settings}
 
     def send(self, requests: Sequence[Request], content_type: str) -> None:
-        """Have each request answered into its ``.out``. One that fails is left without; the reason is logged.
+        """Start a server and have each request answered into its ``.out``.
 
-        Raises UserError where the server does not start, or refuses what is sent.
+        Args:
+            requests: One that fails is left without an answer; the reason is logged.
+            content_type: Of their bodies.
+
+        Raises:
+            UserError: The server does not start, or refuses what is sent.
         """
         with self.run_server() as address:
             self.send_to(address, requests, content_type)
@@ -52,21 +65,22 @@ class LocalBatchTransform:
         ):
             futures = {pool.submit(_send_request, client, request): request for request in requests}
             try:
-                self.collect(futures)
+                self._log_failures(futures)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def collect(self, futures: dict[Future[None], Request]) -> None:
+    def _log_failures(self, futures: dict[Future[None], Request]) -> None:
+        """Wait for all requests, and log those that may be tried again. Raises UserError for others."""
         total = sum(len(request.sample_ids) for request in futures.values())
-        shown = track_progress(
-            as_completed(futures), total, "Faces", "faces", size=lambda done: len(futures[done].sample_ids)
+        completed = track_progress(
+            as_completed(futures), total, "Faces", "faces", size=lambda future: len(futures[future].sample_ids)
         )
-        for done in shown:
+        for future in completed:
             try:
-                done.result()
+                future.result()
             except httpx2.HTTPError as error:
-                log.warning("%s: no answer (%s)", futures[done].path.name, shorten_error(error))
+                log.warning("%s: no answer (%s)", futures[future].path.name, shorten_error(error))
 
     @contextmanager
     def run_server(self) -> Iterator[str]:
@@ -87,9 +101,9 @@ class LocalBatchTransform:
             first = process.stdout.readline()
             if " on http://" not in first:
                 process.wait(STOP_TIMEOUT_S)
-                raise UserError(f"the server of the packaged model did not start: {self.read_log_tail()}")
+                raise UserError(f"the server of the packaged model did not start: {self._read_log_tail()}")
             address = first.split()[-1]
-            self.wait_until_ready(address, process)
+            self._wait_until_ready(address, process)
             yield address
         finally:
             process.terminate()
@@ -99,31 +113,31 @@ class LocalBatchTransform:
                 process.kill()
                 process.wait()
 
-    def wait_until_ready(self, address: str, process: "subprocess.Popen[str]") -> None:
-        """Until the model has answered its samples. Raises UserError where the server ends instead."""
+    def _wait_until_ready(self, address: str, process: "subprocess.Popen[str]") -> None:
+        """Wait until the model has answered its samples. Raises UserError where the server ends instead."""
         while process.poll() is None:
             # A connection of its own each time: one that stays open would keep a server from ending.
             with suppress(httpx2.TransportError), _build_client(address, self.cfg.timeout_s) as client:
                 if client.get("/ping").status_code == httpx2.codes.OK:
                     return
             time.sleep(POLL_INTERVAL_S)
-        raise UserError(f"the server of the packaged model ended: {self.read_log_tail()}")
+        raise UserError(f"the server of the packaged model ended: {self._read_log_tail()}")
 
-    def read_log_tail(self) -> str:
+    def _read_log_tail(self) -> str:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " ".join(lines[-LOG_LINES:]) or f"see {self.log_file}"
 
 
 def _build_client(address: str, timeout_s: float, headers: dict[str, str] | None = None) -> httpx2.Client:
-    """A client that asks the server itself, whatever proxy this machine has for others."""
+    """A client that reaches the server directly, whatever proxy this machine has for others."""
     return httpx2.Client(base_url=address, headers=headers, timeout=timeout_s, trust_env=False)
 
 
 def _send_request(client: httpx2.Client, request: Request) -> None:
-    """Raises httpx2.HTTPError where it may be tried again, UserError where that is of no use."""
+    """Write the answer. Raises httpx2.HTTPError where it may be tried again, UserError where that is of no use."""
     response = client.post("/invocations", content=request.path.read_bytes())
     if 400 <= response.status_code < 500:
         raise UserError(f"{request.path}: the model's server refuses it: {response.text.strip()[:300]}")
     response.raise_for_status()
-    with atomic_write(request.output_path) as beside:
-        beside.write_bytes(response.content)
+    with atomic_write(request.output_path) as temporary:
+        temporary.write_bytes(response.content)

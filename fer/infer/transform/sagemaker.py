@@ -1,4 +1,4 @@
-"""Batch transform in SageMaker: objects in S3, jobs over those that are missing, and their answers fetched back."""
+"""Batch transform in SageMaker: objects in S3, jobs over those that lack an answer, and the answers' download."""
 
 import json
 import logging
@@ -18,7 +18,16 @@ log = logging.getLogger(__name__)
 
 
 class SageMakerBatchTransform:
-    """Sends requests to a registered model package in transform jobs, which ``folder`` (the run's) remembers."""
+    """Sends requests to a registered model package in transform jobs.
+
+    Args:
+        client: Sends the requests to AWS.
+        aws: Bucket, role and instances.
+        model_package: ARN of an approved version.
+        classes: What its answers must have.
+        flip: Take the mean over each face and its mirror image.
+        folder: Directory of the run that remembers the jobs.
+    """
 
     def __init__(
         self,
@@ -29,17 +38,22 @@ class SageMakerBatchTransform:
         flip: bool,
         folder: Path,
     ) -> None:
-        """``model_package`` is the ARN of an approved version, ``classes`` what its answers must have."""
         self.client, self.aws, self.model_package = client, aws, model_package
         self.classes, self.flip, self.folder = classes, flip, folder
         self.record = JobRecord(folder / STATE)
         self.prefix = f"{aws.prefix}/jobs/{self.record.id}"
 
     def send(self, requests: Sequence[Request], content_type: str) -> None:
-        """Have the requests answered into their ``.out``; those that fail are left without.
+        """Have the requests answered into their ``.out``.
 
-        What is in the bucket already is neither sent nor judged again, and a job that still runs is waited for.
-        Raises UserError; what was answered until then stays.
+        What is in the bucket already is neither sent nor classified again, and a job that still runs is waited for.
+
+        Args:
+            requests: Those that fail are left without an answer.
+            content_type: Of their bodies.
+
+        Raises:
+            UserError: AWS refuses, or the job was stopped; what was answered until then stays.
         """
         pending = {request.path.name: request for request in requests}
         if self.record.jobs:
@@ -58,17 +72,18 @@ class SageMakerBatchTransform:
             raise UserError(f"the transform job {job.name} was stopped; resume this run to have the rest judged")
 
     def upload_requests(self, pending: dict[str, Request]) -> None:
+        """Upload the requests that the bucket does not have yet."""
         existing = self.list_objects(f"{self.prefix}/input/")
-        missing = [r for name, r in pending.items() if existing.get(name) != r.path.stat().st_size]
-        run_in_parallel(self.upload_request, missing, "Uploading")
+        missing = [request for name, request in pending.items() if existing.get(name) != request.path.stat().st_size]
+        run_in_parallel(self._upload_request, missing, "Uploading")
 
-    def upload_request(self, request: Request) -> None:
+    def _upload_request(self, request: Request) -> None:
         key = f"{self.prefix}/input/{request.path.name}"
         self.client.upload(request.path, self.aws.bucket, key, **build_encryption_args(self.aws.kms_key))
 
     def get_job(self, name: str) -> Job:
-        again = f"aws.transform.attach={name}"
-        return Job(self.client, "transform", name, self.aws.transform.poll_s, again)
+        """The transform job of this name."""
+        return Job(self.client, "transform", name, self.aws.transform.poll_s, f"aws.transform.attach={name}")
 
     def start_job(self, names: Sequence[str], content_type: str) -> Job:
         """Create a job over the objects of these names."""
@@ -91,7 +106,7 @@ class SageMakerBatchTransform:
         return job
 
     def create_model(self) -> str:
-        """SageMaker's model of the package, created once."""
+        """Create SageMaker's model of the package, once; returns its name."""
         name = f"{self.record.id}-model"
         parameters = {
             "ModelName": name,
@@ -108,7 +123,7 @@ class SageMakerBatchTransform:
         return name
 
     def build_job_parameters(self, model: str, manifest: str, content_type: str) -> dict[str, Any]:
-        """Parameters of CreateTransformJob, but its name."""
+        """Parameters of CreateTransformJob, but the job's name."""
         cfg, bucket = self.aws.transform, self.aws.bucket
         output = {
             "S3OutputPath": f"s3://{bucket}/{self.prefix}/output/",
@@ -138,17 +153,19 @@ class SageMakerBatchTransform:
         }
 
     def wait_for_job(self, job: Job, pending: dict[str, Request]) -> str:
-        """Until the job has ended, and how; what a failed one did not answer is sent again."""
+        """Wait until the job has ended, and return its status; what a failed one did not answer is sent again."""
         return job.wait(lambda _: len(self.list_answered() & set(pending)), len(pending), "objects")
 
     def download_answers(self, pending: dict[str, Request]) -> None:
         """Download the answers that are not here yet."""
         answered = set(pending) if self.client.dry_run else self.list_answered()
-        missing = [r for name, r in pending.items() if name in answered and not r.output_path.is_file()]
-        run_in_parallel(self.download_answer, missing, "Downloading")
+        missing = [
+            request for name, request in pending.items() if name in answered and not request.output_path.is_file()
+        ]
+        run_in_parallel(self._download_answer, missing, "Downloading")
 
-    def download_answer(self, request: Request) -> None:
-        """An answer that arrives damaged is fetched once more; one that is damaged in the bucket is judged again."""
+    def _download_answer(self, request: Request) -> None:
+        """An answer that arrives damaged is fetched once more; one that is damaged in the bucket is asked for again."""
         for _ in range(2):
             self.client.download(
                 self.aws.bucket, f"{self.prefix}/output/{request.output_path.name}", request.output_path

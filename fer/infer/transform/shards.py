@@ -1,4 +1,4 @@
-"""What a batch transform is asked, and what it answers: face crops in tar shards, or one by one, and JSON Lines."""
+"""Requests and answers of a batch transform: face crops in tar shards or one by one, and JSON Lines."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from fer.errors import DataError, shorten_error
 from fer.serving.requests import MAX_IMAGES
 
 INDEX = "index.parquet"
-# Of single pictures: what a face loses at this quality moves its probabilities in the second or third decimal.
+# Of single images: what a face loses at this quality moves its probabilities in the second or third decimal.
 JPEG_QUALITY = 95
 MEGABYTE = 1_000_000
 TAR_BLOCK = 512
@@ -24,12 +24,18 @@ TAR_BLOCK = 512
 SUM_TOLERANCE = 1e-4
 CONTENT_TYPES = {"shard": "application/x-tar", "image": "image/jpeg"}
 
+# By sample id: probabilities (classes,), or why there are none.
 Answers = dict[str, np.ndarray | str]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One file to be sent, whose name is its key, with the sample ids of the faces in it."""
+    """One file to be sent, whose name is its key.
+
+    Attributes:
+        path: The file.
+        sample_ids: Of the faces in it, in their order.
+    """
 
     path: Path
     sample_ids: tuple[str, ...]
@@ -41,15 +47,27 @@ class Request:
 
 
 def pack(crops: Iterable[tuple[str, Path]], folder: Path, packing: str, shard_mb: float) -> list[Request]:
-    """Write the crops (sample id and PNG file each) as requests into ``folder``; what is complete already stays.
+    """Write face crops as requests.
 
     The same crops give the same bytes. The index, a row a sample with its key, is written last.
+
+    Args:
+        crops: Sample id and PNG file each.
+        folder: Where the requests are written; a complete packing that is there stays.
+        packing: One of CONTENT_TYPES: ``shard`` (tar files) or ``image`` (one JPEG each).
+        shard_mb: Largest shard, megabytes.
+
+    Returns:
+        The requests in the order of their keys.
+
+    Raises:
+        DataError: A crop is missing or damaged, or an earlier index.
     """
     if not (folder / INDEX).is_file():
         files = _write_shards(crops, folder, shard_mb) if packing == "shard" else _write_images(crops, folder)
         rows = [(path.name, sample) for path, ids in files for sample in ids]
-        with atomic_write(folder / INDEX) as beside:
-            pd.DataFrame(rows, columns=["key", "sample_id"]).to_parquet(beside, index=False)
+        with atomic_write(folder / INDEX) as temporary:
+            pd.DataFrame(rows, columns=["key", "sample_id"]).to_parquet(temporary, index=False)
     try:
         index = pd.read_parquet(folder / INDEX)
         groups = index.groupby("key", sort=True)["sample_id"]
@@ -64,7 +82,7 @@ def _write_shards(crops: Iterable[tuple[str, Path]], folder: Path, shard_mb: flo
     """Tar files of at most ``shard_mb`` each (one crop that is larger stands alone), members `<sample id>.png`."""
     for number, members in enumerate(_group_by_size(crops, shard_mb * MEGABYTE)):
         path = folder / f"shard-{number:06d}.tar"
-        with atomic_write(path) as beside, tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with atomic_write(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for sample, content in members:
                 entry = tarfile.TarInfo(f"{sample}.png")
                 entry.size = len(content)
@@ -73,7 +91,7 @@ def _write_shards(crops: Iterable[tuple[str, Path]], folder: Path, shard_mb: flo
 
 
 def _group_by_size(crops: Iterable[tuple[str, Path]], max_bytes: float) -> Iterator[list[tuple[str, bytes]]]:
-    """Sample ids and contents that fit together into a tar of ``most`` bytes, and that the server takes together."""
+    """Sample ids and contents that fit together into a tar of ``max_bytes``, and that the server takes together."""
     members: list[tuple[str, bytes]] = []
     # A member takes its header and whole blocks; two empty blocks, filled up to a record, end the archive.
     end = tarfile.RECORDSIZE + 2 * TAR_BLOCK
@@ -97,8 +115,8 @@ def _write_images(crops: Iterable[tuple[str, Path]], folder: Path) -> Iterator[t
         if bgr is None:
             raise DataError(f"{path}: cannot be read; extract again in a new run")
         target = folder / f"{sample}.jpg"
-        with atomic_write(target) as beside:
-            beside.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
         yield target, [sample]
 
 
@@ -110,14 +128,22 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
-    """Each sample's probabilities (classes,), or why there are none; None where the answer is missing or unsound."""
+    """Read the answer to a request.
+
+    Args:
+        request: The request.
+        classes: What probabilities must be of.
+
+    Returns:
+        Each sample's answer; None where the file is missing or unsound.
+    """
     if not request.output_path.is_file():
         return None
     result: Answers = {}
     try:
         for line_number, line in enumerate(request.output_path.read_text(encoding="utf-8").splitlines()):
             answer = json.loads(line)
-            # A picture that is sent alone has no name of its own.
+            # An image that is sent alone has no name of its own.
             sample = request.sample_ids[0] if request.path.suffix == ".jpg" and not line_number else str(answer["id"])
             if sample in result:
                 return None
@@ -130,7 +156,7 @@ def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
 
 
 def _parse_probabilities(probabilities: dict[str, float], classes: Sequence[str]) -> np.ndarray:
-    """Raises ValueError for what are no probabilities of these classes."""
+    """(classes,) float32. Raises ValueError for what are no probabilities of these classes."""
     if list(probabilities) != list(classes):
         raise ValueError("other classes")
     row = np.array([float(probabilities[name]) for name in classes], np.float32)

@@ -1,4 +1,4 @@
-"""The stage predict of infer.py by batch transform: crops to shards, shards to answers, answers to the table."""
+"""The stage predict of infer.py by batch transform: from crops to requests, to answers, to the table."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -28,13 +28,25 @@ log = logging.getLogger(__name__)
 
 
 class BatchTransform(Protocol):
-    """What has requests answered, each into its ``.out``, as far as it can."""
+    """A way to have requests answered."""
 
-    def send(self, requests: Sequence[Request], content_type: str) -> None: ...
+    def send(self, requests: Sequence[Request], content_type: str) -> None:
+        """Have each request answered into its ``.out``, as far as possible. Raises UserError."""
+        ...
 
 
 def run_batch_transform(config: Config, run_directory: Path, video_count: int, model: ResolvedModel) -> None:
-    """Judge all crops of the run that are not judged yet. Raises UserError; what is answered stays."""
+    """Classify all crops of a run that are not classified yet.
+
+    Args:
+        config: The configuration of infer.py.
+        run_directory: The run, whose faces are extracted.
+        video_count: Its videos.
+        model: The model.
+
+    Raises:
+        UserError: Requests were not answered; what is answered stays.
+    """
     cfg = config.aws.transform
     classes = read_description(str(model.bundle)).classes
     requests = build_requests(config, run_directory, video_count)
@@ -62,7 +74,7 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
 def _build_batch_transform(
     config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
 ) -> BatchTransform:
-    """What the configuration has the faces judged by. Raises UserError."""
+    """The batch transform that the configuration asks for. Raises UserError."""
     flip, folder = config.inference.flip, run_directory / SHARDS
     if isinstance(config.aws, SageMakerAws):
         return SageMakerBatchTransform(
@@ -74,7 +86,7 @@ def _build_batch_transform(
 
 
 def _collect_answers(requests: Sequence[Request], classes: Sequence[str], answers_by_id: Answers) -> list[Request]:
-    """Add the answers that are there to ``found``; the requests that lack a sound one."""
+    """Add the answers that are there to ``answers_by_id``; returns the requests that lack a sound one."""
     pending = []
     for request in requests:
         answer = read_answers(request, classes)
@@ -86,47 +98,54 @@ def _collect_answers(requests: Sequence[Request], classes: Sequence[str], answer
 
 
 def build_requests(config: Config, run_directory: Path, video_count: int) -> list[Request]:
-    """The crops of the run, packed as the configuration has it. Raises DataError."""
+    """Pack the crops of the run as the configuration has it. Raises DataError."""
     cfg = config.aws.transform
     return pack(iter_crop_files(run_directory, video_count), run_directory / SHARDS, cfg.packing, cfg.shard_mb)
 
 
 def iter_crop_files(run_directory: Path, video_count: int) -> Iterator[tuple[str, Path]]:
-    """Sample id and file of each face that is fit to be judged, in the order of the table."""
+    """Sample id and file of each face that is fit to be classified, in the order of the table."""
     for video in range(video_count):
         store = ChunkStore.for_video(run_directory, video)
         for file in store.list_chunks():
             rows = store.read_chunk(file, ["frame", "status"])
-            rows["place"] = rows.groupby("frame").cumcount()
-            for frame, face_index in rows.loc[rows["status"] == "ok", ["frame", "place"]].to_numpy(int).tolist():
-                yield (
-                    _format_sample_id(video, frame, face_index),
-                    build_crop_path(run_directory, video, frame, face_index),
-                )
+            rows["face_index"] = rows.groupby("frame").cumcount()
+            for face in rows.loc[rows["status"] == "ok", ["frame", "face_index"]].to_numpy(int).tolist():
+                yield _format_sample_id(video, *face), build_crop_path(run_directory, video, *face)
 
 
 def _format_sample_id(video: int, frame: int, face_index: int) -> str:
-    """Without a dot, at which WebDataset ends an id."""
+    """The id has no dot, at which WebDataset ends it."""
     return f"{video:05d}-{frame:08d}-{face_index}"
 
 
 def attach_answers(
     run_directory: Path, video_count: int, answers_by_id: Answers, class_count: int
 ) -> Iterator[tuple[FrameFaces, np.ndarray]]:
-    """The pieces that are not judged yet, with the probabilities (faces, classes) of their crops.
+    """Bring the answers back to the rows that they are of.
 
-    A face that the model could not read becomes a row of the status decode_error.
+    Args:
+        run_directory: The run.
+        video_count: Its videos.
+        answers_by_id: The answer to every crop.
+        class_count: Classes of the model.
+
+    Yields:
+        The chunks that are not classified yet, with the probabilities (faces, classes) of their crops. A face that the
+        model could not read becomes a row of the status decode_error.
     """
     for item in iter_pending_crops(run_directory, video_count):
         crops = iter(item.crops)
-        rows, kept, probabilities = [], [], []
+        rows, answered_crops, probabilities = [], [], []
         for row in item.rows:
             if row["status"] == "ok":
-                crop, answer = next(crops), answers_by_id[_format_sample_id(item.video, row["frame"], row["place"])]
+                crop = next(crops)
+                answer = answers_by_id[_format_sample_id(item.video, row["frame"], row["face_index"])]
                 if isinstance(answer, str):
                     row = {**row, "status": "decode_error", "reason": f"the model could not read the face: {answer}"}
                 else:
-                    kept.append(crop)
+                    answered_crops.append(crop)
                     probabilities.append(answer)
             rows.append(row)
-        yield FrameFaces(item.video, item.chunk_index, rows, kept), np.reshape(probabilities, (-1, class_count))
+        chunk = FrameFaces(item.video, item.chunk_index, rows, answered_crops)
+        yield chunk, np.reshape(probabilities, (-1, class_count))
