@@ -1,1 +1,1 @@
-"""Speed, as ratios measured in one run: machines differ, ratios hardly do."""
+"""Benchmarks: speed as ratios that are measured in one run, because machines differ and ratios hardly do."""

@@ -27,6 +27,7 @@ def measure_speed(overrides: Sequence[str], folder: Path) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ddp", description=__doc__)
     parser.add_argument("--devices", type=int, default=2, help="how many devices against one")
     parser.add_argument("--rounds", type=int, default=3, help="how often they take turns")
@@ -46,15 +47,15 @@ def main() -> None:
         }
         print(f"{config.model.name}, {config.model.image_size} px, batches of {config.dataset.batch_size} and {batch}")
         speeds: dict[int, list[float]] = {count: [] for count in commands}
-        for turn in range(args.rounds):
+        for number in range(args.rounds):
             for count, overrides in commands.items():
-                speeds[count].append(measure_speed(overrides, folder / f"{turn}-{count}"))
+                speeds[count].append(measure_speed(overrides, folder / f"{number}-{count}"))
             print(
                 ", ".join(f"{count} devices {values[-1]:.1f}" for count, values in speeds.items()),
                 "images/s",
                 flush=True,
             )
-    ratios = [more / alone for alone, more in zip(*speeds.values(), strict=True)]
+    ratios = [several / one for one, several in zip(*speeds.values(), strict=True)]
     print(
         f"{args.devices} devices over one: median {statistics.median(ratios):.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f})"

@@ -36,23 +36,23 @@ from fer.serving.requests import MAX_BYTES
 from fer.serving.responses import decode_image
 from fer.synthetic import draw_dataset_face
 
-PICTURES, SIZES, SHARD = 48, (48, 96, 200), 12
+IMAGES, SIZES, SHARD_IMAGES = 48, (48, 96, 200), 12
 MALFORMED_EVERY = 10
 TOLERANCE = 1e-5
-# Memory settles in the first part of the time; medians over a part leave out its moment-to-moment changes.
+# Fractions of the time. Memory settles at first; medians over a while leave out its moment-to-moment changes.
 WARM, END = (0.2, 0.4), (0.8, 1.0)
-GROWTH = 1.1
+MAX_GROWTH = 1.1
 PNG, JPEG, TAR = "image/png", "image/jpeg", "application/x-tar"
 
 
 @dataclass(frozen=True)
-class Sent:
+class Request:
     """One request and what must come back: the status, and with 200 the probabilities by id, None for an error.
 
     ``length`` is what its header says where that is not the truth; with ``status`` 0 the client leaves halfway.
     """
 
-    kind: str
+    content_type: str
     body: bytes
     status: int = 200
     expected: dict[str, np.ndarray | None] = field(default_factory=dict)
@@ -60,23 +60,23 @@ class Sent:
 
 
 @dataclass
-class Figures:
-    """What clients saw, added up over all of them."""
+class Metrics:
+    """What clients saw, added up over all of them; ``memory`` is the server's in MiB, by seconds from the start."""
 
     seconds: float = 0.0
     codes: Counter[int] = field(default_factory=Counter)
-    pictures: int = 0
+    images: int = 0
     difference: float = 0.0
-    wrong: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)
 
-    def memory_in(self, part: tuple[float, float]) -> float:
-        """Median MiB of the server in a part of the time."""
-        first, last = (share * self.seconds for share in part)
-        return median(value for at, value in self.memory if first <= at <= last)
+    def get_median_memory(self, fractions: tuple[float, float]) -> float:
+        """Median MiB of the server between two fractions of the time."""
+        first, last = (fraction * self.seconds for fraction in fractions)
+        return median(value for time_s, value in self.memory if first <= time_s <= last)
 
 
-def shard(members: Sequence[tuple[str, bytes]]) -> bytes:
+def pack_shard(members: Sequence[tuple[str, bytes]]) -> bytes:
     """A tar archive of named files."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
@@ -87,50 +87,51 @@ def shard(members: Sequence[tuple[str, bytes]]) -> bytes:
     return file.getvalue()
 
 
-def requests_for(model: str) -> tuple[list[Sent], list[Sent]]:
+def build_requests(model: str) -> tuple[list[Request], list[Request]]:
     """Good and malformed requests, with the answers of the predictor in this process."""
     encoded: list[tuple[str, bytes]] = []
-    for index in range(PICTURES):
+    for index in range(IMAGES):
         image = draw_dataset_face(0, index, SIZES[index % len(SIZES)]).image
         suffix = (".png", ".jpg")[index % 2]
         encoded.append((suffix, cv2.imencode(suffix, image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()))
     predictor = load_verified_predictor(model, None)
     rows = predictor.predict([decode_image(data) for _, data in encoded])
     good = [
-        Sent(PNG if suffix == ".png" else JPEG, data, expected={"image": row})
+        Request(PNG if suffix == ".png" else JPEG, data, expected={"image": row})
         for (suffix, data), row in zip(encoded, rows, strict=True)
     ]
-    for start in range(0, PICTURES, SHARD):
-        places = range(start, start + SHARD)
-        members = [(f"face/{place}{encoded[place][0]}", encoded[place][1]) for place in places]
-        good.append(Sent(TAR, shard(members), expected={f"face/{place}": rows[place] for place in places}))
-    return good, malformed(good)
+    for start in range(0, IMAGES, SHARD_IMAGES):
+        numbers = range(start, start + SHARD_IMAGES)
+        members = [(f"face/{number}{encoded[number][0]}", encoded[number][1]) for number in numbers]
+        expected = {f"face/{number}": rows[number] for number in numbers}
+        good.append(Request(TAR, pack_shard(members), expected=expected))
+    return good, build_malformed_requests(good)
 
 
-def malformed(good: Sequence[Sent]) -> list[Sent]:
+def build_malformed_requests(good: Sequence[Request]) -> list[Request]:
     """Requests of every fault that clients have."""
-    picture, whole = good[0], good[-1]
-    (row,) = picture.expected.values()
+    image, shard = good[0].body, good[-1].body
+    (row,) = good[0].expected.values()
     # A PNG's first chunk: its name, width, height and more, and a checksum.
-    header = picture.body[12:16] + (60_000).to_bytes(4, "big") * 2 + picture.body[24:29]
-    enormous = picture.body[:12] + header + zlib.crc32(header).to_bytes(4, "big") + picture.body[33:]
+    header = image[12:16] + (60_000).to_bytes(4, "big") * 2 + image[24:29]
+    enormous = image[:12] + header + zlib.crc32(header).to_bytes(4, "big") + image[33:]
     return [
-        Sent("text/plain", picture.body, 415),
-        Sent(PNG, random.Random(0).randbytes(5000), 400),
-        Sent(PNG, picture.body[: len(picture.body) // 2], 400),
-        Sent(TAR, whole.body[: len(whole.body) // 2], 400),
-        Sent(TAR, picture.body, 400),
-        Sent(PNG, b"", 400),
-        Sent(PNG, picture.body, 413, length=MAX_BYTES + 1),
-        Sent(PNG, enormous, 413),
-        Sent(TAR, shard([("a.png", picture.body), ("b.png", b"no picture")]), expected={"a": row, "b": None}),
-        Sent(TAR, whole.body, 0),
+        Request("text/plain", image, 415),
+        Request(PNG, random.Random(0).randbytes(5000), 400),
+        Request(PNG, image[: len(image) // 2], 400),
+        Request(TAR, shard[: len(shard) // 2], 400),
+        Request(TAR, image, 400),
+        Request(PNG, b"", 400),
+        Request(PNG, image, 413, length=MAX_BYTES + 1),
+        Request(PNG, enormous, 413),
+        Request(TAR, pack_shard([("a.png", image), ("b.png", b"no image")]), expected={"a": row, "b": None}),
+        Request(TAR, shard, 0),
     ]
 
 
 @contextmanager
-def serving(model: str, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server as a process of its own and its port, ready to answer."""
+def run_server(model: str, log: Path) -> Iterator[int]:
+    """The port of a server that is a process of its own, ready to answer."""
     command = [sys.executable, "-m", "fer.serving", "--model", model, "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     with log.open("w") as output:
@@ -141,11 +142,11 @@ def serving(model: str, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]
         if not line.startswith("Serving "):
             sys.exit(f"the server did not start: {log.read_text()}")
         port = int(line.rsplit(":", 1)[1])
-        while ask(port, "/ping")[0] != 200:
+        while send_get(port, "/ping")[0] != 200:
             if process.poll() is not None:
                 sys.exit(f"the server ended: {log.read_text()}")
             time.sleep(0.05)
-        yield process, port
+        yield port
     finally:
         process.terminate()
         process.wait()
@@ -153,7 +154,7 @@ def serving(model: str, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]
             process.stdout.close()
 
 
-def ask(port: int, path: str) -> tuple[int, bytes]:
+def send_get(port: int, path: str) -> tuple[int, bytes]:
     """Status and body of a GET; status 0 where nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
@@ -166,112 +167,122 @@ def ask(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def memory_of(port: int) -> float:
+def read_memory(port: int) -> float:
     """Resident memory of the server in MiB."""
-    found = re.search(rb"^process_resident_memory_bytes (\S+)$", ask(port, "/metrics")[1], re.MULTILINE)
-    return float(found[1]) / 2**20 if found else float("nan")
+    match = re.search(rb"^process_resident_memory_bytes (\S+)$", send_get(port, "/metrics")[1], re.MULTILINE)
+    return float(match[1]) / 2**20 if match else float("nan")
 
 
 class Client:
-    """One of the clients: sends requests over one connection for as long as it is let."""
+    """One of the clients, which sends its requests over one connection."""
 
-    def __init__(self, port: int, number: int, good: Sequence[Sent], bad: Sequence[Sent]) -> None:
+    def __init__(self, port: int, number: int, good: Sequence[Request], malformed: Sequence[Request]) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self.random = random.Random(number)
         self.number = number
-        self.good, self.bad = good, bad
-        self.figures = Figures()
+        self.good, self.malformed = good, malformed
+        self.metrics = Metrics()
 
     def run(self, until: float) -> None:
+        """Send random requests until this moment of ``time.monotonic``."""
         for count in itertools.count(self.number):
             if time.monotonic() > until:
                 break
-            sent = self.random.choice(self.good if count % MALFORMED_EVERY else self.bad)
+            request = self.random.choice(self.good if count % MALFORMED_EVERY else self.malformed)
             try:
-                self.send(sent)
+                self.send(request)
             except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-                self.figures.wrong.append(f"{sent.kind} of {len(sent.body)} bytes: {type(error).__name__} {error}")
+                self.metrics.errors.append(
+                    f"{request.content_type} of {len(request.body)} bytes: {type(error).__name__} {error}"
+                )
                 self.connection.close()
         self.connection.close()
 
-    def send(self, sent: Sent) -> None:
+    def send(self, request: Request) -> None:
+        """Send one request, and compare what comes back."""
         self.connection.putrequest("POST", "/invocations")
-        self.connection.putheader("Content-Type", sent.kind)
-        self.connection.putheader("Content-Length", str(len(sent.body) if sent.length is None else sent.length))
+        self.connection.putheader("Content-Type", request.content_type)
+        self.connection.putheader(
+            "Content-Length", str(len(request.body) if request.length is None else request.length)
+        )
         self.connection.endheaders()
-        if sent.status == 0:
-            self.connection.send(sent.body[: len(sent.body) // 2])
+        if request.status == 0:
+            self.connection.send(request.body[: len(request.body) // 2])
             self.connection.close()
             return
-        self.connection.send(sent.body)
+        self.connection.send(request.body)
         response = self.connection.getresponse()
         content = response.read()
-        if sent.length is not None:
+        if request.length is not None:
             self.connection.close()
-        self.figures.codes[response.status] += 1
-        if response.status != sent.status:
-            self.figures.wrong.append(f"{sent.kind}: {response.status}, not {sent.status}: {content[:200]!r}")
+        self.metrics.codes[response.status] += 1
+        if response.status != request.status:
+            self.metrics.errors.append(
+                f"{request.content_type}: {response.status}, not {request.status}: {content[:200]!r}"
+            )
         elif response.status == 200:
-            self.compare(sent, [json.loads(line) for line in content.splitlines()])
+            self.compare(request, [json.loads(line) for line in content.splitlines()])
         elif not json.loads(content)["error"]:
-            self.figures.wrong.append(f"{response.status} without a reason")
+            self.metrics.errors.append(f"{response.status} without a reason")
 
-    def compare(self, sent: Sent, answers: list[dict[str, Any]]) -> None:
-        if [answer["id"] for answer in answers] != list(sent.expected):
-            self.figures.wrong.append(f"ids {[answer['id'] for answer in answers]}, not {list(sent.expected)}")
+    def compare(self, request: Request, answers: list[dict[str, Any]]) -> None:
+        """Compare the answers with those that must come back."""
+        if [answer["id"] for answer in answers] != list(request.expected):
+            self.metrics.errors.append(f"ids {[answer['id'] for answer in answers]}, not {list(request.expected)}")
             return
-        for answer, expected in zip(answers, sent.expected.values(), strict=True):
+        for answer, expected in zip(answers, request.expected.values(), strict=True):
             if expected is None:
                 if not answer["error"]:
-                    self.figures.wrong.append(f"no reason in {answer}")
+                    self.metrics.errors.append(f"no reason in {answer}")
                 continue
-            found = np.array(list(answer["probabilities"].values()))
-            self.figures.pictures += 1
-            self.figures.difference = max(self.figures.difference, float(np.abs(found - expected).max()))
+            probabilities = np.array(list(answer["probabilities"].values()))
+            self.metrics.images += 1
+            self.metrics.difference = max(self.metrics.difference, float(np.abs(probabilities - expected).max()))
 
 
-def measure(model: str, clients: int, seconds: float) -> Figures:
+def measure(model: str, client_count: int, seconds: float) -> Metrics:
     """Start a server for a model, let so many clients ask it for so long, and add up what they saw."""
-    good, bad = requests_for(model)
-    total = Figures()
-    with tempfile.TemporaryDirectory() as temporary, serving(model, Path(temporary) / "log") as (_, port):
+    good, malformed = build_requests(model)
+    total = Metrics()
+    with tempfile.TemporaryDirectory() as temporary, run_server(model, Path(temporary) / "log") as port:
         start = time.monotonic()
-        asking = [Client(port, number, good, bad) for number in range(clients)]
-        threads = [threading.Thread(target=client.run, args=(start + seconds,)) for client in asking]
+        clients = [Client(port, number, good, malformed) for number in range(client_count)]
+        threads = [threading.Thread(target=client.run, args=(start + seconds,)) for client in clients]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            total.memory.append((time.monotonic() - start, memory_of(port)))
+            total.memory.append((time.monotonic() - start, read_memory(port)))
             threads[0].join(seconds / 60)
         for thread in threads:
             thread.join()
         total.seconds = time.monotonic() - start
-    for client in asking:
-        total.codes += client.figures.codes
-        total.pictures += client.figures.pictures
-        total.difference = max(total.difference, client.figures.difference)
-        total.wrong += client.figures.wrong
+    for client in clients:
+        total.codes += client.metrics.codes
+        total.images += client.metrics.images
+        total.difference = max(total.difference, client.metrics.difference)
+        total.errors += client.metrics.errors
     return total
 
 
 def main() -> int:
+    """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--model", required=True, help="an unpacked package, a bundle or a run")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
-    chosen = parser.parse_args()
-    figures = measure(chosen.model, chosen.clients, chosen.seconds)
-    warm, end = figures.memory_in(WARM), figures.memory_in(END)
-    answered = sum(figures.codes.values())
-    codes = ", ".join(f"{code}: {count}" for code, count in sorted(figures.codes.items()))
-    print(f"{answered / figures.seconds:.1f} requests/s, {figures.pictures / figures.seconds:.1f} pictures/s")
+    args = parser.parse_args()
+    metrics = measure(args.model, args.clients, args.seconds)
+    warm, end = metrics.get_median_memory(WARM), metrics.get_median_memory(END)
+    answered = sum(metrics.codes.values())
+    codes = ", ".join(f"{code}: {count}" for code, count in sorted(metrics.codes.items()))
+    print(f"{answered / metrics.seconds:.1f} requests/s, {metrics.images / metrics.seconds:.1f} images/s")
     print(f"answers by status: {codes}")
-    print(f"largest difference of a probability: {figures.difference:.2g} (limit {TOLERANCE:g})")
-    print(f"memory of the server: {warm:.0f} MiB after warming up, {end:.0f} MiB at the end (limit × {GROWTH:g})")
-    for text in figures.wrong[:20]:
-        print(f"wrong: {text}")
-    right = not figures.wrong and all(code < 500 for code in figures.codes) and figures.difference <= TOLERANCE
-    return 0 if right and end <= warm * GROWTH else 1
+    print(f"largest difference of a probability: {metrics.difference:.2g} (limit {TOLERANCE:g})")
+    print(f"memory of the server: {warm:.0f} MiB after warming up, {end:.0f} MiB at the end (limit × {MAX_GROWTH:g})")
+    for error in metrics.errors[:20]:
+        print(f"wrong: {error}")
+    correct = not metrics.errors and all(code < 500 for code in metrics.codes) and metrics.difference <= TOLERANCE
+    return 0 if correct and end <= warm * MAX_GROWTH else 1
 
 
 if __name__ == "__main__":

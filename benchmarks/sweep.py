@@ -10,38 +10,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 from fer.config.compose import compose_config
+from fer.core.system import PROJECT_ROOT
 
-TRAIN = str(Path(__file__).resolve().parents[1] / "train.py")
+TRAIN = str(PROJECT_ROOT / "train.py")
 MANY = 21
 
 
-def seconds(place: str, *arguments: str) -> float:
+def measure_seconds(directory: str, *arguments: str) -> float:
+    """How long train.py takes with these arguments."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, TRAIN, *arguments], cwd=place, capture_output=True, check=False)
+    subprocess.run([sys.executable, TRAIN, *arguments], cwd=directory, capture_output=True, check=False)
     return time.perf_counter() - start
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    starts, costs, composing = [], [], []
+    starts, job_costs, compositions = [], [], []
     compose_config([])
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as directory:
         for _ in range(rounds):
-            starts.append(seconds(place, "--cfg", "job"))
-            one = seconds(place, "-m", "optimizer.lr=-1", "seed=0")
-            many = seconds(place, "-m", "optimizer.lr=-1", f"seed=range({MANY})")
-            costs.append((many - one) / (MANY - 1))
+            starts.append(measure_seconds(directory, "--cfg", "job"))
+            one = measure_seconds(directory, "-m", "optimizer.lr=-1", "seed=0")
+            many = measure_seconds(directory, "-m", "optimizer.lr=-1", f"seed=range({MANY})")
+            job_costs.append((many - one) / (MANY - 1))
             start = time.perf_counter()
             compose_config(["optimizer.lr=-1", "seed=0"], with_hydra=True)
-            composing.append(time.perf_counter() - start)
+            compositions.append(time.perf_counter() - start)
     print(f"train.py --cfg job: {statistics.median(starts):.2f} s (median of {rounds})")
-    print(f"a sweep's own cost: {statistics.median(costs):.3f} s a job (median of {rounds})")
-    print(f"of it, Hydra's composition of a configuration: {statistics.median(composing):.3f} s (median of {rounds})")
+    print(f"a sweep's own cost: {statistics.median(job_costs):.3f} s a job (median of {rounds})")
+    print(
+        f"of it, Hydra's composition of a configuration: {statistics.median(compositions):.3f} s (median of {rounds})"
+    )
 
 
 if __name__ == "__main__":

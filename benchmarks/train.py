@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import timm
 import torch
-import torch.nn.functional as F
 from timm.optim import param_groups_weight_decay
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
@@ -35,19 +35,21 @@ from fer.train.trainer import build_datamodule, build_module, build_splits, buil
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def new_body(config: Config, device: str) -> torch.nn.Module:
+def build_body(config: Config, device: str) -> torch.nn.Module:
+    """The architecture alone, from timm."""
     return timm.create_model(config.model.name, num_classes=7, drop_rate=config.model.drop_rate).to(device)
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
+    """Wait until a GPU has done what it was given."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
-def bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
+def build_bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
     """Images a second of forward, backward and step on a tensor that is already there."""
     size, batch = config.model.image_size, config.dataset.batch_size
-    body = new_body(config, device).to(memory_format=torch.channels_last).train()
+    body = build_body(config, device).to(memory_format=torch.channels_last).train()
     if config.trainer.compile:
         body.compile(mode="reduce-overhead" if device == "cuda" else None)
     groups = param_groups_weight_decay(body, config.optimizer.weight_decay)
@@ -58,23 +60,25 @@ def bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=config.trainer.precision == "bf16"):
             logits = body(images)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.model.loss.label_smoothing)
+        loss = cross_entropy(logits.float(), targets, label_smoothing=config.model.loss.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     def run() -> float:
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         for _ in range(batches):
             step()
-        synchronise(device)
+        synchronize(device)
         return batches * batch / (time.perf_counter() - start)
 
     return run
 
 
-def our_loop(config: Config, store: ImageStore, manifest: Manifest, device: str, folder: Path) -> Callable[[], float]:
+def build_project_loop(
+    config: Config, store: ImageStore, manifest: Manifest, device: str, folder: Path
+) -> Callable[[], float]:
     """Images a second of train.py's own loop, as its history.csv states them."""
 
     def run() -> float:
@@ -88,10 +92,10 @@ def our_loop(config: Config, store: ImageStore, manifest: Manifest, device: str,
     return run
 
 
-def habit_loop(config: Config, device: str, batches: int, images: Path) -> Callable[[], float]:
+def build_habit_loop(config: Config, device: str, batches: int, images: Path) -> Callable[[], float]:
     """Images a second of the loop that most published scripts contain."""
     size = config.model.image_size
-    change = transforms.Compose(
+    transform = transforms.Compose(
         [
             transforms.Resize((size, size)),
             transforms.RandomHorizontalFlip(),
@@ -103,35 +107,35 @@ def habit_loop(config: Config, device: str, batches: int, images: Path) -> Calla
         ]
     )
     loader = DataLoader(
-        datasets.ImageFolder(str(images), change),
+        datasets.ImageFolder(str(images), transform),
         batch_size=config.dataset.batch_size,
         shuffle=True,
         num_workers=2,
         drop_last=True,
         persistent_workers=True,
     )
-    body = new_body(config, device).train()
+    body = build_body(config, device).train()
     optimizer = torch.optim.AdamW(body.parameters(), lr=config.optimizer.lr)
 
-    def endless() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def iter_forever() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         while True:
             yield from loader
 
-    source = endless()
+    source = iter_forever()
 
     def run() -> float:
         next(source)
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         for _ in range(batches):
             pixels, labels = next(source)
             with torch.autocast(device, torch.bfloat16, enabled=config.trainer.precision == "bf16"):
                 logits = body(pixels.to(device))
-            loss = F.cross_entropy(logits.float(), labels.to(device))
+            loss = cross_entropy(logits.float(), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        synchronise(device)
+        synchronize(device)
         return batches * config.dataset.batch_size / (time.perf_counter() - start)
 
     return run
@@ -147,36 +151,38 @@ def save_images(store: ImageStore, manifest: Manifest, folder: Path) -> None:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often the loops take turns")
     parser.add_argument("--batches", type=int, default=25, help="batches a turn")
     parser.add_argument("overrides", nargs="*", help="such as trainer=a100 model.image_size=224 dataset.batch_size=64")
-    chosen = parser.parse_args()
-    limits = [f"trainer.limit_batches={chosen.batches}", "trainer.max_epochs=2", "trainer.early_stopping.patience=null"]
+    args = parser.parse_args()
+    limits = [f"trainer.limit_batches={args.batches}", "trainer.max_epochs=2", "trainer.early_stopping.patience=null"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        config = load_overrides([*limits, f"dataset.cache_dir={folder / 'cache'}", *chosen.overrides])
+        config = load_overrides([*limits, f"dataset.cache_dir={folder / 'cache'}", *args.overrides])
         threads, device = set_threads(config.trainer.threads), resolve_device(config)
         seed_everything(config.seed)
         data = prepare_data(config, config.model.image_size)
         store, manifest = data.store, data.manifest
         save_images(store, manifest, folder / "images")
         loops = {
-            "bare": bare_loop(config, device, chosen.batches),
-            "train.py": our_loop(config, store, manifest, device, folder),
-            "habit": habit_loop(config, device, chosen.batches, folder / "images"),
+            "bare": build_bare_loop(config, device, args.batches),
+            "train.py": build_project_loop(config, store, manifest, device, folder),
+            "habit": build_habit_loop(config, device, args.batches, folder / "images"),
         }
         name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
         print(
             f"{config.model.name}, {config.model.image_size} px, batch {config.dataset.batch_size}, {name}", flush=True
         )
         speeds: dict[str, list[float]] = {loop: [] for loop in loops}
-        for turn in range(chosen.rounds + 1):
+        for number in range(args.rounds + 1):
             for loop, run in loops.items():
                 speed = run()
-                if turn:
+                # The first round warms up.
+                if number:
                     speeds[loop].append(speed)
-            if turn:
+            if number:
                 print(", ".join(f"{loop} {values[-1]:.1f}" for loop, values in speeds.items()), "images/s", flush=True)
     for loop, values in speeds.items():
         print(f"{loop}: median {statistics.median(values):.1f} images/s ({min(values):.1f} to {max(values):.1f})")

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import uvicorn
 
-from benchmarks.serving import ask
+from benchmarks.serving import send_get
 from fer.bundle.io import FaceFormat
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.bundle.verification import load_verified_predictor
@@ -88,7 +88,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 def metric(port: int, name: str) -> float:
     """The value of one line of /metrics, 0 where there is none yet."""
-    page = ask(port, "/metrics")[1].decode()
+    page = send_get(port, "/metrics")[1].decode()
     return next((float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(f"{name} ")), 0.0)
 
 
@@ -110,7 +110,7 @@ def server(folder: Path, *arguments: str, **environment: str) -> Iterator[Server
         line = process.stdout.readline()
         assert line.startswith("Serving "), log.read_text()
         port = int(line.rsplit(":", 1)[1])
-        wait_until(lambda: process.poll() is not None or ask(port, "/ping")[0] == 200, "/ping")
+        wait_until(lambda: process.poll() is not None or send_get(port, "/ping")[0] == 200, "/ping")
         assert process.poll() is None, log.read_text()
         yield Server(process, port, line, log)
     finally:
@@ -157,7 +157,7 @@ def loaded(model: Path) -> Iterator[tuple[Service, int]]:
     """A service for a model, ready to answer in this process, and its port."""
     service = service_of(model)
     with within(service) as port:
-        wait_until(lambda: ask(port, "/ping")[0] == 200, "the model")
+        wait_until(lambda: send_get(port, "/ping")[0] == 200, "the model")
         yield service, port
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sagemaker_inference.transformer import Transformer
 
-from benchmarks.serving import shard
+from benchmarks.serving import pack_shard
 from fer.bundle.io import FaceFormat
 from fer.errors import ModelError
 from fer.serving import Predictor
@@ -69,7 +69,7 @@ def test_a_picture_and_a_shard_are_answered(ask_toolkit: Ask, model: Path) -> No
     assert line["id"] == "image"
     np.testing.assert_allclose(probabilities_of(line), expected[0], atol=1e-6)
     members = [(f"{place}.png", data) for place, data in enumerate(pictures)]
-    answer = ask_toolkit(TAR, shard([*members, ("bad.png", b"x")]))
+    answer = ask_toolkit(TAR, pack_shard([*members, ("bad.png", b"x")]))
     assert answer.headers["content-type"] == "application/jsonlines"
     assert [line["id"] for line in answer.lines] == [str(place) for place in range(70)] + ["bad"]
     assert answer.lines[-1]["error"] == "neither a JPEG nor a PNG"
@@ -77,7 +77,7 @@ def test_a_picture_and_a_shard_are_answered(ask_toolkit: Ask, model: Path) -> No
 
 
 def test_they_answer_as_the_server_does(ask_toolkit: Ask, model: Path, tmp_path: Path) -> None:
-    body = shard([("a.png", gray_png(1)), ("b.png", b"x"), ("c.png", gray_png(2))])
+    body = pack_shard([("a.png", gray_png(1)), ("b.png", b"x"), ("c.png", gray_png(2))])
     with server(tmp_path, "--model", str(model), "--port", "0") as started:
         assert ask_toolkit(TAR, body).content == post(started.port, TAR, body).content
 
@@ -88,7 +88,7 @@ def test_they_answer_as_the_server_does(ask_toolkit: Ask, model: Path, tmp_path:
         ("text/plain", b"x", 415, "content type 'text/plain': must be one of image/jpeg, image/png, application/x-tar"),
         (PNG, b"", 400, "the body is empty"),
         (JPEG, b"no picture", 400, "neither a JPEG nor a PNG"),
-        (TAR, shard([("../a.png", b"x")]), 400, "member '../a.png': must be named ID.png or ID.jpg"),
+        (TAR, pack_shard([("../a.png", b"x")]), 400, "member '../a.png': must be named ID.png or ID.jpg"),
     ],
 )
 def test_what_cannot_be_read_has_the_servers_status_and_reason(

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from benchmarks.serving import shard
+from benchmarks.serving import pack_shard
 from fer.serving import requests as payload
 from fer.serving.requests import MAX_HEADER, EncodedImage, RequestError, parse_images
 
@@ -106,7 +106,7 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_archive_that_was_cut_off_is_refused_wherever() -> None:
     """A reader of tar archives takes many of these for whole ones, and would lose pictures in silence."""
-    whole = shard([("a.png", DATA), ("b.png", DATA * 100), ("c.png", DATA)])
+    whole = pack_shard([("a.png", DATA), ("b.png", DATA * 100), ("c.png", DATA)])
     end = len(whole.rstrip(b"\0"))
     padded = -(-end // BLOCK) * BLOCK
     for length in range(1, padded + BLOCK, 64):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.serving import ask, shard
+from benchmarks.serving import pack_shard, send_get
 from fer.bundle.io import FaceFormat
 from fer.serving import Predictor, app
 from fer.serving.app import OVERHEAD_BYTES, Service
@@ -67,12 +67,12 @@ def test_no_answer_before_the_model_is_there(model: Path) -> None:
 
     found.load = slowly
     with within(found) as port:
-        assert ask(port, "/ping")[0] == 503
+        assert send_get(port, "/ping")[0] == 503
         answer = post(port, PNG, gray_png(0))
         assert (answer.status, answer.error) == (503, "the model is being loaded: try again in a moment")
         assert answer.headers["retry-after"] == "5"
         loading.set()
-        wait_until(lambda: ask(port, "/ping")[0] == 200, "the model")
+        wait_until(lambda: send_get(port, "/ping")[0] == 200, "the model")
         assert post(port, PNG, gray_png(0)).status == 200
 
 
@@ -144,7 +144,7 @@ def test_a_client_that_falls_silent_is_sent_away(service: tuple[Service, int], m
 def test_clients_that_go_away_leave_nothing_behind(service: tuple[Service, int]) -> None:
     """Before their body is complete, and while it is judged."""
     found, port = service
-    body = shard([(f"{place}.png", gray_png(place)) for place in range(300)])
+    body = pack_shard([(f"{place}.png", gray_png(place)) for place in range(300)])
     free = found.bodies.free
     begun_judging, released = threading.Event(), threading.Event()
     judge = found.batcher.classify

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.serving import measure, shard
+from benchmarks.serving import measure, pack_shard
 from fer.bundle.io import FaceFormat
 from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
 from fer.errors import ConfigError
@@ -80,7 +80,7 @@ def test_the_mirror_image_is_judged_too_where_wanted(model: Path, tmp_path: Path
 
 
 def test_a_signal_ends_it_when_what_is_under_way_is_answered(model: Path, tmp_path: Path) -> None:
-    body = shard([(f"{place}.png", gray_png(place)) for place in range(1200)])
+    body = pack_shard([(f"{place}.png", gray_png(place)) for place in range(1200)])
     with (
         server(tmp_path, "--model", str(model), "--port", "0") as started,
         ThreadPoolExecutor(1) as client,
@@ -236,7 +236,7 @@ def test_the_container_has_the_versions_of_this_environment() -> None:
 
 def test_malformed_requests_among_many_clients_harm_nobody(model: Path) -> None:
     """The benchmark, in short; how the memory grows shows only in its minute."""
-    figures = measure(str(model), clients=12, seconds=4)
-    assert figures.wrong == []
-    assert set(figures.codes) == {200, 400, 413, 415}
-    assert figures.difference < 1e-5
+    metrics = measure(str(model), client_count=12, seconds=4)
+    assert metrics.errors == []
+    assert set(metrics.codes) == {200, 400, 413, 415}
+    assert metrics.difference < 1e-5

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.serving import ask, shard
+from benchmarks.serving import pack_shard, send_get
 from fer.bundle.io import FaceFormat
 from fer.serving import Predictor
 from fer.serving import requests as payload
@@ -85,7 +85,7 @@ def test_a_shard_is_answered_in_order_and_bad_pictures_apart(running: Server, pr
     members = [(f"clip/{place}.face.png", data) for place, data in enumerate(pictures)]
     members[70] = ("clip/70.png", b"no picture")
     members[100] = ("clip/100.png", pictures[0][:-50])
-    lines = post(running.port, TAR, shard(members)).lines
+    lines = post(running.port, TAR, pack_shard(members)).lines
     assert [line["id"] for line in lines] == [f"clip/{place}" for place in range(150)]
     assert lines[70] == {"id": "clip/70", "error": "neither a JPEG nor a PNG"}
     assert lines[100] == {"id": "clip/100", "error": "the picture is damaged"}
@@ -95,7 +95,7 @@ def test_a_shard_is_answered_in_order_and_bad_pictures_apart(running: Server, pr
 
 
 def test_a_shard_of_bad_pictures_alone_is_answered(running: Server) -> None:
-    answer = post(running.port, TAR, shard([("a.png", b"x"), ("b.png", b"y")]))
+    answer = post(running.port, TAR, pack_shard([("a.png", b"x"), ("b.png", b"y")]))
     assert answer.status == 200
     assert [line["error"] for line in answer.lines] == ["neither a JPEG nor a PNG"] * 2
 
@@ -123,8 +123,13 @@ REFUSALS: list[tuple[str | None, bytes, int, str]] = [
     (PNG, enormous(gray_png(0), 6000), 413, "6000×6000 pixels are too many: at most 32,000,000 are allowed"),
     (PNG, enormous(gray_png(0), 60_000), 413, "the picture has too many pixels: at most 32,000,000 are allowed"),
     (TAR, bytes(10240), 400, "the archive holds no picture"),
-    (TAR, shard([("a.png", b"x"), ("a.jpg", b"y")]), 400, "the archive holds 2 members of the id 'a': ids must differ"),
-    (TAR, shard([("a.png", bytes(5000))])[:4000], 400, "member 'a.png': the archive is cut off"),
+    (
+        TAR,
+        pack_shard([("a.png", b"x"), ("a.jpg", b"y")]),
+        400,
+        "the archive holds 2 members of the id 'a': ids must differ",
+    ),
+    (TAR, pack_shard([("a.png", bytes(5000))])[:4000], 400, "member 'a.png': the archive is cut off"),
     (TAR, gray_png(0), 400, "the archive cannot be read (invalid header)"),
 ]
 
@@ -154,7 +159,7 @@ def test_damaged_pictures_are_judged_or_refused_and_nothing_else() -> None:
 
 
 def test_too_many_pixels_in_a_shard_are_an_error_of_their_own(running: Server) -> None:
-    lines = post(running.port, TAR, shard([("a.png", enormous(gray_png(0), 6000)), ("b.png", gray_png(1))])).lines
+    lines = post(running.port, TAR, pack_shard([("a.png", enormous(gray_png(0), 6000)), ("b.png", gray_png(1))])).lines
     assert lines[0]["error"].startswith("6000×6000 pixels")
     assert lines[1]["emotion"]
 
@@ -181,19 +186,19 @@ def test_a_body_in_chunks_is_read_up_to_the_limit(
 
 def test_too_many_pictures_are_refused(service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload, "MAX_IMAGES", 2)
-    answer = post(service[1], TAR, shard([(f"{place}.png", b"x") for place in range(3)]))
+    answer = post(service[1], TAR, pack_shard([(f"{place}.png", b"x") for place in range(3)]))
     assert (answer.status, answer.error) == (413, "more than 2 members are too many for one request")
 
 
 def test_other_places_and_methods_are_not_served(running: Server) -> None:
-    assert ask(running.port, "/invocations")[0] == 405
-    assert ask(running.port, "/elsewhere")[0] == 404
+    assert send_get(running.port, "/invocations")[0] == 405
+    assert send_get(running.port, "/elsewhere")[0] == 404
 
 
 def test_requests_are_counted(model: Path, tmp_path: Path) -> None:
     with server(tmp_path, "--model", str(model), "--port", "0") as started:
         members = [(f"{place}.png", gray_png(place)) for place in range(40)]
-        post(started.port, TAR, shard([*members, ("bad.png", b"x")]))
+        post(started.port, TAR, pack_shard([*members, ("bad.png", b"x")]))
         post(started.port, PNG, gray_png(0))
         post(started.port, PNG, b"x")
         post(started.port, "text/plain", b"x")
