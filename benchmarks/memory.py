@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.video import repeat_clip
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT
 from fer.infer.chunk_store import ChunkStore
 from fer.video.reader import open_video
 

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 
 from fer.bundle.verification import load_verified_predictor
-from fer.runs.provenance import PROJECT_ROOT
+from fer.core.installation import with_project_path
 from fer.serving.requests import MAX_BYTES
 from fer.serving.responses import decode_image
 from fer.synthetic import draw_dataset_face
@@ -133,9 +133,10 @@ def build_malformed_requests(good: Sequence[Request]) -> list[Request]:
 def run_server(model: str, log: Path) -> Iterator[int]:
     """The port of a server that is a process of its own, ready to answer."""
     command = [sys.executable, "-m", "fer.serving", "--model", model, "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     with log.open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=output, text=True)
+        process = subprocess.Popen(
+            command, env=with_project_path(os.environ), stdout=subprocess.PIPE, stderr=output, text=True
+        )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from fer.config.compose import compose_config
-from fer.core.system import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT
 
 TRAIN = str(PROJECT_ROOT / "train.py")
 MANY = 21

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from fer.train.distributed.launch import Failure, cause, output_path
 from safetensors.torch import load_file
 
 from tests.helpers.paths import PROJECT
