@@ -1,6 +1,7 @@
 """The package as it is installed: what it exports, its command, its wheel, and what it says where a part is missing."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ import fer
 from fer.bundle.predictor import Predictor
 from fer.cli import COMMANDS, main
 from fer.core import extras, installation
-from fer.core.extras import EXTRAS, require_extra
+from fer.core.extras import EXTRAS, SERVER_PACKAGES, require_packages
 from fer.core.installation import build_train_command, format_command, get_program_name, with_project_path
 from fer.errors import UserError
 from tests.helpers.paths import PROJECT
@@ -124,18 +125,20 @@ def test_the_help_lists_every_command(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 @pytest.mark.parametrize("package", EXTRAS)
 def test_a_missing_extra_is_a_sentence(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_extra(package, "aws=sagemaker")
-    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
+    require_packages(package, purpose="tracker.wandb")
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    sentence = f"needs {package}; install it with pip install 'fer-experiments[{EXTRAS[package]}]'"
     with pytest.raises(UserError) as raised:
-        require_extra(package, "aws=sagemaker")
-    assert str(raised.value) == (
-        f"aws=sagemaker: needs {package}; install it with pip install 'fer-experiments[{EXTRAS[package]}]'"
-    )
-    assert raised.value.exit_code == 1
+        require_packages(*EXTRAS, purpose="tracker.wandb")
+    assert (str(raised.value), raised.value.exit_code) == (f"tracker.wandb: {sentence}", 1)
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        require_packages(package)
 
 
 def test_every_extra_installs_what_it_is_for() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {*SERVER_PACKAGES} == {package for package, extra in EXTRAS.items() if extra == "serve"}
     for package, extra in EXTRAS.items():
         name = DISTRIBUTIONS.get(package, package)
         assert name in project["optional-dependencies"][extra]

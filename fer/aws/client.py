@@ -6,18 +6,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.exceptions
-from boto3.exceptions import Boto3Error, S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.validate import ParamValidator
-from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
-
+from fer.core.extras import require_packages
 from fer.core.io import atomic_write
 from fer.errors import ConfigError, UserError, shorten_error
+
+# boto3 is not installed everywhere (see fer/core/extras.py): it is imported where a client is used.
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 MULTIPART_CHUNK_BYTES = 8 << 20  # bytes of one part of a multipart upload
 EXPIRED_CREDENTIALS_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
@@ -30,14 +27,6 @@ UNKNOWN_CREDENTIALS_CODES = {
 ACCESS_DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 NOT_SIGNED_IN = "NotSignedIn"
 MAX_MESSAGE_LENGTH = 300  # characters
-CREDENTIALS_ERRORS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.SSOError,
-    botocore.exceptions.LoginError,
-)
 
 # At their own level they log, for every client, where credentials and endpoints come from.
 for name in ("botocore", "boto3", "s3transfer"):
@@ -67,6 +56,7 @@ class AwsClient:
     Raises:
         CloudError: AWS's own settings (profile, configuration file) cannot be used.
         ConfigError: No region is known.
+        UserError: boto3 is not installed.
 
     Example:
         >>> client = AwsClient("eu-central-1", dry_run=True)
@@ -77,6 +67,10 @@ class AwsClient:
     """
 
     def __init__(self, region: str | None = None, dry_run: bool = False) -> None:
+        require_packages("boto3", purpose="AWS")
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
         self.dry_run = dry_run
         self.recorded_requests: list[dict[str, Any]] = []
         self.clients: dict[str, Any] = {}
@@ -86,7 +80,7 @@ class AwsClient:
             keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
         try:
             self.session = boto3.Session(region_name=region, **keys)
-        except botocore.exceptions.BotoCoreError as error:
+        except BotoCoreError as error:
             raise CloudError(f"AWS's own settings cannot be used: {shorten_error(error)}") from None
         self.region = self.session.region_name or ("us-east-1" if dry_run else None)
         if self.region is None:
@@ -95,6 +89,8 @@ class AwsClient:
     def get_client(self, service: str) -> Any:
         """Return boto3's client of a service, which is created once. Raises CloudError, ConfigError."""
         if service not in self.clients:
+            from botocore.config import Config
+
             retries = {
                 "mode": os.environ.get("AWS_RETRY_MODE", "adaptive"),
                 "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", "8")),
@@ -148,6 +144,8 @@ class AwsClient:
         if self.dry_run:
             self._record_upload(path, bucket, key, extra)
             return
+        from boto3.s3.transfer import TransferConfig
+
         transfer = TransferConfig(
             multipart_threshold=MULTIPART_CHUNK_BYTES, multipart_chunksize=MULTIPART_CHUNK_BYTES, max_concurrency=4
         )
@@ -183,25 +181,37 @@ class AwsClient:
             CloudError: AWS refused or did not answer.
             ConfigError: The region does not exist.
         """
+        from boto3.exceptions import Boto3Error, S3UploadFailedError
+        from botocore import exceptions
+        from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
+
+        credentials_errors = (
+            exceptions.NoCredentialsError,
+            exceptions.PartialCredentialsError,
+            exceptions.CredentialRetrievalError,
+            exceptions.TokenRetrievalError,
+            exceptions.SSOError,
+            exceptions.LoginError,
+        )
         try:
             return send()
-        except botocore.exceptions.ClientError as error:
+        except exceptions.ClientError as error:
             raise _to_cloud_error(action, error) from None
         except S3UploadFailedError as error:
             inner = error.__cause__ or error.__context__
-            if isinstance(inner, botocore.exceptions.ClientError):
+            if isinstance(inner, exceptions.ClientError):
                 raise _to_cloud_error(action, inner) from None
             raise CloudError(f"{action} failed: {shorten_error(error)}; try again") from None
         except (Boto3Error, S3DownloadFailedError, S3ValidationError) as error:
             raise CloudError(f"{action} broke off: {_format_error(error)}; try again") from None
-        except CREDENTIALS_ERRORS as error:
+        except credentials_errors as error:
             message = f"{action}: {_format_error(error)}; sign in to AWS (aws configure, aws sso login)"
             raise CloudError(message, NOT_SIGNED_IN) from None
-        except botocore.exceptions.InvalidRegionError:
+        except exceptions.InvalidRegionError:
             raise ConfigError(f"aws.region={self.region}: is no region of AWS; name one such as us-east-1") from None
-        except botocore.exceptions.ParamValidationError as error:
+        except exceptions.ParamValidationError as error:
             raise CloudError(f"{action}: {' '.join(str(error).split())}", "ParamValidation") from None
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
+        except (exceptions.BotoCoreError, exceptions.HTTPClientError) as error:
             raise CloudError(
                 f"{action}: AWS cannot be reached ({_format_error(error)}); check the network, try again"
             ) from None
@@ -227,13 +237,15 @@ class AwsClient:
 
 def _check_parameters(client: Any, operation: str, parameters: dict[str, Any]) -> None:
     """Refuse parameters that AWS's own description of the operation does not allow. Raises CloudError."""
+    from botocore.validate import ParamValidator
+
     api = client.meta.method_to_api_mapping[operation]
     shape = client.meta.service_model.operation_model(api).input_shape
     if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
         raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
 
 
-def _to_cloud_error(action: str, error: botocore.exceptions.ClientError) -> CloudError:
+def _to_cloud_error(action: str, error: "ClientError") -> CloudError:
     """Return AWS's answer and the remedy as one sentence."""
     code = str(error.response["Error"].get("Code", ""))
     # Proxies between this machine and AWS answer with whole pages.

@@ -15,6 +15,7 @@ import logging
 import sys
 from dataclasses import dataclass
 
+from fer.core.extras import require_packages
 from fer.core.installation import get_program_name
 from fer.runs.program import user_errors_to_exit_code
 
@@ -57,6 +58,7 @@ def main() -> None:
     """Train in SageMaker, or wait for a job again."""
     args = parse_command_line(get_program_name("python -m fer.cloud.train"), __doc__)
     with user_errors_to_exit_code():
+        require_packages("boto3", "sagemaker", purpose="SageMaker")
         from fer.cloud.job_spec import parse_job_spec
         from fer.cloud.training import attach, train
 

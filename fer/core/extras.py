@@ -14,17 +14,27 @@ EXTRAS = {
     "tensorboardX": "trackers",
     "wandb": "trackers",
 }
+SERVER_PACKAGES = ("prometheus_client", "starlette", "uvicorn")
 
 
-def require_extra(package: str, purpose: str) -> None:
-    """Check that ``package`` can be imported, which ``purpose`` (a key, a command) needs.
+def require_packages(*packages: str, purpose: str | None = None) -> None:
+    """Check that packages of EXTRAS can be imported, without importing them.
+
+    Args:
+        packages: Their names in ``import``.
+        purpose: What needs them: a key of the configuration with its value, or a service.
 
     Raises:
-        UserError: It is not installed; the message says how to install it.
+        UserError: One is not installed; the message says how to install it.
     """
+    for package in packages:
+        if not _is_importable(package):
+            sentence = f"needs {package}; install it with pip install 'fer-experiments[{EXTRAS[package]}]'"
+            raise UserError(f"{purpose}: {sentence}" if purpose else sentence)
+
+
+def _is_importable(package: str) -> bool:
     try:
-        found = importlib.util.find_spec(package) is not None
+        return importlib.util.find_spec(package) is not None
     except ImportError:
-        found = False
-    if not found:
-        raise UserError(f"{purpose}: needs {package}; install it with pip install 'fer-experiments[{EXTRAS[package]}]'")
+        return False

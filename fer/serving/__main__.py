@@ -9,15 +9,15 @@ import sys
 import threading
 from collections.abc import Callable
 
-import uvicorn
-
 from fer.bundle.verification import load_verified_predictor
+from fer.core.extras import SERVER_PACKAGES, require_packages
+from fer.core.installation import get_program_name
 from fer.errors import UserError
-from fer.serving.app import Service
 from fer.serving.settings import Settings, load_settings
 
 # How long a stopped server goes on answering the requests that it has begun.
 GRACE_S = 120
+PROGRAM = "python -m fer.serving"
 
 
 def main() -> int:
@@ -27,13 +27,13 @@ def main() -> int:
         settings = load_settings(os.environ)
         serve(settings, _parse_args(settings))
     except UserError as error:
-        print(f"python -m fer.serving: {error}", file=sys.stderr)
+        print(f"{get_program_name(PROGRAM)}: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
 def _parse_args(settings: Settings) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m fer.serving", description=__doc__)
+    parser = argparse.ArgumentParser(prog=get_program_name(PROGRAM), description=__doc__)
     # SageMaker starts every container with this argument.
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
     parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle or a run")
@@ -51,8 +51,13 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
         args: The command line: model, host, port, attached.
 
     Raises:
-        UserError: The address cannot be listened on, or the model cannot be loaded.
+        UserError: A package is missing, the address cannot be listened on, or the model cannot be loaded.
     """
+    require_packages(*SERVER_PACKAGES)
+    import uvicorn
+
+    from fer.serving.app import Service
+
     with _create_listener(args.host, args.port) as listener:
         service = Service(
             load=lambda: load_verified_predictor(args.model, settings.threads),

@@ -201,7 +201,7 @@ class Elsewhere:
             raise ModuleNotFoundError(f"{name} is not in the container", name=name)
 
 sys.meta_path.insert(0, Elsewhere())
-import fer.serving.__main__
+import fer.serving.__main__, fer.serving.app, uvicorn
 from fer.serving import sagemaker_handlers as handlers
 predictor = handlers.model_fn(model)
 print(handlers.predict_fn(handlers.input_fn(open(picture, "rb").read(), "image/png"), predictor))
