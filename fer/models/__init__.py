@@ -1,1 +1,1 @@
-"""From batches to probabilities."""
+"""The network, its losses and its gradual unfreezing."""

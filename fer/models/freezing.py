@@ -9,10 +9,19 @@ from fer.models.network import FaceNetwork
 
 
 def select_trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
-    """Names of the body's parameters that train in ``epoch`` (counted from 0).
+    """Select the parameters of the body that train in an epoch.
 
-    In the first ``head_epochs`` only the classifier; then ``unfreeze_per_epoch`` more of timm's parameter groups
-    each epoch from the top, or all at once where that is 0. A function of the epoch alone, so that it resumes.
+    It depends on the epoch alone, so that a resumed training unfreezes as an unbroken one.
+
+    Args:
+        network: The network whose body is trained.
+        epoch: The epoch, from 0.
+        head_epochs: First epochs in which only the classifier trains.
+        unfreeze_per_epoch: How many more of timm's parameter groups train in each epoch after them, from the top;
+            0 unfreezes all at once.
+
+    Returns:
+        Names of ``network.body.named_parameters()``.
     """
     body: Any = network.body
     names = [name for name, _ in body.named_parameters()]
@@ -38,5 +47,5 @@ def freeze_except(body: nn.Module, trainable: set[str]) -> None:
 
 
 def has_frozen_parameters(head_epochs: int, unfreeze_per_epoch: int) -> bool:
-    """Whether a configuration freezes anything at all."""
+    """Whether any epoch of a training freezes parameters."""
     return head_epochs > 0 or unfreeze_per_epoch > 0

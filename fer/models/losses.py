@@ -1,33 +1,50 @@
 """Losses on target distributions, one value an image."""
 
+from collections.abc import Callable
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def smooth_targets(targets: Tensor, smoothing: float) -> Tensor:
-    """Targets (N, classes) with the share ``smoothing`` spread evenly (arXiv:1512.00567)."""
+    """Targets (N, classes) with the fraction ``smoothing`` spread evenly over the classes (arXiv:1512.00567)."""
     return targets * (1 - smoothing) + smoothing / targets.shape[1] if smoothing else targets
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """-sum(t log p), (N,)."""
-    return -(targets * F.log_softmax(logits, dim=1)).sum(1)
+def cross_entropy(logits: Tensor, targets: Tensor, gamma: float = 0.0) -> Tensor:
+    """-sum(t log p), (N,); ``gamma`` is that of the focal loss and has no effect."""
+    return functional.cross_entropy(logits, targets, reduction="none")
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     """-sum(t (1-p)^gamma log p), (N,): images that are already right count less (arXiv:1708.02002)."""
-    log_probabilities = F.log_softmax(logits, dim=1)
-    # Below gamma 1 the power has an infinite slope at 0, where an image is judged with certainty.
+    log_probabilities = functional.log_softmax(logits, dim=1)
+    # Below gamma 1 the power has an infinite slope at 0, where the network is certain of an image.
     wrong = (1 - log_probabilities.exp()).clamp(min=1e-6)
     return -(targets * wrong**gamma * log_probabilities).sum(1)
+
+
+# The kinds of model.loss.kind: (logits, targets, gamma) to losses (N,).
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"cross_entropy": cross_entropy, "focal": focal_loss}
 
 
 def compute_weighted_loss(
     logits: Tensor, targets: Tensor, weights: Tensor, kind: str, smoothing: float, gamma: float
 ) -> Tensor:
-    """Mean loss over a batch: logits and targets (N, classes), ``weights`` (N,) of the images, in float32 or wider."""
-    smoothed = smooth_targets(targets, smoothing)
+    """Compute the weighted mean loss of a batch, in float32 or wider.
+
+    Args:
+        logits: (N, classes), of any floating type.
+        targets: (N, classes), each row a distribution over the classes.
+        weights: (N,) of the images; a batch whose weights are all 0 has loss 0.
+        kind: One of LOSSES.
+        smoothing: Fraction of each target that is spread evenly over the classes.
+        gamma: Exponent of the focal loss.
+
+    Returns:
+        A scalar.
+    """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    losses = focal_loss(logits, smoothed, gamma) if kind == "focal" else cross_entropy(logits, smoothed)
+    losses = LOSSES[kind](logits, smooth_targets(targets, smoothing), gamma)
     return (losses * weights).sum() / torch.clamp(weights.sum(), min=1e-12)

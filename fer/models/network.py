@@ -10,10 +10,10 @@ import httpx2
 import numpy as np
 import timm
 import torch
-import torch.nn.functional as F
 from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from typing_extensions import override
 
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, shorten_error
@@ -22,10 +22,25 @@ log = logging.getLogger(__name__)
 
 
 class FaceNetwork(nn.Module):
-    """Faces in, logits out.
+    """A timm architecture that takes face images of any size and gives logits.
 
-    The preprocessing is part of the network, so that training, judging and serving cannot differ: resize to
+    The preprocessing is part of the network, so that training, evaluation and serving cannot differ: resizing to
     ``image_size``, gray repeated to three channels, the architecture's normalisation.
+
+    Args:
+        name: Name of an architecture of timm, such as ``mobilenetv2_100``.
+        classes: Number of logits.
+        image_size: Width and height of the body's input, pixels.
+        drop_rate: Dropout before the classifier, 0 to 1.
+        channels_last: Whether images and weights lie in memory with the channels last.
+
+    Raises:
+        ModelError: timm has no such architecture, or it cannot be built for this size.
+
+    Example:
+        >>> network = FaceNetwork("mobilenetv2_050", classes=7, image_size=96, drop_rate=0.2)
+        >>> network(torch.zeros(2, 48, 48, 1, dtype=torch.uint8)).shape
+        torch.Size([2, 7])
     """
 
     mean: Tensor
@@ -52,28 +67,52 @@ class FaceNetwork(nn.Module):
         return (names,) if isinstance(names, str) else tuple(names or ())
 
     def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Three channel means and deviations, of images in 0…1. Raises ValueError for another number of them."""
+        """Set the means and deviations of the three channels, of images in 0 to 1.
+
+        Raises:
+            ValueError: They are not three each, or a deviation is not above 0.
+        """
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError("normalisation takes three means and three deviations above 0")
         self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
         self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """(N, h, w, C) uint8, or (N, C, h, w) float in 0…1, as the body's input (N, 3, image_size, image_size)."""
+        """Resize and normalise images for the body.
+
+        Args:
+            images: (N, h, w, C) uint8, or (N, C, h, w) floats in 0 to 1; C is 1 or 3.
+
+        Returns:
+            (N, 3, image_size, image_size) floats.
+        """
         if images.dtype == torch.uint8:
             images = images.permute(0, 3, 1, 2).float() / 255
         if images.shape[-2:] != (self.image_size, self.image_size):
-            images = F.interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+            images = nn.functional.interpolate(
+                images, (self.image_size, self.image_size), mode="bilinear", antialias=True
+            )
         return ((images - self.mean) / self.std).contiguous(memory_format=self.memory_format)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes)."""
+        """Logits (N, classes) of images as ``preprocess`` takes them."""
         return self.body(self.preprocess(images))
 
 
 @torch.inference_mode()
 def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Logits (len(rows), classes) float32 of some rows of ``images`` (M, h, w, C) uint8, on the network's device."""
+    """Compute logits of some of the images, on the network's device.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        images: (M, h, w, C) uint8.
+        rows: Indices of the images to compute.
+        batch_size: Images at a time.
+
+    Returns:
+        (len(rows), classes) float32.
+    """
     device = network.mean.device
     network.eval()
     batches = [
@@ -84,7 +123,7 @@ def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, b
 
 
 def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> nn.Module:
-    """A timm model with random weights and a classifier of ``classes``. Raises ModelError."""
+    """Create a timm model with random weights and a classifier of ``classes``. Raises ModelError."""
     if not timm.is_model(name):
         raise ModelError(f"model.name={name}: no architecture of timm has this name")
     options: dict[str, Any] = {"num_classes": classes, "drop_rate": drop_rate}
@@ -94,7 +133,7 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
         except TypeError:
             # Only architectures with a fixed input, such as transformers, take the size.
             body = timm.create_model(name, **options)
-        # Some architectures fail only when they see a picture of a size that they do not take.
+        # Some architectures fail only when they get an image of a size that they do not take.
         with torch.no_grad():
             shape = tuple(body.eval()(torch.zeros(1, 3, image_size, image_size)).shape)
         if shape != (1, classes):
@@ -112,10 +151,18 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
 
 
 def load_pretrained_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:
-    """Load a checkpoint of the same architecture; a classifier of another size starts at random.
+    """Load weights of the same architecture; a classifier of another size keeps its random start.
 
-    ``weights`` is a .safetensors or .pth file, or `pretrained` for timm's hub; ``sha256``, where given, is what the
-    file must have. Returns the file's SHA-256. Raises ModelError.
+    Args:
+        network: The network that gets the weights.
+        weights: A .safetensors or .pth file, or ``pretrained`` for the weights of timm's hub.
+        sha256: What the file's SHA-256 must be; None accepts any.
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        ModelError: The file cannot be had or read, or is of another architecture or another SHA-256.
     """
     path = _download_hub_weights(network) if weights == "pretrained" else Path(weights)
     digest = compute_sha256(path)
@@ -144,7 +191,11 @@ def load_pretrained_weights(network: FaceNetwork, weights: str, sha256: str | No
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a .safetensors file, or of a .pth file, which is unpickled for tensors only. Raises ModelError."""
+    """Read the tensors of a .safetensors file, or of a .pth file, which is unpickled for tensors only.
+
+    Raises:
+        ModelError: The file cannot be read, or holds anything else.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -166,7 +217,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _download_hub_weights(network: FaceNetwork) -> Path:
-    """The architecture's published weights (.safetensors), from the hub's cache or the hub. Raises ModelError."""
+    """Path of the architecture's published weights (.safetensors) in the hub's cache. Raises ModelError."""
     repository = network.pretrained_cfg.get("hf_hub_id")
     if not repository:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""What is ordinary for a trained model: measured on its judged part, and kept in the bundle for monitoring."""
+"""Reference statistics of the data that a model was evaluated on, kept in its bundle for monitoring."""
 
 import json
 from pathlib import Path
@@ -18,20 +18,25 @@ MAX_IMAGES = 2000
 
 
 def write_baseline(bundle: Path, store: ImageStore, result: EvaluationResult) -> None:
-    """Write baseline.json of a part's faces, at most MOST_IMAGES that are spread evenly over it.
+    """Write baseline.json: statistics of a split's faces, of at most MAX_IMAGES that are spread evenly over it.
 
     They are measured as infer.py measures faces, but at the store's resolution, so that all have one size.
+
+    Args:
+        bundle: Directory of the bundle.
+        store: The images.
+        result: The evaluation of the split.
     """
     count = len(result.samples)
     indices = np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(int))
     rows = result.samples.index.to_numpy()[indices]
     face = Face(0, 0, store.side, store.side, 1.0)
-    measured = [measure_quality(_to_rgb(store.images[row]), face) for row in rows]
+    qualities = [measure_quality(_to_rgb(store.images[row]), face) for row in rows]
     probabilities = result.probabilities[indices]
     columns = pd.DataFrame(
         {
-            "brightness": [quality.brightness for quality in measured],
-            "sharpness": [quality.sharpness for quality in measured],
+            "brightness": [quality.brightness for quality in qualities],
+            "sharpness": [quality.sharpness for quality in qualities],
             "face_w": float(store.side),
             "face_h": float(store.side),
             "confidence": probabilities.max(axis=1),
@@ -43,5 +48,5 @@ def write_baseline(bundle: Path, store: ImageStore, result: EvaluationResult) ->
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, 1 or 3) uint8 as RGB."""
+    """(H, W, 1 or 3) uint8 as RGB (H, W, 3)."""
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else np.asarray(image)

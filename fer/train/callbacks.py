@@ -1,4 +1,4 @@
-"""What a training writes and shows while it runs, and what makes it resume exactly."""
+"""Callbacks of a training: the state of the random generators, history.csv, and progress."""
 
 import logging
 import random
@@ -12,6 +12,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
 
 from fer.core.io import write_text
 from fer.core.progress import LINE_SECONDS, create_progress_bar, format_progress
@@ -20,7 +21,6 @@ from fer.train.module import FaceClassifierModule
 REFRESH_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
-
 HISTORY_COLUMNS = (
     *("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy"),
     *("val_macro_f1", "seconds", "images_per_second"),
@@ -28,7 +28,7 @@ HISTORY_COLUMNS = (
 
 
 class RngStateCallback(Callback):
-    """Keeps the random generators' state in checkpoints, without which a resumed run would draw other dropout."""
+    """Keeps the state of the random generators in checkpoints, so that a resumed run draws the same dropout."""
 
     # Checkpoints of earlier versions hold it under this name.
     state_key = "RandomState"
@@ -36,6 +36,7 @@ class RngStateCallback(Callback):
     def __init__(self) -> None:
         self.pending_state: dict[str, Any] | None = None
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
         assert name == "MT19937"
@@ -46,9 +47,11 @@ class RngStateCallback(Callback):
             "python": [list(random.getstate()[1]), random.getstate()[2]],
         }
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.pending_state = state_dict
 
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.pending_state is None:
             return
@@ -64,9 +67,12 @@ class RngStateCallback(Callback):
 
 
 class MetricsHistory(Callback):
-    """Writes history.csv, a row an epoch; the rows of the run that a resumed one goes on from come first.
+    """Writes history.csv, a row an epoch; the rows of the run that a resumed one continues come first.
 
-    Of several processes all keep the rows, and the first one writes them.
+    All processes of a training keep the rows, and rank 0 writes them.
+
+    Args:
+        path: The file.
     """
 
     # As above.
@@ -79,38 +85,43 @@ class MetricsHistory(Callback):
         self.train_seconds = 0.0
         self.images = 0
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
 
     @property
     def images_per_second(self) -> float:
-        """Training images a second of the current epoch, of all processes together."""
+        """Training images a second in the current epoch, of all processes together."""
         return self.images / max(self.train_seconds, 1e-9)
 
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch_start, self.train_seconds, self.images = time.monotonic(), 0.0, 0
 
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.images += batch["shard"][2]
         if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
-            # A GPU lags behind the program that feeds it: its speed is known when it has done the last batch.
+            # A GPU lags behind the program that feeds it: its speed is known once it has done the last batch.
             torch.cuda.synchronize()
         self.train_seconds = time.monotonic() - self.epoch_start
 
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FaceClassifierModule)
-        total, right, count = pl_module.train_sums.tolist()
+        total, correct, count = pl_module.train_sums.tolist()
         self.rows.append(
             {
                 "epoch": trainer.current_epoch + 1,
                 "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "train_loss": total / max(count, 1),
-                "train_accuracy": right / max(count, 1),
+                "train_accuracy": correct / max(count, 1),
                 **pl_module.val_metrics,
                 "seconds": round(time.monotonic() - self.epoch_start, 3),
                 "images_per_second": round(self.images_per_second, 1),
@@ -121,7 +132,12 @@ class MetricsHistory(Callback):
 
 
 class ProgressCallback(Callback):
-    """A bar with loss, metric, images a second and time left in a terminal; plain lines elsewhere."""
+    """Shows a bar with loss, metric, images a second and time left in a terminal; plain lines elsewhere.
+
+    Args:
+        history: The history of the same training.
+        monitor: The metric to show, a column of the history.
+    """
 
     def __init__(self, history: MetricsHistory, monitor: str) -> None:
         self.history = history
@@ -130,6 +146,7 @@ class ProgressCallback(Callback):
         self.last_update = 0.0
         self.metric = ""
 
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.last_update = time.monotonic()
         if sys.stderr.isatty():
@@ -137,6 +154,7 @@ class ProgressCallback(Callback):
             total = int(trainer.num_training_batches)
             self.bar = create_progress_bar(total, title, " batches")
 
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -154,28 +172,30 @@ class ProgressCallback(Callback):
             self.bar.update(batch_idx + 1 - self.bar.n)
         else:
             images = self.history.images
-            whole = int(trainer.num_training_batches) * images // (batch_idx + 1)
+            total_images = int(trainer.num_training_batches) * images // (batch_idx + 1)
             title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             seconds = self.history.train_seconds
-            log.info("%s, %s", format_progress(title, images, whole, "images", seconds), loss)
+            log.info("%s, %s", format_progress(title, images, total_images, "images", seconds), loss)
 
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.close_bar()
+        self._close_bar()
         row = self.history.rows[-1]
-        best = [past[self.monitor] for past in self.history.rows]
-        best_value = min(best) if self.monitor == "val_loss" else max(best)
+        values = [past[self.monitor] for past in self.history.rows]
+        best = min(values) if self.monitor == "val_loss" else max(values)
         self.metric = f", {self.monitor} {row[self.monitor]:.4f}"
-        left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
+        epochs_left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
         log.info(
             "Epoch %d/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f images/s, at most %.0f s left",
             *(trainer.current_epoch + 1, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
-            *(row[self.monitor], best_value, row["images_per_second"], left * row["seconds"]),
+            *(row[self.monitor], best, row["images_per_second"], epochs_left * row["seconds"]),
         )
 
+    @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self.close_bar()
+        self._close_bar()
 
-    def close_bar(self) -> None:
+    def _close_bar(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None

@@ -7,7 +7,17 @@ from fer.errors import UserError
 
 
 def resolve_device(config: Config) -> str:
-    """`cpu`, `cuda` or `mps`, as the configuration and the machine have it. Raises UserError."""
+    """Resolve ``trainer.accelerator`` to a device of this machine.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        UserError: This machine has no such device, too few of them, or cannot compute in the precision.
+    """
     requested = config.trainer.accelerator
     available = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = {"auto": available, "gpu": "cuda"}.get(requested, requested)

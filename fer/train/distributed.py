@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
 from torch.distributed.launcher import LaunchConfig, elastic_launch
+from typing_extensions import override
 
 from fer import errors
 from fer.config import Config
@@ -34,10 +35,12 @@ from fer.models.freezing import has_frozen_parameters
 from fer.runs.provenance import get_program_arguments
 from fer.runs.run_directory import mark_failed
 
-# So long an interrupted training may take to save its weights: SLURM kills 30 s after it asks to end.
+# Seconds in which an interrupted training must have saved its weights: SLURM kills 30 s after SIGTERM.
 SAVING_S = 20
 # Exit codes that a rank has explained itself.
 HANDLED_EXIT_CODES = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
+# What PyTorch knows of a process that wrote no error file.
+_NO_ERROR_FILE: dict[str, Any] = {"message": "<NONE>"}
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +50,14 @@ def get_world_size() -> int:
 
 
 def apply_launcher(config: Config) -> Config:
-    """The configuration with the devices and machines that torchrun or srun has started processes for."""
+    """Return the configuration with the devices and machines for which torchrun or srun has started processes.
+
+    Args:
+        config: The configuration, which is returned as it is where neither has started this process.
+
+    Raises:
+        UserError: It asks for something that several processes cannot do.
+    """
     if TorchElasticEnvironment.detect():
         local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
     elif is_started_by_srun():
@@ -63,7 +73,11 @@ def apply_launcher(config: Config) -> Config:
 
 
 def needs_launch(config: Config) -> bool:
-    """Whether this process has to start those that train. Raises UserError where they are of several machines."""
+    """Whether this process has to start those that train.
+
+    Raises:
+        UserError: They are on several machines, where torchrun or srun must start them.
+    """
     trainer = config.trainer
     if (
         trainer.world_size == 1
@@ -84,58 +98,60 @@ def needs_launch(config: Config) -> bool:
 def launch_workers(config: Config, run_directory: Path) -> None:
     """Run this program once more in each of ``trainer.devices`` processes, as `torchrun --standalone` does.
 
-    Raises UserError where one fails, KeyboardInterrupt after Ctrl-C or SIGTERM, when rank 0 has saved its weights,
-    and SystemExit with the code of a training that was pruned.
+    Args:
+        config: The configuration.
+        run_directory: The run directory, in which rank 0 writes.
+
+    Raises:
+        UserError: A process failed.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, once rank 0 has saved its weights.
+        SystemExit: With the code of a training that the sweep has ended.
     """
-    devices = config.trainer.devices
-    with tempfile.TemporaryDirectory(prefix="fer-") as folder:
-        launch_env = with_parent_pid({LAUNCHED_ENV: str(run_directory)})
-        os.environ.update(launch_env)
-        logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
-        launcher = elastic_launch(
-            LaunchConfig(
-                min_nodes=1,
-                max_nodes=1,
-                nproc_per_node=devices,
-                run_id=uuid.uuid4().hex,
-                rdzv_backend="c10d",
-                rdzv_endpoint="localhost:0",
-                max_restarts=0,
-                # Rank 0 speaks for all.
-                logs_specs=DefaultLogsSpecs(folder, dict.fromkeys(range(1, devices), Std.ALL)),
-                shutdown_timeout=SAVING_S,
-            ),
-            sys.executable,
-        )
-        try:
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    launch_env = with_parent_pid({LAUNCHED_ENV: str(run_directory)})
+    os.environ.update(launch_env)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fer-") as log_dir:
+            launcher = elastic_launch(_build_launch_config(config.trainer.devices, log_dir), sys.executable)
             launcher(*get_program_arguments())
-        except SignalException:
-            raise KeyboardInterrupt from None
-        except ChildFailedError as error:
-            failure = find_first_failure(list(error.failures.values()))
-            if failure.exitcode in HANDLED_EXIT_CODES:
-                raise SystemExit(failure.exitcode) from None
-            sentence = describe_failure(failure, run_directory)
-            mark_failed(run_directory, sentence)
-            raise UserError(sentence) from None
-        finally:
-            for name in launch_env:
-                os.environ.pop(name, None)
+    except SignalException:
+        raise KeyboardInterrupt from None
+    except ChildFailedError as error:
+        failure = find_first_failure(list(error.failures.values()))
+        if failure.exitcode in HANDLED_EXIT_CODES:
+            raise SystemExit(failure.exitcode) from None
+        message = describe_failure(failure, run_directory)
+        mark_failed(run_directory, message)
+        raise UserError(message) from None
+    finally:
+        for name in launch_env:
+            os.environ.pop(name, None)
+
+
+def _build_launch_config(processes: int, log_dir: str) -> LaunchConfig:
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        # Rank 0 alone is heard.
+        logs_specs=DefaultLogsSpecs(log_dir, dict.fromkeys(range(1, processes), Std.ALL)),
+        shutdown_timeout=SAVING_S,
+    )
 
 
 def find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
-    """The failure that made the others fail: a process that was killed, or the first one to record an error."""
+    """Find the failure that made the others fail: a process that was killed, or the first one to record an error."""
     signaled = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
-    recorded = [failure for failure in failures if failure.error_file_data != _NOTHING]
+    recorded = [failure for failure in failures if failure.error_file_data != _NO_ERROR_FILE]
     return min(signaled or recorded or list(failures), key=lambda failure: (int(failure.timestamp), failure.local_rank))
 
 
-# What PyTorch has of a process that wrote no error file.
-_NOTHING: dict[str, Any] = {"message": "<NONE>"}
-
-
 def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
-    """The reason in one sentence; the traceback of an unexpected error goes into FAILURE_TXT."""
+    """Describe a failure in one sentence; the traceback of an unexpected error goes into FAILURE_TXT."""
     rank = failure.local_rank
     if failure.exitcode < 0:
         hint = "; the machine may be out of memory" if failure.exitcode == -signal.SIGKILL else ""
@@ -152,23 +168,23 @@ def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
 
 
 def build_ddp_strategy(config: Config, device: str) -> DDPStrategy:
-    """Lightning's strategy for a process that torchrun, srun or ``launch`` has started."""
+    """Build Lightning's strategy for a process that torchrun, srun or ``launch_workers`` has started."""
     environment: ClusterEnvironment = (
         TorchElasticEnvironment() if TorchElasticEnvironment.detect() else SLURMEnvironment(auto_requeue=False)
     )
     return DDPStrategy(
         cluster_environment=environment,
         process_group_backend="nccl" if device == "cuda" else "gloo",
-        # The sums of an epoch are each process's own; statistics of batch norm are averaged before validation.
+        # Each process has its own sums of an epoch; statistics of batch norm are averaged before validation.
         broadcast_buffers=False,
         find_unused_parameters=has_frozen_parameters(config.model.head_epochs, config.model.unfreeze_per_epoch),
     )
 
 
 def run_worker(function: Callable[[], None]) -> None:
-    """Run what a process does as one of several: what goes wrong is recorded for the launcher.
+    """Run what this process does as one of several, and record an error for the launcher.
 
-    The one of train.py tells it, so an error that nobody expected leaves no traceback of each process.
+    Where the launcher is train.py itself, it reports the error: an unexpected one leaves no traceback of each process.
     """
     if not TorchElasticEnvironment.detect():
         function()
@@ -189,6 +205,7 @@ class SameDataCheck(Callback):
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
 
+    @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.strategy.broadcast(self.fingerprint) != self.fingerprint:
             raise UserError(
@@ -198,15 +215,20 @@ class SameDataCheck(Callback):
 
 
 def all_reduce_sum(values: Tensor) -> None:
-    """Replace ``values`` by their sum over all processes."""
+    """Replace ``values`` by their sum over all processes, in place."""
     if get_world_size() > 1:
         dist.all_reduce(values)
 
 
 def all_gather_rows(batches: Sequence[Tensor], shards: Sequence[ShardSlice]) -> Tensor:
-    """The rows of all processes in the order in which a single one has them.
+    """Gather the rows of all processes, in the order in which a single process has them.
 
-    ``local`` holds this process's rows of every batch, ``shares`` where they belong.
+    Args:
+        batches: This process's rows of every batch; rows beyond its slice are padding.
+        shards: The slice of each batch that is this process's.
+
+    Returns:
+        The rows of all batches, in every process.
     """
     if get_world_size() == 1:
         return torch.cat(list(batches))

@@ -1,4 +1,4 @@
-"""Judging a network: figures, predictions and worst mistakes of each part."""
+"""Evaluation of a network: metrics, predictions and worst errors of each split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,15 @@ from fer.train.metrics import compute_split_metrics
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One part as a network judges it: ``logits`` and calibrated ``probabilities`` (N, C), ``labels`` (N,)."""
+    """What a network answers for the N images of a split with C classes.
+
+    Attributes:
+        samples: The split's rows of the manifest; its index is the image's row in the store.
+        classes: Names of the classes, in the order of the columns.
+        logits: (N, C).
+        probabilities: (N, C), calibrated.
+        labels: (N,) indices of the classes.
+    """
 
     samples: pd.DataFrame
     classes: tuple[str, ...]
@@ -27,22 +35,22 @@ class EvaluationResult:
     labels: np.ndarray
 
     def metrics(self) -> dict[str, Any]:
-        """The part's entry in metrics.json."""
+        """Compute the split's entry in metrics.json."""
         return compute_split_metrics(
             compute_probabilities(self.logits, 1.0),
             self.probabilities,
             self.labels,
-            self.get_votes(),
+            self._get_votes(),
             self.samples["source"].tolist(),
             self.classes,
         )
 
-    def get_votes(self) -> np.ndarray:
+    def _get_votes(self) -> np.ndarray:
         """Counts (N, C) of the annotators' votes for the classes, NaN where a source has none."""
         return self.samples[[f"votes_{name}" for name in self.classes]].to_numpy(float)
 
     def write_predictions(self, path: Path) -> None:
-        """Write sample_id, label and p_<emotion>."""
+        """Write a table with sample_id, label and p_<emotion>."""
         table = self.samples[["sample_id", "label"]].reset_index(drop=True)
         for column, name in enumerate(self.classes):
             table[f"p_{name}"] = self.probabilities[:, column]
@@ -50,7 +58,14 @@ class EvaluationResult:
             table.to_parquet(temporary, index=False)
 
     def top_errors(self, limit: int) -> list[tuple[int, str]]:
-        """(row of the store, caption) of the wrong judgements that the network was surest of."""
+        """List the wrong predictions of which the network was surest.
+
+        Args:
+            limit: How many at most.
+
+        Returns:
+            (row of the image in the store, caption), the surest first.
+        """
         predicted, confidence = self.probabilities.argmax(1), self.probabilities.max(1)
         wrong = np.flatnonzero(predicted != self.labels)
         ranked = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
@@ -66,16 +81,25 @@ class EvaluationResult:
 def evaluate(
     network: FaceNetwork, images: np.ndarray, manifest: Manifest, splits: Sequence[str], temperature: float | None
 ) -> tuple[dict[str, EvaluationResult], float]:
-    """Judge the images of ``parts`` (val, test), leaving out empty ones; also returns the temperature.
+    """Evaluate a network on splits of the data.
 
-    ``images`` are those of the store, at the native resolution and colour that the network was trained on.
-    ``temperature`` None fits it on validation, which must then be among the parts. Raises ModelError for a network
-    whose outputs are not finite.
+    Args:
+        network: The network.
+        images: Those of the store, (M, h, w, C) uint8, at the native resolution and colour that it was trained on.
+        manifest: Labels and splits of the images.
+        splits: ``val`` and ``test``, or one of them; a split without images is left out.
+        temperature: The temperature of the probabilities; None fits it on ``val``, which must then be among the splits.
+
+    Returns:
+        The result of each split, and the temperature.
+
+    Raises:
+        ModelError: The network's outputs are not finite.
     """
-    splits = [part for part in splits if len(manifest.get_split(part))]
+    splits = [split for split in splits if len(manifest.get_split(split))]
     index = {name: number for number, name in enumerate(manifest.classes)}
-    labels = {part: manifest.get_split(part)["label"].map(index).to_numpy(np.int64) for part in splits}
-    logits = {part: predict_logits(network, images, manifest.get_split(part).index.to_numpy()) for part in splits}
+    labels = {split: manifest.get_split(split)["label"].map(index).to_numpy(np.int64) for split in splits}
+    logits = {split: predict_logits(network, images, manifest.get_split(split).index.to_numpy()) for split in splits}
     if not all(np.isfinite(values).all() for values in logits.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
@@ -83,19 +107,19 @@ def evaluate(
     if temperature is None:
         temperature = fit_temperature(logits["val"], labels["val"])
     return {
-        part: EvaluationResult(
-            manifest.get_split(part),
+        split: EvaluationResult(
+            manifest.get_split(split),
             manifest.classes,
-            logits[part],
-            compute_probabilities(logits[part], temperature),
-            labels[part],
+            logits[split],
+            compute_probabilities(logits[split], temperature),
+            labels[split],
         )
-        for part in splits
+        for split in splits
     }, temperature
 
 
 def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The figures of one part that a bundle's description repeats."""
+    """The metrics of a split that bundle.yaml repeats."""
     if metrics is None:
         return None
     names = ("samples", "accuracy", "balanced_accuracy", "macro_f1", "ece_calibrated")

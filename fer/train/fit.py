@@ -10,20 +10,25 @@ from fer.config import Config
 from fer.core.path_map import map_path
 from fer.core.process import get_global_rank
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
-from fer.data.image_store import ImageStore
-from fer.data.manifest import Manifest
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
-from fer.train.trainer import build_network, build_splits, train_network
+from fer.train.inputs import PreparedData
+from fer.train.trainer import build_network, train_network
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training ended with: the best network, on the CPU, and a row of ``history`` an epoch.
+    """Result of a training.
 
-    ``best_epoch`` (counted from 1) is None where no epoch was finished.
+    Attributes:
+        network: The network of the best epoch, on the CPU.
+        history: A row of history.csv each epoch.
+        best_epoch: Counted from 1; None where no epoch was finished.
+        interrupted: Whether Ctrl-C or SIGTERM ended it.
+        seconds: Time of the training alone.
+        starting_weights_sha256: Of the file of weights that it started from; None where they were random.
     """
 
     network: FaceNetwork
@@ -34,19 +39,27 @@ class FitResult:
     starting_weights_sha256: str | None
 
 
-def fit(config: Config, store: ImageStore, manifest: Manifest, directory: Path, device: str) -> FitResult | None:
-    """Train in this process, alone or as one of several.
+def fit(config: Config, data: PreparedData, directory: Path, device: str) -> FitResult | None:
+    """Train in this process, alone or as one of several, and load the best network.
 
-    A run directory with a last checkpoint goes on from there. None on another rank than 0, which alone has what the
-    training ended with. Raises UserError.
+    Args:
+        config: The run's configuration.
+        data: Its data.
+        directory: The run directory; one with a last checkpoint goes on from there.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        The result; None on another rank than 0.
+
+    Raises:
+        UserError: The weights or the checkpoint to start from cannot be used.
     """
-    train, val = build_splits(manifest)
     checkpoint = _find_resume_checkpoint(config, directory)
-    result = train_network(config, store, train, val, directory, device, checkpoint)
+    result = train_network(config, data, directory, device, checkpoint)
     if get_global_rank():
         return None
     best, unfinished = directory / CHECKPOINTS_DIR / BEST_CKPT, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
-    network = _load_best_network(config, len(manifest.classes), best if best.is_file() else unfinished)
+    network = _load_best_network(config, len(data.manifest.classes), best if best.is_file() else unfinished)
     if not best.is_file():
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
@@ -61,7 +74,7 @@ def fit(config: Config, store: ImageStore, manifest: Manifest, directory: Path, 
 
 
 def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
-    """The checkpoint to go on from: the run's own, or that which `trainer.resume_from` means. Raises UserError."""
+    """The checkpoint to resume from: the run's own, or that of `trainer.resume_from`. Raises UserError."""
     last, resume_from = directory / CHECKPOINTS_DIR / LAST_CKPT, config.trainer.resume_from
     if last.is_file() or resume_from is None:
         return last if last.is_file() else None
@@ -77,7 +90,7 @@ def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
 
 
 def _load_best_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
-    """The network of a checkpoint that validation judged: the moving average where there is one."""
+    """The network of a checkpoint that was validated: the moving average where there is one."""
     prefix = "average.module." if config.trainer.ema_decay else "network."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     network = build_network(config, classes)
@@ -86,6 +99,6 @@ def _load_best_network(config: Config, classes: int, checkpoint: Path) -> FaceNe
 
 
 def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
-    """The first epoch, counted from 1, with the best value of the monitored figure."""
+    """The first epoch, counted from 1, with the best value of the monitored metric; None without epochs."""
     rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
     return int(rows[0]["epoch"]) if rows else None

@@ -1,4 +1,4 @@
-"""What a training reads: data sets and weights at the places of this machine, fetched once where they stand in S3."""
+"""The inputs of a training: data sets and weights on this machine, downloaded once where they are in S3."""
 
 import hashlib
 import logging
@@ -24,7 +24,14 @@ log = logging.getLogger(__name__)
 
 
 def read_sources(config: Config) -> list[Source]:
-    """The data sets of a configuration, read. Raises UserError."""
+    """Read the data sets of a configuration.
+
+    Args:
+        config: The configuration; roots in S3 are downloaded into its cache.
+
+    Raises:
+        UserError: A data set is missing, broken or laid out otherwise than expected.
+    """
     sources = []
     for name, spec in config.dataset.sources.items():
         options = spec.model_dump()
@@ -35,13 +42,21 @@ def read_sources(config: Config) -> list[Source]:
 
 
 def localize(path: str, config: Config) -> str:
-    """The place on this machine of a path or s3:// URI of the configuration. Raises UserError."""
+    """Return the path on this machine of a path or s3:// URI of the configuration.
+
+    Args:
+        path: The path; what is in S3 is downloaded once.
+        config: The configuration, for the cache and the region of AWS.
+
+    Raises:
+        UserError: S3 does not hold it, or cannot be reached.
+    """
     local_path = map_path(path)
     return str(_download_from_s3(local_path, config)) if local_path.startswith("s3://") else local_path
 
 
 def _download_from_s3(uri: str, config: Config) -> Path:
-    """The object of s3://BUCKET/KEY, or all below it, in the cache; what changes in the bucket is fetched anew."""
+    """Path in the cache of s3://BUCKET/KEY or all below it; what has changed in the bucket is downloaded again."""
     client = AwsClient(get_region(config))
     bucket, key = parse_s3_uri(uri)
     # Keys that end with a slash are what the console shows as empty folders.
@@ -56,15 +71,15 @@ def _download_from_s3(uri: str, config: Config) -> Path:
     if not cache.is_dir():
         log.info("Fetching %s once into %s", uri, cache)
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}-") as unfinished:
-            download_dir = Path(unfinished) / "whole"
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}-") as temp_dir:
+            download_dir = Path(temp_dir) / "whole"
             run_in_parallel(
                 lambda name: client.download(bucket, name, download_dir / map_uri_to_path(name)), keys, "Fetching"
             )
             try:
                 download_dir.rename(cache)
             except OSError:
-                # Another program fetched the same in the meantime.
+                # Another program has downloaded the same in the meantime.
                 if not cache.is_dir():
                     raise
     return cache / map_uri_to_path(key.rstrip("/"))
@@ -72,7 +87,13 @@ def _download_from_s3(uri: str, config: Config) -> Path:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Decoded images, what is used of them and how, and ``notes`` on the sources for people."""
+    """The data of a training.
+
+    Attributes:
+        store: The decoded images.
+        manifest: Which of them are used, with what labels, in which split.
+        notes: What a reader must know about the sources.
+    """
 
     store: ImageStore
     manifest: Manifest
@@ -80,7 +101,15 @@ class PreparedData:
 
 
 def prepare_data(config: Config, largest_side: int) -> PreparedData:
-    """Read, decode, check and split the data. Raises UserError."""
+    """Read, decode, check and split the data of a configuration.
+
+    Args:
+        config: The configuration, of which the section ``dataset`` and the seed count.
+        largest_side: Width and height up to which images keep their resolution, pixels.
+
+    Raises:
+        UserError: A data set cannot be read, or breaks a rule of ``dataset``.
+    """
     cfg = config.dataset
     specs = {name: spec.model_dump() for name, spec in cfg.sources.items()}
     sources = read_sources(config)
@@ -105,7 +134,7 @@ def prepare_data(config: Config, largest_side: int) -> PreparedData:
 
 
 def record_data(run: Run, data: PreparedData) -> None:
-    """Write manifest.parquet and exclusions.parquet, and what the data are into the provenance."""
+    """Write manifest.parquet and exclusions.parquet, and fingerprint and notes of the data into the provenance."""
     run.update_provenance(data_fingerprint=data.store.fingerprint, data_notes=data.notes)
     for name, table in ((MANIFEST_PARQUET, data.manifest.samples), (EXCLUSIONS_PARQUET, data.manifest.excluded)):
         with atomic_write(run.directory / name) as temporary:

@@ -12,12 +12,12 @@ from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 
 
 def compute_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-probability of the label, nats."""
+    """Mean negative log-probability, nats, of the ``labels`` (N,) under the ``probabilities`` (N, C)."""
     return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
 
 
 def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error over 15 bins of confidence (arXiv:1706.04599)."""
+    """Expected calibration error, 0 to 1, over 15 bins of confidence (arXiv:1706.04599)."""
     return float(
         multiclass_calibration_error(
             torch.tensor(probabilities), torch.tensor(labels), probabilities.shape[1], n_bins=15, norm="l1"
@@ -26,9 +26,14 @@ def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> 
 
 
 def compute_kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
-    """Mean KL divergence (nats) from the annotators' distribution to the predicted one.
+    """Compute the mean KL divergence from the annotators' distribution to the predicted one.
 
-    ``votes`` (N, C) are counts over the classes; rows without votes are left out; None if there are no others.
+    Args:
+        probabilities: (N, C) predicted.
+        votes: (N, C) counts of votes, or NaN; rows without votes are left out.
+
+    Returns:
+        Nats; None where no row has votes.
     """
     counts = np.nan_to_num(votes)
     voted = counts.sum(1) > 0
@@ -47,10 +52,15 @@ def compute_split_metrics(
     sources: Sequence[str],
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """All figures of one part, as metrics.json holds them.
+    """Compute all metrics of one split, as metrics.json holds them.
 
-    ``raw`` and ``calibrated`` (N, C) are probabilities before and after temperature scaling, ``labels`` (N,) class
-    indices, ``votes`` (N, C) counts or NaN, ``sources`` (N,) names.
+    Args:
+        raw: (N, C) probabilities before temperature scaling.
+        calibrated: (N, C) probabilities after it.
+        labels: (N,) indices of the classes.
+        votes: (N, C) counts of the annotators' votes, or NaN.
+        sources: (N,) names of the data sets that the images are of.
+        classes: (C,) names.
     """
     predicted = calibrated.argmax(1)
     confusion = compute_confusion_matrix(labels, predicted, len(classes))
@@ -63,8 +73,8 @@ def compute_split_metrics(
         name: {
             "samples": int(confusion[number].sum()),
             **{
-                figure: compute_interval(values[figure][number], samples[figure][:, number])
-                for figure in ("precision", "recall", "f1")
+                metric: compute_interval(values[metric][number], samples[metric][:, number])
+                for metric in ("precision", "recall", "f1")
             },
         }
         for number, name in enumerate(classes)

@@ -1,5 +1,7 @@
-"""The training of a face network, as a Lightning module."""
+"""The training of a face network as a Lightning module."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,6 +9,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3, distribute_bn
 from torch import Tensor
+from typing_extensions import override
 
 from fer.data.augmentation import ShardSlice
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
@@ -17,27 +20,60 @@ from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_siz
 from fer.train.schedules import compute_lr_factor
 
 
-class FaceClassifierModule(pl.LightningModule):
-    """Trains ``network``; validation judges its moving average where ``ema_decay`` is above 0.
+@dataclass(frozen=True)
+class OptimizationConfig:
+    """Loss, optimizer and schedule of a training.
 
-    Where several processes train together, each gets a share of every batch, and all have the same figures.
-    ``settings`` is a plain dict of numbers and strings (kept as hyper-parameters, so checkpoints load without
-    running code): loss_kind, label_smoothing, focal_gamma, lr, weight_decay, schedule_kind, warmup, final, ema_decay,
-    head_epochs, unfreeze_per_epoch, fused.
+    Attributes:
+        loss_kind: One of ``fer.models.losses.LOSSES``.
+        label_smoothing: Fraction of each target that is spread evenly over the classes.
+        focal_gamma: Exponent of the focal loss.
+        lr: Largest learning rate.
+        weight_decay: Decay of weights other than norms and biases.
+        schedule_kind: One of ``fer.train.schedules.SCHEDULES``.
+        warmup: Fraction of the steps in which the learning rate rises.
+        final: Learning rate at the last step, as a fraction of ``lr``.
+        ema_decay: Decay of the moving average of the weights; 0 is none.
+        head_epochs: First epochs in which only the classifier trains.
+        unfreeze_per_epoch: Parameter groups that are unfrozen in each epoch after them; 0 unfreezes all at once.
+        fused: Whether the optimizer's step is one kernel of the GPU.
+    """
+
+    loss_kind: str
+    label_smoothing: float
+    focal_gamma: float
+    lr: float
+    weight_decay: float
+    schedule_kind: str
+    warmup: float
+    final: float
+    ema_decay: float
+    head_epochs: int
+    unfreeze_per_epoch: int
+    fused: bool
+
+
+class FaceClassifierModule(pl.LightningModule):
+    """Trains a network; its moving average is what is validated where ``ema_decay`` is above 0.
+
+    Where several processes train together, each gets its slice of every batch, and all have the same metrics.
+
+    Args:
+        network: The network to train.
+        config: Loss, optimizer and schedule; checkpoints keep them as plain values.
     """
 
     train_sums: Tensor
 
-    def __init__(self, network: FaceNetwork, settings: dict[str, Any]) -> None:
+    def __init__(self, network: FaceNetwork, config: OptimizationConfig) -> None:
         super().__init__()
-        self.save_hyperparameters({"settings": settings})
+        # Plain numbers and strings, so that a checkpoint loads without running code.
+        self.save_hyperparameters({"settings": asdict(config)})
         self.network = network
-        self.settings = settings
-        self.average = (
-            ModelEmaV3(network, decay=settings["ema_decay"], use_warmup=True) if settings["ema_decay"] else None
-        )
+        self.config = config
+        self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         if self.average is not None:
-            # It follows; several processes would wait for its gradients.
+            # It gets no gradients, for which several processes would wait.
             self.average.requires_grad_(False)
         # Sums stay on the device: reading one back each step would make a GPU wait.
         self.register_buffer("train_sums", torch.zeros(3), persistent=False)
@@ -47,58 +83,61 @@ class FaceClassifierModule(pl.LightningModule):
 
     @property
     def eval_network(self) -> FaceNetwork:
-        """The network that is validated, and that leaves the run."""
+        """The network that is validated and exported: the moving average where there is one."""
         return self.network if self.average is None else self.average.module
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         return self.eval_network(images)
 
-    def compute_loss(self, logits: Tensor, batch: dict[str, Any]) -> Tensor:
-        cfg = self.settings
+    def compute_loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Loss of a batch's ``targets`` (N, classes), weighted by its ``weights`` (N,)."""
+        cfg = self.config
         return compute_weighted_loss(
-            logits,
-            batch["targets"],
-            batch["weights"],
-            cfg["loss_kind"],
-            cfg["label_smoothing"],
-            cfg["focal_gamma"],
+            logits, batch["targets"], batch["weights"], cfg.loss_kind, cfg.label_smoothing, cfg.focal_gamma
         )
 
+    @override
     def on_train_epoch_start(self) -> None:
         self.train_sums.zero_()
-        head_epochs, per_epoch = self.settings["head_epochs"], self.settings["unfreeze_per_epoch"]
+        head_epochs, per_epoch = self.config.head_epochs, self.config.unfreeze_per_epoch
         if has_frozen_parameters(head_epochs, per_epoch):
-            free = select_trainable_names(self.network, self.current_epoch, head_epochs, per_epoch)
-            freeze_except(self.network.body, free)
+            trainable = select_trainable_names(self.network, self.current_epoch, head_epochs, per_epoch)
+            freeze_except(self.network.body, trainable)
 
+    @override
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        processes = get_world_size()
+        world_size = get_world_size()
         logits = self.network(batch["images"])
         loss = self.compute_loss(logits, batch)
-        if processes > 1:
-            # Its part of the whole batch's loss; Lightning's strategy averages the gradients of all parts.
+        if world_size > 1:
+            # This process's term of the whole batch's loss; Lightning's strategy averages the gradients of all.
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
         with torch.no_grad():
-            start, stop, whole = batch["shard"]
-            right = (logits.argmax(1) == batch["targets"].argmax(1))[: stop - start].sum()
-            count = torch.full_like(right, stop - start)
-            self.train_sums += torch.stack((loss.detach() * whole, right, count)).to(self.train_sums)
-        return loss * processes if processes > 1 else loss
+            start, stop, batch_size = batch["shard"]
+            correct = (logits.argmax(1) == batch["targets"].argmax(1))[: stop - start].sum()
+            count = torch.full_like(correct, stop - start)
+            self.train_sums += torch.stack((loss.detach() * batch_size, correct, count)).to(self.train_sums)
+        return loss * world_size if world_size > 1 else loss
 
+    @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.average is not None:
             self.average.update(self.network, step=self.global_step)
 
+    @override
     def on_validation_epoch_start(self) -> None:
         if get_world_size() > 1:
-            # Each process has normalised its own part of the batches: what is validated is one network.
+            # Each process has normalised its own slice of the batches; all validate one network.
             distribute_bn(self, get_world_size(), reduce=True)
 
+    @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         logits = self.eval_network(batch["images"])
         self.val_outputs.append((logits, batch["targets"], batch["weights"]))
         self.val_shards.append(batch["shard"])
 
+    @override
     def on_validation_epoch_end(self) -> None:
         logits, targets, weights = (
             all_gather_rows(column, self.val_shards) for column in zip(*self.val_outputs, strict=True)
@@ -116,13 +155,14 @@ class FaceClassifierModule(pl.LightningModule):
         }
         self.log_dict(self.val_metrics)
 
+    @override
     def configure_optimizers(self) -> Any:
-        cfg = self.settings
-        groups = param_groups_weight_decay(self.network, cfg["weight_decay"])
-        optimizer = torch.optim.AdamW(groups, lr=cfg["lr"], fused=cfg["fused"] or None)
+        cfg = self.config
+        groups = param_groups_weight_decay(self.network, cfg.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=cfg.lr, fused=cfg.fused or None)
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
-            lambda step: compute_lr_factor(cfg["schedule_kind"], step, steps, cfg["warmup"], cfg["final"]),
+            lambda step: compute_lr_factor(cfg.schedule_kind, step, steps, cfg.warmup, cfg.final),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

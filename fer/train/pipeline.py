@@ -1,8 +1,10 @@
-"""The pipeline of train.py: data, training, judgement, bundle and report, in one run directory."""
+"""The pipeline of train.py: data, training, evaluation, bundle and report in one run directory."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
+from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.core.io import write_text
@@ -17,18 +20,18 @@ from fer.core.process import get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.errors import ExitCode, UserError
+from fer.models.network import FaceNetwork
 from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run, load_run_config, read_status
-from fer.serving import Predictor
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
 from fer.train.device import resolve_device
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.evaluation import evaluate, summary_metrics
-from fer.train.fit import FitResult, fit
-from fer.train.inputs import prepare_data, record_data
-from fer.train.pruning import TrialPruned, raise_if_pruned
+from fer.train.fit import fit
+from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.pruning import TrialPrunedError, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import build_metrics, write_results
 from fer.train.trainer import OUT_OF_MEMORY
@@ -38,18 +41,38 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Config, directory: Path) -> None:
-    """Do the stages of ``config`` in a new run directory.
+    """Train, evaluate and export one model into a new run directory.
 
-    Raises UserError for what a user can mend. After Ctrl-C the run is completed with the best weights so far and
-    marked interrupted; then SystemExit(130) is raised.
+    Without ``fit`` in ``trainer.stages`` the model of ``model_uri`` is evaluated instead. With several devices the
+    processes that train are started here, or were by torchrun or srun.
+
+    Args:
+        config: The checked configuration.
+        directory: The run directory, which must not hold a run yet.
+
+    Raises:
+        UserError: Something outside the program is wrong: data, weights, the device, another process.
+        SystemExit: With 130 after Ctrl-C or SIGTERM, once the run is completed with the best weights so far; with 5
+            where the sweep has ended it.
+
+    Example:
+        >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
     _run_or_launch(apply_launcher(config), directory, Run)
 
 
 def resume(directory: Path) -> None:
-    """Go on with a run in its own directory, after its last finished epoch; its figures are those of an unbroken run.
+    """Go on with a killed run in its own directory, after its last finished epoch.
 
-    A directory that holds nothing but run.yaml is begun. Raises as ``train``.
+    Its metrics are those of an unbroken run. A run that has finished is left as it is, and a directory that holds
+    nothing but run.yaml is begun.
+
+    Args:
+        directory: The run directory.
+
+    Raises:
+        UserError: As ``train``, or the directory holds no readable run.yaml.
+        SystemExit: As ``train``.
     """
     config = load_run_config(directory)
     if read_status(directory) == "finished":
@@ -59,7 +82,7 @@ def resume(directory: Path) -> None:
 
 
 def _run_or_launch(config: Config, directory: Path, open_run: Callable[[Path, Config], Run]) -> None:
-    """Do the stages in this process, as its rank has them, or have them done by several that are started here."""
+    """Run the stages in this process as its rank demands, or in several processes that are started here."""
     if needs_launch(config):
         # What is wrong with the device is said once, before there are processes.
         resolve_device(config)
@@ -72,43 +95,54 @@ def _run_or_launch(config: Config, directory: Path, open_run: Callable[[Path, Co
 
 
 def _join_training(config: Config, directory: Path) -> None:
-    """What another rank than 0 does: the same training, of which it keeps nothing."""
+    """Train as another rank than 0, which writes nothing."""
     set_threads(config.trainer.threads, config.trainer.devices)
     seed_everything(config.seed)
     device = resolve_device(config)
     data = prepare_data(config, config.model.image_size)
     try:
-        fit(config, data.store, data.manifest, directory, device)
+        fit(config, data, directory, device)
     except torch.OutOfMemoryError:
         raise UserError(OUT_OF_MEMORY) from None
 
 
 def _run_with_trackers(config: Config, run: Run) -> None:
-    """Do the stages while trackers are told of them."""
     with run_trackers(run.directory, config.tracker.collect_backends()):
         _run_stages(config, run)
 
 
 def _run_stages(config: Config, run: Run) -> None:
-    """What ``train`` and ``resume`` have in common."""
-    directory = run.directory
-    try:
-        # The sums depend on the number of threads: a run goes on with that it began with.
+    """Run the stages of a new or a resumed run, and mark how it ended."""
+    with _record_failure(run):
+        # Sums depend on the number of threads: a resumed run keeps the number that it began with.
         threads = set_threads(config.trainer.threads or run.provenance.get("threads"), config.trainer.devices)
         seed_everything(config.seed)
         device = resolve_device(config)
         run.update_provenance(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
-        fit_result = None
         if "fit" in config.trainer.stages:
-            fit_result = _fit_and_evaluate(config, run, device)
+            interrupted = _fit_and_evaluate(config, run, device)
         else:
             _evaluate_pretrained(config, run, device)
+            interrupted = False
+    run.finish("interrupted" if interrupted else "finished")
+    log.info("Run directory: %s", run.directory)
+    if (run.directory / REPORT_HTML).is_file():
+        log.info("Report: %s", run.directory / REPORT_HTML)
+    if interrupted:
+        raise SystemExit(ExitCode.INTERRUPTED)
+
+
+@contextmanager
+def _record_failure(run: Run) -> Iterator[None]:
+    """Mark in the provenance why a run ended before its time."""
+    try:
+        yield
     except KeyboardInterrupt:
         run.finish("interrupted")
         raise
-    except TrialPruned as hopeless:
-        run.finish("pruned", pruned_after_epoch=hopeless.epoch)
-        log.info("Pruned after epoch %d: the sweep's other jobs were better", hopeless.epoch)
+    except TrialPrunedError as error:
+        run.finish("pruned", pruned_after_epoch=error.epoch)
+        log.info("Pruned after epoch %d: the sweep's other jobs were better", error.epoch)
         raise SystemExit(ExitCode.PRUNED) from None
     except torch.OutOfMemoryError as error:
         run.finish("failed", error=str(error))
@@ -116,22 +150,14 @@ def _run_stages(config: Config, run: Run) -> None:
     except BaseException as error:
         run.finish("failed", error=f"{type(error).__name__}: {error}")
         raise
-    interrupted = fit_result is not None and fit_result.interrupted
-    run.finish("interrupted" if interrupted else "finished")
-    log.info("Run directory: %s", directory)
-    if (directory / REPORT_HTML).is_file():
-        log.info("Report: %s", directory / REPORT_HTML)
-    if interrupted:
-        raise SystemExit(ExitCode.INTERRUPTED)
 
 
-def _fit_and_evaluate(config: Config, run: Run, device: str) -> FitResult:
-    """Train, judge the best weights, and write bundle, figures and report."""
+def _fit_and_evaluate(config: Config, run: Run, device: str) -> bool:
+    """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
     data = prepare_data(config, config.model.image_size)
     record_data(run, data)
-    store, manifest = data.store, data.manifest
-    fit_result = fit(config, store, manifest, run.directory, device)
-    assert fit_result is not None, "rank 0 keeps what a training ends with"
+    fit_result = fit(config, data, run.directory, device)
+    assert fit_result is not None, "rank 0 has the result of a training"
     raise_if_pruned(run.directory)
     run.update_provenance(
         fit_seconds=fit_result.seconds,
@@ -139,44 +165,49 @@ def _fit_and_evaluate(config: Config, run: Run, device: str) -> FitResult:
         weights="best epoch" if fit_result.best_epoch is not None else "at the interruption, in the first epoch",
     )
     splits = ["val", "test"] if "test" in config.trainer.stages else ["val"]
-    results, temperature = evaluate(fit_result.network.to(device), store.images, manifest, splits, None)
+    network = fit_result.network.to(device)
+    results, temperature = evaluate(network, data.store.images, data.manifest, splits, None)
     metrics = build_metrics(config, results, temperature, fit_result)
-    faces = FaceFormat(store.side, store.colour)
+    description = _build_description(run, data, network, temperature, metrics)
+    bundle_dir = run.directory / BUNDLE_DIR
+    metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
+    _write_reference_samples(bundle_dir)
+    write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
+    card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
+    write_text(bundle_dir / MODEL_CARD_FILE, card)
+    write_results(config, run, data, results, metrics, fit_result)
+    return fit_result.interrupted
+
+
+def _build_description(
+    run: Run, data: PreparedData, network: FaceNetwork, temperature: float, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """Content of the run's bundle.yaml."""
     facts = {
-        "metrics": {part: summary_metrics(metrics[part]) for part in ("val", "test")},
-        "data_fingerprint": store.fingerprint,
+        "metrics": {split: summary_metrics(metrics[split]) for split in ("val", "test")},
+        "data_fingerprint": data.store.fingerprint,
         "config_sha256": run.config_sha256,
     }
-    description = build_description(fit_result.network, manifest.classes, faces, temperature, facts)
-    metrics["weights_sha256"] = save_bundle(run.directory / BUNDLE_DIR, fit_result.network, description)
-    _write_reference_samples(run.directory / BUNDLE_DIR)
-    write_baseline(run.directory / BUNDLE_DIR, store, results.get("test", results["val"]))
-    card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
-    write_text(run.directory / BUNDLE_DIR / MODEL_CARD_FILE, card)
-    write_results(config, run, store, manifest, results, metrics, fit_result)
-    return fit_result
+    faces = FaceFormat(data.store.side, data.store.colour)
+    return build_description(network, data.manifest.classes, faces, temperature, facts)
 
 
-def _write_reference_samples(bundle: Path) -> None:
-    """Drawn faces and what the trained network answers, by which every later copy of the bundle is checked."""
+def _write_reference_samples(bundle_dir: Path) -> None:
+    """Write drawn faces and the trained network's answers, by which every later copy of the bundle is checked."""
     images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLE_COUNT)])
-    write_samples(bundle, ReferenceSamples(images, Predictor.load(str(bundle)).predict(list(images))))
+    write_samples(bundle_dir, ReferenceSamples(images, Predictor.load(str(bundle_dir)).predict(list(images))))
 
 
 def _evaluate_pretrained(config: Config, run: Run, device: str) -> None:
-    """Judge the bundle of ``model_uri`` on this configuration's data; its own temperature is kept."""
+    """Evaluate the bundle of ``model_uri`` on this configuration's data, at the bundle's own temperature."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
-    if len(bundle.description.classes) != config.dataset.classes:
-        count = len(bundle.description.classes)
+    if (count := len(bundle.description.classes)) != config.dataset.classes:
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
     data = prepare_data(config, bundle.network.image_size)
     record_data(run, data)
-    store, manifest = data.store, data.manifest
-    faces = bundle.description.faces
-    images = convert_images(store, faces.side, faces.colour)
-    results, temperature = evaluate(
-        bundle.network.to(device), images, manifest, ["val", "test"], bundle.description.temperature
-    )
+    faces, temperature = bundle.description.faces, bundle.description.temperature
+    images = convert_images(data.store, faces.side, faces.colour)
+    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature)
     metrics = build_metrics(config, results, temperature, None)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    write_results(config, run, store, manifest, results, metrics, None)
+    write_results(config, run, data, results, metrics, None)

@@ -1,4 +1,4 @@
-"""A training that belongs to an Optuna sweep tells it each epoch's figure, and ends where it is hopeless."""
+"""Pruning: a training that belongs to an Optuna sweep reports each epoch, and ends where it is hopeless."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
 
 from fer.core.io import write_text
 from fer.core.run_layout import PRUNED_JSON, TRIAL_JSON
@@ -17,8 +18,8 @@ from fer.train.module import FaceClassifierModule
 log = logging.getLogger(__name__)
 
 
-class TrialPruned(Exception):
-    """The training was ended after ``epoch``."""
+class TrialPrunedError(Exception):
+    """The sweep ended the training after ``epoch``, counted from 1."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__(f"pruned after epoch {epoch}")
@@ -26,22 +27,28 @@ class TrialPruned(Exception):
 
 
 class PruningCallback(Callback):
-    """Reports ``metric`` of each epoch to the study named in the run directory's trial.json."""
+    """Reports a metric of each epoch to the study named in trial.json, and ends the training if the study says so.
+
+    Args:
+        directory: The run directory.
+        metric: Name of a validation metric.
+    """
 
     def __init__(self, directory: Path, metric: str) -> None:
         self.directory, self.metric = directory, metric
 
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FaceClassifierModule)
         epoch = trainer.current_epoch + 1
-        prune = trainer.is_global_zero and self.should_prune(epoch, pl_module.val_metrics[self.metric])
+        prune = trainer.is_global_zero and self._should_prune(epoch, pl_module.val_metrics[self.metric])
         if trainer.strategy.reduce_boolean_decision(prune, all=False):
             trainer.should_stop = True
             if trainer.is_global_zero:
                 write_text(self.directory / PRUNED_JSON, json.dumps({"epoch": epoch}))
 
-    def should_prune(self, epoch: int, value: float) -> bool:
-        """Whether the study's pruner would end the trial here; a study that cannot be reached ends none."""
+    def _should_prune(self, epoch: int, value: float) -> bool:
+        """Whether the study's pruner ends the trial here; a study that cannot be reached ends none."""
         try:
             return _report_metric(self.directory, epoch, value)
         except Exception as error:
@@ -51,7 +58,7 @@ class PruningCallback(Callback):
 
 
 def _report_metric(directory: Path, epoch: int, value: float) -> bool:
-    """Store the figure of an epoch; whether the trial is to end."""
+    """Report the metric of an epoch to the study; whether the trial is to end."""
     import optuna
 
     trial: dict[str, Any] = json.loads((directory / TRIAL_JSON).read_text(encoding="utf-8"))
@@ -61,6 +68,6 @@ def _report_metric(directory: Path, epoch: int, value: float) -> bool:
 
 
 def raise_if_pruned(directory: Path) -> None:
-    """Raise Pruned where the training in this directory was."""
+    """Raise TrialPrunedError where the sweep ended the training of this run directory."""
     if (directory / PRUNED_JSON).is_file():
-        raise TrialPruned(int(json.loads((directory / PRUNED_JSON).read_text(encoding="utf-8"))["epoch"]))
+        raise TrialPrunedError(int(json.loads((directory / PRUNED_JSON).read_text(encoding="utf-8"))["epoch"]))

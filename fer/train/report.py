@@ -1,4 +1,4 @@
-"""What a training's report is made of, gathered from the run."""
+"""The report of a training, gathered from the run."""
 
 import shlex
 from typing import Any
@@ -10,7 +10,6 @@ import torch
 from fer.config import Config
 from fer.core.run_layout import REPORT_HTML, TRACKERS_DIR
 from fer.data.augmentation import Augmentation
-from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
@@ -19,6 +18,7 @@ from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.callbacks import HISTORY_COLUMNS
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
+from fer.train.inputs import PreparedData
 
 SAMPLES_PER_CLASS = 6
 MAX_ERRORS = 24
@@ -27,19 +27,28 @@ MAX_ERRORS = 24
 def write_report(
     config: Config,
     run: Run,
-    store: ImageStore,
-    manifest: Manifest,
+    data: PreparedData,
     results: dict[str, EvaluationResult],
     metrics: dict[str, Any],
     fit_result: FitResult | None,
     notes: list[str],
 ) -> None:
-    """Write report.html."""
+    """Write report.html, and the sheet of training samples for the trackers.
+
+    Args:
+        config: The run's configuration.
+        run: The run.
+        data: The data it used.
+        results: The evaluation of each split.
+        metrics: Content of metrics.json.
+        fit_result: The training; None where a model was only evaluated.
+        notes: What a reader must know about the metrics.
+    """
     result = results.get("test") or results.get("val")
     errors = result.top_errors(MAX_ERRORS) if result else []
     if fit_result and fit_result.interrupted:
         notes = ["Interrupted: the figures are those of the best epoch until then.", *notes]
-    samples = _render_samples(config, store, manifest)
+    samples = _render_samples(config, data)
     if config.tracker.collect_backends():
         sheet = [(sample.image, sample.caption) for sample in samples]
         write_sample_sheet(sheet, run.directory / TRACKERS_DIR / SAMPLES_FILE)
@@ -50,11 +59,11 @@ def write_report(
         reproduce=f"python -m fer.replay {shlex.quote(str(run.directory))}",
         metrics=metrics,
         history=pd.DataFrame(fit_result.history if fit_result else [], columns=HISTORY_COLUMNS),
-        classes=list(manifest.classes),
-        class_counts=_count_classes(manifest),
-        findings=manifest.findings,
+        classes=list(data.manifest.classes),
+        class_counts=_count_classes(data.manifest),
+        findings=data.manifest.findings,
         samples=samples,
-        mistakes=[CaptionedImage(_squeeze_gray(store.images[row]), caption) for row, caption in errors],
+        mistakes=[CaptionedImage(_squeeze_gray(data.store.images[row]), caption) for row, caption in errors],
         config_yaml=run.config_text,
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
@@ -63,21 +72,20 @@ def write_report(
 
 
 def _count_classes(manifest: Manifest) -> pd.DataFrame:
-    """Images by class (rows) and part (columns), parts without images left out."""
+    """Images by class (rows) and split (columns), splits without images left out."""
     counts = pd.crosstab(manifest.samples["label"], manifest.samples["split"])
-    splits = [part for part in SPLITS if part in counts.columns]
+    splits = [split for split in SPLITS if split in counts.columns]
     return counts.reindex(index=list(manifest.classes), columns=splits, fill_value=0)
 
 
-def _render_samples(config: Config, store: ImageStore, manifest: Manifest) -> list[CaptionedImage]:
-    """Some training images of each class as the network sees them: augmented as in the first epoch."""
-    training = manifest.get_split("train")
-    per_class = [training[training["label"] == name].head(SAMPLES_PER_CLASS) for name in manifest.classes]
-    samples = pd.concat(per_class)
-    targets = torch.zeros(len(samples), len(manifest.classes))
+def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
+    """Some training images of each class as the network sees them, augmented as in the first epoch."""
+    training, classes = data.manifest.get_split("train"), data.manifest.classes
+    samples = pd.concat([training[training["label"] == name].head(SAMPLES_PER_CLASS) for name in classes])
+    targets = torch.zeros(len(samples), len(classes))
     # A sheet shows single faces: mixing two would make each caption wrong.
     settings = {**config.dataset.augment.model_dump(), "mixup": 0, "cutmix": 0}
-    images = torch.from_numpy(store.images[samples.index.to_numpy()])
+    images = torch.from_numpy(data.store.images[samples.index.to_numpy()])
     augmented, _ = Augmentation(**settings)(images, targets, config.model.image_size, (config.seed, 0, 0))
     pixels = (augmented.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     return [CaptionedImage(_squeeze_gray(image), label) for image, label in zip(pixels, samples["label"], strict=True)]
@@ -89,7 +97,7 @@ def _squeeze_gray(image: np.ndarray) -> np.ndarray:
 
 
 def _describe_environment(run: Run) -> dict[str, str]:
-    """What a reader needs to judge whether figures can be compared."""
+    """What a reader needs to know whether the metrics of two runs can be compared."""
     provenance = run.provenance
     return {
         "Device": str(provenance["device"]),

@@ -1,4 +1,4 @@
-"""What must be the same for a training to give the same figures: threads and random generators."""
+"""What must be the same for a training to give the same metrics: threads and random generators."""
 
 import random
 
@@ -9,14 +9,22 @@ from fer.core.system import resolve_thread_count
 
 
 def set_threads(threads: int | None, processes: int = 1) -> int:
-    """Let PyTorch use so many CPU threads, or its share of the cores as one of ``processes``; returns the number."""
+    """Set the number of PyTorch's CPU threads.
+
+    Args:
+        threads: The number; None divides the cores among the processes.
+        processes: Processes on this machine that train together.
+
+    Returns:
+        The number of threads.
+    """
     count = threads or max(resolve_thread_count(None) // processes, 1)
     torch.set_num_threads(count)
     return count
 
 
 def seed_everything(seed: int) -> None:
-    """Seed every global random generator; the data's own draws have generators of their own."""
+    """Seed the global random generators of Python, NumPy and PyTorch; the data's draws have generators of their own."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

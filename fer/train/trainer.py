@@ -1,4 +1,4 @@
-"""Training in this process, alone or as one of several: the network, and Lightning's trainer around it."""
+"""The network and Lightning's trainer around it, in a process that trains alone or as one of several."""
 
 import logging
 import time
@@ -19,15 +19,14 @@ from fer.core.process import interrupt_on_signals
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
 from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
-from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SameDataCheck, build_ddp_strategy
-from fer.train.inputs import localize
-from fer.train.module import FaceClassifierModule
+from fer.train.inputs import PreparedData, localize
+from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
@@ -37,9 +36,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainerResult:
-    """How a training ended, as plain numbers; its weights stand in the run directory.
+    """How a training ended; its weights are in the run directory.
 
-    ``history`` has a row an epoch, ``seconds`` is the time of the training alone.
+    Attributes:
+        history: A row of history.csv each epoch.
+        interrupted: Whether Ctrl-C or SIGTERM ended it.
+        seconds: Time of the training alone.
+        starting_weights_sha256: Of the file of weights that it started from; None where they were random.
     """
 
     history: list[dict[str, float]]
@@ -49,17 +52,24 @@ class TrainerResult:
 
 
 def build_splits(manifest: Manifest) -> tuple[Split, Split]:
-    """The training and the validation part."""
+    """Return the training and the validation split."""
 
-    def part(name: str) -> Split:
+    def build_split(name: str) -> Split:
         samples = manifest.get_split(name)
         return Split(samples.index.to_numpy(), manifest.get_targets(name), samples["weight"].to_numpy("float32"))
 
-    return part("train"), part("val")
+    return build_split("train"), build_split("val")
 
 
 def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Split) -> FaceDataModule:
-    """Training and validation batches of a run; ``images`` are those of the store."""
+    """Build the batches of a training.
+
+    Args:
+        config: The run's configuration.
+        images: Those of the store, (M, h, w, C) uint8.
+        train: The training split.
+        val: The validation split.
+    """
     return FaceDataModule(
         images,
         train,
@@ -74,37 +84,57 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
 
 
 def build_network(config: Config, classes: int) -> FaceNetwork:
-    """The network with random weights. Raises ModelError."""
+    """Build the network of a configuration with random weights.
+
+    Args:
+        config: The configuration.
+        classes: Number of classes.
+
+    Raises:
+        ModelError: timm has no such architecture, or it does not take images of this size.
+    """
     model = config.model
     return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
 
 
 def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
-    """The module to train, and the SHA-256 of the weights it starts from. Raises ModelError."""
+    """Build the module to train, with the weights that it starts from.
+
+    Args:
+        config: The run's configuration.
+        classes: Number of classes.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        The module, and the SHA-256 of the file of weights; None where they are random.
+
+    Raises:
+        ModelError: The network cannot be built, or the weights are not its own.
+    """
     model, schedule = config.model, config.optimizer.schedule
     network = build_network(config, classes)
     weights_sha256 = None
     if model.weights != "none":
         weights_sha256 = load_pretrained_weights(network, localize(model.weights, config), model.weights_sha256)
-    settings = {
-        "loss_kind": model.loss.kind,
-        "label_smoothing": model.loss.label_smoothing,
-        "focal_gamma": model.loss.focal_gamma,
-        "lr": config.optimizer.lr,
-        "weight_decay": config.optimizer.weight_decay,
-        "schedule_kind": schedule.kind,
-        "warmup": schedule.warmup,
-        "final": schedule.final,
-        "ema_decay": config.trainer.ema_decay,
-        "head_epochs": model.head_epochs,
-        "unfreeze_per_epoch": model.unfreeze_per_epoch,
+    optimization = OptimizationConfig(
+        loss_kind=model.loss.kind,
+        label_smoothing=model.loss.label_smoothing,
+        focal_gamma=model.loss.focal_gamma,
+        lr=config.optimizer.lr,
+        weight_decay=config.optimizer.weight_decay,
+        schedule_kind=schedule.kind,
+        warmup=schedule.warmup,
+        final=schedule.final,
+        ema_decay=config.trainer.ema_decay,
+        head_epochs=model.head_epochs,
+        unfreeze_per_epoch=model.unfreeze_per_epoch,
         # Scaled half-precision gradients cannot be clipped inside a fused step.
-        "fused": device == "cuda" and config.trainer.precision != "16",
-    }
+        fused=device == "cuda" and config.trainer.precision != "16",
+    )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(network, settings)
+    module = FaceClassifierModule(network, optimization)
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -114,7 +144,14 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
 
 
 def build_trainer(config: Config, device: str, callbacks: list[Callback], directory: Path) -> pl.Trainer:
-    """Lightning's trainer without its own logging, bars and summaries."""
+    """Build Lightning's trainer, without its own logging, progress bars and summaries.
+
+    Args:
+        config: The run's configuration.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        callbacks: What watches the training, in the order in which it is called.
+        directory: The run directory.
+    """
     cfg = config.trainer
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -139,13 +176,13 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
         callbacks=callbacks,
         default_root_dir=directory,
     )
-    # It would have the processes agree before every batch whether one got SIGTERM, which rank 0 alone heeds.
+    # Otherwise all processes would agree before every batch whether one got SIGTERM, which rank 0 alone handles.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
 
 
 def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
-    """Raises ModelError where a checkpoint is not one of this network."""
+    """Raise ModelError where a checkpoint is not one of this network."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         shapes = {key: value.shape for key, value in state.items()}
@@ -159,24 +196,34 @@ def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
 
 
 def train_network(
-    config: Config, store: ImageStore, train: Split, val: Split, directory: Path, device: str, checkpoint: Path | None
+    config: Config, data: PreparedData, directory: Path, device: str, checkpoint: Path | None
 ) -> TrainerResult:
     """Train until the last epoch, an early stop, or Ctrl-C or SIGTERM, which leave the best weights so far.
 
-    ``checkpoint`` is one to go on from. Raises UserError.
+    Args:
+        config: The run's configuration.
+        data: Its data.
+        directory: The run directory, which gets the checkpoints and history.csv.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        checkpoint: One to resume from.
+
+    Raises:
+        UserError: The weights or the checkpoint cannot be used.
     """
+    train, val = build_splits(data.manifest)
     module, weights_sha256 = build_module(config, train.targets.shape[1], device)
     history = MetricsHistory(directory / HISTORY_CSV)
-    trainer = build_trainer(config, device, _build_callbacks(config, history, directory, store.fingerprint), directory)
+    callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
+    trainer = build_trainer(config, device, callbacks, directory)
     if checkpoint is not None:
         _check_checkpoint(checkpoint, module)
-    data = build_datamodule(config, store.images, train, val)
+    datamodule = build_datamodule(config, data.store.images, train, val)
     start = time.monotonic()
     with interrupt_on_signals():
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
-            # Lightning leaves so after Ctrl-C, and ignores any further one from then on.
+            # Lightning exits like this after Ctrl-C, and ignores any further one from then on.
             if trainer.state.status != TrainerStatus.INTERRUPTED:
                 raise
     seconds = round(time.monotonic() - start, 1)
@@ -187,23 +234,23 @@ def train_network(
 
 
 def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, fingerprint: str) -> list[Callback]:
-    """What watches a training; the checkpoints come last, so that they hold what the others know."""
+    """The callbacks of a training; checkpoints come last, so that they hold the state of the others."""
     stopping = config.trainer.early_stopping
     mode = "min" if stopping.monitor == "val_loss" else "max"
-    selected: list[Callback] = [RngStateCallback(), history, ProgressCallback(history, stopping.monitor)]
+    callbacks: list[Callback] = [RngStateCallback(), history, ProgressCallback(history, stopping.monitor)]
     if config.trainer.world_size > 1:
-        selected.append(SameDataCheck(fingerprint))
+        callbacks.append(SameDataCheck(fingerprint))
     if (directory / TRIAL_JSON).is_file():
-        selected.append(PruningCallback(directory, config.sweep.metric or stopping.monitor))
+        callbacks.append(PruningCallback(directory, config.sweep.metric or stopping.monitor))
     if stopping.patience is not None:
-        selected.append(
+        callbacks.append(
             ResumableEarlyStopping(
                 stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True
             )
         )
     # Lightning's save_last would keep the last epoch that was better, not the last one.
     for filename, monitor in ((BEST_CKPT, stopping.monitor), (LAST_CKPT, None)):
-        selected.append(
+        callbacks.append(
             RelocatableCheckpoint(
                 directory / CHECKPOINTS_DIR,
                 filename=Path(filename).stem,
@@ -213,4 +260,4 @@ def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, f
                 enable_version_counter=False,
             )
         )
-    return selected
+    return callbacks

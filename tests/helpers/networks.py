@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from fer.models.network import FaceNetwork
+
+if TYPE_CHECKING:
+    from fer.train.module import OptimizationConfig
 
 SMALL = "mobilenetv2_035"
 
@@ -59,11 +62,14 @@ def batch_of(count: int, side: int = 32) -> dict[str, Any]:
     }
 
 
-def settings(**changed: Any) -> dict[str, Any]:
-    """Settings of a Classifier."""
-    usual = {
+def settings(**changed: Any) -> "OptimizationConfig":
+    """How the networks of tests are trained."""
+    # Most tests of networks need no Lightning, which takes seconds to import.
+    from fer.train.module import OptimizationConfig
+
+    usual: dict[str, Any] = {
         **{"loss_kind": "cross_entropy", "label_smoothing": 0.0, "focal_gamma": 2.0},
         **{"lr": 1e-3, "weight_decay": 0.05, "schedule_kind": "constant", "warmup": 0.0, "final": 0.0},
         **{"ema_decay": 0.0, "head_epochs": 0, "unfreeze_per_epoch": 0, "fused": False},
     }
-    return {**usual, **changed}
+    return OptimizationConfig(**{**usual, **changed})
