@@ -1,1 +1,1 @@
-"""What every room may use."""
+"""Small helpers that every room may use, one job a module."""

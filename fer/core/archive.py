@@ -1,4 +1,4 @@
-"""Archives of files that are listed with their sums; and the sums."""
+"""Archives whose files are listed with their checksums."""
 
 import gzip
 import shutil
@@ -16,7 +16,18 @@ MAX_FILES = 1000
 
 
 def unpack(archive: Path, directory: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
-    """Unpack a .tar.gz. Raises ModelError for links, devices and more than is allowed, and tarfile's own errors."""
+    """Unpack a .tar.gz that may come from anybody.
+
+    Args:
+        archive: The archive.
+        directory: Where its files go.
+        max_files: How many files it may hold.
+        max_bytes: How large they may be together.
+
+    Raises:
+        ModelError: It holds links, devices, or more than is allowed.
+        tarfile.TarError: It is damaged, or a file would land outside of ``directory``.
+    """
     total = 0
     with tarfile.open(archive, "r|gz") as tar:
         for count, member in enumerate(tar):
@@ -29,7 +40,15 @@ def unpack(archive: Path, directory: Path, max_files: int = MAX_FILES, max_bytes
 
 
 def verify_checksums(directory: Path, archive: Path) -> None:
-    """Refuse a package whose files are not exactly those that its SHA256SUMS lists. Raises ModelError."""
+    """Check that an unpacked archive holds exactly the files that its SHA256SUMS lists.
+
+    Args:
+        directory: The unpacked archive.
+        archive: The archive, for the message.
+
+    Raises:
+        ModelError: It does not.
+    """
     checksums = directory / CHECKSUMS
     if not checksums.is_file():
         raise ModelError(f"{archive}: holds no {CHECKSUMS}; it is no package of register.py")
@@ -40,17 +59,18 @@ def verify_checksums(directory: Path, archive: Path) -> None:
 
 
 def compute_checksums(directory: Path) -> str:
-    """A line `sha256  name` each file below a directory, in order of name, SHA256SUMS itself left out."""
+    """Return the content of SHA256SUMS: a line `sha256  name` each file below a directory, in order of name."""
     return "".join(f"{compute_sha256(path)}  {name}\n" for name, path in iter_files(directory) if name != CHECKSUMS)
 
 
 def iter_files(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (name relative to the directory, path) of each file below a directory, in order of name."""
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     return ((name, directory / PurePosixPath(name)) for name in names)
 
 
 def write_archive(directory: Path, target: Path) -> None:
-    """A .tar.gz without anything that differs from one time, machine or user to the next."""
+    """Write all files below a directory to a .tar.gz, whose bytes depend on names and contents alone."""
     with (
         target.open("wb") as file,
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
@@ -65,5 +85,6 @@ def write_archive(directory: Path, target: Path) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, and make the directory that it goes to."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

@@ -1,11 +1,18 @@
-"""Bringing any face picture to the colour and the resolution of the training faces."""
+"""Decoding images, and bringing faces to the colour and the resolution of the training faces."""
 
 import cv2
 import numpy as np
 
 
 def decode_image(data: bytes | memoryview) -> np.ndarray | None:
-    """Pixels of an encoded picture: (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured; None if it is damaged."""
+    """Decode an image file.
+
+    Args:
+        data: The bytes of the file, in any format that OpenCV knows.
+
+    Returns:
+        (H, W) uint8 if it is gray, (H, W, 3) uint8 RGB if it is coloured, None if it is damaged.
+    """
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error:
@@ -16,14 +23,22 @@ def decode_image(data: bytes | memoryview) -> np.ndarray | None:
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 of a gray or RGB picture."""
+    """Convert an image (H, W) or (H, W, 3) uint8 RGB to gray, (H, W) uint8."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def to_native(image: np.ndarray, side: int, colour: bool) -> np.ndarray:
-    """A picture (H, W) or (H, W, 3) uint8 RGB as (side, side, 3 if colour else 1) uint8.
+    """Convert a face to the native form of the training faces.
 
     Shrinking averages over areas, as a camera of lower resolution would; enlarging is bilinear.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8 RGB.
+        side: Native width and height, pixels.
+        colour: Whether the training faces are coloured.
+
+    Returns:
+        (side, side, 3 if colour else 1) uint8.
     """
     if not colour:
         image = to_gray(image)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: written so that a reader never sees half of one, and their checksums."""
 
 import hashlib
 import os
@@ -9,9 +9,16 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the same directory that becomes ``path`` when the block ends well.
+    """Yield a temporary path that replaces ``path`` on success and is deleted on error.
 
-    When it does not, the temporary file is removed and ``path`` stays as it was.
+    It lies in the same directory, which is made where it is missing.
+
+    Args:
+        path: The file to write.
+
+    Example:
+        >>> with atomic_write(path) as tmp_path:
+        ...     table.to_parquet(tmp_path)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -28,12 +35,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text to a file, completely or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def compute_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Compute the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Where the paths of a configuration lie on this machine: in a container, elsewhere than where run.yaml says."""
+"""Paths of a configuration that lie elsewhere on this machine: a container has other ones than run.yaml says."""
 
 import json
 import os
@@ -8,10 +8,10 @@ PATHS_ENV = "FER_PATHS"
 
 
 def read_path_map() -> dict[str, str]:
-    """The paths that lie elsewhere on this machine."""
+    """Read the paths that lie elsewhere on this machine: path in the configuration to path on this machine."""
     return dict(json.loads(os.environ.get(PATHS_ENV, "{}")))
 
 
 def map_path(path: str) -> str:
-    """The place of a path of the configuration on this machine; mostly that path itself."""
+    """Return where a path of the configuration lies on this machine; mostly that path itself."""
     return read_path_map().get(path, path)

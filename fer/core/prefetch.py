@@ -1,4 +1,4 @@
-"""Doing work ahead of who needs it, in threads of its own."""
+"""Work in threads, ahead of its consumer."""
 
 import queue
 import threading
@@ -12,9 +12,13 @@ U = TypeVar("U")
 
 
 def prefetch(items: Iterator[T], depth: int) -> Generator[T, None, None]:
-    """Yield ``items``, which a thread fetches up to ``depth`` ahead; an error of theirs is raised here.
+    """Yield items that a thread takes from an iterator ahead of the consumer.
 
     Where the consumer stops early, the thread ends after the item that it is at.
+
+    Args:
+        items: The iterator; an error that it raises is raised here.
+        depth: How many items it may be ahead.
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
@@ -53,7 +57,12 @@ def prefetch(items: Iterator[T], depth: int) -> Generator[T, None, None]:
 
 
 def map_in_threads(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> Generator[U, None, None]:
-    """Yield what one of the ``workers`` makes of each item, in order; each has a thread and one item at a time."""
+    """Yield the result of each item, in order; the items are worked on at the same time.
+
+    Args:
+        items: The items, which are taken in this thread.
+        workers: Functions of an item; each runs in one thread at a time.
+    """
     free: queue.SimpleQueue[Callable[[T], U]] = queue.SimpleQueue()
     for worker in workers:
         free.put(worker)
@@ -69,7 +78,7 @@ def map_in_threads(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> G
     with ThreadPoolExecutor(len(workers)) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))
-            # One item more than workers: who has finished goes on at once.
+            # One item more than workers, so that a worker that is done goes on at once.
             if len(waiting) > len(workers) + 1:
                 yield waiting.popleft().result()
         while waiting:

@@ -1,4 +1,4 @@
-"""Processes: their rank among several, their ends by a signal, and with the process that started them."""
+"""Processes: their rank among several, signals, and their end with the process that started them."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ LAUNCHED_ENV = "FER_LAUNCHED"
 
 
 def with_parent_pid(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a program that is to end with this process."""
+    """Return the environment for a program that ends with this process, if it calls ``exit_with_parent``."""
     return {**environment, PARENT_PID_ENV: str(os.getpid())}
 
 
 def exit_with_parent() -> None:
-    """Where this process was started by ``tied_to_me``, end it as soon as its starter is gone."""
+    """End this process as soon as its parent is gone, where it got its environment from ``with_parent_pid``."""
     if PARENT_PID_ENV in os.environ:
-        # What this process starts in turn has its own starter.
+        # What this process starts in turn has this one as its parent.
         watch_parent(int(os.environ.pop(PARENT_PID_ENV)))
 
 
@@ -37,33 +37,33 @@ def watch_parent(parent: int) -> None:
 
 
 def get_global_rank() -> int:
-    """The number of this process among those that torchrun or srun has started together; 0 where it is alone."""
+    """Return the rank of this process among those that torchrun or srun has started; 0 where it is alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"])
     return int(os.environ["SLURM_PROCID"]) if is_started_by_srun() else 0
 
 
 def is_started_by_srun() -> bool:
-    """Whether SLURM has started this process as one of several; a batch script of many tasks is none."""
+    """Whether SLURM has started this process as one of several; the batch script of many tasks is not."""
     return "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """SIGTERM interrupts as Ctrl-C does, and both do so once: what follows is the saving.
+    """Raise KeyboardInterrupt inside the block at Ctrl-C or SIGTERM, once: the weights are saved after it.
 
     Of several processes only rank 0 is interrupted, and the others answer it until it has saved.
     """
 
     def interrupt(number: int, frame: object) -> None:
-        for either in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(either, signal.SIG_IGN)
+        for handled in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(handled, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     handler = signal.SIG_IGN if get_global_rank() else interrupt
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+        for number, previous in previous_handlers.items():
+            signal.signal(number, previous)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def create_progress_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
-    """A bar as wide as the terminal; one that does not know its size counts as 80 columns wide, 24 lines high."""
+    """Create a bar as wide as the terminal, which counts as 80 x 24 where it does not tell its size."""
     size = shutil.get_terminal_size()
     return tqdm(total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
 
@@ -24,7 +24,15 @@ def create_progress_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
 def track_progress(
     items: Iterable[T], total: int, title: str, unit: str = "images", size: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Yield ``items`` and show how far it is; ``size`` says how much of ``total`` an item is."""
+    """Yield items and show the progress.
+
+    Args:
+        items: The items.
+        total: How much there is to do, in ``unit``.
+        title: What is being done.
+        unit: What is counted.
+        size: How much of ``total`` an item is.
+    """
     bar = create_progress_bar(total, title, f" {unit}") if sys.stderr.isatty() else None
     start = last = time.monotonic()
     done = 0
@@ -44,6 +52,6 @@ def track_progress(
 
 
 def format_progress(title: str, done: int, total: int, unit: str, seconds: float) -> str:
-    """`what: 120/400 images, 35/s, 8 s left`."""
+    """Format a line of progress: `title: 120/400 images, 35/s, 8 s left`."""
     rate = done / max(seconds, 1e-9)
     return f"{title}: {done}/{total} {unit}, {rate:.0f}/s, {(total - done) / max(rate, 1e-9):.0f} s left"

@@ -1,12 +1,8 @@
-"""What the machine has."""
+"""The resources of this machine."""
 
 import os
-from pathlib import Path
-
-# The directory that holds the package: a checkout, or site-packages.
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 def resolve_thread_count(threads: int | None) -> int:
-    """So many CPU threads, or one a core that this process may use."""
+    """Return ``threads``, or where it is None the number of cores that this process may use."""
     return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))

@@ -1,23 +1,32 @@
-"""Every figure of a classifier, from its confusion matrix and its probabilities, with bootstrap intervals."""
+"""Metrics of a classifier from its confusion matrix."""
 
 import numpy as np
 
 
 def compute_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures of confusion matrices (…, C, C), rows true, columns predicted; leading axes are kept.
+    """Compute the metrics of confusion matrices.
 
-    Precision, recall and F1 (…, C) are NaN for a class without images; a class that is never predicted has
-    precision 0. Balanced accuracy and macro-F1 are means over the classes that have images. All are NaN without any.
+    Args:
+        confusion: (…, C, C) counts, rows true, columns predicted; leading axes are kept.
+
+    Returns:
+        ``accuracy``, ``balanced_accuracy`` and ``macro_f1`` (…), NaN without any image; the latter two are means over
+        the classes that have images. ``precision``, ``recall`` and ``f1`` (…, C), NaN for a class without images; a
+        class that is never predicted has precision 0.
+
+    Example:
+        >>> float(compute_metrics(np.array([[8, 2], [1, 9]]))["accuracy"])
+        0.85
     """
     confusion = np.asarray(confusion, dtype=float)
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1)
     true, predicted = confusion.sum(-1), confusion.sum(-2)
     present, any_image = true > 0, true.sum(-1) > 0
-    recall = np.where(present, right / np.maximum(true, 1), np.nan)
-    precision = np.where(present, right / np.maximum(predicted, 1), np.nan)
-    f1 = compute_f1(right, true, predicted)
+    recall = np.where(present, correct / np.maximum(true, 1), np.nan)
+    precision = np.where(present, correct / np.maximum(predicted, 1), np.nan)
+    f1 = compute_f1(correct, true, predicted)
     return {
-        "accuracy": right.sum(-1) / np.where(any_image, true.sum(-1), np.nan),
+        "accuracy": correct.sum(-1) / np.where(any_image, true.sum(-1), np.nan),
         "balanced_accuracy": np.where(any_image, average_present_classes(recall, true), np.nan),
         "macro_f1": np.where(any_image, average_present_classes(f1, true), np.nan),
         "precision": precision,
@@ -27,19 +36,33 @@ def compute_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (C, C), rows true, columns predicted."""
+    """Count the images by true and predicted class.
+
+    Args:
+        labels: (N,) indices of the true classes.
+        predicted: (N,) indices of the predicted classes.
+        classes: Number of classes C.
+
+    Returns:
+        (C, C) counts, rows true, columns predicted.
+    """
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def compute_f1(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """F1 of each class, NaN for one without images.
+def compute_f1(correct: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Compute the F1 of each class.
 
-    ``right``, ``true``, ``predicted`` (…, C): images of a class that are judged rightly, that have it as their label,
-    and that are judged to be of it.
+    Args:
+        correct: (…, C) images of a class that are predicted to be of it.
+        true: (…, C) images of a class.
+        predicted: (…, C) images that are predicted to be of a class.
+
+    Returns:
+        (…, C), NaN for a class without images.
     """
-    return np.where(true > 0, 2 * right / np.maximum(true + predicted, 1), np.nan)
+    return np.where(true > 0, 2 * correct / np.maximum(true + predicted, 1), np.nan)
 
 
 def average_present_classes(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """The mean (…) of scores (…, C) over the classes that have images."""
+    """Average scores (…, C) over the classes that have images, of which ``true`` (…, C) holds the numbers: (…)."""
     return np.nansum(scores, axis=-1) / np.maximum((true > 0).sum(-1), 1)

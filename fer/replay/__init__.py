@@ -1,1 +1,1 @@
-"""A run repeated from its run.yaml and compared, bit for bit."""
+"""A run repeated from its run.yaml and compared with it, bit for bit."""

@@ -24,7 +24,7 @@ MAX_SHOWN = 20
 
 
 def _read_run_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run. Raises UserError."""
+    """Read a JSON file of a run. Raises UserError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -35,23 +35,25 @@ def _read_run_json(path: Path) -> dict[str, Any]:
 
 
 def _compare_environment(provenance: dict[str, Any]) -> list[str]:
-    """What differs between the machine and code of a run and those of this process, a line each."""
+    """Describe what differs between machine and code of a run and those of this process, a line each."""
     current = collect_environment()
-    lines = []
-    for key, value in current.items():
-        previous = provenance.get(key)
-        if key == "packages":
-            packages = previous if isinstance(previous, dict) else {}
-            lines += [
-                f"{name}: {packages.get(name)} then, {v} now" for name, v in value.items() if packages.get(name) != v
-            ]
-        elif previous != value:
-            lines.append(f"{key}: {previous} then, {value} now")
-    return lines
+    packages = current.pop("packages")
+    previous_packages = provenance.get("packages")
+    if not isinstance(previous_packages, dict):
+        previous_packages = {}
+    return [*_list_differences(provenance, current), *_list_differences(previous_packages, packages)]
+
+
+def _list_differences(previous: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}: {previous.get(name)} then, {value} now"
+        for name, value in current.items()
+        if previous.get(name) != value
+    ]
 
 
 def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
-    """Whether data and starting weights are still those of the run, a line for each that is not."""
+    """Describe what differs between data and starting weights of a run and those of now, a line each."""
     from fer.data.image_store import fingerprint_sources
     from fer.train.inputs import localize, read_sources
 
@@ -66,20 +68,20 @@ def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
 
 
 def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Every figure that is not identical, a line each."""
-    one, two = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
+    """Describe every metric that is not identical, a line each."""
+    before, after = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
     lines = []
-    for name in dict.fromkeys([*one, *two]):
-        if name not in one or name not in two or one[name] != two[name]:
-            previous, current = one.get(name, "absent"), two.get(name, "absent")
+    for name in dict.fromkeys([*before, *after]):
+        if name not in before or name not in after or before[name] != after[name]:
+            previous, current = before.get(name, "absent"), after.get(name, "absent")
             both = isinstance(previous, float) and isinstance(current, float)
-            apart = f" ({math.fabs(current - previous):.3g} apart)" if both else ""
-            lines.append(f"{name}: {previous} then, {current} now{apart}")
+            distance = f" ({math.fabs(current - previous):.3g} apart)" if both else ""
+            lines.append(f"{name}: {previous} then, {current} now{distance}")
     return lines
 
 
 def _replay_run(run: Path, allow_changed_data: bool) -> bool:
-    """Run ``run`` again in a new directory; whether every figure and the weights came out identical."""
+    """Run a training again in a new directory; whether every metric and the weights came out identical."""
     config = load_run_config(run)
     provenance, metrics = _read_run_json(run / PROVENANCE_JSON), _read_run_json(run / METRICS_JSON)
     if provenance.get("status") != "finished":
@@ -94,23 +96,11 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
             log.warning("Data differ: %s", line)
         if not allow_changed_data:
             raise DataError("the data are not those of the run; restore them, or add --allow-changed-data")
-    directory = create_unique_directory(
-        f"outputs/replay/{get_timestamp()[:10]}/{get_timestamp()[11:19].replace(':', '-')}-{config.name}"
-    )
-    command = [
-        sys.executable,
-        *build_train_command(),
-        "--config-dir",
-        str(run.resolve()),
-        "--config-name",
-        "run",
-    ]
-    # Without a number in the configuration the run took the cores of its machine: the sums depend on it.
-    command += [f"hydra.run.dir={json.dumps(directory)}", f"trainer.threads={provenance['threads']}"]
+    day, _, time = get_timestamp()[:19].replace(":", "-").partition("T")
+    directory = Path(create_unique_directory(f"outputs/replay/{day}/{time}-{config.name}"))
     log.info("Replaying %s in %s", run, directory)
-    if code := subprocess.run(command).returncode:
-        raise UserError(f"the replay ended with exit code {code}; its log is {directory}/train.log")
-    differences = _compare_metrics(metrics, _read_run_json(Path(directory) / METRICS_JSON))
+    _train_again(run, directory, provenance["threads"])
+    differences = _compare_metrics(metrics, _read_run_json(directory / METRICS_JSON))
     for line in differences[:MAX_SHOWN]:
         log.warning("Differs: %s", line)
     if differences:
@@ -121,7 +111,17 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     return not differences
 
 
+def _train_again(run: Path, directory: Path, threads: int) -> None:
+    """Run the configuration of a run in another directory. Raises UserError."""
+    command = [sys.executable, *build_train_command(), "--config-dir", str(run.resolve()), "--config-name", "run"]
+    # Sums depend on the number of threads, which a configuration may leave to the machine.
+    command += [f"hydra.run.dir={json.dumps(str(directory))}", f"trainer.threads={threads}"]
+    if code := subprocess.run(command).returncode:
+        raise UserError(f"the replay ended with exit code {code}; its log is {directory}/train.log")
+
+
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.replay"), description=__doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--allow-changed-data", action="store_true", help="go on although the data set was changed")

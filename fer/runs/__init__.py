@@ -1,1 +1,1 @@
-"""Run directories: what they hold, where their results come from, and programs that work on them."""
+"""Run directories: what they hold, where their results come from, and the programs that write them."""

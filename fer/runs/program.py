@@ -1,4 +1,4 @@
-"""What the programs share: a fresh run directory, and errors as one sentence with an exit code."""
+"""The frame of the programs: a new run directory, and expected errors as one sentence with an exit code."""
 
 import errno
 import logging
@@ -20,14 +20,14 @@ from fer.core.process import LAUNCHED_ENV
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
-# Their errors mean that they have lost a process.
+# Packages whose RuntimeError means that a process of theirs was killed.
 LAUNCHERS = ("joblib", "submitit")
 SCRIPTS = ("train.py", "infer.py", "register.py")
 
 
 def exit_with_error(message: str, code: int) -> NoReturn:
-    """Print what is wrong, prefixed by the program's name, and leave."""
-    # Of several processes the one that has started them speaks.
+    """Print what is wrong, each line prefixed by the program's name, and exit with a code."""
+    # Of several processes the one that has started them prints.
     if LAUNCHED_ENV not in os.environ:
         name = get_program_name()
         print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
@@ -36,9 +36,13 @@ def exit_with_error(message: str, code: int) -> NoReturn:
 
 @contextmanager
 def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None]:
-    """Turn errors that a user can mend into a sentence and an exit code, wherever they arise inside.
+    """Print errors that a user can correct as one sentence and exit with their code; let bugs raise.
 
-    A run directory in which nothing but the log was written is removed again.
+    Args:
+        run_directory: The run directory, which is removed again where it holds nothing but an empty log.
+
+    Raises:
+        SystemExit: With the error's code (``ExitCode``).
     """
     try:
         yield
@@ -68,23 +72,27 @@ def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None
 
 
 def log_to_stderr() -> None:
-    """Leave standard output to what another program reads."""
+    """Log to standard error: standard output is what another program reads."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
 
 
 def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str]], list[str]] = list) -> None:
-    """Run a program decorated with ``hydra.main``; exit code 0, or that of the error, or 130 after Ctrl-C.
+    """Run a program that is decorated with ``hydra.main``.
 
-    ``expand_arguments`` gives the arguments that those of the command line stand for. `--help` shows what the module
-    of ``main`` says.
+    Args:
+        main: The program; `--help` shows the docstring of its module.
+        expand_arguments: Replaces the arguments of the command line.
+
+    Raises:
+        SystemExit: With the code of an expected error, or 130 after Ctrl-C.
     """
     documentation = str(sys.modules[main.__module__].__doc__)
     for script in SCRIPTS:
         documentation = documentation.replace(f"python {script}", format_command(script))
     OmegaConf.register_new_resolver("program_help", lambda: documentation, replace=True)
-    # Hydra would print errors itself and exit with 1; with this it hands them on as they are.
+    # Otherwise Hydra would print errors itself and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():
         sys.argv[1:] = expand_arguments(sys.argv[1:])
@@ -92,5 +100,5 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
         main()
 
 
-# A process that a launcher starts for a job imports this module and then composes: it needs this as well.
+# At import, because a process that a launcher starts for a job imports this module and then composes.
 OmegaConf.register_new_resolver("fresh_directory", create_unique_directory, use_cache=True, replace=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fer.core.installation import INSTALLED, PROJECT_ROOT
 
-# What git_state() says where the code is no checkout but was brought as an archive, JSON.
+# JSON: the state of git where the code is no checkout but was brought as an archive.
 GIT_STATE_ENV = "FER_GIT"
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def get_program_arguments() -> list[str]:
-    """What starts this program once more, behind `python`."""
+    """Return the arguments of `python` that start this program once more."""
     program, *arguments = get_command_line()
     if program != "-m":
         return [sys.argv[0], *arguments]
@@ -34,17 +34,23 @@ def get_program_arguments() -> list[str]:
 
 
 def get_command_line() -> list[str]:
-    """What stands behind `python`, with the program's name alone."""
+    """Return the arguments of `python` in this process, with the program's name alone."""
     module = getattr(sys.modules["__main__"].__spec__, "name", "").removesuffix(".__main__")
     return [*(["-m", module] if module.startswith("fer.") else [Path(sys.argv[0]).name]), *sys.argv[1:]]
 
 
 def get_timestamp() -> str:
+    """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def collect_environment() -> dict[str, Any]:
-    """Code, interpreter, machine and packages of this process: what decides whether figures can be repeated."""
+    """Describe code, interpreter, machine and packages: what decides whether metrics can be repeated.
+
+    Returns:
+        What provenance.json holds: ``git_commit``, ``git_diff_sha256``, ``python``, ``platform``, ``processor`` and
+        ``packages``, name to version or None.
+    """
     return {
         **_read_git_state(),
         "python": platform.python_version(),
@@ -62,7 +68,7 @@ def _get_package_version(package: str) -> str | None:
 
 
 def run_git(directory: Path, *arguments: str) -> bytes:
-    """What a git command prints in ``directory``. Raises OSError or subprocess.SubprocessError."""
+    """Run a git command in a directory and return its output. Raises OSError or subprocess.SubprocessError."""
     command = ["git", "-C", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
 

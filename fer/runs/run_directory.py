@@ -1,4 +1,4 @@
-"""The run directory: its configuration, where its figures come from, and how it ended."""
+"""The run directory: its configuration, where its results come from, and how it ended."""
 
 import atexit
 import json
@@ -36,9 +36,22 @@ REPLAY = """\
 
 
 class Run:
-    """A run directory that belongs to this process alone.
+    """A run directory that belongs to this process alone until it has finished.
 
-    Raises UserError where the directory already holds a run: none is ever overwritten.
+    Creating one writes run.yaml and provenance.json.
+
+    Args:
+        directory: The directory, which is made where it is missing.
+        config: The run's configuration.
+        program: The script that the run is of.
+
+    Raises:
+        UserError: The directory already holds a run: none is ever overwritten.
+
+    Example:
+        >>> run = Run(Path("outputs/train/first"), config)
+        >>> run.update_provenance(device="cpu")
+        >>> run.finish("finished")
     """
 
     def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
@@ -46,7 +59,7 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         self.lock = _acquire_lock(directory)
         try:
-            # Creating this file is the claim: of two processes only one succeeds.
+            # Of two processes that create this file only one succeeds.
             with (directory / PROVENANCE_JSON).open("x", encoding="utf-8"):
                 pass
         except FileExistsError:
@@ -65,7 +78,16 @@ class Run:
 
     @classmethod
     def resume(cls, directory: Path, config: Config, program: str) -> Self:
-        """A run that was begun before, to go on with; what it knows of its begin stays. Raises UserError."""
+        """Open a run that was begun before; its provenance keeps how it began.
+
+        Args:
+            directory: The run directory.
+            config: The configuration to go on with.
+            program: The script that the run is of.
+
+        Raises:
+            UserError: Another process is at work on it.
+        """
         run = cls.__new__(cls)
         run.directory = directory
         run.lock = _acquire_lock(directory)
@@ -77,11 +99,11 @@ class Run:
 
     @classmethod
     def create_or_resume(cls, directory: Path, config: Config, program: str) -> Self:
-        """The run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
+        """Open the run of a directory that holds its run.yaml, whether or not it was begun. Raises UserError."""
         provenance = directory / PROVENANCE_JSON
         if provenance.is_file() and provenance.stat().st_size:
             return cls.resume(directory, config, program)
-        # Claimed, and killed before it knew anything.
+        # Killed between creating the file and writing it.
         provenance.unlink(missing_ok=True)
         return cls(directory, config, program)
 
@@ -91,7 +113,12 @@ class Run:
         write_text(self.directory / PROVENANCE_JSON, json.dumps(self.provenance, indent=2, default=str) + "\n")
 
     def finish(self, status: str, **facts: Any) -> None:
-        """Mark how the run ended: finished, interrupted, failed or pruned."""
+        """Mark the run as ended, and release its directory.
+
+        Args:
+            status: ``finished``, ``interrupted``, ``failed`` or ``pruned``.
+            facts: Further entries of provenance.json.
+        """
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         mebibytes = round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
         self.update_provenance(status=status, end=get_timestamp(), peak_memory_mib=mebibytes, **facts)
@@ -99,6 +126,7 @@ class Run:
         self.lock.release()
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write metrics.json."""
         write_text(self.directory / METRICS_JSON, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
     @property
@@ -113,14 +141,14 @@ class Run:
 
 
 def write_config(directory: Path, config: Config, program: str) -> None:
-    """Write run.yaml: what makes a directory one that ``program`` can run, or go on with."""
+    """Write run.yaml, which makes a directory one that ``program`` can begin or resume."""
     header = HEADER.format(command=format_command(program)) + (REPLAY if program == "train.py" else "")
     content = {"defaults": ["base", "_self_"], **config.dump()}
     write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def _acquire_lock(directory: Path) -> FileLock:
-    """The lock of a run directory, held until the process ends. Raises UserError where another one has it."""
+    """Acquire the lock of a run directory. Raises UserError where another process has it."""
     lock = FileLock(directory / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
@@ -130,7 +158,7 @@ def _acquire_lock(directory: Path) -> FileLock:
 
 
 def mark_failed(directory: Path, error: str) -> None:
-    """Mark a run whose process could not do so itself. Without effect where it was not begun."""
+    """Mark a run whose process could not do so itself; one that was not begun is left as it is."""
     path = directory / PROVENANCE_JSON
     if path.is_file() and path.stat().st_size:
         provenance = json.loads(path.read_text(encoding="utf-8"))
@@ -141,7 +169,7 @@ def mark_failed(directory: Path, error: str) -> None:
 
 
 def read_status(directory: Path) -> str | None:
-    """How the run of a directory stands, None where it was not begun."""
+    """Read the status of a run; None where it was not begun."""
     try:
         return str(json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8"))["status"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -149,7 +177,16 @@ def read_status(directory: Path) -> str | None:
 
 
 def load_run_config(run: Path, program: Program = "train") -> Config:
-    """The checked configuration in a run's run.yaml. Raises UserError."""
+    """Load and check the configuration of a run.
+
+    Args:
+        run: The run directory.
+        program: The program whose rules the configuration must keep.
+
+    Raises:
+        UserError: run.yaml cannot be read.
+        ConfigError: It breaks a rule.
+    """
     try:
         content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
         content.pop("defaults", None)
@@ -161,14 +198,21 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
 
 
 def create_unique_directory(base_path: str) -> str:
-    """Create and return a directory that nobody had before: ``wanted``, or ``wanted-2``, ``wanted-3`` and so on.
+    """Create a directory that did not exist before.
 
-    ``os.mkdir`` fails where the directory exists, so two programs that start in the same second get two.
+    Two programs that start in the same second get two directories: creating one that exists fails. A process that
+    train.py has started gets the directory of train.py, another rank than 0 a temporary one.
+
+    Args:
+        base_path: The path; where it exists, the first one of ``base_path-2``, ``base_path-3``… that does not.
+
+    Returns:
+        The path of the new directory.
     """
     if LAUNCHED_ENV in os.environ:
         return os.environ[LAUNCHED_ENV]
     if get_global_rank():
-        # Only rank 0 writes; what Hydra leaves in the directory of another one ends with it.
+        # Only rank 0 writes; what Hydra writes for another rank is deleted at its end.
         scratch = tempfile.mkdtemp(prefix="fer-rank-")
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
         return scratch
@@ -184,7 +228,7 @@ def create_unique_directory(base_path: str) -> str:
 
 
 def remove_if_empty(directory: Path | None) -> None:
-    """Remove a directory that holds nothing but Hydra's empty log, and the day's directory when that is empty then."""
+    """Remove a directory that holds nothing but Hydra's empty log, and the day's directory where it is empty then."""
     if (
         directory is None
         or not directory.is_dir()
@@ -200,7 +244,7 @@ def remove_if_empty(directory: Path | None) -> None:
 
 
 def redirect_log(directory: Path) -> None:
-    """Go on with the log of a run in its own directory: Hydra has opened one where a new run would be."""
+    """Write the log into the directory of a resumed run: Hydra has opened one where a new run would be."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             name = Path(handler.baseFilename).name

@@ -1,4 +1,4 @@
-"""train.py as a process of its own, which does a run in the run's directory and ends with whoever started it."""
+"""train.py in a process of its own, which works in the run's directory and ends with the process that started it."""
 
 import json
 import os
@@ -16,9 +16,16 @@ TRAIN_PROGRAM = "train.py"
 def start_training(
     run: Path, environment: Mapping[str, str], project: Path = PROJECT_ROOT, launcher: Sequence[str] = ()
 ) -> "subprocess.Popen[str]":
-    """Begin or go on with the run that a directory's run.yaml describes; what it says comes through ``stdout``.
+    """Start train.py on the run that a directory's run.yaml describes, be it new or begun.
 
-    ``project`` is the directory of the code; ``launcher`` are arguments of Python that start the program.
+    Args:
+        run: The run directory.
+        environment: Variables beside those of this process.
+        project: Directory of the code.
+        launcher: Arguments of Python before the program, such as ``-m torch.distributed.run``.
+
+    Returns:
+        The process, whose output and errors are its ``stdout``.
     """
     quoted = json.dumps(str(run))
     return subprocess.Popen(
@@ -33,8 +40,5 @@ def start_training(
 
 
 def extract_error_lines(lines: Sequence[str]) -> list[str]:
-    """The errors of a training that has failed, each behind its program's name, from the lines that it said.
-
-    Its last line, if any, where it said none.
-    """
+    """Return the errors among the lines that a failed training printed; its last line where there are none."""
     return [line for line in lines if line.startswith(f"{TRAIN_PROGRAM}: ")] or list(lines[-1:])
