@@ -1,1 +1,1 @@
-"""Many trainings over a search space: sweepers, their jobs and what they record."""
+"""Sweeps: many trainings over a search space, by sweepers of Hydra."""

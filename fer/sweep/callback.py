@@ -1,4 +1,4 @@
-"""A sweep as a whole: what Hydra calls before its first and after its last job, and going on with a killed one."""
+"""A sweep as a whole: what Hydra calls before its first and after its last job, and resuming a killed one."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from typing_extensions import override
 
 from fer.config.base import reject_password
 from fer.core.installation import format_command, with_project_path
@@ -24,7 +25,7 @@ from fer.runs.program import exit_with_error
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
 
 RESUME = "sweep.resume="
-# Held until the process ends: two leaders of one sweep would do its jobs twice.
+# Held until the process ends: two processes that lead one sweep would do its jobs twice.
 _held_locks: list[FileLock] = []
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 class SweepCallback(Callback):
     """Opens and closes the directory of a sweep (`hydra.callbacks` in conf/base.yaml)."""
 
+    @override
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
         _reject_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
@@ -42,12 +44,14 @@ class SweepCallback(Callback):
         metric = config.sweep.metric or config.trainer.early_stopping.monitor
         direction: Direction = "minimize" if metric == "val_loss" else "maximize"
         at_once = _count_concurrent_jobs(config, jobs)
-        write_sweep(directory, Sweep(arguments, os.getcwd(), metric, direction, jobs, at_once, os.getpid()))
+        sweep = Sweep(arguments, os.getcwd(), metric, direction, jobs, at_once, process=os.getpid())
+        write_sweep(directory, sweep)
         # Jobs that are started elsewhere must find the project, wherever they are.
         os.environ.update(with_project_path(os.environ))
         print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
         print(f"After an interruption: {format_command('train.py')} {RESUME}{directory}", flush=True)
 
+    @override
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         directory = Path(config.hydra.sweep.dir)
         sweep = read_sweep(directory)
@@ -73,16 +77,16 @@ class SweepCallback(Callback):
 
 
 def _reject_passwords(overrides: list[str]) -> None:
-    """End the program where a URI holds a password, before sweep.yaml keeps what was typed."""
-    for override in overrides:
+    """End the program where a URI holds a password, before sweep.yaml keeps the command line."""
+    for text in overrides:
         try:
-            reject_password(override)
+            reject_password(text)
         except ValueError as error:
-            exit_with_error(f"{override.partition('=')[0]}: {error}", ExitCode.CONFIG)
+            exit_with_error(f"{text.partition('=')[0]}: {error}", ExitCode.CONFIG)
 
 
 def _lock_sweep(directory: Path) -> None:
-    """Be the one process that leads the sweep; ends the program where another one does."""
+    """Make this process the one that leads the sweep; end the program where another one does."""
     lock = FileLock(directory / ".sweep.lock")
     try:
         lock.acquire(timeout=0)
@@ -92,7 +96,7 @@ def _lock_sweep(directory: Path) -> None:
 
 
 def _count_jobs(config: DictConfig) -> int:
-    """How many jobs the sweeper will start."""
+    """Count the jobs that the sweeper will start."""
     if "n_trials" in config.hydra.sweeper:
         return int(config.hydra.sweeper.n_trials)
     params = config.hydra.sweeper.params or {}
@@ -102,7 +106,7 @@ def _count_jobs(config: DictConfig) -> int:
 
 
 def _count_concurrent_jobs(config: DictConfig, jobs: int) -> int:
-    """How many jobs share this machine: those of joblib, or all that submitit's local executor starts."""
+    """Count the jobs that share this machine at a time: those of joblib, or all of submitit's local executor."""
     launcher = config.hydra.launcher
     if "n_jobs" in launcher:
         n_jobs = int(launcher.n_jobs)
@@ -111,7 +115,7 @@ def _count_concurrent_jobs(config: DictConfig, jobs: int) -> int:
 
 
 def format_jobs_csv(jobs: list[SweepJob]) -> str:
-    """sweep.csv: a row a job."""
+    """Return the content of sweep.csv: a row a job."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", "status", "metric", "value", "seconds", "reason", "overrides"])
@@ -123,9 +127,16 @@ def format_jobs_csv(jobs: list[SweepJob]) -> str:
 
 
 def resolve_resume_arguments(arguments: list[str]) -> list[str]:
-    """The command line of the sweep that ``sweep.resume=DIR`` names, led on in its directory; others as they are.
+    """Replace ``sweep.resume=DIR`` by the command line of that sweep, in the directory where it was typed.
 
-    What follows may change how the jobs are run (``hydra.…``), never which. Raises UserError.
+    What stands beside it may change how the jobs are run (``hydra.…``), never which.
+
+    Args:
+        arguments: Those of the command line; without ``sweep.resume=DIR`` they are returned as they are.
+
+    Raises:
+        ConfigError: Something else than ``hydra.…`` stands beside it.
+        UserError: There is no such sweep.
     """
     directories = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
     if not directories:
@@ -139,8 +150,8 @@ def resolve_resume_arguments(arguments: list[str]) -> list[str]:
     sweep = read_sweep(directory)
     if not Path(sweep.directory).is_dir():
         raise UserError(f"{sweep.directory}: is not there, but the sweep's paths begin there; start a new sweep")
-    # Its paths are relative to where it was typed.
+    # Paths on its command line are relative to where it was typed.
     os.chdir(sweep.directory)
     keys = {text.partition("=")[0] for text in others}
-    kept = [text for text in sweep.arguments if text.partition("=")[0] not in keys]
-    return [*kept, *others, f"hydra.sweep.dir={json.dumps(str(directory))}"]
+    original = [text for text in sweep.arguments if text.partition("=")[0] not in keys]
+    return [*original, *others, f"hydra.sweep.dir={json.dumps(str(directory))}"]

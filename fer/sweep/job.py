@@ -1,7 +1,7 @@
-"""One job of a sweep: a training in a process and a run directory of its own, whatever becomes of it.
+"""One job of a sweep: a training in a process and a run directory of its own.
 
-A process of its own, so that neither lack of memory nor a crash takes the other jobs along, and the run comes out as it
-would alone.
+In a process of its own neither lack of memory nor a crash takes the other jobs along, and the run gives the same
+results as it would alone.
 """
 
 import csv
@@ -33,9 +33,18 @@ log = logging.getLogger(__name__)
 
 
 def run_job(composed: DictConfig) -> float | None:
-    """Do the job that Hydra has composed, unless an earlier start of the sweep did; its value where it finished.
+    """Run the job that Hydra has composed, unless an earlier start of the sweep has done it.
 
-    A job's own failure is written into its job.json and raises nothing. Raises KeyboardInterrupt after Ctrl-C.
+    A job's own failure is written into its job.json and raises nothing.
+
+    Args:
+        composed: The job's configuration.
+
+    Returns:
+        The sweep's metric; None where the job did not finish.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C.
     """
     hydra = HydraConfig.get()
     directory, number = Path(hydra.runtime.output_dir), int(hydra.job.num)
@@ -58,7 +67,7 @@ def run_job(composed: DictConfig) -> float | None:
 
 
 def _run_in_process(composed: DictConfig, directory: Path, number: int, sweep: Sweep) -> SweepJob:
-    """Run the job to its end, and how it ended."""
+    """Run the job and return how it ended."""
     start = time.monotonic()
     overrides = list(HydraConfig.get().overrides.task)
     status: Status = "failed"
@@ -79,7 +88,7 @@ def _run_in_process(composed: DictConfig, directory: Path, number: int, sweep: S
 
 
 def limit_threads(config: Config, at_once: int) -> Config:
-    """The configuration with its share of the machine's threads, which a replay then takes as well."""
+    """Return the configuration with the threads of one of so many jobs at a time, which a replay then takes as well."""
     if at_once == 1 or config.trainer.threads is not None:
         return config
     return config.model_copy(
@@ -88,14 +97,14 @@ def limit_threads(config: Config, at_once: int) -> Config:
 
 
 def _run_training(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
-    """Run train.py in the job's directory, and say how it ended and why."""
+    """Run train.py in the job's directory and return how it ended and why."""
     process = start_training(directory, environment)
     lines: list[str] = []
     interrupted = ""
     try:
         _relay_output(process, number, lines)
     except KeyboardInterrupt:
-        # Ctrl-C reached it as well, and it is now judging the best weights so far.
+        # Ctrl-C reached it as well, and it now evaluates the best weights so far.
         interrupted = CTRL_C
         _relay_output(process, number, lines)
     code = process.wait()
@@ -107,12 +116,12 @@ def _run_training(directory: Path, number: int, environment: dict[str, str]) -> 
         return "interrupted", interrupted or "by SIGTERM"
     if code < 0:
         return "killed", f"by {signal.Signals(-code).name}; the machine's memory may have been full"
-    sentences = [line.removeprefix(f"{TRAIN_PROGRAM}: ") for line in extract_error_lines(lines)]
-    return "failed", "; ".join(sentences) or f"exit code {code}"
+    messages = [line.removeprefix(f"{TRAIN_PROGRAM}: ") for line in extract_error_lines(lines)]
+    return "failed", "; ".join(messages) or f"exit code {code}"
 
 
 def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str]) -> None:
-    """Hand on what a job says, line by line with its number, until it is done."""
+    """Print the output of a job, each line with its number, until it ends; collect it in ``lines``."""
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line.rstrip())
@@ -120,7 +129,7 @@ def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str
 
 
 def read_metric(directory: Path, metric: str) -> float | None:
-    """A figure of history.csv at the best epoch; None for a run without training."""
+    """Read a metric of history.csv at the best epoch; None for a run without training."""
     metrics: dict[str, Any] = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
     if metrics["best_epoch"] is None:
         return None
@@ -129,7 +138,7 @@ def read_metric(directory: Path, metric: str) -> float | None:
 
 
 def format_progress(directory: Path, sweep: Sweep) -> str:
-    """`5 of 12 jobs done, about 3 min left`."""
+    """Format the progress of a sweep: `5 of 12 jobs done, about 3 min left`."""
     done = [job for job in read_jobs(directory) if job.is_done or job.status == "failed"]
     mean = sum(job.seconds for job in done) / len(done) if done else 0.0
     remaining = mean * (sweep.jobs - len(done)) / sweep.at_once

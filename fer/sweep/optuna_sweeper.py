@@ -1,13 +1,13 @@
 """A Hydra sweeper that lets Optuna choose the jobs: `hydra/sweeper=optuna`.
 
-hydra-optuna-sweeper ends at Optuna 2.10, which neither prunes jobs nor works with today's SQLAlchemy. Every trial is a
+hydra-optuna-sweeper stops at Optuna 2.10, which neither prunes jobs nor works with today's SQLAlchemy. Every trial is a
 job of fer.sweep.job; trial and job have the same number, so a resumed sweep finds the directory of each.
 """
 
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
+from typing_extensions import override
 
 from fer.config.sweep import OptunaSearch
 from fer.core.io import write_text
@@ -31,21 +32,23 @@ if TYPE_CHECKING:
 
 
 class BaseOptunaSweeper(ComposeOnceSweeper):
-    """Arguments as in conf/hydra/sweeper/optuna.yaml."""
+    """Trials of an Optuna study; arguments as in conf/hydra/sweeper/optuna.yaml."""
 
     def __init__(self, **settings: Any) -> None:
-        # Checked in `sweep`: Hydra would wrap an error of this constructor into its own words.
+        # Checked in `sweep`: Hydra would wrap an error of this constructor into one of its own.
         self.settings = {key: _to_container(value) for key, value in settings.items()}
 
+    @override
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+    @override
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until the study has ``n_trials``, first those that a killed sweep has left. Raises UserError."""
-        assert self.config is not None and self.launcher is not None
+        assert self.config is not None
         search = _validate_settings(self.settings)
         space, fixed = split_overrides([*(f"{key}={value}" for key, value in search.params.items()), *arguments])
         if not space:
@@ -68,17 +71,26 @@ class BaseOptunaSweeper(ComposeOnceSweeper):
                 pending.append(trial.number)
             for numbers in _group_consecutive(sorted(pending)):
                 trials = [study.trials[number] for number in numbers]
-                for begun in trials:
-                    content = json.dumps({"study": asdict(study_config), "trial_id": begun._trial_id})
-                    write_text(directory / str(begun.number) / TRIAL_JSON, content)
-                jobs = [[*fixed, *(f"{key}={begun.params[key]}" for key in space)] for begun in trials]
-                self.validate_batch_is_legal(jobs)
-                self.launcher.launch(jobs, initial_job_idx=numbers[0])
+                _write_trials(directory, study_config, trials)
+                self._launch([[*fixed, *(f"{key}={trial.params[key]}" for key in space)] for trial in trials], numbers)
                 for number in numbers:
                     _tell_study(study, read_job(directory / str(number)))
             pending = []
         counts = Counter(trial.state.name.lower() for trial in study.trials)
         print("Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+
+    def _launch(self, jobs: list[list[str]], numbers: Sequence[int]) -> None:
+        """Run jobs with consecutive numbers."""
+        assert self.launcher is not None
+        self.validate_batch_is_legal(jobs)
+        self.launcher.launch(jobs, initial_job_idx=numbers[0])
+
+
+def _write_trials(directory: Path, config: StudyConfig, trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
+    """Write trial.json into the run directory of each trial, which names it to its training."""
+    for trial in trials:
+        content = json.dumps({"study": asdict(config), "trial_id": trial._trial_id})
+        write_text(directory / str(trial.number) / TRIAL_JSON, content)
 
 
 def _to_container(value: Any) -> Any:
@@ -86,7 +98,7 @@ def _to_container(value: Any) -> Any:
 
 
 def _validate_settings(settings: dict[str, Any]) -> OptunaSearch:
-    """The sweeper's settings. Raises ConfigError, a line a finding."""
+    """Check the sweeper's settings. Raises ConfigError with a line for each that is wrong."""
     try:
         return OptunaSearch.model_validate(settings)
     except ValidationError as error:
@@ -98,20 +110,25 @@ def _validate_settings(settings: dict[str, Any]) -> OptunaSearch:
 
 
 def _build_sampler(search: OptunaSearch, trials: int) -> "optuna.samplers.BaseSampler":
-    """A sampler whose draws depend on the seed and the number of trials alone, so that a resumed sweep goes on as the
-    unbroken one would.
+    """Build a sampler whose draws depend on the seed and the number of trials alone.
+
+    So a resumed sweep goes on as the unbroken one would.
     """
     import optuna
 
     seed = random.Random(f"{search.seed} {trials}").getrandbits(32)
-    if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed)
-    # Trials that run at the same time count as bad ones, so that they are not all the same.
-    return optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed, constant_liar=True)
+    samplers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "random": lambda: optuna.samplers.RandomSampler(seed),
+        # Trials that run at the same time count as bad ones, so that they are not all the same.
+        "tpe": lambda: optuna.samplers.TPESampler(
+            n_startup_trials=search.startup_trials, seed=seed, constant_liar=True
+        ),
+    }
+    return samplers[search.sampler]()
 
 
 def _find_unfinished_trials(study: "optuna.Study", space: dict[str, SearchParameter], directory: Path) -> list[int]:
-    """Numbers of the trials that a killed sweep has begun and not ended, with all their parameters drawn."""
+    """Return the numbers of the trials that a killed sweep has left, with all their parameters drawn."""
     import optuna
 
     unfinished = [trial for trial in study.trials if not trial.state.is_finished()]
@@ -122,7 +139,7 @@ def _find_unfinished_trials(study: "optuna.Study", space: dict[str, SearchParame
 
 
 def _suggest_parameters(trial: "optuna.Trial", space: dict[str, SearchParameter]) -> None:
-    """Draw the parameters of a trial; those that it has stay."""
+    """Draw the parameters of a trial; those that it has already are kept."""
     for key, parameter in space.items():
         if parameter.kind == "choice":
             trial.suggest_categorical(key, parameter.choices)
@@ -134,7 +151,7 @@ def _suggest_parameters(trial: "optuna.Trial", space: dict[str, SearchParameter]
 
 
 def _tell_study(study: "optuna.Study", job: SweepJob | None) -> bool:
-    """Tell the study how a trial's job ended; a killed or interrupted one is left for a resumed sweep."""
+    """Tell the study how a trial's job ended, and whether it did: a killed one is left for a resumed sweep."""
     import optuna
 
     states = optuna.trial.TrialState
@@ -148,11 +165,11 @@ def _tell_study(study: "optuna.Study", job: SweepJob | None) -> bool:
 
 
 def _group_consecutive(numbers: Sequence[int]) -> list[list[int]]:
-    """Runs of numbers that follow each other: Hydra counts the jobs of a launch upwards."""
-    runs: list[list[int]] = []
+    """Group ascending numbers that follow each other: Hydra counts the jobs of a launch upwards."""
+    groups: list[list[int]] = []
     for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
+        if groups and groups[-1][-1] == number - 1:
+            groups[-1].append(number)
         else:
-            runs.append([number])
-    return runs
+            groups.append([number])
+    return groups

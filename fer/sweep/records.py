@@ -1,4 +1,4 @@
-"""The directory of a sweep: sweep.yaml, a numbered run directory a job with its job.json, and sweep.csv at the end."""
+"""Records of a sweep: sweep.yaml, job.json in the numbered run directory of each job, and sweep.csv at the end."""
 
 import json
 from collections.abc import Sequence
@@ -19,10 +19,16 @@ Status = Literal["finished", "pruned", "failed", "killed", "interrupted"]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep is: the command line that started it and the directory it was typed in.
+    """A sweep, as sweep.yaml has it.
 
-    ``jobs`` is how many there will be, ``at_once`` how many run at the same time, ``process`` the number of the
-    process that leads it now.
+    Attributes:
+        arguments: The command line that started it.
+        directory: The directory in which it was typed.
+        metric: The validation metric by which jobs are compared.
+        direction: Whether the metric is to be large or small.
+        jobs: How many jobs there will be.
+        at_once: How many run at the same time.
+        process: Id of the process that leads the sweep now.
     """
 
     arguments: list[str]
@@ -34,13 +40,13 @@ class Sweep:
     process: int
 
     def format_job_overrides(self, overrides: Sequence[str]) -> str:
-        """What a job has that not every job has."""
+        """Format the overrides of a job that are not on the sweep's own command line."""
         return " ".join(text for text in overrides if text not in self.arguments)
 
 
 @dataclass(frozen=True)
 class SweepJob:
-    """How a job ended, and the ``value`` of the sweep's ``metric`` where it finished."""
+    """How a job ended, as job.json has it; ``value`` is that of the sweep's ``metric`` where the job finished."""
 
     number: int
     overrides: list[str]
@@ -63,12 +69,13 @@ class SweepJob:
 
 
 def write_sweep(directory: Path, sweep: Sweep) -> None:
+    """Write sweep.yaml, and make the directory of the sweep."""
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / SWEEP_YAML, yaml.safe_dump(asdict(sweep), sort_keys=False, allow_unicode=True))
 
 
 def read_sweep(directory: Path) -> Sweep:
-    """Raises UserError where the directory is none of a sweep."""
+    """Read sweep.yaml. Raises UserError where the directory is not one of a sweep."""
     try:
         content = yaml.safe_load((directory / SWEEP_YAML).read_text(encoding="utf-8"))
         return Sweep(**{field.name: content[field.name] for field in fields(Sweep)})
@@ -77,11 +84,12 @@ def read_sweep(directory: Path) -> Sweep:
 
 
 def write_job(directory: Path, job: SweepJob) -> None:
+    """Write job.json into the run directory of a job."""
     write_text(directory / JOB_JSON, json.dumps(asdict(job), indent=2) + "\n")
 
 
 def read_job(directory: Path) -> SweepJob | None:
-    """How the job of a run directory ended; None before that."""
+    """Read how the job of a run directory ended; None before its end."""
     try:
         content = json.loads((directory / JOB_JSON).read_text(encoding="utf-8"))
         return SweepJob(**{field.name: content[field.name] for field in fields(SweepJob)})
@@ -90,12 +98,12 @@ def read_job(directory: Path) -> SweepJob | None:
 
 
 def read_jobs(directory: Path) -> list[SweepJob]:
-    """The jobs of a sweep that have ended, in the order of their numbers."""
+    """Read the jobs of a sweep that have ended, in the order of their numbers."""
     jobs = [read_job(path.parent) for path in directory.glob(f"*/{JOB_JSON}") if path.parent.name.isdigit()]
     return sorted((job for job in jobs if job is not None), key=lambda job: job.number)
 
 
 def rank_jobs(jobs: Sequence[SweepJob], direction: str) -> list[SweepJob]:
-    """The finished jobs, the best one first."""
+    """Sort the finished jobs, the best one first."""
     finished = [job for job in jobs if job.status == "finished" and job.value is not None]
     return sorted(finished, key=lambda job: job.value or 0, reverse=direction == "maximize")

@@ -1,4 +1,4 @@
-"""Sharing one machine among the jobs of a sweep: CPU threads and GPUs."""
+"""CPU threads and GPUs of one machine, divided among the jobs of a sweep."""
 
 import math
 import os
@@ -13,12 +13,12 @@ from fer.core.system import resolve_thread_count
 
 
 def compute_threads_per_job(at_once: int) -> int:
-    """CPU threads of each of so many jobs that run at the same time."""
+    """Compute the CPU threads of each of the jobs that run at the same time."""
     return max(1, resolve_thread_count(None) // at_once)
 
 
 def _list_visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """List the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     if (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for name in devices.split(",") if name]
     try:
@@ -32,9 +32,16 @@ def _list_visible_gpus() -> list[str]:
 
 @contextmanager
 def acquire_gpu(directory: Path, at_once: int) -> Iterator[dict[str, str]]:
-    """The environment that gives a program the GPU that the fewest of the jobs at ``place`` have, for the block's time.
+    """Assign the GPU that the fewest jobs use, for the time of the block.
 
-    Empty where there is but one to choose. Locks on files tell the jobs apart: they may be processes of any kind.
+    Locks on files tell the jobs apart: they may be processes of any kind.
+
+    Args:
+        directory: The sweep's directory, in which the locks are.
+        at_once: How many jobs run at the same time.
+
+    Yields:
+        The environment of the job; empty where there is but one GPU or one job at a time.
     """
     gpus = _list_visible_gpus()
     if len(gpus) < 2 or at_once < 2:

@@ -1,4 +1,4 @@
-"""The search space of a sweep, from Hydra's grammar: `interval(1e-4,1e-2)`, `range(1,5)`, `choice(a,b)`, `a,b`."""
+"""The search space of a sweep, in Hydra's grammar: `interval(1e-4,1e-2)`, `range(1,5)`, `choice(a,b)`, `a,b`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,15 @@ GRAMMAR = "interval(1e-4,1e-2), tag(log, interval(1e-4,1e-2)), int(interval(1,8)
 
 @dataclass(frozen=True)
 class SearchParameter:
-    """One key that is searched: one of ``choices``, or a number from ``low`` to ``high``, both included.
+    """The values of one key that is searched.
 
-    ``step`` None is any number between; ``log`` draws evenly over orders of magnitude. Choices are texts, as they are
-    typed on the command line.
+    Attributes:
+        kind: Whether one of ``choices`` or a number is searched.
+        choices: The texts that are tried, as they are typed on the command line.
+        low: Smallest number.
+        high: Largest number, included.
+        step: Distance of the numbers; None is any number between.
+        log: Whether numbers are drawn evenly over orders of magnitude.
     """
 
     kind: Literal["choice", "int", "float"]
@@ -30,9 +35,16 @@ class SearchParameter:
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[dict[str, SearchParameter], list[str]]:
-    """The parameters among overrides, and the overrides that have one value only. Raises ConfigError.
+    """Split overrides into those that are searched and those that have one value only.
 
-    Of several for one key the last one counts, so that the command line comes before a file.
+    Args:
+        overrides: Of several for one key the last one counts, so that the command line overrides a file.
+
+    Returns:
+        The searched parameters by key, and the other overrides.
+
+    Raises:
+        ConfigError: A range is not one of Hydra's grammar, or is empty.
     """
     parameters: dict[str, SearchParameter] = {}
     fixed: dict[str, str] = {}
@@ -52,7 +64,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[dict[str, SearchParameter
 
 
 def _parse_parameter(key: str, override: Override) -> SearchParameter:
-    """What a sweep override searches. Raises ConfigError."""
+    """Return the values that a sweep override searches. Raises ConfigError."""
     value: Any = override.value()
     if isinstance(value, ChoiceSweep):
         return SearchParameter("choice", tuple(override.sweep_string_iterator()))

@@ -1,5 +1,6 @@
-"""Optuna's study of a sweep: its store, sampler and pruner."""
+"""Optuna's study of a sweep: its storage and its pruner."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,14 @@ from fer.sweep.records import Direction
 if TYPE_CHECKING:
     import optuna
 
-# The file in a job's run directory that names its trial.
 STUDY_NAME = "sweep"
-# Seconds for which a writer waits for another one: SQLite takes one at a time.
+# Seconds for which a writer waits for another one: SQLite takes one writer at a time.
 BUSY_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """Where a study is kept (an SQLAlchemy URL), whether its figure is to grow, and its pruner's settings."""
+    """Where a study is stored (an SQLAlchemy URL), the direction of its metric, and the settings of its pruner."""
 
     storage: str
     direction: Direction
@@ -25,7 +25,7 @@ class StudyConfig:
 
 
 def open_study(config: StudyConfig) -> "optuna.Study":
-    """The study of a place, made where it is not there. Raises UserError."""
+    """Open the study of a sweep, or create it. Raises UserError where the storage cannot be used."""
     # Optuna takes half a second to import.
     import optuna
 
@@ -45,9 +45,11 @@ def open_study(config: StudyConfig) -> "optuna.Study":
 
 
 def _build_pruner(kind: str, startup_trials: int, warmup_epochs: int) -> "optuna.pruners.BasePruner":
-    """`median` ends what is below the median of the others at the same epoch; `none` ends nothing."""
+    """`median` ends a trial below the median of the others at the same epoch; `none` ends nothing."""
     import optuna
 
-    if kind == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=warmup_epochs)
+    pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=warmup_epochs),
+        "none": optuna.pruners.NopPruner,
+    }
+    return pruners[kind]()
