@@ -8,8 +8,8 @@ from collections.abc import Iterable
 EMOTIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 CONTEMPT = "contempt"
 
-# Columns of FERPlus's votes, in the file's order (microsoft/FERPlus, fer2013new.csv). The last two say that
-# an annotator recognised no emotion, or no face.
+# Columns of FERPlus's votes, in the file's order (microsoft/FERPlus, fer2013new.csv). The last two count annotators
+# who recognised no emotion, or no face.
 FERPLUS_VOTES: tuple[str, ...] = (
     "neutral",
     "happiness",
@@ -58,9 +58,17 @@ SYNONYMS: dict[str, str] = {
 
 
 def get_class_names(count: int) -> tuple[str, ...]:
-    """Class names in network order: the seven emotions, and contempt as eighth when ``count`` is 8.
+    """Return the names of the classes in the order of a network's outputs.
 
-    Raises ValueError for any other count.
+    Args:
+        count: 7 emotions, or 8 with contempt.
+
+    Raises:
+        ValueError: For any other count.
+
+    Example:
+        >>> get_class_names(7)[3]
+        'happiness'
     """
     if count == len(EMOTIONS):
         return EMOTIONS
@@ -75,7 +83,15 @@ def list_emotions(columns: Iterable[object]) -> list[str]:
 
 
 def normalize_label(name: str) -> str | None:
-    """The class that a folder or label name stands for (case and usual spellings aside), or None."""
+    """Return the class that the name of a folder or a label stands for, or None.
+
+    Args:
+        name: The name, in any case and in one of the spellings that data sets use.
+
+    Example:
+        >>> normalize_label("Happy")
+        'happiness'
+    """
     folded = name.strip().lower()
     folded = SYNONYMS.get(folded, folded)
     return folded if folded in (*EMOTIONS, CONTEMPT) else None

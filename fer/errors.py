@@ -4,12 +4,12 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a program's end means to who started it."""
+    """Exit codes of all programs."""
 
     OK = 0
     ERROR = 1
     CONFIG = 2
-    # Some of many were done: videos left out, jobs failed, a model rejected.
+    # Some of many were done: videos were left out, jobs failed, or a model was rejected.
     PARTIAL = 3
     # A batch is beyond a limit of its monitoring.
     DRIFT = 4
@@ -39,5 +39,5 @@ class ModelError(UserError):
 
 
 def shorten_error(error: BaseException) -> str:
-    """What an error of a library says first, cut to what fits into a sentence."""
+    """Return the first line of a library's error, cut to what fits into a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

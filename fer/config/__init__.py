@@ -39,7 +39,13 @@ Program = Literal["train", "infer", "register"]
 
 
 class Config(Section):
-    """The whole configuration; one for all programs."""
+    """The whole configuration; one for all programs.
+
+    Example:
+        >>> from fer import load_config
+        >>> load_config(["optimizer.lr=1e-3"]).optimizer.lr
+        0.001
+    """
 
     seed: int = Field(ge=0, lt=2**32, description="Seed of every random choice of a run")
     name: str = Field(
@@ -59,21 +65,21 @@ class Config(Section):
     optimizer: Optimizer = Field(description="The optimizer")
     trainer: Trainer = Field(description="The training")
     sweep: Sweep = Field(Sweep(), description="Many runs")
-    tracker: Tracker = Field(description="Where figures go")
+    tracker: Tracker = Field(description="Where metrics go")
     extraction: Extraction = Field(description="Videos")
-    inference: Inference = Field(description="Judging faces")
+    inference: Inference = Field(description="Classifying faces")
     registry: Registry = Field(description="Registered models")
     aws: Aws = Field(description="This machine, or AWS")
 
     @model_validator(mode="after")
     def check_training(self, info: ValidationInfo) -> Self:
-        # One configuration serves all programs; these rules are about training alone.
+        """Check the rules of train.py; the other programs share the configuration and ignore them."""
         if info.context is not None and info.context["program"] != "train":
             return self
         if self.sweep.resume is not None:
             raise ValueError("sweep.resume=DIR stands on the command line alone, not in a file")
         if "fit" not in self.trainer.stages and self.model_uri is None:
-            raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to judge")
+            raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to evaluate")
         if "fit" in self.trainer.stages and self.model_uri is not None:
             raise ValueError(
                 "model_uri is only for trainer.stages=[test]; to start a training from weights use model.weights=FILE"
@@ -83,5 +89,5 @@ class Config(Section):
         return self
 
     def dump(self) -> dict[str, Any]:
-        """The configuration as plain lists, numbers and strings: what run.yaml holds."""
+        """Return the configuration as plain lists, numbers and strings: what run.yaml holds."""
         return self.model_dump(mode="json")

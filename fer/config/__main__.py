@@ -12,7 +12,7 @@ from fer.errors import ConfigError
 
 
 def _format_docs() -> str:
-    """A Markdown table of every key."""
+    """Return a Markdown table of every key."""
     rows = ["| key | allowed | meaning |", "| --- | --- | --- |"]
     for key in iter_keys(Config):
         # Markdown would take <class> for a tag.
@@ -33,6 +33,7 @@ def _print_diff(one: str, other: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
+    """Run the command and return its exit code."""
     if arguments == ["schema"]:
         print(json.dumps(Config.model_json_schema(), indent=2))
     elif arguments == ["docs"]:

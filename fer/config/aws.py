@@ -1,4 +1,4 @@
-"""Section `aws`: where models are registered and batches are judged, on this machine or in AWS."""
+"""Section `aws`: where models are registered and batches are classified, on this machine or in AWS."""
 
 from typing import Annotated, Literal, Self
 
@@ -33,15 +33,16 @@ class LocalAws(Section):
 class SageMakerTransform(LocalTransform):
     """A transform job of SageMaker."""
 
-    instance_type: InstanceType = Field(description="Machine that judges")
+    instance_type: InstanceType = Field(description="Machine that classifies")
     instance_count: int = Field(ge=1, le=100, description="Number of such machines")
     max_payload_mb: int = Field(ge=1, le=100, description="Largest request that SageMaker lets through, MB")
     retries: int = Field(ge=0, le=3, description="How often SageMaker itself repeats a failed request")
-    poll_s: PollSeconds = Field(description="First wait between two looks at the job, seconds; it grows")
+    poll_s: PollSeconds = Field(description="First wait between two status requests, seconds; it grows")
     attach: JobName | None = Field(description="Go on waiting for this job, of a run below outputs/infer")
 
     @model_validator(mode="after")
     def check_sagemaker_limits(self) -> Self:
+        """Check the limits that SageMaker sets."""
         if self.max_payload_mb * self.max_concurrent > 100:
             raise ValueError(
                 f"max_payload_mb × max_concurrent is {self.max_payload_mb * self.max_concurrent}; "
@@ -59,12 +60,12 @@ class SageMakerProcessing(Section):
         None, description="Container image with all packages of the program (`docker build --target jobs`), in ECR"
     )
     instance_type: InstanceType = Field("ml.c5.2xlarge", description="Machine that extracts")
-    instance_count: int = Field(1, ge=1, le=100, description="Number of such machines; each gets its share of videos")
+    instance_count: int = Field(1, ge=1, le=100, description="Number of such machines, which divide the videos")
     volume_gb: int = Field(50, ge=1, le=16384, description="Disk of each machine, for its videos and their faces, GB")
     max_hours: float = Field(
         24, ge=0.1, le=216, description="The job is stopped after so many hours; what is done stays"
     )
-    poll_s: PollSeconds = Field(5, description="First wait between two looks at the job, seconds; it grows")
+    poll_s: PollSeconds = Field(5, description="First wait between two status requests, seconds; it grows")
     allow_changes: bool = Field(False, description="Take the code as it is, also where it is not that of a commit")
 
 
@@ -91,11 +92,12 @@ class SageMakerTraining(Section):
     max_wait_hours: float | None = Field(
         None, ge=0.02, le=672, description="Spot: hours for waiting and training together; null is twice max_hours"
     )
-    poll_s: PollSeconds = Field(10, description="First wait between two looks at the job, seconds; it grows")
+    poll_s: PollSeconds = Field(10, description="First wait between two status requests, seconds; it grows")
     allow_changes: bool = Field(False, description="Take the code as it is, also where it is not that of a commit")
 
     @model_validator(mode="after")
     def check_max_wait(self) -> Self:
+        """Check that waiting and training together are not shorter than training."""
         if self.max_wait_hours is not None and self.max_wait_hours < self.max_hours:
             raise ValueError(
                 f"max_wait_hours={self.max_wait_hours:g} must not be below max_hours={self.max_hours:g}, "
@@ -116,14 +118,14 @@ class SageMakerTuning(Section):
 
 
 class CloudWatch(Section):
-    """Figures of each batch for CloudWatch."""
+    """Metrics of each batch for CloudWatch."""
 
-    publish: bool = Field(description="Send the figures of each batch")
+    publish: bool = Field(description="Send the metrics of each batch")
     namespace: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./#-]{0,254}$", description="Namespace of the metrics")
-    dimensions: dict[str, str] = Field(max_length=28, description="Dimensions of each metric, beside those of its own")
+    dimensions: dict[str, str] = Field(max_length=28, description="Dimensions of each metric, beside its own")
     alarms: bool = Field(description="Create alarms on the thresholds of inference.monitor that are set")
     alarm_topic: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:.+$")] | None = Field(
-        description="ARN of the SNS topic that alarms tell"
+        description="ARN of the SNS topic that alarms notify"
     )
 
 

@@ -1,4 +1,4 @@
-"""What every section of the configuration has in common."""
+"""The base of every section of the configuration, and types that several sections use."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from fer.core.path_map import map_path, read_path_map
 
 
 class Section(BaseModel):
-    """A part of the configuration: no unknown keys, no changes after it was checked, no NaN.
+    """A section of the configuration: no unknown keys, no changes after it was checked, no NaN.
 
     Values stand in ``conf/*.yaml``, not here. A field that is added after a release gets a default that
     means "as before", so that a run.yaml saved earlier still replays.
@@ -23,7 +23,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def reject_bool_for_number(cls, values: Any) -> Any:
-        # Pydantic would take true for 1: `early_stopping.patience=true` must not mean one epoch.
+        """Refuse true for 1, as which Pydantic takes it: `early_stopping.patience=true` is not one epoch."""
         for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
             if isinstance(values.get(name), bool) and field.annotation is not bool:
                 raise ValueError(f"{name} must not be true or false")
@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 
 def _resolve_existing_path(value: str) -> str:
-    """The absolute form of a path that must exist, so that a saved run replays from any directory.
+    """Return the absolute form of a path that must exist, so that a saved run replays from any directory.
 
     One that lies elsewhere on this machine keeps its text, so that run.yaml is the same wherever it runs.
     """
@@ -42,7 +42,7 @@ def _resolve_existing_path(value: str) -> str:
 
 
 def resolve_input_path(value: str) -> str:
-    """An existing path, or s3://BUCKET/KEY, which is looked for when it is read."""
+    """Return the absolute form of a path that must exist, or s3://BUCKET/KEY, which is looked for when it is read."""
     if not value.startswith("s3://"):
         return _resolve_existing_path(value)
     if not all(value.removeprefix("s3://").partition("/")[::2]):
@@ -57,7 +57,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 def reject_password(uri: str) -> str:
-    """The URI itself. Raises ValueError where it holds a password: run directories get passed from hand to hand."""
+    """Return the URI. Raises ValueError where it holds a password: run directories are passed from hand to hand."""
     if re.search(r"://[^/@]*:[^/@]*@", uri):
         raise ValueError(
             "must not hold a password: run files would keep it; set MLFLOW_TRACKING_USERNAME and "

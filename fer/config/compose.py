@@ -1,4 +1,4 @@
-"""The strict load: from what Hydra composed to a checked configuration."""
+"""The strict load: from what Hydra has composed to a checked configuration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,19 @@ from fer.config.error_messages import convert_composition_error, convert_group_e
 from fer.core.installation import CONF
 from fer.errors import ConfigError, shorten_error
 
-# What Hydra calls by name, what logging's configuration calls by name, and where Hydra would read further YAML.
+# Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
 
 
 def load_config(cfg: DictConfig, program: Program = "train") -> Config:
-    """Resolve, then check every key, value and combination, as ``program`` has them.
+    """Resolve a composed configuration and check every key, value and combination.
 
-    Raises ConfigError, a line a finding.
+    Args:
+        cfg: What Hydra has composed.
+        program: The program whose rules it must keep.
+
+    Raises:
+        ConfigError: Something is wrong; the message has a line for each error.
     """
     try:
         if missing := sorted(OmegaConf.missing_keys(cfg)):
@@ -38,15 +43,34 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
 
 
 def load_overrides(overrides: Sequence[str], program: Program = "train", saved: Path | None = None) -> Config:
-    """The configuration that a program would run with after these command-line overrides.
+    """Load the configuration that a program gets from command-line overrides.
 
-    ``saved`` is the run directory whose run.yaml is taken instead of ``conf/config.yaml``.
+    Args:
+        overrides: Such as ``["trainer=debug", "optimizer.lr=1e-3"]``.
+        program: The program whose rules it must keep.
+        saved: A run directory, whose run.yaml is taken instead of ``conf/config.yaml``.
+
+    Raises:
+        ConfigError: An override or a value is wrong; the message has a line for each error.
+
+    Example:
+        >>> load_overrides(["optimizer.lr=1e-3"]).optimizer.lr
+        0.001
     """
     return load_config(compose_config(overrides, saved), program)
 
 
 def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hydra: bool = False) -> DictConfig:
-    """What Hydra composes, with its own section if that is wanted. Raises ConfigError."""
+    """Compose a configuration by Hydra, unchecked.
+
+    Args:
+        overrides: As on the command line.
+        saved: A run directory, whose run.yaml is taken instead of ``conf/config.yaml``.
+        with_hydra: Whether the result has Hydra's own section.
+
+    Raises:
+        ConfigError: An override names nothing that exists.
+    """
     first = [f"hydra.searchpath=[file://{CONF}]"] if saved else []
     # A program that hydra.main started holds the one global Hydra; composing again needs it.
     GlobalHydra.instance().clear()
@@ -60,9 +84,15 @@ def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hyd
 
 
 def refuse_executable_yaml(arguments: list[str]) -> None:
-    """Refuse a ``--config-dir`` whose YAML could make Hydra import and call something (CALLING_KEYS).
+    """Refuse a ``--config-dir`` whose YAML could make Hydra import and call something.
 
-    Raises ConfigError. Run directories get passed from hand to hand; replaying one must not run foreign code.
+    Run directories are passed from hand to hand; replaying one must not run foreign code.
+
+    Args:
+        arguments: Those of the command line.
+
+    Raises:
+        ConfigError: A YAML file of the directory holds one of CALLING_KEYS, or cannot be read.
     """
     for index, argument in enumerate(arguments):
         option, _, value = argument.partition("=")
@@ -82,7 +112,7 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
 
 
 def _find_calling_key(node: object) -> str | None:
-    """The first of CALLING_KEYS that any mapping inside a YAML document has."""
+    """Return the first of CALLING_KEYS that any mapping inside a YAML document has."""
     if isinstance(node, dict):
         if named := [key for key in CALLING_KEYS if key in node]:
             return named[0]

@@ -11,7 +11,7 @@ LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
 
 
 class VotedSource(Section):
-    """A source whose images were judged by several annotators."""
+    """A source whose images were labelled by several annotators."""
 
     label_rule: LabelRule = Field(
         "majority",
@@ -20,7 +20,7 @@ class VotedSource(Section):
         "(every emotion with 30 % of the votes counts alike)",
     )
     eval_label_rule: LabelRule = Field(
-        "majority", description="The rule for validation and test images; published figures use `majority`"
+        "majority", description="The rule for validation and test images; published results use `majority`"
     )
     contempt: Literal["drop", "renormalise"] = Field(
         "drop",
@@ -68,6 +68,7 @@ class FolderSource(Section):
     @field_validator("class_map")
     @classmethod
     def check_class_map(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        """Check that every folder is mapped to an emotion or left out."""
         for folder, emotion in value.items():
             if emotion is not None and normalize_label(emotion) is None:
                 raise ValueError(f"folder {folder!r} is mapped to {emotion!r}, which is no emotion")
@@ -78,7 +79,7 @@ class SyntheticSource(VotedSource):
     """Drawn faces, labelled by ten simulated annotators: no download, no licence."""
 
     kind: Literal["synthetic"] = Field(description="Drawn faces")
-    count: int = Field(2800, ge=70, le=1_000_000, description="Number of faces over all parts")
+    count: int = Field(2800, ge=70, le=1_000_000, description="Number of faces over all splits")
     size: int = Field(64, ge=32, le=256, description="Width and height of a face, pixels")
     seed: int = Field(0, ge=0, description="Seed of the drawing, independent of the run's seed")
 
@@ -101,7 +102,7 @@ class Augment(Section):
     erase: Probability = Field(description="Probability that a random rectangle is blanked")
     mixup: float = Field(ge=0, description="Alpha of MixUp's Beta distribution; 0 is off")
     cutmix: float = Field(ge=0, description="Alpha of CutMix's Beta distribution; 0 is off")
-    mix_probability: Probability = Field(description="Share of images that MixUp or CutMix changes")
+    mix_probability: Probability = Field(description="Fraction of images that MixUp or CutMix changes")
 
 
 class Dataset(Section):
@@ -109,19 +110,19 @@ class Dataset(Section):
 
     sources: dict[str, Source] = Field(min_length=1, description="Name: source; several combine in one run")
     split: Literal["official", "stratified"] = Field(
-        description="`official` parts of each source, or `stratified` by class and source over all its images"
+        description="`official` splits of each source, or `stratified` by class and source over all its images"
     )
     fractions: tuple[float, float, float] = Field(
-        description="Training, validation and test share of a stratified split; sums to 1"
+        description="Training, validation and test fraction of a stratified split; sums to 1"
     )
     classes: Literal[7, 8] = Field(description="7 emotions, or 8 with contempt")
     on_leak: Literal["drop", "error", "ignore"] = Field(
-        description="Official split: what to do about evaluation images that also stand in an earlier part"
+        description="Official split: what to do about evaluation images that are also in an earlier split"
     )
     near_duplicate_bits: int = Field(
         ge=-1,
         le=8,
-        description="Perceptual hashes (64 bits) that differ in at most so many bits are the same picture; "
+        description="Perceptual hashes (64 bits) that differ in at most so many bits are the same image; "
         "-1 compares pixels only",
     )
     on_corrupt: Literal["error", "skip"] = Field(
@@ -132,13 +133,14 @@ class Dataset(Section):
         description="Against unequal classes: nothing, rare classes drawn more often, or weighted in the loss"
     )
     batch_size: int = Field(ge=2, le=65536, description="Images a training step")
-    limit: int | None = Field(ge=1, description="Use at most so many images of each part; null uses all")
+    limit: int | None = Field(ge=1, description="Use at most so many images of each split; null uses all")
     cache_dir: str = Field(min_length=1, description="Directory of decoded images, shared between runs")
     augment: Augment = Field(description="Random changes of training images")
 
     @field_validator("sources")
     @classmethod
     def check_source_names(cls, value: dict[str, Source]) -> dict[str, Source]:
+        """Check that overrides and columns can name every source."""
         for name in value:
             if not name.replace("-", "_").isidentifier():
                 raise ValueError(f"the source name {name!r} must be letters, digits, '_' and '-', no digit first")
@@ -147,14 +149,16 @@ class Dataset(Section):
     @field_validator("fractions")
     @classmethod
     def check_fractions(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Check that the fractions sum to 1, and that images are left for training and validation."""
         if min(value) < 0 or abs(sum(value) - 1) > 1e-6:
-            raise ValueError("the three shares must be 0 or more and sum to 1")
+            raise ValueError("the three fractions must be 0 or more and sum to 1")
         if value[0] == 0 or value[1] == 0:
-            raise ValueError("the training and the validation share must be above 0")
+            raise ValueError("the training and the validation fraction must be above 0")
         return value
 
     @model_validator(mode="after")
     def check_contempt_source(self) -> Self:
+        """Check that a source has the eighth class where there are eight."""
         if self.classes == 8 and not any(s.kind in ("ferplus", "fer2013", "folder") for s in self.sources.values()):
             raise ValueError(
                 "classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set dataset.classes=7"

@@ -1,4 +1,4 @@
-"""What differs between saved configurations; values are not checked, so runs of any version can be compared."""
+"""Differences of saved configurations; values are not checked, so that runs of any version can be compared."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,17 @@ ABSENT = _Absent()
 
 
 def read_saved_config(source: Path) -> dict[str, Any]:
-    """The values of a run directory's run.yaml, or of a YAML file, by dotted key. Raises ConfigError."""
+    """Read a saved configuration without checking it.
+
+    Args:
+        source: A run directory, or a YAML file.
+
+    Returns:
+        Values by dotted key; lists and empty sections are values.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     path = source / RUN_YAML if source.is_dir() else source
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -36,20 +46,20 @@ def read_saved_config(source: Path) -> dict[str, Any]:
 
 
 def canonicalize(value: Any) -> str:
-    """A text that two values share only if they are equal; 1 and 1.0 are, 1 and true are not."""
+    """Return a text that is the same for two values only if they are equal; 1 and 1.0 are, 1 and true are not."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True, default=repr)
 
 
 def find_differing_keys(configurations: list[dict[str, Any]]) -> list[str]:
-    """The keys that do not have the same value everywhere, in the order in which they first stand."""
-    keys = dict.fromkeys(key for configuration in configurations for key in configuration)
-    return [key for key in keys if len({canonicalize(found.get(key, ABSENT)) for found in configurations}) > 1]
+    """Find the keys that do not have the same value in all configurations, in their order."""
+    keys = dict.fromkeys(key for config in configurations for key in config)
+    return [key for key in keys if len({canonicalize(config.get(key, ABSENT)) for config in configurations}) > 1]
 
 
 def format_override_value(value: Any) -> str:
-    """A value as an override writes it: null, true, [fit, test]; text that would not show is written as JSON."""
+    """Format a value as an override: null, true, [fit, test]; text that would not show becomes JSON."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(format_override_value, value))}]"
     if isinstance(value, dict):
@@ -61,7 +71,7 @@ def format_override_value(value: Any) -> str:
 
 
 def format_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """`key: a -> b` for each key that differs."""
+    """Format each key that differs as `key: a -> b`."""
     return [
         f"{format_override_value(key)}: {format_override_value(one.get(key, ABSENT))} -> "
         f"{format_override_value(other.get(key, ABSENT))}"

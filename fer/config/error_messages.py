@@ -1,4 +1,4 @@
-"""Errors of Hydra, OmegaConf and Pydantic in the words of somebody who types overrides."""
+"""User-facing messages for configuration errors of Hydra, OmegaConf and Pydantic."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ LIST_KEYS = f"`python -m fer.config docs` lists every key, `{format_command('tra
 
 
 def list_known_keys(config: Any = None) -> list[str]:
-    """All dotted keys, with the names and the kinds that sources have in ``config``."""
+    """List all dotted keys, with the names and the kinds that sources have in ``config``."""
     keys = [key.name for key in iter_keys(Config) if "<name>" not in key.name]
     dataset = config.get("dataset") if isinstance(config, dict) else None
     names = dataset.get("sources") if isinstance(dataset, dict) else None
@@ -54,16 +54,16 @@ def _suggest_name(name: str, known: list[str], cutoff: float = 0.75) -> str:
 
 
 def _format_location(error: ErrorDetails) -> str:
-    """The dotted key of a Pydantic error: without the tag that Pydantic adds inside a union on `kind`."""
-    parts = [str(part) for part in error["loc"]]
+    """Format the dotted key of a Pydantic error, without the tag that Pydantic adds inside a union on `kind`."""
+    names = [str(name) for name in error["loc"]]
     for union, tag in ((["dataset", "sources"], 3), (["extraction", "detector"], 2), (["aws"], 1)):
-        if parts[: len(union)] == union and len(parts) > tag:
-            del parts[tag]
-    return ".".join(parts)
+        if names[: len(union)] == union and len(names) > tag:
+            del names[tag]
+    return ".".join(names)
 
 
 def _format_error(error: ErrorDetails, config: Any) -> str:
-    """One Pydantic error as `key=value: what is wrong and what is allowed`."""
+    """Format a Pydantic error as `key=value: what is wrong and what is allowed`."""
     key, value, context = _format_location(error), error["input"], error.get("ctx", {})
     shown = key if isinstance(value, dict) else f"{key}={format_override_value(value)}"
     match error["type"]:
@@ -97,7 +97,12 @@ def _format_error(error: ErrorDetails, config: Any) -> str:
 
 
 def convert_validation_error(error: ValidationError, config: Any) -> ConfigError:
-    """All of Pydantic's findings, a line each, less those that only follow from one further inside."""
+    """Convert Pydantic's errors, a line each, less those that only follow from one further inside.
+
+    Args:
+        error: Pydantic's error.
+        config: The values that were checked.
+    """
     details = error.errors()
     locations = [detail["loc"] for detail in details]
     inner = [
@@ -107,7 +112,7 @@ def convert_validation_error(error: ValidationError, config: Any) -> ConfigError
 
 
 def convert_composition_error(error: HydraException | OmegaConfBaseException) -> ConfigError:
-    """One of Hydra's or OmegaConf's errors as a sentence."""
+    """Convert an error of Hydra or OmegaConf into one sentence."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
@@ -126,7 +131,7 @@ def convert_composition_error(error: HydraException | OmegaConfBaseException) ->
 
 
 def _build_unknown_override_error(key: str, text: str) -> ConfigError:
-    """The answer to an override of something that does not exist, or that a saved run holds as values."""
+    """Explain an override of something that does not exist, or that a saved run holds as values."""
     if key in GROUPS and "defaults list" in text:
         return ConfigError(
             f"{key}: this configuration holds values, not a choice of {key} option, so `{key}=…` cannot replace it; "
@@ -145,11 +150,11 @@ def _build_unknown_override_error(key: str, text: str) -> ConfigError:
 
 
 def convert_group_error(error: ValueError, overrides: Sequence[str]) -> ConfigError:
-    """Hydra's ValueError after `trainer=null` or `model=50` as a sentence; any other error is raised as it is."""
+    """Convert Hydra's ValueError after `trainer=null` or `model=50`; any other error is raised as it is."""
     if not str(error).startswith("Config group override must be"):
         raise error
-    no_names = re.compile(r"([^.=-]*)=(null|true|false|[\d.+-]*)", re.IGNORECASE)
-    matches = [(text, no_names.fullmatch(text)) for text in overrides]
+    value_pattern = re.compile(r"([^.=-]*)=(null|true|false|[\d.+-]*)", re.IGNORECASE)
+    matches = [(text, value_pattern.fullmatch(text)) for text in overrides]
     values = set(SECTIONS) - set(GROUPS)
     wrong = [text for text, match in matches if match and match.group(1).lstrip("+") not in values]
     return ConfigError(f"{' '.join(wrong)}: a group is set to the name of an option, not to null or a number")

@@ -36,7 +36,7 @@ class YuNetDetector(Section):
 
 
 class WholeImage(Section):
-    """The whole image is the face: for pictures that are cropped already."""
+    """The whole image is the face: for images that are cropped already."""
 
     kind: Literal["none"] = Field(description="The whole image is the face")
 
@@ -69,7 +69,7 @@ class Extraction(Section):
         description="A video, an image, a directory, a glob, or a list of them; null draws a clip of 20 seconds"
     )
     stages: tuple[Stage, ...] = Field(
-        min_length=1, description="`extract` finds faces, `predict` judges them, `report` writes tables and page"
+        min_length=1, description="`extract` finds faces, `predict` classifies them, `report` writes tables and page"
     )
     sampling: Literal["interval", "every_n", "all", "scene"] = Field(
         description="Frames at `fps` a second, every `every_n`th, all of them, or one a scene"
@@ -79,19 +79,19 @@ class Extraction(Section):
     detector: Detector = Field(description="What finds the faces")
     faces: Literal["largest", "all"] = Field(description="The largest face of a frame, or all of them")
     max_missed: int = Field(ge=0, description="A person keeps the id over so many sampled frames without the face")
-    quality: Quality = Field(description="Limits beyond which a face is not judged")
+    quality: Quality = Field(description="Limits beyond which a face is not classified")
     save: Literal["none", "crops", "frames"] = Field(
-        description="Pictures to keep: face crops, or sampled frames; stages=[extract] keeps the crops in any case"
+        description="Images to keep: face crops, or sampled frames; stages=[extract] keeps the crops in any case"
     )
     smoothing: Smoothing = Field(description="Smoothing over time")
     groups: ExistingPath | None = Field(
         description="CSV with video, respondent, stimulus, group: curves and comparison over respondents"
     )
     baseline_seconds: float = Field(
-        ge=0, description="Subtract each respondent's own mean of the first seconds from group figures; 0 is off"
+        ge=0, description="Subtract each respondent's own mean of the first seconds from group curves; 0 is off"
     )
     labels: ExistingPath | None = Field(
-        description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; judges the batch"
+        description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; evaluates the batch"
     )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: str = Field(description="Directory of downloaded detectors")
@@ -99,6 +99,7 @@ class Extraction(Section):
     @field_validator("stages")
     @classmethod
     def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Check that the stages follow each other."""
         order = ("extract", "predict", "report")
         if value not in {order[start:stop] for start in range(3) for stop in range(start + 1, 4)}:
             raise ValueError("stages follow each other: extract, predict, report; none twice, none left out between")
@@ -106,28 +107,29 @@ class Extraction(Section):
 
     @model_validator(mode="after")
     def check_brightness_range(self) -> Self:
+        """Check that some brightness is allowed."""
         if self.quality.min_brightness >= self.quality.max_brightness:
             raise ValueError("quality.min_brightness must be below quality.max_brightness")
         return self
 
 
 class Monitor(Section):
-    """When a batch is reported as out of the ordinary: a warning, and exit code 4. null never warns."""
+    """When a batch is reported as unusual: a warning, and exit code 4. null never warns."""
 
     baseline: ExistingPath | None = Field(
-        description="Run of infer.py that shows what is ordinary; null takes the training's, kept in the bundle"
+        description="Run of infer.py to compare with; null takes the training's, kept in the bundle"
     )
-    min_faces: int = Field(ge=1, description="Fewer faces are too few to tell a drift")
+    min_faces: int = Field(ge=1, description="With fewer faces no drift is computed")
     max_psi: float | None = Field(
         gt=0, description="Largest population stability index (0.25 is usual), at the lower end of its 95 % interval"
     )
-    max_failures: Probability | None = Field(description="Largest share of sampled frames that could not be judged")
+    max_failures: Probability | None = Field(description="Largest fraction of sampled frames that could not be used")
     min_accuracy: Probability | None = Field(description="Least accuracy, where extraction.labels is given")
     min_macro_f1: Probability | None = Field(description="Least macro-F1, where extraction.labels is given")
 
 
 class Inference(Section):
-    """How faces are judged."""
+    """How faces are classified."""
 
     route: Literal["auto", "process", "transform"] = Field(
         description="`process`: in infer.py itself; `transform`: by the packaged model, in a batch; `auto`: transform "
@@ -135,6 +137,6 @@ class Inference(Section):
     )
 
     runtime: Literal["torch", "onnx"] = Field(description="PyTorch, or ONNX Runtime (several times faster on CPUs)")
-    batch_size: int = Field(ge=1, le=4096, description="Faces judged at a time")
-    flip: bool = Field(description="Judge each face and its mirror image, and take the mean")
-    monitor: Monitor = Field(description="When a batch is out of the ordinary")
+    batch_size: int = Field(ge=1, le=4096, description="Faces classified at a time")
+    flip: bool = Field(description="Classify each face and its mirror image, and take the mean")
+    monitor: Monitor = Field(description="When a batch is reported as unusual")

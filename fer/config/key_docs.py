@@ -1,4 +1,4 @@
-"""The tree of keys: their dotted names, types and meanings, and the name nearest to a misspelt one."""
+"""Documentation of the keys: their dotted names, types and meanings, and the name nearest to a misspelt one."""
 
 import types
 from collections.abc import Iterator
@@ -21,23 +21,23 @@ class _Key:
 
 
 def find_sections(annotation: Any) -> list[type[BaseModel]]:
-    """The section classes inside a type, through unions and annotations."""
+    """Find the section classes inside a type, through unions and annotations."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        return [section for part in get_args(annotation) for section in find_sections(part)]
+        return [section for inner in get_args(annotation) for section in find_sections(inner)]
     return []
 
 
 def _format_type(annotation: Any) -> str:
-    """A type in a user's words."""
+    """Describe a type to a user."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(str(choice) for choice in arguments)
     if origin is Annotated:
         return _format_type(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(_format_type(part) for part in arguments)
+        return " or ".join(map(_format_type, arguments))
     if origin is tuple and arguments[-1] is not Ellipsis:
         return f"list of {len(arguments)} of {_format_type(arguments[0])}s"
     if origin in (tuple, list):
@@ -49,10 +49,10 @@ def _format_type(annotation: Any) -> str:
 
 
 def _format_range(field: FieldInfo) -> str:
-    """The limits of a number, such as "≥ 0, < 1"."""
+    """Describe the limits of a number, such as "≥ 0, < 1"."""
     metadata = list(field.metadata)
-    for part in get_args(field.annotation):
-        metadata += list(getattr(part, "__metadata__", ()))
+    for inner in get_args(field.annotation):
+        metadata += list(getattr(inner, "__metadata__", ()))
     signs = ((Gt, ">", "gt"), (Ge, "≥", "ge"), (Lt, "<", "lt"), (Le, "≤", "le"))
     return ", ".join(
         f"{sign} {getattr(limit, attribute)}"
@@ -63,7 +63,7 @@ def _format_range(field: FieldInfo) -> str:
 
 
 def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
-    """Every key below a section, depth first, in the order in which the fields stand."""
+    """Yield every key below a section, depth first, in the order of the fields."""
     for name, field in section.model_fields.items():
         dotted = f"{prefix}{name}"
         annotation = field.annotation
@@ -80,12 +80,12 @@ def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
 
 
 def get_kind(section: type[BaseModel]) -> str:
-    """What the key `kind` must be for a section of this class."""
+    """Return the value of the key `kind` in a section of this class."""
     return str(get_args(section.model_fields["kind"].annotation)[0])
 
 
 def _iter_kind_keys(kinds: list[type[BaseModel]], prefix: str) -> Iterator[_Key]:
-    """Every key of the kinds of a section once; a meaning that not all share stands after the kinds' names."""
+    """Yield every key of the kinds of a section once; a meaning that not all have follows the names of its kinds."""
     keys_by_name: dict[str, dict[str, _Key]] = {}
     for kind in kinds:
         for key in iter_keys(kind, prefix):
@@ -94,25 +94,33 @@ def _iter_kind_keys(kinds: list[type[BaseModel]], prefix: str) -> Iterator[_Key]
         meanings: dict[str, list[str]] = {}
         for kind_name, key in keys.items():
             meanings.setdefault(key.description, []).append(kind_name)
-        shared = len(meanings) == 1 and len(keys) == len(kinds)
+        common = len(meanings) == 1 and len(keys) == len(kinds)
         yield _Key(
             name,
             ", ".join(dict.fromkeys(key.allowed for key in keys.values())),
-            "; ".join(text if shared else f"({', '.join(names)}) {text}" for text, names in meanings.items()),
+            "; ".join(text if common else f"({', '.join(names)}) {text}" for text, names in meanings.items()),
         )
 
 
 def find_nearest(name: str, known: list[str], cutoff: float) -> str | None:
-    """The known name that a misspelt one most likely means, or None.
+    """Find the known name that a misspelt one most likely means.
 
-    A key that exists under another section comes first (`trainer.lr`: `optimizer.lr`), then the most similar
-    whole name, then the most similar last part.
+    A key that exists in another section comes first (`trainer.lr`: `optimizer.lr`), then the most similar whole name,
+    then the most similar last component.
+
+    Args:
+        name: The misspelt name.
+        known: The names that exist.
+        cutoff: Least similarity, 0 to 1.
+
+    Returns:
+        One of ``known``, or None where none is similar.
     """
     last = {key.rsplit(".", 1)[-1]: key for key in reversed(known) if "." in key} if "." in name else {}
     leaf = name.rsplit(".", 1)[-1]
     if leaf in last:
         return get_close_matches(name, [key for key in known if key.endswith(f".{leaf}")], n=1, cutoff=0)[0]
-    # Long names are alike by their sections alone: the last parts must be alike too.
+    # Long names are alike by their sections alone: the last components must be alike too.
     close = get_close_matches(name, known, n=1, cutoff=cutoff)
     if close and get_close_matches(leaf, [close[0].rsplit(".", 1)[-1]], cutoff=0.5):
         return close[0]

@@ -15,7 +15,7 @@ from fer.core.path_map import map_path
 
 @cache
 def list_timm_architectures() -> frozenset[str]:
-    """Names that ``timm.create_model`` knows, read from timm's files: importing it takes seconds."""
+    """List the names that ``timm.create_model`` knows, read from timm's files: importing it takes seconds."""
     spec = importlib.util.find_spec("timm")
     folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
     entry = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
@@ -33,7 +33,7 @@ class Loss(Section):
     kind: Literal["cross_entropy", "focal"] = Field(
         description="Cross-entropy, or focal loss (arXiv:1708.02002), on hard or distributed targets"
     )
-    label_smoothing: Fraction = Field(description="Share of each target spread evenly over the classes")
+    label_smoothing: Fraction = Field(description="Fraction of each target spread evenly over the classes")
     focal_gamma: float = Field(ge=0, le=10, description="Focal loss: how much easy images count less")
 
 
@@ -59,6 +59,7 @@ class Model(Section):
     @field_validator("name")
     @classmethod
     def check_architecture(cls, value: str) -> str:
+        """Check that timm has the architecture."""
         known = list_timm_architectures()
         if value.split(".")[0] not in known:
             near = get_close_matches(value, known, n=3)
@@ -69,6 +70,7 @@ class Model(Section):
     @field_validator("weights")
     @classmethod
     def check_weights(cls, value: str) -> str:
+        """Check that the file is there, and make its path absolute."""
         if value in ("none", "pretrained"):
             return value
         try:

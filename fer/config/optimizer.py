@@ -1,4 +1,4 @@
-"""Section `optimizer`: AdamW and the course of its learning rate."""
+"""Section `optimizer`: AdamW and its learning rate over time."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class Schedule(Section):
     kind: Literal["one_cycle", "cosine", "constant"] = Field(
         description="`one_cycle` (arXiv:1708.07120), `cosine` decay, or `constant`, each after a warm-up"
     )
-    warmup: Fraction = Field(description="Share of all steps in which the rate rises to `optimizer.lr`")
+    warmup: Fraction = Field(description="Fraction of all steps in which the rate rises to `optimizer.lr`")
     final: Probability = Field(description="Rate at the last step, as a fraction of `optimizer.lr` (not constant)")
 
 

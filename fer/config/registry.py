@@ -8,7 +8,7 @@ from fer.config.base import Probability, Section
 
 
 class Gate(Section):
-    """What a model must reach to be approved, on the test part of its data."""
+    """What a model must reach to be approved, on the test split of its data."""
 
     min_accuracy: Probability = Field(description="Least accuracy")
     min_macro_f1: Probability = Field(description="Least macro-F1")

@@ -1,4 +1,4 @@
-"""Section `sweep`: what the jobs of a sweep are compared by."""
+"""Section `sweep`: the metric by which the jobs of a sweep are compared."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ class Sweep(Section):
 
     metric: Monitor | None = Field(
         None,
-        description="The validation figure, at the best epoch, that a job hands to the sweeper; null takes "
+        description="The validation metric, at the best epoch, that a job hands to the sweeper; null takes "
         "trainer.early_stopping.monitor. val_loss is minimised, the others are maximised",
     )
     resume: str | None = Field(

@@ -1,4 +1,4 @@
-"""Section `tracker`: where the figures of a training go, beside the run directory's own files."""
+"""Section `tracker`: where the metrics of a training go, beside the run directory's own files."""
 
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,7 @@ class Mlflow(Section):
 
 
 class Tracker(Section):
-    """Where figures go."""
+    """Where metrics go."""
 
     kind: Literal["csv"] = Field(description="`csv`: history.csv of the run directory, which is always written")
     tensorboard: bool = Field(False, description="Event files in tensorboard/ of the run directory")
@@ -39,7 +39,7 @@ class Tracker(Section):
     mlflow: Mlflow | None = Field(None, description="MLflow; null is off")
 
     def collect_backends(self) -> dict[str, dict[str, Any]]:
-        """The trackers beside history.csv that are on, each with its options."""
+        """Return the trackers beside history.csv that are on, by kind, each with its options."""
         enabled: dict[str, dict[str, Any]] = {"tensorboard": {}} if self.tensorboard else {}
         for name, section in (("wandb", self.wandb), ("mlflow", self.mlflow)):
             if section is not None:

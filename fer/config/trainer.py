@@ -12,8 +12,8 @@ Monitor = Literal["val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_
 class EarlyStopping(Section):
     """When training ends before `max_epochs`, and which checkpoint is the best."""
 
-    monitor: Monitor = Field(description="The validation figure that chooses the best checkpoint")
-    patience: int | None = Field(ge=1, description="Epochs without a better figure before stopping; null never stops")
+    monitor: Monitor = Field(description="The validation metric that chooses the best checkpoint")
+    patience: int | None = Field(ge=1, description="Epochs without a better value before stopping; null never stops")
     min_delta: float = Field(ge=0, description="Smallest change that counts as better")
 
 
@@ -21,11 +21,13 @@ class Trainer(Section):
     """Device, precision, length and exactness of a training."""
 
     stages: tuple[Literal["fit", "test"], ...] = Field(
-        min_length=1, description="`fit` trains; `test` judges the best checkpoint, or `model_uri`, once"
+        min_length=1, description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
     devices: int = Field(
-        ge=1, le=1024, description="Devices of this machine: GPUs, or processes on the CPU; they share every batch"
+        ge=1,
+        le=1024,
+        description="Devices of this machine: GPUs, or processes on the CPU; they divide every batch",
     )
     num_nodes: int = Field(
         1,
@@ -38,17 +40,17 @@ class Trainer(Section):
     )
     max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
-    ema_decay: Fraction = Field(description="Decay of the moving average of weights that is judged; 0 is off")
+    ema_decay: Fraction = Field(description="Decay of the moving average of weights that is evaluated; 0 is off")
     gradient_clip: float = Field(ge=0, description="Largest norm of the gradient; 0 is off")
     deterministic: bool = Field(description="Only deterministic kernels: exact repetition on a GPU, slower")
     threads: int | None = Field(ge=1, le=1024, description="CPU threads of a process; null divides the cores")
     channels_last: bool = Field(description="Memory order of images: faster on most devices")
     compile: bool = Field(description="Compile the network (torch.compile); pays on long trainings and GPUs")
     sync_batchnorm: bool = Field(
-        True, description="Batch norm over the batch of all GPUs; processes on the CPU each normalise their own part"
+        True, description="Batch norm over the batch of all GPUs; processes on the CPU each normalise their own slice"
     )
     resident: bool = Field(description="Keep all images on the device as bytes")
-    limit_batches: int | None = Field(ge=1, description="Batches an epoch and part at most; null takes all")
+    limit_batches: int | None = Field(ge=1, description="Batches an epoch and split at most; null takes all")
     resume_from: ExistingPath | None = Field(
         description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
     )
@@ -56,28 +58,32 @@ class Trainer(Section):
     @field_validator("precision", mode="before")
     @classmethod
     def convert_number_to_text(cls, value: object) -> object:
+        """Take the number 32, as YAML reads it, for the text."""
         return str(value) if isinstance(value, int) else value
 
     @field_validator("stages")
     @classmethod
     def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Check that the stages stand in their order, none twice."""
         if value not in (("fit",), ("test",), ("fit", "test")):
             raise ValueError("allowed are [fit, test], [fit] and [test]")
         return value
 
     @property
     def world_size(self) -> int:
-        """How many processes train together, over all machines."""
+        """Number of processes that train together, over all machines."""
         return self.devices * self.num_nodes
 
     @model_validator(mode="after")
     def check_compile(self) -> Self:
+        """Check that several processes do not compile the network."""
         if self.world_size > 1 and self.compile:
             raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
         return self
 
     @model_validator(mode="after")
     def check_half_precision(self) -> Self:
+        """Check that half precision is computed on a GPU."""
         if self.precision == "16" and self.accelerator == "cpu":
             raise ValueError("precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16")
         return self
