@@ -89,11 +89,12 @@ WRONG_COMBINATIONS = {
     "trainer=cpu trainer.precision=16": "trainer: precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16",
     "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set "
     "dataset.classes=7",
-    "dataset.fractions=[0.5,0.5,0.5]": "dataset.fractions=[0.5, 0.5, 0.5]: the three fractions must be 0 or more and sum "
-    "to 1",
-    "dataset.fractions=[1.5,0.5,-1]": "dataset.fractions=[1.5, 0.5, -1]: the three fractions must be 0 or more and sum "
-    "to 1",
-    "dataset.fractions=[1,0,0]": "dataset.fractions=[1, 0, 0]: the training and the validation fraction must be above 0",
+    "dataset.fractions=[0.5,0.5,0.5]": "dataset.fractions=[0.5, 0.5, 0.5]: the three fractions must be 0 or more and "
+    "sum to 1",
+    "dataset.fractions=[1.5,0.5,-1]": "dataset.fractions=[1.5, 0.5, -1]: the three fractions must be 0 or more and "
+    "sum to 1",
+    "dataset.fractions=[1,0,0]": "dataset.fractions=[1, 0, 0]: the training and the validation fraction "
+    "must be above 0",
 }
 
 WRONG_CLOUD = {
