@@ -13,6 +13,7 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
 from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
+from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command
 from fer.core.progress import track_progress
 from fer.core.run_layout import PARTS_DIR, REPORT_HTML
@@ -75,6 +76,9 @@ def validate_and_pin(config: Config) -> Config:
             )
         if aws.role is None:
             raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
+    elif uses_transform(config):
+        # The packaged model is served by a process of its own.
+        require_packages(*SERVER_PACKAGES, purpose="inference.route=transform")
     return pin_model_uri(config)
 
 
