@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.core.archive import copy_file, write_archive
+from fer.core.installation import INSTALLED
 from fer.errors import UserError, shorten_error
 from fer.runs.provenance import run_git
 
@@ -39,8 +40,13 @@ def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override
         allow_override: What a user types to allow them.
 
     Raises:
-        UserError: There are changes that are not allowed, or git fails.
+        UserError: There are changes that are not allowed, git fails, or this package is no checkout.
     """
+    if INSTALLED:
+        raise UserError(
+            "the code of a job is packed from a git checkout of fer-experiments, and this is the installed package; "
+            "start the job from a checkout"
+        )
     commit = _run_git(project, "rev-parse", "HEAD").decode().strip()
     changed = (
         _run_git(project, "status", "--porcelain", "--untracked-files=all", "--", *SOURCE_PATHS).decode().splitlines()

@@ -55,6 +55,15 @@ def test_the_code_is_that_of_a_commit(checkout: Path, tmp_path: Path) -> None:
         pack_source(tmp_path, places[0], True, ALLOWING)
 
 
+def test_an_installed_package_has_no_code_of_a_commit(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor has the repository that its environment may lie in."""
+    monkeypatch.setattr("fer.cloud.source_archive.INSTALLED", True)
+    with pytest.raises(UserError, match=r"^the code of a job is packed from a git checkout of fer-experiments"):
+        pack_source(checkout, tmp_path, True, ALLOWING)
+
+
 def test_an_input_is_uploaded_once(aws: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
