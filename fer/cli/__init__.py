@@ -11,8 +11,8 @@ from fer.errors import ExitCode
 DISTRIBUTION = "fer-experiments"
 # Command: the module that `python -m` would run, and what it does. It is imported when it is called.
 COMMANDS = {
-    "train": ("fer.cli.train", "train a classifier of facial expressions and judge it; many at once with -m"),
-    "infer": ("fer.cli.infer", "judge the faces in videos and images"),
+    "train": ("fer.cli.train", "train a classifier of facial expressions and evaluate it; many at once with -m"),
+    "infer": ("fer.cli.infer", "classify the faces in videos and images"),
     "register": ("fer.cli.register", "package a trained model, check it, keep it as a version"),
     "replay": ("fer.replay", "run a training again and compare every figure"),
     "compare": ("fer.compare", "runs and sweeps side by side"),

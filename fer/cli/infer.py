@@ -1,4 +1,4 @@
-"""Judge the faces in videos and images: a table with a row a face and frame, and a page to read.
+"""Classify the faces in videos and images: a table with a row a face and frame, and a page to read.
 
 python infer.py model_uri=RUN extraction.input=clips/
     every video and image below a directory, one frame a second
@@ -26,6 +26,7 @@ from fer.runs.run_directory import remove_if_empty
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
+    """Run infer.py with the configuration that Hydra has composed."""
     hydra_config = HydraConfig.get()
     run_directory = Path(hydra_config.runtime.output_dir)
     with user_errors_to_exit_code(run_directory):
@@ -36,7 +37,7 @@ def main(composed: DictConfig) -> None:
             remove_if_empty(run_directory)
             dry_run(config)
             return
-        if (saved := run_to_resume(config)) is None:
+        if (saved := _find_run_to_resume(config)) is None:
             from fer.infer.pipeline import infer
 
             code = infer(config, run_directory)
@@ -47,7 +48,7 @@ def main(composed: DictConfig) -> None:
             remove_if_empty(run_directory)
             load_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
-            # What names the run; a job is that of the run's own configuration.
+            # These overrides name the run, and change nothing in it.
             naming = ("resume=",) if config.resume else ("aws",)
             changes = [text for text in hydra_config.overrides.task if not text.startswith(naming)]
             code = resume(load_overrides(changes, "infer", saved), saved)
@@ -55,7 +56,8 @@ def main(composed: DictConfig) -> None:
         sys.exit(code)
 
 
-def run_to_resume(config: Config) -> Path | None:
+def _find_run_to_resume(config: Config) -> Path | None:
+    """Return the run directory that `resume` or the job to attach to names; None for a new run."""
     if config.resume is not None:
         return Path(config.resume)
     if isinstance(config.aws, SageMakerAws) and config.aws.transform.attach is not None:
@@ -66,7 +68,7 @@ def run_to_resume(config: Config) -> Path | None:
 
 
 def run() -> None:
-    """Judge faces as the command line says."""
+    """Classify faces as the command line says."""
     run_program(main)
 
 

@@ -1,4 +1,4 @@
-"""Register a trained model: package it, check the package, judge it, keep it as a version; and choose what is in use.
+"""Register a trained model: package it, check the package, evaluate it, keep it as a version; and choose what is in use.
 
 python register.py model_uri=RUN
     a version in the local registry (outputs/registry); the first one that is approved becomes the champion
@@ -22,6 +22,7 @@ from fer.runs.program import run_program, user_errors_to_exit_code
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
+    """Run register.py with the configuration that Hydra has composed."""
     run_directory = Path(HydraConfig.get().runtime.output_dir)
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "register")

@@ -1,4 +1,4 @@
-"""Train a facial-expression classifier and judge it.
+"""Train a facial-expression classifier and evaluate it.
 
 python train.py
     trains on drawn faces: nothing to download, about three minutes on two cores
@@ -31,23 +31,25 @@ from fer.sweep.job import run_job
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> float | None:
+    """Run train.py with the configuration that Hydra has composed; the metric of a job in a sweep."""
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         return run_job(composed)
     run_directory = Path(hydra_config.runtime.output_dir)
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed)
-        # PyTorch takes seconds to import; a mistake above is answered before.
+        # PyTorch takes seconds to import; a mistake above is reported before.
         if config.resume is None:
             from fer.train.pipeline import train
 
             train(config, run_directory)
         else:
-            go_on(Path(config.resume), run_directory)
+            _resume_run(Path(config.resume), run_directory)
     return None
 
 
-def go_on(saved: Path, run_directory: Path) -> None:
+def _resume_run(saved: Path, run_directory: Path) -> None:
+    """Go on with a run in its own directory, where nothing of its configuration is to change."""
     changes = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
     if changes:
         raise ConfigError(

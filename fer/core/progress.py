@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def create_progress_bar(total: int, title: str, unit: str) -> "tqdm[Any]":
-    """Create a bar as wide as the terminal, which counts as 80 x 24 where it does not tell its size."""
+    """Create a bar as wide as the terminal, taken as 80 x 24 where its size is not known."""
     size = shutil.get_terminal_size()
     return tqdm(total=total, desc=title, unit=unit, leave=False, ncols=size.columns, nrows=size.lines)
 

@@ -1,4 +1,4 @@
-"""A sweep as a whole: what Hydra calls before its first and after its last job, and resuming a killed one."""
+"""A sweep from begin to end: what Hydra calls before its first and after its last job, and resuming a killed one."""
 
 import csv
 import io

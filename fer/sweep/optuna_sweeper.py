@@ -104,7 +104,7 @@ def _validate_settings(settings: dict[str, Any]) -> OptunaSearch:
     except ValidationError as error:
         lines = []
         for detail in error.errors():
-            key = ".".join(str(part) for part in detail["loc"])
+            key = ".".join(map(str, detail["loc"]))
             lines.append(f"hydra.sweeper.{key}={detail['input']}: {detail['msg']}")
         raise ConfigError("\n".join(lines)) from None
 

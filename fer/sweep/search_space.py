@@ -72,11 +72,11 @@ def _parse_parameter(key: str, override: Override) -> SearchParameter:
         numbers = list(value.range())
         if not numbers:
             raise ConfigError(f"{override.input_line}: an empty range")
-        whole = all(isinstance(number, int) for number in numbers)
-        return SearchParameter("int" if whole else "float", (), min(numbers), max(numbers), abs(value.step))
+        integers = all(isinstance(number, int) for number in numbers)
+        return SearchParameter("int" if integers else "float", (), min(numbers), max(numbers), abs(value.step))
     assert isinstance(value, IntervalSweep)
     low, high, log = value.start, value.end, "log" in value.tags
     if low is None or high is None or low >= high or (log and low <= 0):
         raise ConfigError(f"{override.input_line}: the first number must be below the second, and above 0 with log")
-    whole = isinstance(low, int) and isinstance(high, int)
-    return SearchParameter("int" if whole else "float", (), low, high, 1 if whole and not log else None, log)
+    integers = isinstance(low, int) and isinstance(high, int)
+    return SearchParameter("int" if integers else "float", (), low, high, 1 if integers and not log else None, log)
