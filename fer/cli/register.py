@@ -1,4 +1,4 @@
-"""Register a trained model: package it, check the package, evaluate it, keep it as a version; and choose what is in use.
+"""Register a trained model: package it, check the package, evaluate it, keep it as a version; choose what is in use.
 
 python register.py model_uri=RUN
     a version in the local registry (outputs/registry); the first one that is approved becomes the champion
