@@ -50,15 +50,15 @@ def address(batch: LocalBatchTransform) -> Iterator[str]:
 
 
 def servers(package: Path) -> list[int]:
-    """Processes that serve the package."""
+    """Processes that serve the package: its directory is theirs."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
+            directory = (process / "cwd").readlink()
             state = (process / "stat").read_text().rpartition(") ")[2][0]
         except OSError:
             continue
-        if str(package).encode() in command and state != "Z":
+        if directory == package.resolve() and state != "Z":
             found.append(int(process.name))
     return found
 
