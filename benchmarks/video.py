@@ -183,7 +183,7 @@ def compare_rates(rounds: int, works: dict[str, Callable[[], int]]) -> dict[str,
 
 
 def repeat_clip(clip: Path, times: int, folder: Path) -> Path:
-    """Write a video of the clip so many times one after the other, without encoding it anew."""
+    """Write a video of the clip so many times one after the other, without encoding it again."""
     path = folder / clip.name
     with av.open(str(clip)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]

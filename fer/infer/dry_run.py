@@ -53,26 +53,30 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
             client.request("s3", "get_object", {"Bucket": bucket, "Key": f"{key}…"})
     if "predict" not in config.extraction.stages:
         return
-    transform_aws = get_sagemaker_transform(config)
-    if transform_aws is not None:
-        check_bucket_private(client, transform_aws.bucket)
-    uri, source = str(config.model_uri), ""
+    aws = get_sagemaker_transform(config)
+    if aws is not None:
+        check_bucket_private(client, aws.bucket)
+    source = _fetch_model(config, client, directory)
+    if aws is not None:
+        requests = _pack_requests(config, directory, media)
+        batch = SageMakerBatchTransform(client, aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
+        batch.send(requests, CONTENT_TYPES[aws.transform.packing])
+    if "report" in config.extraction.stages:
+        publish_batch(config, _build_empty_monitoring(config), client)
+
+
+def _fetch_model(config: Config, client: AwsClient, directory: Path) -> str:
+    """Request the model where it is in AWS; returns the ARN of a registered version, otherwise ""."""
+    uri = str(config.model_uri)
     if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
         registry = open_registry(config, client)
         version = find_version(uri, registry)
         registry.fetch(version, directory)
-        source = version.source
-    elif uri.startswith("s3://"):
+        return version.source
+    if uri.startswith("s3://"):
         bucket, key = parse_s3_uri(uri)
         client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
-    if transform_aws is not None:
-        requests = _pack_requests(config, directory, media)
-        batch = SageMakerBatchTransform(
-            client, transform_aws, source, EMOTIONS, config.inference.flip, directory / SHARDS
-        )
-        batch.send(requests, CONTENT_TYPES[transform_aws.transform.packing])
-    if "report" in config.extraction.stages:
-        publish_batch(config, _build_empty_monitoring(config), client)
+    return ""
 
 
 def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[Request]:

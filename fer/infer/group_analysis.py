@@ -1,4 +1,4 @@
-"""Figures over respondents: curves per stimulus and group with bootstrap bands, and tests between groups."""
+"""Analysis over respondents: curves per stimulus and group with bootstrap bands, and tests between groups."""
 
 import logging
 from collections.abc import Sequence
@@ -79,10 +79,15 @@ def _select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def subtract_baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
-    """The table with p_ and s_ minus each video's own mean over its first ``seconds``: changes, no probabilities.
+    """Turn probabilities into changes from each video's own mean over its first seconds.
 
-    A recording without a usable face in that time gets empty figures, and so leaves the group figures: a mean over
-    changes and probabilities would mean nothing.
+    Args:
+        table: The emotion table.
+        seconds: How long the baseline lasts.
+
+    Returns:
+        The table with p_ and s_ minus their baseline. A recording without a usable face in that time gets empty values,
+        and so leaves the group analysis: a mean over changes and probabilities would mean nothing.
     """
     columns = [name for name in table.columns.astype(str) if name.startswith(("p_", "s_"))]
     rows = _select_respondent_rows(table)
@@ -91,71 +96,99 @@ def subtract_baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
     means = early.groupby("video")[columns].mean()
     for video in sorted(set(rows["video"]) - set(means.index)):
         log.warning("%s: left out of the group figures: no usable face in its first %g seconds", video, seconds)
-    changed = table.copy()
-    changed[columns] = table[columns] - means.reindex(table["video"]).to_numpy()
-    return changed
+    changes = table.copy()
+    changes[columns] = table[columns] - means.reindex(table["video"]).to_numpy()
+    return changes
 
 
 def compute_group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: float = 1.0, seed: int = 0) -> pd.DataFrame:
-    """For each stimulus, group, emotion and step of time, figures over the respondents (CURVE_COLUMNS).
+    """Summarize each emotion over the respondents of a group, step of time by step of time.
 
-    A respondent counts once a step, with the mean of the step's rows. ``mean``, ``max`` and ``min`` are over
-    respondents, ``low`` and ``high`` the 95 % percentile bootstrap band of the mean (empty for fewer than two),
-    ``share`` the respondents in whom the emotion leads at least one frame of the step. ``second`` is the step's
-    beginning; steps without anybody are there too, empty.
+    Args:
+        table: The emotion table.
+        groups: As ``read_groups`` returns them.
+        step_s: Length of a step, seconds.
+        seed: Of the bootstrap.
+
+    Returns:
+        CURVE_COLUMNS, a row for each stimulus, group, emotion and step. A respondent counts once a step, with the mean
+        of the step's rows. ``mean``, ``max`` and ``min`` are over respondents, ``low`` and ``high`` the 95 %
+        percentile bootstrap band of the mean (empty for fewer than two), ``share`` the fraction of respondents in whom
+        the emotion leads at least one frame of the step. ``second`` is the step's beginning; steps without anybody are
+        there too, empty.
     """
+    emotions = list_emotions(table)
+    respondents = _summarize_respondents(table, groups, step_s)
+    curves = []
+    for stimulus, group in _list_stimulus_groups(groups):
+        members = respondents[(respondents["stimulus"] == stimulus) & (respondents["group"] == group)]
+        if members.empty:
+            continue
+        steps = pd.RangeIndex(members["step"].min(), members["step"].max() + 1)
+        for name in emotions:
+            values = members.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
+            low, high = compute_mean_interval(values.to_numpy(), seed)
+            columns = {
+                "stimulus": stimulus,
+                "group": group,
+                "emotion": name,
+                "second": steps * float(step_s),
+                "respondents": values.count(),
+                "mean": values.mean(),
+                "low": low,
+                "high": high,
+                "share": members.groupby("step")[f"leads_{name}"].mean().reindex(steps),
+                "max": values.max(),
+                "min": values.min(),
+            }
+            curves.append(pd.DataFrame(columns, index=steps))
+    if not curves:
+        return pd.DataFrame(columns=list(CURVE_COLUMNS))
+    return pd.concat(curves, ignore_index=True)[list(CURVE_COLUMNS)]
+
+
+def _summarize_respondents(table: pd.DataFrame, groups: pd.DataFrame, step_s: float) -> pd.DataFrame:
+    """A row for each respondent and step: the mean of p_<emotion>, and leads_<emotion>, whether it leads a frame."""
     emotions = list_emotions(table)
     rows = _select_respondent_rows(table).merge(groups, on="video")
     rows["step"] = np.floor(rows["time_s"] / step_s + TIME_TOLERANCE_S).astype("int64")
     leads = pd.DataFrame({f"leads_{name}": rows["emotion"] == name for name in emotions}, index=rows.index)
-    kept = [f"p_{name}" for name in emotions]
     keys = ["stimulus", "group", "respondent", "step"]
-    people = rows[[*keys, *kept]].groupby(keys).mean().join(rows[keys].join(leads).groupby(keys).any()).reset_index()
-    curves = []
-    for stimulus, group in _list_stimulus_groups(groups):
-        part = people[(people["stimulus"] == stimulus) & (people["group"] == group)]
-        if part.empty:
-            continue
-        steps = pd.RangeIndex(part["step"].min(), part["step"].max() + 1)
-        for name in emotions:
-            values = part.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
-            share = part.groupby("step")[f"leads_{name}"].mean().reindex(steps)
-            low, high = compute_mean_interval(values.to_numpy(), seed)
-            metrics = {"mean": values.mean(), "low": low, "high": high, "share": share}
-            metrics |= {"max": values.max(), "min": values.min()}
-            known = {"stimulus": stimulus, "group": group, "emotion": name, "second": steps * float(step_s)}
-            curves.append(pd.DataFrame({**known, "respondents": values.count(), **metrics}, index=steps))
-    return (
-        pd.concat(curves, ignore_index=True)[list(CURVE_COLUMNS)]
-        if curves
-        else pd.DataFrame(columns=list(CURVE_COLUMNS))
-    )
+    means = rows[[*keys, *(f"p_{name}" for name in emotions)]].groupby(keys).mean()
+    return means.join(rows[keys].join(leads).groupby(keys).any()).reset_index()
 
 
 def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """For each stimulus, emotion and pair of groups, the difference of the respondents' means (COMPARISON_COLUMNS).
+    """Test the differences between groups of respondents.
 
-    ``difference`` is mean_a - mean_b; ``p`` comes from a two-sided permutation test of it, exact where there are few
-    enough permutations, and is empty where a group has fewer than two respondents. ``p_corrected`` bounds the false
-    discovery rate over all tests of the table (Benjamini & Hochberg 1995), which holds approximately for two-sided
-    tests that depend on each other as those of one stimulus do (Reiner-Benaim 2007, Biometrical Journal 49).
+    Args:
+        table: The emotion table.
+        groups: As ``read_groups`` returns them.
+        seed: Of the permutation test.
+
+    Returns:
+        COMPARISON_COLUMNS, a row for each stimulus, emotion and pair of groups. ``difference`` is mean_a - mean_b of
+        the respondents' means; ``p`` comes from a two-sided permutation test of it, exact where there are few enough
+        permutations, and is empty where a group has fewer than two respondents. ``p_corrected`` bounds the false
+        discovery rate over all tests of the table (Benjamini & Hochberg 1995), which holds approximately for two-sided
+        tests that depend on each other as those of one stimulus do (Reiner-Benaim 2007, Biometrical Journal 49).
     """
     emotions = list_emotions(table)
     rows = _select_respondent_rows(table).merge(groups, on="video")
-    people = rows.groupby(["stimulus", "group", "respondent"])[[f"p_{name}" for name in emotions]].mean()
+    means = rows.groupby(["stimulus", "group", "respondent"])[[f"p_{name}" for name in emotions]].mean()
     results = []
     for stimulus in dict.fromkeys(groups["stimulus"]):
         samples = {
-            group: people.loc[(stimulus, group)].to_numpy()
-            for watched, group in _list_stimulus_groups(groups)
-            if watched == stimulus and (stimulus, group) in people.index
+            group: means.loc[(stimulus, group)].to_numpy()
+            for group_stimulus, group in _list_stimulus_groups(groups)
+            if group_stimulus == stimulus and (stimulus, group) in means.index
         }
         for (name_a, a), (name_b, b) in combinations(samples.items(), 2):
             p_values = compute_permutation_p(a, b, seed)
             for column, emotion in enumerate(emotions):
                 mean_a, mean_b = a[:, column].mean(), b[:, column].mean()
-                known = (stimulus, emotion, name_a, name_b, len(a), len(b))
-                results.append((*known, mean_a, mean_b, mean_a - mean_b, p_values[column], np.nan))
+                keys = (stimulus, emotion, name_a, name_b, len(a), len(b))
+                results.append((*keys, mean_a, mean_b, mean_a - mean_b, p_values[column], np.nan))
     comparison = pd.DataFrame(results, columns=list(COMPARISON_COLUMNS))
     tested = comparison["p"].notna()
     if tested.any():
@@ -164,14 +197,23 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
 
 
 def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
-    """Two-sided p-values (emotions,) of the difference of means of respondents (n, emotions) of two groups."""
+    """Test the difference of the means of two groups.
+
+    Args:
+        a: (respondents, emotions) means of the first group.
+        b: (respondents, emotions) means of the second group.
+        seed: Of the permutations.
+
+    Returns:
+        (emotions,) two-sided p-values; NaN where a group has fewer than two respondents.
+    """
     if min(len(a), len(b)) < 2:
         return np.full(a.shape[1], np.nan)
 
     def difference(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
         return first.mean(axis=axis) - second.mean(axis=axis)
 
-    tested = permutation_test(
+    result = permutation_test(
         (a, b),
         difference,
         vectorized=True,
@@ -180,7 +222,7 @@ def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray
         axis=0,
         rng=np.random.default_rng(seed),
     )
-    return np.asarray(tested.pvalue)
+    return np.asarray(result.pvalue)
 
 
 def _list_stimulus_groups(groups: pd.DataFrame) -> list[tuple[str, str]]:

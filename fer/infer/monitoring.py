@@ -72,7 +72,18 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
 
 
 def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
-    """The baseline that an earlier run of infer.py makes. Raises DataError."""
+    """Build a baseline from an earlier run of infer.py.
+
+    Args:
+        run: The run directory.
+        classes: The model's classes.
+
+    Returns:
+        The content of baseline.json.
+
+    Raises:
+        DataError: The run cannot be read, or has no faces or other classes.
+    """
     path = run / f"{VIDEO_PREDICTIONS}.parquet"
     try:
         return build_baseline(pd.read_parquet(path, columns=list(NEEDED)), classes)
@@ -87,7 +98,7 @@ def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def format_retraining_command(model_uri: str | None, model_directory: Path | None = None) -> str:
-    """The command that trains the model anew with the configuration that made it.
+    """Format the command that retrains the model with the configuration that made it.
 
     Args:
         model_uri: The configuration is looked for here, in case it is a run directory or its bundle.

@@ -55,6 +55,10 @@ def infer(config: Config, directory: Path) -> int:
 
     Raises:
         UserError: Something that a user can correct.
+
+    Example:
+        >>> infer(load_overrides(["model_uri=latest", "extraction.input=clips/"], "infer"), Path("outputs/mine"))
+        <ExitCode.OK: 0>
     """
     config = validate_and_pin(config)
     if config.extraction.stages[0] != "extract":

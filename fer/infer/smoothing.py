@@ -23,10 +23,13 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
         kind: One of SMOOTHERS; none repeats the probabilities.
         window_s: Time constant (exponential), width of the centred window (median) or standard deviation (gaussian),
             seconds.
-        max_gap_s: Behind a longer stretch without a usable face the smoothing starts anew, seconds.
+        max_gap_s: After a longer stretch without a usable face the smoothing starts again, seconds.
 
     Returns:
         The table with s_<emotion>, which sum to 1, and smoothed_emotion; they are empty where the status is not `ok`.
+
+    Example:
+        >>> smooth(pd.read_parquet("predictions.parquet"), "median", window_s=2.0, max_gap_s=3.0)
     """
     emotions = list_emotions(table)
     probabilities = table[[f"p_{name}" for name in emotions]].to_numpy(float)

@@ -17,7 +17,7 @@ def summarize_videos(table: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``videos`` with more columns: ``sampled`` and ``usable_frames`` count frames, the latter those with a usable
         face, and ``usable_share`` is their ratio (0 where nothing was sampled); ``usable_rows`` and those of
-        EXCLUDED_STATUSES count rows by status, and ``exclusions`` says why in words. Of the usable rows, mean_, max_
+        EXCLUDED_STATUSES count rows by status, and ``exclusions`` gives the reasons. Of the usable rows, mean_, max_
         and min_<emotion> describe the probability and share_<emotion> is the fraction in which the emotion leads;
         empty where there are none.
     """

@@ -1,4 +1,4 @@
-"""Ground truth of a batch: which emotion was to be seen in which video, as a CSV says."""
+"""Ground truth of a batch: a CSV of which emotion each video shows, and when."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ REQUIRED, OPTIONAL = ("video", "emotion"), ("start_s", "end_s", "track_id")
 
 
 def read_labels(path: Path, videos: Sequence[str]) -> pd.DataFrame:
-    """Read which emotion was to be seen in which video, and when.
+    """Read which emotion each video shows, and when.
 
     Args:
         path: A CSV file, see ``fer.core.csv.read_csv``.

@@ -158,7 +158,7 @@ def _evaluate_against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes:
 
 
 def _build_warnings(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
-    """A sentence for each limit that the batch is beyond, and then how to train anew."""
+    """A sentence for each limit that the batch is beyond, and then how to retrain."""
     warnings = []
     if limits.max_psi is not None:
         for name, drift in (monitoring["drift"] or {}).items():
