@@ -1,14 +1,13 @@
 """CPU threads and GPUs of one machine, divided among the jobs of a sweep."""
 
 import math
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fer.core.gpu import get_cuda_visible_devices, list_gpus
 from fer.core.system import resolve_thread_count
 
 
@@ -19,15 +18,8 @@ def compute_threads_per_job(at_once: int) -> int:
 
 def _list_visible_gpus() -> list[str]:
     """List the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    if (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in devices.split(",") if name]
-    try:
-        result = subprocess.run(
-            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return result.stdout.split() if result.returncode == 0 else []
+    devices = get_cuda_visible_devices()
+    return [gpu.uuid for gpu in list_gpus()] if devices is None else devices
 
 
 @contextmanager

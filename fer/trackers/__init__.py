@@ -1,1 +1,1 @@
-"""Trackers: what a run directory holds, told to TensorBoard, W&B and MLflow by a process beside the training."""
+"""Trackers: a background process logs what a run directory holds to TensorBoard, W&B and MLflow."""

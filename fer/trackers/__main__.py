@@ -1,8 +1,8 @@
-"""The process beside a training: `python -m fer.trackers` reads the run directory and tells the trackers.
+"""The background process of a training: `python -m fer.trackers` reads the run directory and feeds the trackers.
 
-Its first line of input is the order, as JSON: `directory`, `pid` of the training, and the `trackers` with their
-options. A second line, or the end of input, which comes also when the training is killed, says that the run is over.
-Each line of output is a level's name and a sentence for the user.
+Its first line of input is the job, as JSON: `directory`, `pid` of the training, and the `trackers` with their options.
+A second line, or the end of input, which comes also when the training is killed, says that the run is over. Each line
+of output is a logging level's name and a sentence for the user.
 """
 
 import json
@@ -23,7 +23,7 @@ from fer.core.run_layout import TRACKERS_DIR
 from fer.errors import shorten_error
 from fer.trackers.background import FINISH_TIMEOUT_S
 from fer.trackers.base import RunInfo
-from fer.trackers.dispatch import TITLES, TrackerThread
+from fer.trackers.dispatch import TRACKERS, TrackerThread
 from fer.trackers.run_reader import (
     TrackerState,
     compute_elapsed_seconds,
@@ -38,29 +38,31 @@ POLL_INTERVAL_S, FIRST_SAMPLE_DELAY_S, SAMPLE_INTERVAL_S = 0.5, 2.0, 10.0
 
 
 class _MessageStream:
-    """The process's output. What libraries print goes nowhere."""
+    """The process's messages. What libraries print is discarded."""
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        devnull = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
-            os.dup2(nowhere, stream)
+            os.dup2(devnull, stream)
 
     def write(self, level: str, *words: str) -> None:
-        # Nobody listens any more where the training was killed.
+        """Write a line: the level, then the words."""
+        # Nobody reads it any more where the training was killed.
         with self.lock, suppress(BrokenPipeError):
-            print(level, " ".join(" ".join(words).split()), file=self.output, flush=True)
+            self.output.write(f"{level} {' '.join(' '.join(words).split())}\n")
+            self.output.flush()
 
 
 def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) -> None:
-    """Tell the trackers what the run directory holds, until the run is over and they have it, or time is up."""
+    """Feed the trackers what the run directory holds, until the run is over and they have it, or time is up."""
     directory = Path(job["directory"])
     state = TrackerState(directory / TRACKERS_DIR / "runs.json")
     config, run_id, monitor = read_config(directory), get_run_id(directory), SystemMonitor(job["pid"])
 
     def build_run_info(kind: str) -> RunInfo:
-        warn = partial(stream.write, "WARNING", TITLES[kind] + ":")
+        warn = partial(stream.write, "WARNING", TRACKERS[kind].title + ":")
         return RunInfo(directory, run_id, config, state.get(kind), partial(state.update, kind), warn)
 
     threads = [
@@ -85,12 +87,14 @@ def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) 
         thread.put_result(result)
     for thread in threads:
         if not thread.wait(max(deadline - time.monotonic(), 0)):
-            name = TITLES[thread.kind]
-            stream.write("WARNING", f"{name} did not answer for {FINISH_TIMEOUT_S:g} s; it may lack a part of this run")
+            stream.write(
+                "WARNING", f"{thread.title} did not answer for {FINISH_TIMEOUT_S:g} s; it may lack a part of this run"
+            )
 
 
 def main() -> NoReturn:
-    # A Ctrl-C or a cluster's signal is for the training, which then says how it ended.
+    """Follow the run of the job on standard input; always exits with 0."""
+    # Ctrl-C or a cluster's signal is meant for the training, which then records how it ended.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     stream, stop_event = _MessageStream(), Event()
@@ -104,7 +108,7 @@ def main() -> NoReturn:
     trackers_dir = Path(job["directory"]) / TRACKERS_DIR
     try:
         trackers_dir.mkdir(exist_ok=True)
-        # The process beside a killed training may still be telling its end when the run is gone on with.
+        # The process of a killed training may still log its end when the run is resumed.
         with FileLock(trackers_dir / ".lock"):
             _follow_run(job, stop_event, stream)
     except Exception as error:
@@ -112,7 +116,7 @@ def main() -> NoReturn:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()
-    # A thread that hangs inside a library would hold up an ordinary end.
+    # A thread that hangs inside a library would hold up an ordinary exit.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Trackers beside a training: the side of the training, which only starts their process and waits at the end."""
+"""The training's side of its trackers: it starts their process and waits for it at the end."""
 
 import json
 import logging
@@ -13,17 +13,25 @@ from typing import Any, TextIO
 
 from fer.core.installation import with_project_path
 
-# So long trackers may take for the end of a run, and their process for its own.
+# How long trackers may take for the result of a run, and their process for its exit.
 FINISH_TIMEOUT_S, EXIT_TIMEOUT_S, GRACE_S = 45.0, 15.0, 3.0
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def run_trackers(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Have ``trackers`` (name: options) follow what the block writes into the run ``directory``.
+    """Have trackers follow what the block writes into a run directory.
 
     They live in a process of their own that reads the run directory: whatever they do, the block's work and results
-    stay the same. After the block they have a minute at most to take in the end. Raises nothing of its own.
+    stay the same. After the block they have a minute at most to log the result. Raises nothing of its own.
+
+    Args:
+        directory: The run directory, which holds run.yaml and provenance.json.
+        trackers: Options of each tracker by its kind, see `fer.trackers.dispatch`; none starts no process.
+
+    Example:
+        >>> with run_trackers(run.directory, {"tensorboard": {}, "mlflow": {"uri": None, "experiment": "fer"}}):
+        ...     train(run)
     """
     process = _start_process(directory, trackers) if trackers else None
     if process is None:
@@ -41,7 +49,7 @@ def run_trackers(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> 
 def _start_process(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> "subprocess.Popen[str] | None":
     job = {"directory": str(directory.absolute()), "pid": os.getpid(), "trackers": trackers}
     try:
-        # -P: nothing is imported from the current directory. A session of its own: Ctrl-C is not for it.
+        # -P: nothing is imported from the current directory. A session of its own: Ctrl-C does not reach it.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fer.trackers"],
             env=with_project_path(os.environ),
@@ -61,14 +69,14 @@ def _start_process(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -
 
 
 def _relay_messages(output: TextIO) -> None:
-    """Log what the process says."""
+    """Log the process's messages."""
     for line in output:
-        level, _, sentence = line.strip().partition(" ")
-        log.log(logging.getLevelNamesMapping()[level], "%s", sentence)
+        level, _, message = line.strip().partition(" ")
+        log.log(logging.getLevelNamesMapping()[level], "%s", message)
 
 
 def stop_process(process: "subprocess.Popen[str]") -> None:
-    """Say that the run is over and wait for the process, which is killed where it takes too long."""
+    """Tell the process that the run is over and wait for it; it is killed where it takes too long."""
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.write("over\n")

@@ -7,17 +7,29 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
-# How a run may end, and the exit code that tells of it; `killed` is one whose process vanished.
-EXIT_CODES = {"finished": 0, "interrupted": 130, "failed": 1, "pruned": 5, "killed": 137}
+from fer.errors import ExitCode
+
+# How a run may end, and the exit code that tells of it. The process of a `killed` one has vanished: 128 + SIGKILL.
+EXIT_CODES: dict[str, int] = {
+    "finished": ExitCode.OK,
+    "interrupted": ExitCode.INTERRUPTED,
+    "failed": ExitCode.ERROR,
+    "pruned": ExitCode.PRUNED,
+    "killed": 137,
+}
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run that begins or goes on.
+    """A run that begins or is resumed.
 
-    ``id`` is the run directory's path below the project's outputs, ``config`` the content of run.yaml.
-    ``remembered`` is what the tracker had ``remember`` keep in an earlier process of the same run. ``warn`` tells the
-    user something.
+    Attributes:
+        directory: The run directory.
+        id: Its path below the project's outputs.
+        config: The content of run.yaml.
+        saved_state: What the tracker saved by ``save_state`` in an earlier process of the same run.
+        save_state: Called with keyword arguments, saves them for a later process.
+        warn: Shows the user a sentence.
     """
 
     directory: Path
@@ -32,8 +44,13 @@ class RunInfo:
 class RunResult:
     """How a run ended, and what came out.
 
-    ``status`` is one of EXIT_CODES. ``epochs`` counts them. ``figures`` are the numbers of metrics.json, each named by
-    its place (`test/accuracy/value`), ``texts`` its other values. ``pictures`` are RGB, by name.
+    Attributes:
+        status: A key of ``EXIT_CODES``.
+        epochs: Number of epochs.
+        metrics: The numbers of metrics.json, each named by its keys (`test/accuracy/value`).
+        texts: Its other values, named alike.
+        images: RGB, by name.
+        bundle: The bundle's directory, None where there is none.
     """
 
     status: str
@@ -45,13 +62,13 @@ class RunResult:
 
 
 class Tracker(Protocol):
-    """Where a run is told about. Any method may raise anything, or never return: the caller is prepared."""
+    """Where a run is logged. Any method may raise anything, or never return: the caller is prepared."""
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """A row of history.csv; each epoch comes once."""
+        """Log a row of history.csv; each epoch comes once."""
 
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
-        """What the training took of the machine, so many seconds after the run's start."""
+        """Log what the training uses of the machine, so many seconds after the run's start."""
 
     def finish(self, result: RunResult) -> str:
-        """The last call; returns where to look, for the user."""
+        """Log the result and close; returns where to look, for the user."""

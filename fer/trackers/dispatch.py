@@ -1,7 +1,13 @@
-"""A thread for each tracker, so that one that hangs or fails holds up no other."""
+"""The trackers by their kind, and a thread for each, so that one that hangs or fails holds up no other.
+
+To add a tracker: write a class like `fer.trackers.base.Tracker` in a file of its own, enter it in ``TRACKERS``, and
+describe its options in ``fer/config/tracker.py``.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pkgutil import resolve_name
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
@@ -10,39 +16,61 @@ from fer.errors import shorten_error
 from fer.trackers.base import RunInfo, RunResult, Tracker
 from fer.trackers.run_reader import TrackerState
 
-TITLES = {"tensorboard": "TensorBoard", "wandb": "W&B", "mlflow": "MLflow"}
+
+@dataclass(frozen=True)
+class TrackerType:
+    """A kind of tracker: its name for people, and its class, which is imported only where the tracker is on."""
+
+    title: str
+    tracker_class: str
+
+
+TRACKERS = {
+    "tensorboard": TrackerType("TensorBoard", "fer.trackers.tensorboard:TensorBoardTracker"),
+    "wandb": TrackerType("W&B", "fer.trackers.wandb:WandbTracker"),
+    "mlflow": TrackerType("MLflow", "fer.trackers.mlflow:MlflowTracker"),
+}
 # Libraries that import parts of each other from two threads at once may meet half of a module.
-IMPORT_LOCK = Lock()
+_IMPORT_LOCK = Lock()
 NotifyFn = Callable[..., None]
 
 
 class TrackerThread:
-    """One tracker's thread; what it is to be told waits in a queue. ``say`` takes a level's name and a sentence."""
+    """One tracker's thread, with a queue of what the tracker is to log.
+
+    Args:
+        kind: A key of ``TRACKERS``.
+        options: Keyword arguments of its class.
+        run: The run to log.
+        state: Keeps the last epoch that was logged.
+        notify: Called with the name of a logging level and a sentence for the user.
+    """
 
     def __init__(
         self, kind: str, options: Mapping[str, Any], run: RunInfo, state: TrackerState, notify: NotifyFn
     ) -> None:
         self.kind, self.options, self.run, self.state, self.notify = kind, options, run, state, notify
+        self.title = TRACKERS[kind].title
         self.last_epoch = int(state.get(kind).get("epoch", 0))
         self.queue: SimpleQueue[Callable[[Tracker], str | None]] = SimpleQueue()
         self.thread = Thread(target=self._process_queue, daemon=True)
         self.thread.start()
 
     def _process_queue(self) -> None:
-        """Tell the tracker until it was told the end, or fails: then it is off."""
+        """Call the tracker until it has logged the result, or fails: then it is off."""
         try:
             tracker = _create_tracker(self.kind, self.options, self.run)
             location = None
             while location is None:
                 location = self.queue.get()(tracker)
-            self.notify("INFO", f"{TITLES[self.kind]}: {location}")
+            self.notify("INFO", f"{self.title}: {location}")
         except BaseException as error:
             # Whatever a library raises, be it SystemExit, ends its own thread only.
             reason = f"{type(error).__name__}: {shorten_error(error)}"
-            self.notify("WARNING", f"{TITLES[self.kind]} is off ({reason}); the run goes on without it")
+            self.notify("WARNING", f"{self.title} is off ({reason}); the run goes on without it")
 
     def put_epochs(self, rows: Mapping[int, Mapping[str, float]]) -> None:
-        """Rows of history.csv; those that the tracker was told before are left out."""
+        """Queue rows of history.csv by epoch, without those that were queued before, in this process or an earlier."""
         for epoch in sorted(epoch for epoch in rows if epoch > self.last_epoch):
             self.last_epoch = epoch
             self.queue.put(partial(self._log_epoch, epoch=epoch, row=rows[epoch]))
@@ -52,31 +80,21 @@ class TrackerThread:
         self.state.update(self.kind, epoch=epoch)
 
     def put_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
+        """Queue what the training uses of the machine, so many seconds after the run's start."""
         self.queue.put(lambda tracker: tracker.log_system_metrics(seconds, metrics))
 
     def put_result(self, result: RunResult) -> None:
+        """Queue the result, after which the thread ends."""
         self.queue.put(lambda tracker: tracker.finish(result))
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait so long at most; whether the tracker has done, or failed."""
+        """Wait so long at most; returns whether the tracker is done, or failed."""
         self.thread.join(timeout_s)
         return not self.thread.is_alive()
 
 
 def _create_tracker(kind: str, options: Mapping[str, Any], run: RunInfo) -> Tracker:
     """Import the tracker's library and begin. Raises whatever the library does."""
-    tracker_class: Callable[..., Tracker]
-    with IMPORT_LOCK:
-        if kind == "tensorboard":
-            from fer.trackers.tensorboard import TensorBoardTracker
-
-            tracker_class = TensorBoardTracker
-        elif kind == "wandb":
-            from fer.trackers.wandb import WandbTracker
-
-            tracker_class = WandbTracker
-        else:
-            from fer.trackers.mlflow import MlflowTracker
-
-            tracker_class = MlflowTracker
+    with _IMPORT_LOCK:
+        tracker_class: Callable[..., Tracker] = resolve_name(TRACKERS[kind].tracker_class)
     return tracker_class(run, **options)

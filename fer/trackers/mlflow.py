@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from fer.core.flatten import flatten_dict
 from fer.core.run_layout import BUNDLE_DIR, RUN_YAML
-from fer.trackers.base import RunInfo, RunResult
+from fer.trackers.base import RunInfo, RunResult, Tracker
 
 # MLflow would otherwise report its use over the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -25,6 +25,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from typing_extensions import override
 
 STORE, DATABASE, FILES, LOCK = Path("outputs/mlflow"), "mlflow.db", "artifacts", ".opening.lock"
 MAX_PARAMETER_LENGTH, PARAMETER_BATCH_SIZE = 6000, 100
@@ -32,8 +33,8 @@ MAX_PARAMETER_LENGTH, PARAMETER_BATCH_SIZE = 6000, 100
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED", "killed": "KILLED"}
 
 
-class MlflowTracker:
-    """``uri`` None is the database in `outputs/mlflow/`, with the files beside it."""
+class MlflowTracker(Tracker):
+    """Logs to MLflow; ``uri`` None is the database in `outputs/mlflow/`, with the files beside it."""
 
     def __init__(self, run: RunInfo, uri: str | None, experiment: str) -> None:
         self.run = run
@@ -73,9 +74,11 @@ class MlflowTracker:
             self.client.log_batch(self.run_id, params=params[start : start + PARAMETER_BATCH_SIZE])
         self.client.log_artifact(self.run_id, str(self.run.directory / RUN_YAML))
 
+    @override
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._log_metrics(metrics, epoch)
 
+    @override
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         self._log_metrics({f"system/{name}": value for name, value in metrics.items()}, seconds)
 
@@ -83,6 +86,7 @@ class MlflowTracker:
         now = round(time.time() * 1000)
         self.client.log_batch(self.run_id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
 
+    @override
     def finish(self, result: RunResult) -> str:
         self._log_metrics(result.metrics, result.epochs)
         for name, text in {**result.texts, "status": result.status}.items():
@@ -98,7 +102,7 @@ class MlflowTracker:
 
 @contextmanager
 def _lock_database(uri: str) -> Iterator[None]:
-    """Two processes that create the tables of a SQLite database at once would clash: one after the other."""
+    """Let processes create the tables of a SQLite database one after the other: at once they would clash."""
     if not uri.startswith("sqlite:///"):
         yield
         return

@@ -1,4 +1,4 @@
-"""What a run directory holds at this moment, as trackers are told it."""
+"""Reads what a run directory holds at this moment, as trackers take it."""
 
 import csv
 import io
@@ -17,25 +17,26 @@ from fer.core.flatten import flatten_dict
 from fer.core.io import write_text
 from fer.core.run_layout import BUNDLE_DIR, HISTORY_CSV, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, TRACKERS_DIR
 from fer.trackers.base import EXIT_CODES, RunResult
-from fer.trackers.images import SAMPLES_FILE, draw_confusion_matrix
+from fer.trackers.confusion_matrix import draw_confusion_matrix
+from fer.trackers.images import SAMPLES_FILE
 
 
 def get_run_id(directory: Path) -> str:
-    """The run directory's path below the project's outputs; its whole path where it lies elsewhere."""
+    """Return the run directory's path below the project's outputs; its whole path where it lies elsewhere."""
     outputs = Path("outputs").resolve()
     path = directory.resolve()
     return (path.relative_to(outputs) if path.is_relative_to(outputs) else path).as_posix()
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """The configuration in run.yaml."""
+    """Read the configuration in run.yaml."""
     content = yaml.safe_load((directory / RUN_YAML).read_text(encoding="utf-8"))
     del content["defaults"]
     return dict(content)
 
 
 def read_history(directory: Path) -> dict[int, dict[str, float]]:
-    """The rows of history.csv by their epoch; none where there is no such file yet."""
+    """Read the rows of history.csv by their epoch; none where there is no such file yet."""
     try:
         text = (directory / HISTORY_CSV).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -47,6 +48,7 @@ def read_history(directory: Path) -> dict[int, dict[str, float]]:
 
 
 def compute_elapsed_seconds(directory: Path) -> int:
+    """Compute the seconds since the run's start."""
     return round((datetime.now(UTC) - datetime.fromisoformat(_read_provenance(directory)["start"])).total_seconds())
 
 
@@ -55,7 +57,7 @@ def _read_provenance(directory: Path) -> dict[str, Any]:
 
 
 def read_result(directory: Path) -> RunResult:
-    """How the run ended; one that still counts as running has lost its process."""
+    """Read how the run ended; one that still counts as running has lost its process."""
     status = _read_provenance(directory)["status"]
     metrics: dict[str, Any] = {}
     if (directory / METRICS_JSON).is_file():
@@ -72,7 +74,7 @@ def read_result(directory: Path) -> RunResult:
 
 
 def _draw_images(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image.Image]:
-    """A confusion matrix of each judged part, and the sample sheet that the training left."""
+    """Draw the confusion matrix of each evaluated split; add the sample sheet that the training wrote."""
     images = {}
     for split, label in (("val", "Validation"), ("test", "Test")):
         if split_metrics := metrics.get(split):
@@ -86,7 +88,7 @@ def _draw_images(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image
 
 
 class TrackerState:
-    """What a later process of the same run must know of each tracker: ids, and the last epoch that it was told."""
+    """What a later process of the same run must know of each tracker: ids, and the last epoch that it logged."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,9 +96,11 @@ class TrackerState:
         self.entries: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
     def get(self, tracker: str) -> dict[str, Any]:
+        """Return what is saved of a tracker."""
         return dict(self.entries.get(tracker, {}))
 
     def update(self, tracker: str, **facts: Any) -> None:
+        """Save facts about a tracker, at once."""
         with self.lock:
             self.entries.setdefault(tracker, {}).update(facts)
             write_text(self.path, json.dumps(self.entries, indent=2) + "\n")

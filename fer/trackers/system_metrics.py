@@ -1,30 +1,28 @@
-"""What a training takes of its machine."""
+"""What a training uses of its machine."""
 
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
 
-QUERY_TIMEOUT_S = 10.0
-MEBIBYTE = 1 << 20
+from fer.core.gpu import MEBIBYTE, get_cuda_visible_devices, list_gpus
 
 
 class SystemMonitor:
-    """Watches the process ``pid`` with all that it started, less this process."""
+    """Watches the process ``pid`` with all that it started, except this process."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.nvidia_smi = shutil.which("nvidia-smi")
+        self.has_gpus = True
         self.last_sample_time, self.cpu_seconds = time.monotonic(), self._measure_usage()[0]
 
     def sample(self) -> dict[str, float]:
-        """`cpu_percent` since the last call (100 is one core), `memory_mib`, and `gpu<N>_percent`, `gpu<N>_memory_mib`.
+        """Measure `cpu_percent` since the last call (100 is one core), `memory_mib`, and each GPU.
 
-        Memory is what the processes hold resident; pages that two of them share count twice.
+        Memory is what the processes hold resident; pages that two of them share count twice. A GPU has
+        `gpu<N>_percent` and `gpu<N>_memory_mib`, of all its processes.
         """
         now, (cpu_seconds, memory) = time.monotonic(), self._measure_usage()
         busy = max(cpu_seconds - self.cpu_seconds, 0) / max(now - self.last_sample_time, 1e-9)
@@ -50,26 +48,14 @@ class SystemMonitor:
         return seconds, memory
 
     def iter_gpu_metrics(self) -> Iterator[tuple[str, float]]:
-        """Use and memory of each NVIDIA GPU that the training may use."""
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if self.nvidia_smi is None or visible in ("", "-1"):
+        """Yield use and memory of each NVIDIA GPU that the training may use."""
+        if not self.has_gpus:
             return
-        command = [self.nvidia_smi, "--query-gpu=index,utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
-        try:
-            completed = subprocess.run(
-                [*command, *([f"--id={visible}"] if visible else [])],
-                capture_output=True,
-                text=True,
-                timeout=QUERY_TIMEOUT_S,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            # A driver that does not answer now is not asked again: each try could take as long.
-            self.nvidia_smi = None
-            return
-        for line in completed.stdout.splitlines():
-            number, *values = line.split(", ")
-            for name, value in zip(("percent", "memory_mib"), values, strict=True):
-                # Some GPUs do not tell everything: "[N/A]".
-                with suppress(ValueError):
-                    yield f"gpu{number}_{name}", float(value)
+        gpus, visible = list_gpus(), get_cuda_visible_devices()
+        # A machine without GPUs, or with a driver that fails, is not asked again.
+        self.has_gpus = bool(gpus)
+        for gpu in gpus:
+            if visible is None or str(gpu.index) in visible or gpu.uuid in visible:
+                for name, value in (("percent", gpu.utilization_percent), ("memory_mib", gpu.memory_used_mib)):
+                    if value is not None:
+                        yield f"gpu{gpu.index}_{name}", value

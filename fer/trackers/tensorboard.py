@@ -1,4 +1,9 @@
-"""TensorBoard: event files in `tensorboard/` of the run directory."""
+"""TensorBoard: event files in `tensorboard/` of the run directory.
+
+Written as TensorBoard's own messages. `tensorboardX.SummaryWriter` would be shorter, but imports PyTorch where it is
+installed, loses what stands in its queue at a flush, renames texts, and counts every run with hyper-parameters as
+successful before it has ended.
+"""
 
 import io
 import json
@@ -13,18 +18,19 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from typing_extensions import override
 
 from fer.core.flatten import flatten_dict
 from fer.core.run_layout import RUN_YAML
-from fer.trackers.base import RunInfo, RunResult
+from fer.trackers.base import RunInfo, RunResult, Tracker
 
 FOLDER = "tensorboard"
-# What Summary.Image calls a picture of three colours.
+# Summary.Image's word for an image of three colours.
 RGB = 3
 
 
-class TensorBoardTracker:
-    """Scalars, texts and pictures. The configuration is there as text and as hyper-parameters."""
+class TensorBoardTracker(Tracker):
+    """Logs scalars, texts and images; the configuration as text and as hyper-parameters."""
 
     def __init__(self, run: RunInfo) -> None:
         self.run = run
@@ -37,14 +43,17 @@ class TensorBoardTracker:
             self.writer.flush()
             run.save_state(begun=True)
 
+    @override
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._add_scalars(metrics, epoch)
         self.writer.flush()
 
+    @override
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         self._add_scalars({f"system/{name}": value for name, value in metrics.items()}, seconds)
         self.writer.flush()
 
+    @override
     def finish(self, result: RunResult) -> str:
         self._add_scalars(result.metrics, result.epochs)
         for name, text in {**result.texts, "status": result.status}.items():
@@ -60,14 +69,14 @@ class TensorBoardTracker:
             )
             self._add_summary(Summary.Value(tag=f"pictures/{name}", image=summary_image), result.epochs)
         if result.status == "finished":
-            # TensorBoard believes the first word about an end: a run that may be gone on with has none.
+            # TensorBoard believes the first end it reads: a run that may be resumed has none.
             outcome = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
             self._add_hparams_event(metadata.SESSION_END_INFO_TAG, session_end_info=outcome)
         self.writer.close()
         return f"tensorboard --logdir {self.folder}"
 
     def _log_hparams(self) -> None:
-        """The flattened configuration for TensorBoard's page HPARAMS."""
+        """Add the flattened configuration for TensorBoard's page HPARAMS."""
         session_start = plugin_data_pb2.SessionStartInfo(group_name=self.run.id, start_time_secs=time.time())
         for name, value in flatten_dict(self.run.config).items():
             match value:
@@ -90,7 +99,7 @@ class TensorBoardTracker:
             self._add_summary(Summary.Value(tag=name, simple_value=value), step)
 
     def _add_text(self, name: str, text: str, step: int) -> None:
-        """TensorBoard reads texts as Markdown."""
+        """Add a text, which TensorBoard reads as Markdown."""
         plugin = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=TEXT))
         one = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
         tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=one)

@@ -12,21 +12,22 @@ from urllib.parse import urlsplit
 
 from fer.core.run_layout import RUN_YAML
 from fer.errors import shorten_error
-from fer.trackers.base import EXIT_CODES, RunInfo, RunResult
+from fer.trackers.base import EXIT_CODES, RunInfo, RunResult, Tracker
 
 # No reports of errors and use, and nothing printed.
 os.environ["WANDB_ERROR_REPORTING"] = "false"
 os.environ["WANDB_SILENT"] = "true"
 
 import wandb
+from typing_extensions import override
 
 FOLDER = "wandb"
 MAX_NAME_LENGTH = 128
 INIT_TIMEOUT_S, FINISH_TIMEOUT_S = 20, 30
 
 
-class WandbTracker:
-    """All files lie in `wandb/` of the run directory."""
+class WandbTracker(Tracker):
+    """Logs to W&B; all files lie in `wandb/` of the run directory."""
 
     def __init__(
         self, run: RunInfo, project: str, entity: str | None, mode: Literal["auto", "offline", "online"]
@@ -37,7 +38,7 @@ class WandbTracker:
         self.rows = int(run.saved_state.get("rows", 0))
         wandb_id = run.saved_state.get("id") or secrets.token_hex(4)
         run.save_state(id=wandb_id)
-        begin = partial(
+        init = partial(
             wandb.init,
             project=project,
             entity=entity,
@@ -50,7 +51,7 @@ class WandbTracker:
         )
         self.online = _has_api_key() if mode == "auto" else mode == "online"
         try:
-            self.wandb = begin(mode="online" if self.online else "offline")
+            self.wandb = init(mode="online" if self.online else "offline")
         except wandb.Error as error:
             if not self.online:
                 raise
@@ -58,18 +59,20 @@ class WandbTracker:
             self.online = False
             # W&B's own process still holds the run's id.
             wandb.teardown()
-            self.wandb = begin(mode="offline")
+            self.wandb = init(mode="offline")
         shutil.copyfile(run.directory / RUN_YAML, Path(self.wandb.dir) / RUN_YAML)
         self.wandb.save(str(Path(self.wandb.dir) / RUN_YAML), base_path=self.wandb.dir, policy="now")
         self.wandb.define_metric("system/*", step_metric="system/seconds")
         self.epoch_metrics = {"epoch"}
 
+    @override
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         for name in metrics.keys() - self.epoch_metrics:
             self.wandb.define_metric(name, step_metric="epoch")
             self.epoch_metrics.add(name)
         self._log_row(metrics)
 
+    @override
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         self._log_row({"system/seconds": seconds, **{f"system/{name}": value for name, value in metrics.items()}})
 
@@ -80,6 +83,7 @@ class WandbTracker:
         self.rows = step + 1
         self.run.save_state(rows=self.rows)
 
+    @override
     def finish(self, result: RunResult) -> str:
         self.wandb.summary.update({**result.metrics, **result.texts, "status": result.status})
         self.wandb.tags = (result.status,)
@@ -100,7 +104,7 @@ class WandbTracker:
 
 
 def _has_api_key() -> bool:
-    """Whether W&B would find a key of its server: in WANDB_API_KEY or the netrc file."""
+    """Tell whether W&B would find a key of its server: in WANDB_API_KEY or the netrc file."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
@@ -111,7 +115,7 @@ def _has_api_key() -> bool:
 
 
 def _build_settings() -> wandb.Settings:
-    """No code, no difference to the last commit, nothing about machine or user, no output; bounded waits."""
+    """Turn off code, difference to the last commit, facts about machine and user, and output; bound waits."""
     return wandb.Settings(
         console="off",
         disable_code=True,

@@ -12,9 +12,11 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from fer.config.compose import CONF, load_overrides
+from fer.core.gpu import Gpu
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
 from fer.runs.run_directory import Run
+from fer.sweep import resources
 from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.grid_sweeper import compute_job_signature
 from fer.sweep.job import format_progress, limit_threads
@@ -57,6 +59,10 @@ def test_each_job_at_a_time_gets_a_gpu_of_its_own(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with acquire_gpu(tmp_path, 4) as only:
         assert only == {}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(resources, "list_gpus", lambda: [Gpu(index, f"GPU-{index}", 0, 0) for index in range(2)])
+    with acquire_gpu(tmp_path, 4) as first, acquire_gpu(tmp_path, 4) as second:
+        assert [first, second] == [{"CUDA_VISIBLE_DEVICES": "GPU-0"}, {"CUDA_VISIBLE_DEVICES": "GPU-1"}]
 
 
 def test_jobs_are_ranked_by_the_metric_and_read_again(tmp_path: Path) -> None:

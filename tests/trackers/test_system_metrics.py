@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from fer.core import gpu
 from fer.trackers.system_metrics import SystemMonitor
 from tests.helpers.paths import PROJECT
 
@@ -34,18 +36,59 @@ def test_cpu_and_memory_are_those_of_the_process_and_its_children_but_the_watche
     assert figures["cpu_percent"] > 1
 
 
-def test_gpus_are_those_that_the_training_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho \"$@\" > \"$0.asked\"\necho '0, 87, 1024'\necho '3, [N/A], 512'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+class FakeDriver:
+    """NVML with four GPUs of one GiB used; the last one does not tell how busy it is."""
+
+    class NVMLError(Exception):
+        pass
+
+    nvmlMemory_v2 = 2
+    answers = True
+
+    def nvmlInit(self) -> None:
+        if not self.answers:
+            raise self.NVMLError
+
+    def nvmlShutdown(self) -> None:
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 4
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}"
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
+        if handle == 3:
+            raise self.NVMLError
+        return SimpleNamespace(gpu=87 + handle)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int, version: int) -> SimpleNamespace:
+        return SimpleNamespace(used=(1024 >> (handle == 3)) << 20)
+
+
+def test_gpus_are_those_that_the_training_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver()
+    monkeypatch.setattr(gpu, "pynvml", driver)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
     machine = SystemMonitor(1)
     assert dict(machine.iter_gpu_metrics()) == {"gpu0_percent": 87, "gpu0_memory_mib": 1024, "gpu3_memory_mib": 512}
-    assert "--id=0,3" in (tmp_path / "nvidia-smi.asked").read_text()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert dict(machine.iter_gpu_metrics()) == {}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
+    assert dict(machine.iter_gpu_metrics()) == {"gpu1_percent": 88, "gpu1_memory_mib": 1024}
+    for nothing in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert dict(machine.iter_gpu_metrics()) == {}
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    program.write_text("#!/bin/sh\nexit 9\n")
+    assert len(dict(machine.iter_gpu_metrics())) == 7
+    driver.answers = False
     assert dict(machine.iter_gpu_metrics()) == {}
-    assert machine.nvidia_smi is None
+    assert not machine.has_gpus
+    driver.answers = True
+    assert dict(machine.iter_gpu_metrics()) == {}
+
+
+def test_the_real_driver_lists_gpus_where_there_is_one() -> None:
+    assert bool(gpu.list_gpus()) == Path("/dev/nvidiactl").exists()
