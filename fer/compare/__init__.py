@@ -1,1 +1,1 @@
-"""Runs compared: read from their directories, set side by side, tested against each other."""
+"""Comparison of runs: read from their directories, set side by side, tested against each other."""

@@ -25,7 +25,18 @@ log = logging.getLogger(__name__)
 
 
 def compare(roots: list[Path], out: Path | None) -> None:
-    """Print the table of the runs below ``places`` and write the rest to ``out``. Raises UserError."""
+    """Print the table of runs and write CSV files and the page.
+
+    Args:
+        roots: Directories of runs or sweeps, or above them.
+        out: Where to write; outputs/compare/DATE/TIME where None.
+
+    Raises:
+        UserError: A directory is missing, or no run has metrics.
+
+    Example:
+        >>> compare([Path("outputs/sweeps/2026-01-31")], out=None)
+    """
     runs, skipped = find_runs(roots)
     for line in skipped:
         log.warning("Skipped: %s", make_printable(line))
@@ -46,9 +57,7 @@ def compare(roots: list[Path], out: Path | None) -> None:
         log.info("%s", note)
     pairs = compare_pairs(runs, ranking.split)
     report = build_report(runs, ranking, columns, groups, compute_importance(runs, ranking), pairs, notes)
-    directory = out or Path(
-        create_unique_directory(f"outputs/compare/{get_timestamp()[:10]}/{get_timestamp()[11:19].replace(':', '-')}")
-    )
+    directory = out or _create_output_directory()
     write_csv(build_runs_table(runs), directory / "comparison.csv")
     if groups:
         write_csv(build_groups_table(groups, runs), directory / "groups.csv")
@@ -60,7 +69,13 @@ def compare(roots: list[Path], out: Path | None) -> None:
     log.info("Comparison: %s", directory / "comparison.html")
 
 
+def _create_output_directory() -> Path:
+    timestamp = get_timestamp()
+    return Path(create_unique_directory(f"outputs/compare/{timestamp[:10]}/{timestamp[11:19].replace(':', '-')}"))
+
+
 def main() -> None:
+    """Compare the runs of the command line."""
     parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.compare"), description=__doc__)
     parser.add_argument(
         "places", nargs="+", type=Path, metavar="DIR", help="directories of runs or sweeps, or above them"

@@ -14,7 +14,7 @@ from fer.config.diff import canonicalize
 
 @dataclass(frozen=True)
 class SeedStatistics:
-    """Mean and standard deviation (n - 1 in the denominator) over the seeds; None where a run lacks the figure."""
+    """Mean and standard deviation (n - 1 in the denominator) over the seeds; None where a run lacks the metric."""
 
     mean: float | None
     std: float | None
@@ -22,14 +22,14 @@ class SeedStatistics:
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """Finished runs that differ in their seed alone, and the figures of a table over them."""
+    """Finished runs that differ in their seed alone, and statistics of the metrics of a table over them."""
 
     runs: tuple[ComparedRun, ...]
     metrics: dict[Metric, SeedStatistics]
 
 
 def find_seed_groups(runs: Sequence[ComparedRun], ranking: Ranking) -> list[SeedGroup]:
-    """The groups of two and more seeds, best mean first. ``runs`` are ranked."""
+    """Find the groups of two and more seeds, best mean first. ``runs`` are ranked."""
     keys = [key for key in find_varying_keys(runs) if has_effect(key) and key != SEED]
     groups_by_config: dict[tuple[str, ...], list[ComparedRun]] = {}
     for run in runs:
@@ -48,8 +48,8 @@ def find_seed_groups(runs: Sequence[ComparedRun], ranking: Ranking) -> list[Seed
     ]
     sign = -1 if ranking.higher_is_better else 1
     means = [group.metrics[ranking.metric].mean for group in groups]
-    order = sorted(range(len(groups)), key=lambda place: math.inf if (mean := means[place]) is None else sign * mean)
-    return [groups[place] for place in order]
+    order = sorted(range(len(groups)), key=lambda index: math.inf if (mean := means[index]) is None else sign * mean)
+    return [groups[index] for index in order]
 
 
 def _compute_seed_statistics(values: Sequence[float | None]) -> SeedStatistics:

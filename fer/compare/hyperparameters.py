@@ -1,4 +1,4 @@
-"""What the runs' configurations differ in, and which of it may change what is learnt."""
+"""The keys in which runs' configurations differ, and which of them may change what is learnt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,19 @@ SEED = "seed"
 # Keys that change where and how a run is kept, sent or used afterwards, not what it learns.
 WITHOUT_EFFECT = ("name", "dry_run", "resume", "dataset.cache_dir", "trainer.resume_from")
 SECTIONS_WITHOUT_EFFECT = ("tracker", "extraction", "inference", "registry", "aws", "sweep")
-# A last part that says nothing alone, as in model.name and dataset.sources.<name>.kind.
+# A last word that says nothing alone, as in model.name and dataset.sources.<name>.kind.
 AMBIGUOUS_SUFFIXES = ("name", "kind", "root", "count", "size", "fps")
 MAX_COLUMNS = 8
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A key that differs. ``short``: its last parts, which tell it from the others; ``along``: keys that always
-    changed together with it, so that their effects cannot be told apart.
+    """A key that differs.
+
+    Attributes:
+        key: The dotted key.
+        short: Its last words, which tell it from the others.
+        tied_keys: Keys that always changed together with it, so that their effects cannot be told apart.
     """
 
     key: str
@@ -28,25 +32,27 @@ class Hyperparameter:
 
 
 def find_varying_keys(runs: Sequence[ComparedRun]) -> list[str]:
-    """Every key in which runs with a readable configuration differ."""
+    """Find every key in which runs with a readable configuration differ."""
     return find_differing_keys([run.settings for run in runs if run.settings])
 
 
 def has_effect(key: str) -> bool:
+    """Tell whether a key may change what a run learns."""
     return key not in WITHOUT_EFFECT and key.partition(".")[0] not in SECTIONS_WITHOUT_EFFECT
 
 
 def get_value(run: ComparedRun, key: str) -> Any:
+    """Return a run's value of a dotted key, ``ABSENT`` where it has no such key."""
     return run.settings.get(key, ABSENT)
 
 
 def format_value(value: Any) -> str:
-    """A value in a table: as an override writes it, a dash where the run has no such key."""
+    """Format a value for a table: as an override writes it, a dash where the run has no such key."""
     return "\N{EN DASH}" if value is ABSENT else format_override_value(value)
 
 
 def find_hyperparameters(runs: Sequence[ComparedRun]) -> list[Hyperparameter]:
-    """The differing keys that have an effect, those that always changed together as one; the seed stays alone."""
+    """Find the differing keys that have an effect, tied ones as one; the seed stays alone."""
     known = [run for run in runs if run.settings]
     keys = [key for key in find_varying_keys(known) if has_effect(key)]
     tied: dict[tuple[int, ...], list[str]] = {}
@@ -57,15 +63,16 @@ def find_hyperparameters(runs: Sequence[ComparedRun]) -> list[Hyperparameter]:
 
 
 def _compute_value_pattern(runs: Sequence[ComparedRun], key: str) -> tuple[int, ...]:
-    """Which runs share a value: the same for two keys that changed together."""
+    """Number the values of a key over the runs: the same pattern for two keys that changed together."""
     tokens = [canonicalize(get_value(run, key)) for run in runs]
-    order = {found: index for index, found in enumerate(dict.fromkeys(tokens))}
-    return tuple(order[found] for found in tokens)
+    order = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    return tuple(order[token] for token in tokens)
 
 
 def select_columns(runs: Sequence[ComparedRun]) -> list[Hyperparameter]:
-    """The columns of a table of runs: each key if there are few, else keys that changed together as one, the first
-    ones of these if there still are many.
+    """Select the columns of a table of runs.
+
+    Each key if there are few, else keys that changed together as one, the first of these if there still are many.
     """
     selected = find_hyperparameters(runs)
     single = [key for parameter in selected for key in (parameter.key, *parameter.tied_keys)]
@@ -76,7 +83,7 @@ def select_columns(runs: Sequence[ComparedRun]) -> list[Hyperparameter]:
 
 
 def shorten_keys(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of dotted keys that tell them apart."""
+    """Shorten dotted keys to the shortest ends that tell them apart."""
     shortened = {}
     for key in keys:
         parts = key.split(".")

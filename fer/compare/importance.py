@@ -15,8 +15,13 @@ MIN_RUNS_PER_PARAMETER, MIN_RUNS = 3, 6
 
 @dataclass(frozen=True)
 class ImportanceResult:
-    """``shares``: of the variance that a random forest explains, for each parameter, largest first, adding up to 1;
-    empty where that cannot be told, and ``reason`` says why. ``runs``: how many it rests on.
+    """The importance of hyper-parameters.
+
+    Attributes:
+        fractions: Fraction of the variance that a random forest explains, for each parameter, largest first, adding
+            up to 1; empty where that cannot be told.
+        num_runs: The number of runs it rests on.
+        reason: Why there are no fractions.
     """
 
     fractions: tuple[tuple[Hyperparameter, float], ...]
@@ -25,7 +30,7 @@ class ImportanceResult:
 
 
 def compute_importance(runs: Sequence[ComparedRun], ranking: Ranking) -> ImportanceResult:
-    """Functional ANOVA (Hutter et al., ICML 2014) of the ranking figure; equal runs give equal shares."""
+    """Compute functional ANOVA (Hutter et al., ICML 2014) of the ranking metric; equal runs give equal fractions."""
     evaluated = [run for run in runs if run.settings and run.status == FINISHED and ranking.score(run) is not None]
     differing = find_hyperparameters(evaluated)
     scores = [score for run in evaluated if (score := ranking.score(run)) is not None]
@@ -54,7 +59,7 @@ def compute_importance(runs: Sequence[ComparedRun], ranking: Ranking) -> Importa
 def _compute_fanova(
     columns: Sequence[Sequence[Any]], differing: Sequence[Hyperparameter], scores: Sequence[float]
 ) -> dict[str, float]:
-    """Share of each parameter by its key. ``columns``: its value in each run."""
+    """Compute the fraction of each parameter by its key. ``columns`` are its values in the runs."""
     # Imported here: it takes a second, and comparisons of few runs do without.
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances

@@ -1,4 +1,4 @@
-"""From runs, groups, importance and tests to the content of the comparison page."""
+"""The content of the comparison page, from runs, groups, importance and tests."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ def build_report(
     pairs: PairedTests,
     notes: Sequence[str],
 ) -> ComparisonReport:
-    """What the page shows. ``runs`` are ranked."""
+    """Build what the page shows. ``runs`` are ranked."""
     best = find_best_run(runs, ranking)
     class_names = {name for run in runs for name in get_recalls(run, ranking.split)}
     known = [name for name in (*EMOTIONS, CONTEMPT) if name in class_names]
@@ -46,7 +46,7 @@ def build_report(
         ],
         commands=_build_commands(best),
         groups=[_build_group_row(group, columns) for group in groups],
-        importance=[(" + ".join((item.key, *item.tied_keys)), share) for item, share in importance.fractions],
+        importance=[(" + ".join((item.key, *item.tied_keys)), fraction) for item, fraction in importance.fractions],
         importance_reason=importance.reason,
         importance_runs=importance.num_runs,
         pairs=pairs.table,
@@ -57,7 +57,7 @@ def build_report(
 
 
 def _find_common_directory(runs: Sequence[ComparedRun]) -> str:
-    """The directory that all runs are in, as seen from the working directory where it is below."""
+    """Find the directory that all runs are in, relative to the working directory where it is below."""
     directory = Path(os.path.commonpath([run.directory.resolve().parent for run in runs]))
     return str(directory.relative_to(Path.cwd()) if Path.cwd() in directory.parents else directory)
 
@@ -71,7 +71,7 @@ def _build_run_row(run: ComparedRun, ranking: Ranking, columns: Sequence[Hyperpa
         settings=tuple(_build_setting(get_value(run, column.key)) for column in columns),
         metrics=tuple(_build_bounds(metric.get(run)) for metric in ranking.metrics),
         score=ranking.score(run),
-        recalls={name: found.value for name, found in get_recalls(run, ranking.split).items()},
+        recalls={name: recall.value for name, recall in get_recalls(run, ranking.split).items()},
         seconds=run.seconds,
         images_per_second=run.images_per_second,
         history=run.history,
@@ -97,7 +97,7 @@ def _build_group_row(group: SeedGroup, columns: Sequence[Hyperparameter]) -> Gro
 
 
 def _build_commands(best: ComparedRun) -> list[tuple[str, str]]:
-    """What repeats a run, each with what it is for."""
+    """Build (purpose, command) of what repeats a run."""
     directory = shlex.quote(str(best.directory))
     train = format_command("train.py")
     rerun = ("Run it again; overrides may follow:", f"{train} --config-dir {directory} --config-name run")
@@ -112,7 +112,7 @@ def _build_commands(best: ComparedRun) -> list[tuple[str, str]]:
 def build_notes(
     runs: Sequence[ComparedRun], ranking: Ranking, columns: Sequence[Hyperparameter], skipped: Sequence[str]
 ) -> list[str]:
-    """What a reader should know before comparing figures."""
+    """Build notes on what a reader should know before comparing metrics."""
     notes = []
     evaluated = [run for run in runs if run.metrics]
     if ranking.split != "test":
@@ -128,7 +128,7 @@ def build_notes(
         )
     fingerprints = {str(run.facts.get("data_fingerprint")) for run in evaluated}
     sizes = {parse_number(run.metrics.get(ranking.split, {}).get("samples")) for run in evaluated}
-    classes = {len(found) for run in evaluated if (found := get_recalls(run, ranking.split))}
+    classes = {len(recalls) for run in evaluated if (recalls := get_recalls(run, ranking.split))}
     differ = [
         *(["data fingerprints"] if len(fingerprints) > 1 else []),
         *([f"numbers of {SPLIT_NAMES[ranking.split]} images"] if len(sizes) > 1 else []),

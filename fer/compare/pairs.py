@@ -1,4 +1,4 @@
-"""Any two runs tested against each other on the images that both judged."""
+"""Paired tests of any two runs on the images that both classified."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,9 +20,13 @@ SAMPLE_KEY = ["sample_id", "label"]
 
 @dataclass(frozen=True)
 class PairedTests:
-    """``table``: a row a pair of runs: first, second (places among the runs), images in common, same_data (None where
-    a fingerprint is not known), and unless they share no image accuracy_first, accuracy_second, accuracy_difference,
-    accuracy_low, accuracy_high, accuracy_p and the same of macro_f1. ``missing``: why runs cannot be tested, by place.
+    """Results of testing every pair of runs.
+
+    Attributes:
+        table: A row a pair: `first`, `second` (indices of the runs), `images` in common, `same_data` (None where a
+            fingerprint is not known), and unless they share no image `accuracy_first`, `accuracy_second`,
+            `accuracy_difference`, `accuracy_low`, `accuracy_high`, `accuracy_p` and the same of `macro_f1`.
+        untested: Why a run cannot be tested, by its index.
     """
 
     table: pd.DataFrame
@@ -30,14 +34,14 @@ class PairedTests:
 
 
 def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
-    """Test every pair of runs that have predictions of ``part``, by one paired bootstrap for each set of images."""
+    """Test every pair of runs that have predictions of ``split``, by one paired bootstrap for each set of images."""
     tables, untested = {}, {}
     for index, run in enumerate(runs):
         try:
             tables[index] = _read_decisions(run, split)
         except ValueError as error:
             untested[index] = str(error)
-    # Runs that judged the same images are resampled together, which is much faster than pair by pair.
+    # Runs that classified the same images are resampled together, which is much faster than pair by pair.
     groups_by_images: dict[bytes, list[int]] = {}
     for index, table in tables.items():
         hashes = pd.util.hash_pandas_object(table[SAMPLE_KEY], index=False).to_numpy()
@@ -57,7 +61,7 @@ def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
 
 
 def _read_decisions(run: ComparedRun, split: str) -> pd.DataFrame:
-    """sample_id, label and predicted of each image, in order. Raises ValueError that says what is wrong."""
+    """Read sample_id, label and predicted of each image, in order. Raises ValueError that says what is wrong."""
     path = run.directory / format_predictions_name(split)
     if not path.exists():
         raise ValueError(f"has no predictions of {SPLIT_NAMES[split]}")
@@ -73,7 +77,7 @@ def _read_decisions(run: ComparedRun, split: str) -> pd.DataFrame:
 
 
 def _build_pair_rows(tables: dict[int, pd.DataFrame], first: list[int], second: list[int]) -> list[dict[str, float]]:
-    """The rows of all pairs of one run of ``first`` and one of ``second``, each a list of runs with the same images."""
+    """Build the rows of all pairs between ``first`` and ``second``, each a list of runs with the same images."""
     members = first if first is second else [*first, *second]
     common = tables[first[0]][SAMPLE_KEY]
     if first is not second:
@@ -88,28 +92,28 @@ def _build_pair_rows(tables: dict[int, pd.DataFrame], first: list[int], second: 
     if common.empty:
         return [{"first": one, "second": two, "images": 0} for one, two in pairs]
     # Tables of the same images are in the same order already.
-    aligned = (tables[place] if len(tables[place]) == len(common) else common.merge(tables[place]) for place in members)
+    aligned = (tables[index] if len(tables[index]) == len(common) else common.merge(tables[index]) for index in members)
     samples = resample_metrics(
         common["label"].to_numpy(), np.column_stack([table["predicted"].to_numpy() for table in aligned])
     )
-    return _test_pairs(samples, {place: column for column, place in enumerate(members)}, pairs, len(common))
+    return _test_pairs(samples, {index: column for column, index in enumerate(members)}, pairs, len(common))
 
 
 def _test_pairs(
     samples: BootstrapMetrics, column: dict[int, int], pairs: list[tuple[int, int]], images: int
 ) -> list[dict[str, float]]:
-    """Rows of the pairs ``wanted``, whose runs are the columns of ``samples``."""
+    """Build the rows of ``pairs``; ``column`` is the column of ``samples`` of each run."""
     rows = []
     others: dict[int, list[int]] = {}
     for one, two in pairs:
         others.setdefault(one, []).append(two)
-    for one, opposite in others.items():
-        block: list[dict[str, float]] = [{"first": one, "second": two, "images": images} for two in opposite]
+    for one, opponents in others.items():
+        block: list[dict[str, float]] = [{"first": one, "second": two, "images": images} for two in opponents]
         for name, metric in (("accuracy", samples.accuracy), ("macro_f1", samples.macro_f1)):
-            result = compute_paired_difference(metric[:, column[one]], metric[:, [column[two] for two in opposite]])
+            result = compute_paired_difference(metric[:, column[one]], metric[:, [column[two] for two in opponents]])
             for index, row in enumerate(block):
                 row[f"{name}_first"] = float(metric[0, column[one]])
-                row[f"{name}_second"] = float(metric[0, column[opposite[index]]])
+                row[f"{name}_second"] = float(metric[0, column[opponents[index]]])
                 row[f"{name}_difference"] = float(result.value[index])
                 row[f"{name}_low"], row[f"{name}_high"] = float(result.low[index]), float(result.high[index])
                 row[f"{name}_p"] = float(result.p[index])

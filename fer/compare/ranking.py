@@ -1,4 +1,4 @@
-"""Which figures a comparison shows, by which one it ranks, and what a run has of them."""
+"""The metrics that a comparison shows and by which it ranks, and their values of a run."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,17 @@ from typing import Any
 from fer.compare.runs import FINISHED, ComparedRun, parse_number
 
 SPLIT_NAMES = {"test": "test", "val": "validation"}
-# Figures of metrics.json; all but the last are shares between 0 and 1.
-METRIC_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1"}
-METRIC_NAMES |= {"ece_calibrated": "ECE", "log_loss": "log loss"}
+# Metrics of metrics.json, by their names for people.
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "ece_calibrated": "ECE",
+    "log_loss": "log loss",
+}
 TABLE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece_calibrated")
 FRACTION_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
-# What chooses an epoch in training, the figure of metrics.json at the best one, and whether more is better.
+# What chooses an epoch in training: the metric of metrics.json at the best one, and whether higher is better.
 MONITOR_METRICS = {
     "val_accuracy": ("accuracy", True),
     "val_balanced_accuracy": ("balanced_accuracy", True),
@@ -24,7 +29,7 @@ MONITOR_METRICS = {
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A figure with its 95 % interval; None where it is not known."""
+    """A value with its 95 % interval; None where it is not known."""
 
     value: float | None
     low: float | None = None
@@ -33,27 +38,29 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of one part (test, val) of metrics.json."""
+    """A metric of one split (test, val) of metrics.json."""
 
     split: str
     key: str
 
     @property
     def name(self) -> str:
+        """Its name for people, such as "validation accuracy"."""
         return f"{SPLIT_NAMES[self.split]} {METRIC_NAMES[self.key]}"
 
     @property
     def is_fraction(self) -> bool:
+        """Whether it lies between 0 and 1 and is shown in percent."""
         return self.key in FRACTION_METRICS
 
     def get(self, run: ComparedRun) -> MetricValue:
-        """The run's figure, which metrics.json holds with bounds or without."""
+        """Return the run's value, which metrics.json holds with bounds or without."""
         return _parse_metric_value(run.metrics.get(self.split, {}).get(self.key))
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """``part`` whose figures are shown, and the figure by which runs are ranked."""
+    """The ``split`` whose metrics are shown, and the ``metric`` by which runs are ranked."""
 
     split: str
     metric: Metric
@@ -61,11 +68,12 @@ class Ranking:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The figures of a table, with that which ranks."""
+        """The metrics of a table, with the one that ranks."""
         shown = [Metric(self.split, key) for key in TABLE_METRICS]
         return shown if self.metric in shown else [self.metric, *shown]
 
     def score(self, run: ComparedRun) -> float | None:
+        """Return the run's value of the ranking metric."""
         return self.metric.get(run).value
 
 
@@ -76,7 +84,7 @@ def _parse_metric_value(value: Any) -> MetricValue:
 
 
 def get_recalls(run: ComparedRun, split: str) -> dict[str, MetricValue]:
-    """Recall of each class."""
+    """Return the recall of each class."""
     classes = run.metrics.get(split, {}).get("per_class")
     if not isinstance(classes, dict):
         return {}
@@ -88,37 +96,34 @@ def get_recalls(run: ComparedRun, split: str) -> dict[str, MetricValue]:
 
 
 def choose_ranking(runs: Sequence[ComparedRun]) -> Ranking | None:
-    """Figures of test where all runs that were judged have them, else of validation; None where none was judged.
+    """Choose the metrics of test where all evaluated runs have them, else of validation; None without such a run.
 
-    Runs are ranked by the validation figure that chose their epochs if they share it, else by validation accuracy:
-    who picks a run by its test figure can no longer believe that figure. Where a run was not judged on validation,
-    they are ranked by accuracy on the part that is shown.
+    Runs are ranked by the validation metric that chose their epochs if they share it, else by validation accuracy: a
+    test metric by which a run was picked can no longer be believed. Where a run was not evaluated on validation, they
+    are ranked by accuracy on the split that is shown.
     """
     evaluated = [run for run in runs if run.metrics]
     if not evaluated:
         return None
-    common_splits = [part for part in ("test", "val") if all(part in run.metrics for run in evaluated)]
-    # Without a part that all have, the one that most have.
-    part = (
-        common_splits[0]
-        if common_splits
-        else max(SPLIT_NAMES, key=lambda part: sum(part in run.metrics for run in evaluated))
-    )
+    counts = {split: sum(split in run.metrics for run in evaluated) for split in SPLIT_NAMES}
+    common_splits = [split for split, count in counts.items() if count == len(evaluated)]
+    # Without a split that all have, the one that most have.
+    shown_split = common_splits[0] if common_splits else max(counts, key=lambda split: counts[split])
     if "val" not in common_splits:
-        return Ranking(part, Metric(part, "accuracy"), True)
+        return Ranking(shown_split, Metric(shown_split, "accuracy"), True)
     monitors = {str(run.facts.get("monitor")) for run in evaluated}
     monitor = monitors.pop() if len(monitors) == 1 else "val_accuracy"
     key, higher_is_better = MONITOR_METRICS.get(monitor, MONITOR_METRICS["val_accuracy"])
-    return Ranking(part, Metric("val", key), higher_is_better)
+    return Ranking(shown_split, Metric("val", key), higher_is_better)
 
 
 def rank_runs(runs: Sequence[ComparedRun], ranking: Ranking) -> list[ComparedRun]:
-    """Best first; runs without the figure come last, in their own order."""
+    """Sort runs best first; those without the metric come last, in their own order."""
     sign = -1 if ranking.higher_is_better else 1
     return sorted(runs, key=lambda run: math.inf if (score := ranking.score(run)) is None else sign * score)
 
 
 def find_best_run(runs: Sequence[ComparedRun], ranking: Ranking) -> ComparedRun:
-    """The best finished run, or the best one where none has finished. ``runs`` are ranked, and some were judged."""
-    known = [run for run in runs if ranking.score(run) is not None] or [run for run in runs if run.metrics]
-    return next((run for run in known if run.status == FINISHED), known[0])
+    """Find the best finished run, or the best where none has finished. ``runs`` are ranked, some are evaluated."""
+    candidates = [run for run in runs if ranking.score(run) is not None] or [run for run in runs if run.metrics]
+    return next((run for run in candidates if run.status == FINISHED), candidates[0])

@@ -1,4 +1,4 @@
-"""The runs below directories, read as far as they can be read; a damaged one is kept with its reason."""
+"""Reads the runs below directories as far as they can be read; a damaged one is kept with its reason."""
 
 import json
 import math
@@ -27,12 +27,19 @@ class _UnreadableFileError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """One run. ``settings``: run.yaml by dotted key, empty where it cannot be read.
+    """One run.
 
-    ``status``: finished, interrupted, failed, pruned, killed, unfinished (it still runs, or was killed) or damaged;
-    ``reason`` says why for all but finished. ``metrics``: the parts (val, test) of metrics.json that are there;
-    ``facts``: the rest of it and provenance.json. ``history``: a row an epoch, numbers only. ``seconds``: of training;
-    ``images_per_second``: median over the epochs.
+    Attributes:
+        directory: Its run directory.
+        label: Its path below the directory that all runs share.
+        settings: run.yaml by dotted key, empty where it cannot be read.
+        status: finished, interrupted, failed, pruned, killed, unfinished (it still runs, or was killed) or damaged.
+        reason: Why, for all but finished.
+        metrics: The splits (val, test) of metrics.json that are there.
+        facts: The rest of metrics.json, and provenance.json.
+        history: A row an epoch, numbers only.
+        seconds: Duration of the training.
+        images_per_second: Median over the epochs.
     """
 
     directory: Path
@@ -48,9 +55,16 @@ class ComparedRun:
 
 
 def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
-    """The trainings in and below ``places``, each once, in the order of their labels; and what was skipped and why.
+    """Find and read the trainings in and below directories.
 
-    Raises UserError where a place is no directory.
+    Args:
+        roots: Directories of runs or sweeps, or above them.
+
+    Returns:
+        Each training once, in the order of the labels; and sentences on what was skipped and why.
+
+    Raises:
+        UserError: A root is no directory.
     """
     skipped, directories = [], dict[Path, Path]()
     for root in roots:
@@ -71,7 +85,7 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
 
 
 def _iter_run_directories(root: Path) -> Iterator[Path]:
-    """Directories that hold a run, or a sweep's job; nothing is looked for inside one."""
+    """Yield directories that hold a run, or a sweep's job; nothing is looked for inside one."""
     for folder, folders, files in os.walk(root):
         if {RUN_YAML, PROVENANCE_JSON, JOB_JSON} & set(files):
             folders.clear()
@@ -79,7 +93,7 @@ def _iter_run_directories(root: Path) -> Iterator[Path]:
 
 
 def _read_program(directory: Path) -> str | None:
-    """The program that made a run, None where that cannot be told."""
+    """Read which program made a run, None where that cannot be told."""
     try:
         command = _read_json(directory / PROVENANCE_JSON).get("command")
     except _UnreadableFileError:
@@ -92,7 +106,7 @@ def _read_program(directory: Path) -> str | None:
 
 
 def _build_labels(directories: Sequence[Path]) -> dict[Path, str]:
-    """A name for each run: its path below the directory that they share."""
+    """Build a label for each run: its path below the directory that they share."""
     if not directories:
         return {}
     common = os.path.commonpath([directory.parent for directory in directories])
@@ -100,17 +114,17 @@ def _build_labels(directories: Sequence[Path]) -> dict[Path, str]:
 
 
 def make_printable(text: str) -> str:
-    """Text without what would move a terminal's cursor or is no valid Unicode."""
+    """Replace what would move a terminal's cursor or is no valid Unicode."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _build_natural_key(text: str) -> list[tuple[bool, int, str]]:
-    """A key that sorts run 2 before run 10."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", text)]
+    """Build a key that sorts run 2 before run 10."""
+    return [(not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in re.split(r"([0-9]+)", text)]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty where there is no file. Raises Unreadable."""
+    """Read the object in a JSON file, empty where there is no file. Raises _UnreadableFileError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -140,7 +154,7 @@ def _read_run(directory: Path, label: str) -> ComparedRun:
         except ConfigError:
             problems.append(f"{RUN_YAML} cannot be read")
     history = _read_history(directory / HISTORY_CSV)
-    split_metrics = {part: metrics[part] for part in SPLITS if isinstance(metrics.get(part), dict)}
+    split_metrics = {split: metrics[split] for split in SPLITS if isinstance(metrics.get(split), dict)}
     status, reason = _determine_status(provenance, job, bool(split_metrics), problems)
     seconds = parse_number(provenance.get("fit_seconds"))
     if seconds is None and "seconds" in history:
@@ -153,7 +167,7 @@ def _read_run(directory: Path, label: str) -> ComparedRun:
 def _determine_status(
     provenance: dict[str, Any], job: dict[str, Any], has_metrics: bool, problems: Sequence[str]
 ) -> tuple[str, str | None]:
-    """How a run ended, and why it has not simply finished."""
+    """Determine how a run ended, and why it has not simply finished."""
     status = next(
         (candidate for candidate in (provenance.get("status"), job.get("status")) if candidate in FINAL_STATUSES),
         UNFINISHED,
@@ -173,7 +187,7 @@ def _determine_status(
 
 
 def _read_history(path: Path) -> pd.DataFrame:
-    """history.csv's numeric columns, indexed by epoch; empty where there is none or it cannot be read."""
+    """Read history.csv's numeric columns, indexed by epoch; empty where there is none or it cannot be read."""
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError):
@@ -190,7 +204,7 @@ def _read_history(path: Path) -> pd.DataFrame:
 
 
 def parse_number(value: object) -> float | None:
-    """A finite number, None for anything else."""
+    """Return a finite number, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

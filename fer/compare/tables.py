@@ -27,13 +27,14 @@ FACT_COLUMNS = (
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV."""
     with atomic_write(path) as temporary:
         # A path that is no valid text keeps its bytes.
         table.to_csv(temporary, index=False, lineterminator="\n", errors="surrogateescape")
 
 
 def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
-    """Everything about each run: how it ended, the keys in which runs differ, every figure with its bounds."""
+    """Build a row a run: how it ended, the keys in which runs differ, every metric with its bounds."""
     keys = find_varying_keys(runs)
     return pd.DataFrame(
         [
@@ -44,9 +45,9 @@ def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                 "reason": run.reason,
                 **{key: _format_csv_value(get_value(run, key)) for key in keys},
                 **{
-                    f"{part}.{name}": value
-                    for part, found in run.metrics.items()
-                    for name, value in flatten_metrics(found).items()
+                    f"{split}.{name}": value
+                    for split, metrics in run.metrics.items()
+                    for name, value in flatten_metrics(metrics).items()
                 },
                 "seconds": run.seconds,
                 "images_per_second": run.images_per_second,
@@ -58,8 +59,10 @@ def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 
 
 def _format_csv_value(value: Any) -> Any:
-    """Numbers as they are, nothing for an absent key, anything else as an override writes it."""
-    return None if value is ABSENT else value if parse_number(value) is not None else format_override_value(value)
+    """Keep numbers, return None for an absent key, format anything else as an override writes it."""
+    if value is ABSENT:
+        return None
+    return value if parse_number(value) is not None else format_override_value(value)
 
 
 def flatten_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
@@ -72,25 +75,25 @@ def flatten_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
 
 
 def build_groups_table(groups: Sequence[SeedGroup], runs: Sequence[ComparedRun]) -> pd.DataFrame:
-    """Mean and standard deviation of each group of seeds."""
+    """Build a row a group of seeds, with mean and standard deviation of each metric."""
     keys = [key for key in find_varying_keys(runs) if has_effect(key) and key != SEED]
     rows = []
     for group in groups:
-        spreads = {f"{figure.split}.{figure.key}": found for figure, found in group.metrics.items()}
+        stats = {f"{metric.split}.{metric.key}": values for metric, values in group.metrics.items()}
         rows.append(
             {
                 "runs": " ".join(run.label for run in group.runs),
                 "seeds": len(group.runs),
                 **{key: _format_csv_value(get_value(group.runs[0], key)) for key in keys},
-                **{f"{name}.mean": found.mean for name, found in spreads.items()},
-                **{f"{name}.deviation": found.std for name, found in spreads.items()},
+                **{f"{name}.mean": values.mean for name, values in stats.items()},
+                **{f"{name}.deviation": values.std for name, values in stats.items()},
             }
         )
     return pd.DataFrame(rows)
 
 
 def build_pairs_table(pairs: PairedTests, runs: Sequence[ComparedRun]) -> pd.DataFrame:
-    """Every test of two runs, by their labels."""
+    """Build a row a pair of runs, by their labels."""
     labels = [run.label for run in runs]
     named = {name: [labels[index] for index in pairs.table[name]] for name in ("first", "second")}
     return pairs.table.assign(**named)

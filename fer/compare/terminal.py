@@ -1,4 +1,4 @@
-"""The comparison in a terminal, as wide as that is."""
+"""The comparison in a terminal, fitted to its width."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SHORT_HEADINGS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %", "macro_f1
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a table saves width: intervals below their figures, status and settings below the run's name."""
+    """How a table saves width: intervals below their values, status and settings below the run's name."""
 
     intervals_below: bool = False
     status_below: bool = False
@@ -33,11 +33,11 @@ LAYOUTS = (_Layout(), _Layout(True), _Layout(True, True), _Layout(True, True, Tr
 
 
 def print_runs(runs: Sequence[ComparedRun], columns: Sequence[Hyperparameter], ranking: Ranking | None) -> None:
-    """A row a run, laid out so that it fits the terminal; in a very narrow one, names are folded."""
+    """Print a row a run, laid out so that it fits the terminal; in a very narrow one, names are folded."""
     console = Console(highlight=False)
     tables = (_build_runs_table(runs, columns, ranking, layout) for layout in LAYOUTS)
     for table in tables:
-        # Asked within the terminal's width, a table answers with that.
+        # Measured within the terminal's width, a table is never wider than that.
         if Measurement.get(console, console.options.update(max_width=MAX_WIDTH), table).maximum <= console.width:
             break
     console.print(table)
@@ -80,7 +80,7 @@ def _add_metric_column(table: Table, metric: Metric, headings: Mapping[str, str]
 def _build_cells(
     run: ComparedRun, columns: Sequence[Hyperparameter], ranking: Ranking | None, layout: _Layout
 ) -> list[str]:
-    """The texts of a run's row."""
+    """Build the texts of a run's row."""
     settings = [format_value(get_value(run, column.key)) for column in columns]
     metrics = [_format_interval(metric, metric.get(run), layout) for metric in ranking.metrics] if ranking else []
     time, rate = duration(run.seconds), significant(run.images_per_second)
@@ -96,7 +96,7 @@ def _build_cells(
 
 
 def _format_number(metric: Metric, value: float | None) -> str:
-    """A share in percent without the sign, which stands in the heading; another figure with three decimals."""
+    """Format a fraction in percent without the sign, which the heading has; another metric with three decimals."""
     if not metric.is_fraction:
         return decimals(value)
     return DASH if value is None else f"{100 * value:.1f}"
@@ -111,7 +111,7 @@ def _format_interval(metric: Metric, value: MetricValue, layout: _Layout) -> str
 
 
 def print_groups(groups: Sequence[SeedGroup], columns: Sequence[Hyperparameter], ranking: Ranking) -> None:
-    """A row a group of seeds: mean ± standard deviation."""
+    """Print a row a group of seeds: mean ± standard deviation."""
     console = Console(highlight=False)
     table = _create_table()
     table.add_column("settings but the seed", overflow="fold")
@@ -121,7 +121,7 @@ def print_groups(groups: Sequence[SeedGroup], columns: Sequence[Hyperparameter],
     for group in groups:
         shown = [column for column in columns if column.key != SEED]
         settings = [f"{column.short}={format_value(get_value(group.runs[0], column.key))}" for column in shown]
-        cells = [_format_seed_statistics(figure, found) for figure, found in group.metrics.items()]
+        cells = [_format_seed_statistics(metric, stats) for metric, stats in group.metrics.items()]
         table.add_row(*map(Text, ("\n".join(settings) or DASH, str(len(group.runs)), *cells)))
     console.print("Mean and standard deviation over seeds")
     console.print(table)
