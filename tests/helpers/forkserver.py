@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import platform
+import resource
 import runpy
 import signal
 import socket
@@ -36,12 +37,15 @@ LIBRARIES = (
     *("torch.distributed.launcher", "torch.nn.parallel", "cv2", "av", "imagehash", "matplotlib.pyplot", "pandas"),
     *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
     *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
+    "sklearn.metrics",
 )
 # What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
 LIBRARY_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
 SCRIPTS = ("train.py", "infer.py", "register.py")
 READY = b"ready"
 MAX_ORDER = 1 << 20
+# What a process inherits from whoever starts it.
+LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 # clone(2); SIGCHLD tells the parent of the end, as fork does.
 CLONE_PARENT, SYS_CLONE = 0x00008000, {"x86_64": 56, "aarch64": 220}.get(platform.machine())
 PR_SET_NAME = 15
@@ -102,7 +106,7 @@ def _execute_child(
     template = _template or _start_template()
     given = (p2cread, c2pwrite, errwrite)
     streams = [number if stream == -1 else stream for number, stream in enumerate(given)]
-    order |= {"session": start_new_session}
+    order |= {"session": start_new_session, "limits": [(kind, *resource.getrlimit(kind)) for kind in LIMITS]}
     template.sendmsg(
         [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
     )
@@ -172,6 +176,8 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", buffering=1 if "-u" in order["flags"] or os.isatty(1) else -1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    for kind, soft, hard in order["limits"]:
+        resource.setrlimit(kind, (soft, hard))
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
