@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer.core.flatten import flatten_dict
 from tests.helpers.paths import PROJECT
-from tests.helpers.programs import FAST, Done, Program, environment, metrics_of
+from tests.helpers.programs import FAST, Done, Program, environment, metrics_of, run
 from tests.helpers.tracked_runs import events_of, mlflow_run, offline_runs, saved_scalars, text_of
 from tests.helpers.wandb_files import OfflineRun
 
@@ -156,20 +156,20 @@ def test_wandb_is_told_nothing_of_machine_code_or_output(tracked: Path, offline:
 
 def test_a_training_goes_on_without_trackers_that_fail(workplace: Path, finished: Path) -> None:
     """A file where TensorBoard's directory should be, a server that is not there, W&B online without a key."""
-    run = workplace / "outputs" / "train" / "failing"
-    run.mkdir(parents=True)
-    (run / "tensorboard").touch()
+    directory = workplace / "outputs" / "train" / "failing"
+    directory.mkdir(parents=True)
+    (directory / "tensorboard").touch()
     surroundings = {name: value for name, value in environment().items() if not name.startswith("WANDB_")}
     done = run(
         *(TRAIN, *FAST, "trainer.max_epochs=2", "tracker=[tensorboard,mlflow,wandb]", "tracker.wandb.mode=online"),
-        *("tracker.mlflow.uri=http://127.0.0.1:9", f"hydra.run.dir={run}"),
+        *("tracker.mlflow.uri=http://127.0.0.1:9", f"hydra.run.dir={directory}"),
         cwd=workplace,
         surroundings={**surroundings, "HOME": str(workplace), "NETRC": str(workplace / "no-netrc")},
     )
     assert done.returncode == 0, done.stderr
-    assert (run / "metrics.json").read_bytes() == (finished / "metrics.json").read_bytes()
+    assert (directory / "metrics.json").read_bytes() == (finished / "metrics.json").read_bytes()
     for warning in ("TensorBoard is off (", "MLflow is off (", "W&B: cannot go online ("):
-        assert (run / "train.log").read_text().count(warning) == 1
+        assert (directory / "train.log").read_text().count(warning) == 1
     assert "Traceback" not in done.stdout + done.stderr
 
 

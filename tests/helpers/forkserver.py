@@ -238,8 +238,11 @@ def _leave(code: int) -> NoReturn:
 
 def main() -> None:
     """Import the libraries and serve as the template of who started this process."""
+    # timm imports W&B where it is installed: a directory that it makes then would go with the first copy that ends.
+    sys.modules["wandb"] = None  # type: ignore[assignment]
     for library in LIBRARIES:
         importlib.import_module(library)
+    del sys.modules["wandb"]
     # The collector then passes over what the libraries have made, and copies none of its pages.
     gc.collect()
     gc.freeze()
