@@ -11,7 +11,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
-    "tensorboardX": "trackers",
+    "tensorboard": "trackers",
     "wandb": "trackers",
 }
 SERVER_PACKAGES = ("prometheus_client", "starlette", "uvicorn")

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 
+from fer.core.extras import require_packages
 from fer.errors import shorten_error
 from fer.trackers.base import RunInfo, RunResult, Tracker
 from fer.trackers.run_reader import TrackerState
@@ -19,15 +20,22 @@ from fer.trackers.run_reader import TrackerState
 
 @dataclass(frozen=True)
 class TrackerType:
-    """A kind of tracker: its name for people, and its class, which is imported only where the tracker is on."""
+    """A kind of tracker.
+
+    Attributes:
+        title: Its name for people.
+        class_path: Its class, which is imported only where the tracker is on.
+        packages: Of those that it needs, the ones that not every installation has, see `fer.core.extras`.
+    """
 
     title: str
-    tracker_class: str
+    class_path: str
+    packages: tuple[str, ...] = ()
 
 
 TRACKERS = {
-    "tensorboard": TrackerType("TensorBoard", "fer.trackers.tensorboard:TensorBoardTracker"),
-    "wandb": TrackerType("W&B", "fer.trackers.wandb:WandbTracker"),
+    "tensorboard": TrackerType("TensorBoard", "fer.trackers.tensorboard:TensorBoardTracker", ("tensorboard",)),
+    "wandb": TrackerType("W&B", "fer.trackers.wandb:WandbTracker", ("wandb",)),
     "mlflow": TrackerType("MLflow", "fer.trackers.mlflow:MlflowTracker"),
 }
 # Libraries that import parts of each other from two threads at once may meet half of a module.
@@ -95,6 +103,8 @@ class TrackerThread:
 
 def _create_tracker(kind: str, options: Mapping[str, Any], run: RunInfo) -> Tracker:
     """Import the tracker's library and begin. Raises whatever the library does."""
+    tracker_type = TRACKERS[kind]
+    require_packages(*tracker_type.packages, purpose=f"tracker.{kind}")
     with _IMPORT_LOCK:
-        tracker_class: Callable[..., Tracker] = resolve_name(TRACKERS[kind].tracker_class)
+        tracker_class: Callable[..., Tracker] = resolve_name(tracker_type.class_path)
     return tracker_class(run, **options)

@@ -1,7 +1,7 @@
 """TensorBoard: event files in `tensorboard/` of the run directory.
 
-Written as TensorBoard's own messages. `tensorboardX.SummaryWriter` would be shorter, but imports PyTorch where it is
-installed, loses what stands in its queue at a flush, renames texts, and counts every run with hyper-parameters as
+Written as TensorBoard's own messages. `tensorboardX.SummaryWriter` would be shorter, but it imports PyTorch where that
+is installed, leaves events in its queue at a flush, renames texts, and counts every run that has hyper-parameters as
 successful before it has ended.
 """
 
