@@ -1,0 +1,61 @@
+"""The example notebooks run from the first cell to the last, and leave what they speak of."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.helpers.paths import PROJECT
+
+EXAMPLES = PROJECT / "examples"
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the notebooks, which run beside it, leave their runs."""
+    directory = tmp_path_factory.mktemp("examples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(PROJECT))
+        patch.setenv("OMP_WAIT_POLICY", "passive")
+        yield directory / "outputs"
+
+
+def execute(name: str, place: Path) -> None:
+    """Run a notebook as if it stood in a directory. An error in a cell is raised, with the cell."""
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    nbformat.validate(notebook)
+    NotebookClient(notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
+
+
+@pytest.fixture(scope="module")
+def trained(outputs: Path) -> Path:
+    """The run of the first notebook."""
+    execute("train_and_predict.ipynb", outputs.parent)
+    (run,) = outputs.glob("train/*/*")
+    return run
+
+
+@pytest.mark.slow
+def test_training_and_predicting(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    # Better than chance, beyond doubt.
+    assert metrics["test"]["accuracy"]["low"] > 1 / 7
+    assert (trained / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_analysing_a_video_with_the_trained_model(trained: Path, outputs: Path) -> None:
+    execute("video_analysis.ipynb", outputs.parent)
+    assert list(outputs.glob("train/*/*")) == [trained]
+    (run,) = outputs.glob("infer/*/*")
+    assert {"predictions.parquet", "videos.parquet", "report.html"} <= {file.name for file in run.iterdir()}
+
+
+@pytest.mark.parametrize("notebook", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_no_output_is_kept(notebook: Path) -> None:
+    """It would hold places of a machine, and make every change of a cell a change of pictures."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert [cell.id for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
