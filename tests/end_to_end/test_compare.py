@@ -132,6 +132,6 @@ def test_without_anything_to_compare_there_is_one_sentence(
     (make_run(tmp_path / "failed", provenance={"status": "failed", "error": "no room"}) / "metrics.json").unlink()
     done = compare(*places)
     assert done.returncode == 1
-    assert done.stderr == f"compare.py: {said}\n"
+    assert done.stderr == f"python -m fer.compare: {said}\n"
     assert not (tmp_path / "outputs").exists()
     assert ("failed failed: no room" in done.stdout) == (places == ["failed"])
