@@ -1,6 +1,6 @@
 """Facial-expression experiments from one declarative configuration.
 
-Example:
+Examples:
     >>> from fer import Predictor
     >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-run")
     >>> predictor.predict([image])  # (images, classes) probabilities in the order of ``predictor.classes``

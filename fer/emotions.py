@@ -66,7 +66,7 @@ def get_class_names(count: int) -> tuple[str, ...]:
     Raises:
         ValueError: For any other count.
 
-    Example:
+    Examples:
         >>> get_class_names(7)[3]
         'happiness'
     """
@@ -88,7 +88,7 @@ def normalize_label(name: str) -> str | None:
     Args:
         name: The name, in any case and in one of the spellings that data sets use.
 
-    Example:
+    Examples:
         >>> normalize_label("Happy")
         'happiness'
     """

@@ -58,7 +58,7 @@ class AwsClient:
         ConfigError: No region is known.
         UserError: boto3 is not installed.
 
-    Example:
+    Examples:
         >>> client = AwsClient("eu-central-1", dry_run=True)
         >>> client.request("sagemaker", "describe_model", {"ModelName": "m"})
         {}

@@ -91,7 +91,7 @@ def load_bundle(model_uri: str) -> Bundle:
     Raises:
         ModelError: There is no bundle, it cannot be read, or its weights were changed.
 
-    Example:
+    Examples:
         >>> bundle = load_bundle("outputs/train/2026-01-31/12-00-00-demo")
         >>> bundle.description.classes
         ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')

@@ -56,7 +56,7 @@ class Predictor:
         description: The bundle.
         network: Its network in one of the runtimes.
 
-    Example:
+    Examples:
         >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-demo", runtime="onnx")
         >>> probabilities = predictor.predict([face])
         >>> predictor.classes[probabilities[0].argmax()]

@@ -34,7 +34,7 @@ def compare(roots: list[Path], out: Path | None) -> None:
     Raises:
         UserError: A directory is missing, or no run has metrics.
 
-    Example:
+    Examples:
         >>> compare([Path("outputs/sweeps/2026-01-31")], out=None)
     """
     runs, skipped = find_runs(roots)

@@ -41,7 +41,7 @@ Program = Literal["train", "infer", "register"]
 class Config(Section):
     """The whole configuration; one for all programs.
 
-    Example:
+    Examples:
         >>> from fer import load_config
         >>> load_config(["optimizer.lr=1e-3"]).optimizer.lr
         0.001

@@ -53,7 +53,7 @@ def load_overrides(overrides: Sequence[str], program: Program = "train", saved: 
     Raises:
         ConfigError: An override or a value is wrong; the message has a line for each error.
 
-    Example:
+    Examples:
         >>> load_overrides(["optimizer.lr=1e-3"]).optimizer.lr
         0.001
     """

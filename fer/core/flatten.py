@@ -15,7 +15,7 @@ def flatten_dict(
         keep_empty: Whether an empty dictionary is a value; otherwise it vanishes.
         expand_lists: Whether list items are leaves of their own (``name[0]``); otherwise a list is a value.
 
-    Example:
+    Examples:
         >>> flatten_dict({"a": {"b": 1, "c": [2]}})
         {'a.b': 1, 'a.c': [2]}
     """

@@ -16,7 +16,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Args:
         path: The file to write.
 
-    Example:
+    Examples:
         >>> with atomic_write(path) as tmp_path:
         ...     table.to_parquet(tmp_path)
     """

@@ -44,7 +44,7 @@ class Augmentation:
     The fields are those of the configuration section `dataset.augment`: probabilities (0…1), largest changes either
     way as a fraction, ``rotate`` in degrees, and the alphas of MixUp and CutMix.
 
-    Example:
+    Examples:
         >>> augmentation = Augmentation(**config.dataset.augment.model_dump())
         >>> pixels, targets = augmentation(images, targets, side=224, seed=(seed, epoch, batch))
     """

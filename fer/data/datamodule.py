@@ -154,7 +154,7 @@ class FaceDataModule(pl.LightningDataModule):
         weighted_sampling: Draw training samples in proportion to their weights instead of weighting their loss.
         resident: Keep the images on the device.
 
-    Example:
+    Examples:
         >>> data = FaceDataModule(store.images, train, val, augmentation=augmentation, side=96, batch_size=64,
         ...                       seed=0, weighted_sampling=False, resident=False)
         >>> trainer.fit(module, datamodule=data)

@@ -61,7 +61,7 @@ def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: st
     Raises:
         DataError: The cached files are damaged.
 
-    Example:
+    Examples:
         >>> store = open_image_store([read_source("faces", "folder", root="faces.zip", class_map={})], 224, ".cache")
         >>> store.images.shape
         (2800, 64, 64, 1)

@@ -83,7 +83,7 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
     Raises:
         DataError: As `on_corrupt`, `on_leak` and `on_empty_class` ask, or when a split that is needed is empty.
 
-    Example:
+    Examples:
         >>> manifest = build_manifest(sources, open_image_store(sources, 224, ".cache"), config)
         >>> manifest.get_split("train")["label"].value_counts()
     """

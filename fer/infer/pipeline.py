@@ -56,7 +56,7 @@ def infer(config: Config, directory: Path) -> int:
     Raises:
         UserError: Something that a user can correct.
 
-    Example:
+    Examples:
         >>> infer(load_overrides(["model_uri=latest", "extraction.input=clips/"], "infer"), Path("outputs/mine"))
         <ExitCode.OK: 0>
     """

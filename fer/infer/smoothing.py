@@ -28,7 +28,7 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     Returns:
         The table with s_<emotion>, which sum to 1, and smoothed_emotion; they are empty where the status is not `ok`.
 
-    Example:
+    Examples:
         >>> smooth(pd.read_parquet("predictions.parquet"), "median", window_s=2.0, max_gap_s=3.0)
     """
     emotions = list_emotions(table)

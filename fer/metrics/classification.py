@@ -14,7 +14,7 @@ def compute_metrics(confusion: np.ndarray) -> dict[str, np.ndarray]:
         the classes that have images. ``precision``, ``recall`` and ``f1`` (…, C), NaN for a class without images; a
         class that is never predicted has precision 0.
 
-    Example:
+    Examples:
         >>> float(compute_metrics(np.array([[8, 2], [1, 9]]))["accuracy"])
         0.85
     """

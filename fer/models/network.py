@@ -37,7 +37,7 @@ class FaceNetwork(nn.Module):
     Raises:
         ModelError: timm has no such architecture, or it cannot be built for this size.
 
-    Example:
+    Examples:
         >>> network = FaceNetwork("mobilenetv2_050", classes=7, image_size=96, drop_rate=0.2)
         >>> network(torch.zeros(2, 48, 48, 1, dtype=torch.uint8)).shape
         torch.Size([2, 7])

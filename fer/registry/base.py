@@ -128,7 +128,7 @@ class ModelRegistry(ABC):
 
     A new kind of registry is a subclass in a file of its own and a line in ``fer.registry.factory``.
 
-    Example:
+    Examples:
         >>> registry = open_registry(load_overrides([], "register"))
         >>> version = registry.find("fer-demo", "champion")
         >>> archive = registry.fetch(version, Path("downloads"))

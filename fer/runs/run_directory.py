@@ -48,7 +48,7 @@ class Run:
     Raises:
         UserError: The directory already holds a run: none is ever overwritten.
 
-    Example:
+    Examples:
         >>> run = Run(Path("outputs/train/first"), config)
         >>> run.update_provenance(device="cpu")
         >>> run.finish("finished")

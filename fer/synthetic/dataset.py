@@ -60,7 +60,7 @@ def draw_dataset_face(seed: int, index: int, size: int) -> SyntheticFace:
     Raises:
         ValueError: The seed or index is negative, or the size under 16.
 
-    Example:
+    Examples:
         >>> face = draw_dataset_face(seed=0, index=3, size=64)
         >>> face.image.shape
         (64, 64, 3)

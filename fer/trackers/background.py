@@ -29,7 +29,7 @@ def run_trackers(directory: Path, trackers: Mapping[str, Mapping[str, Any]]) -> 
         directory: The run directory, which holds run.yaml and provenance.json.
         trackers: Options of each tracker by its kind, see `fer.trackers.dispatch`; none starts no process.
 
-    Example:
+    Examples:
         >>> with run_trackers(run.directory, {"tensorboard": {}, "mlflow": {"uri": None, "experiment": "fer"}}):
         ...     train(run)
     """

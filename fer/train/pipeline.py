@@ -55,7 +55,7 @@ def train(config: Config, directory: Path) -> None:
         SystemExit: With 130 after Ctrl-C or SIGTERM, once the run is completed with the best weights so far; with 5
             where the sweep has ended it.
 
-    Example:
+    Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
     _run_or_launch(apply_launcher(config), directory, Run)

@@ -48,7 +48,7 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
     Raises:
         DataError: An input gives nothing.
 
-    Example:
+    Examples:
         >>> [item.name for item in find_media(["clips/"])]
         ['a.mp4', 'b.mp4']
     """

@@ -77,7 +77,7 @@ def open_video(path: Path) -> VideoInfo:
     Raises:
         VideoError: No frame will come out of it.
 
-    Example:
+    Examples:
         >>> open_video(Path("clip.mp4")).duration_s
         20.0
     """

@@ -74,7 +74,7 @@ def iter_frames(
     Raises:
         VideoError: The file cannot be opened.
 
-    Example:
+    Examples:
         >>> for frame in iter_frames(Path("clip.mp4"), IntervalSampler(1.0)):
         ...     print(frame.index, frame.time_s)
     """

@@ -25,7 +25,7 @@ class FaceTracker:
     Args:
         max_missed: A person keeps the id over up to so many sampled frames without the face.
 
-    Example:
+    Examples:
         >>> tracker = FaceTracker(max_missed=2)
         >>> [tracker.update(detector.detect(frame.bgr)) for frame in iter_frames(path, IntervalSampler(5.0))]
         [[0], [0, 1], [1, 0]]

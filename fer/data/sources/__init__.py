@@ -38,7 +38,7 @@ def read_source(name: str, kind: str, **options: Any) -> Source:
     Raises:
         DataError: The files are missing, laid out differently or malformed, or hold no images.
 
-    Example:
+    Examples:
         >>> source = read_source("faces", "folder", root="faces.zip", class_map={})
         >>> source.table["label"].value_counts()
     """

@@ -28,7 +28,7 @@ def make_detector(kind: str, **options: Any) -> Detector:
         ModelError: The weights cannot be used.
         ValueError: There is no such kind.
 
-    Example:
+    Examples:
         >>> faces = make_detector("haar", min_size=40).detect(cv2.imread("frame.jpg"))
     """
     if kind not in DETECTORS:
