@@ -114,14 +114,13 @@ def test_a_dry_run_needs_neither_network_nor_credentials(finished: Path, tmp_pat
         (["model_uri=/no/such/run"], "register.py: model_uri=/no/such/run: neither a run directory with a bundle nor"),
         (["dry_run=true"], "register.py: dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker"),
         (
-            ["model_uri=finished", "aws=sagemaker", "aws.bucket=some-bucket", "aws.region=eu-west-1"],
+            ["model_uri=FINISHED", "aws=sagemaker", "aws.bucket=some-bucket", "aws.region=eu-west-1"],
             "register.py: aws.image: a registered model",
         ),
     ],
 )
 def test_mistakes_are_sentences(overrides: list[str], said: str, register: Register, finished: Path) -> None:
-    assert finished.name == "finished"
-    done = register(*overrides)
+    done = register(*(text.replace("FINISHED", str(finished)) for text in overrides))
     assert done.returncode in (1, 2)
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -165,7 +165,7 @@ def test_troubles_of_the_network_are_got_over_in_one_job(place: Place, wanted: n
     aws.fault("lost", operation="CreateTransformJob")
     aws.fault("throttling", operation="DescribeTransformJob")
     # More often than one request is tried: the poller itself waits.
-    aws.fault("error", operation="DescribeTransformJob", skip=1, times=3)
+    aws.fault("error", operation="DescribeTransformJob", times=3)
     aws.fault("error", operation="ListObjectsV2", skip=1)
     aws.fault("truncated", path=f"output/{first}")
     aws.fault("tampered", path=f"output/{second}")
