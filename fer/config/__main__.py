@@ -8,7 +8,7 @@ from fer.config import Config
 from fer.config.diff import format_differences, read_saved_config
 from fer.config.key_docs import iter_keys
 from fer.core.installation import get_program_name
-from fer.errors import ConfigError
+from fer.errors import ConfigError, ExitCode
 
 
 def _format_docs() -> str:
@@ -41,9 +41,11 @@ def main(arguments: list[str]) -> int:
     elif len(arguments) == 3 and arguments[0] == "diff":
         return _print_diff(*arguments[1:])
     else:
-        print(f"usage: {get_program_name('python -m fer.config')} schema | docs | diff A B", file=sys.stderr)
-        return 2
-    return 0
+        asked = arguments in (["-h"], ["--help"])
+        usage = f"usage: {get_program_name('python -m fer.config')} schema | docs | diff A B"
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        return ExitCode.OK if asked else ExitCode.CONFIG
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

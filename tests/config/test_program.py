@@ -36,7 +36,7 @@ def train(place: Path, *overrides: str) -> Done:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """A run directory's run.yaml, as fer/run.py writes it."""
+    """A run directory's run.yaml, as fer/runs/run_directory.py writes it."""
     config = load_overrides(["experiment=demo", "seed=7", "trainer.max_epochs=3"])
     directory = tmp_path / "saved"
     directory.mkdir()
