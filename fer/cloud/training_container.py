@@ -58,14 +58,17 @@ class _TrainingContainer:
 
     def execute(self) -> tuple[int, str]:
         """Train; returns the exit code, and what went wrong in a sentence. Raises UserError."""
+        # SageMaker has laid them down on every host; the first one takes new ones.
         snapshots = None
-        if self.rank == 0 and (self.ml / "checkpoints").is_dir():
+        if (self.ml / "checkpoints").is_dir():
             snapshots = SnapshotManager(self.ml / "checkpoints" / os.environ["TRAINING_JOB_NAME"], self.run)
         if snapshots is not None and snapshots.restore():
             log.info("Going on from snapshot %d", snapshots.number)
         else:
             self.write_run_yaml()
-        code, sentence = _run_training(self.run, self.build_environment(), self.build_launcher(), snapshots)
+        code, sentence = _run_training(
+            self.run, self.build_environment(), self.build_launcher(), None if self.rank else snapshots
+        )
         if self.rank == 0:
             if (self.run / METRICS_JSON).is_file():
                 _log_best_metrics(self.run)
@@ -92,6 +95,8 @@ class _TrainingContainer:
         variables = {GIT_STATE_ENV: json.dumps(self.spec["git"])}
         if len(self.hosts) > 1:
             variables |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
+            # SageMaker gives two minutes to save.
+            variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = "110"
         return variables
 
     def build_launcher(self) -> list[str]:

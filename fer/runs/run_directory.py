@@ -157,15 +157,26 @@ def _acquire_lock(directory: Path) -> FileLock:
     return lock
 
 
-def mark_failed(directory: Path, error: str) -> None:
-    """Mark a run whose process could not do so itself; one that was not begun is left as it is."""
+def read_provenance(directory: Path) -> dict[str, Any]:
+    """Read what is known of a run; nothing where it was not begun."""
     path = directory / PROVENANCE_JSON
-    if path.is_file() and path.stat().st_size:
-        provenance = json.loads(path.read_text(encoding="utf-8"))
-        if provenance.get("status") != "failed":
-            provenance |= {"status": "failed", "end": get_timestamp(), "error": error}
-            write_text(path, json.dumps(provenance, indent=2, default=str) + "\n")
+    if not path.is_file() or not path.stat().st_size:
+        return {}
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def mark_ended(directory: Path, status: str, error: str | None = None) -> None:
+    """Mark a run whose process could not do so itself; one not begun, or that a process has, is left as it is."""
+    provenance = read_provenance(directory)
+    try:
+        lock = _acquire_lock(directory)
+    except UserError:
+        return
+    if provenance:
+        provenance |= {"status": status, "end": get_timestamp()} | ({"error": error} if error else {})
+        write_text(directory / PROVENANCE_JSON, json.dumps(provenance, indent=2, default=str) + "\n")
     (directory / LOCK_FILE).unlink(missing_ok=True)
+    lock.release()
 
 
 def read_status(directory: Path) -> str | None:
@@ -235,11 +246,11 @@ def remove_if_empty(directory: Path | None) -> None:
         or any(file.suffix != ".log" or file.stat().st_size for file in directory.iterdir())
     ):
         return
-    for file in directory.iterdir():
-        file.unlink()
-    directory.rmdir()
-    # Fails where other runs are left; asking first would race against one that starts now.
+    # Fails where another process removes the same, or other runs are left; asking first would race as well.
     with suppress(OSError):
+        for file in directory.iterdir():
+            file.unlink(missing_ok=True)
+        directory.rmdir()
         directory.parent.rmdir()
 
 

@@ -33,7 +33,8 @@ def start_training(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=with_parent_pid({**os.environ, **environment}),
+        # What a launcher starts is no child of this process.
+        env={**os.environ, **environment} if launcher else with_parent_pid({**os.environ, **environment}),
         text=True,
         errors="replace",
     )

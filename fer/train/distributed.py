@@ -8,8 +8,8 @@ import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -23,7 +23,6 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher import LaunchConfig, elastic_launch
 from typing_extensions import override
 
-from fer import errors
 from fer.config import Config
 from fer.core.installation import INSTALLED
 from fer.core.io import write_text
@@ -33,14 +32,12 @@ from fer.data.augmentation import ShardSlice
 from fer.errors import ExitCode, UserError
 from fer.models.freezing import has_frozen_parameters
 from fer.runs.provenance import get_program_arguments
-from fer.runs.run_directory import mark_failed
+from fer.runs.run_directory import mark_ended, read_provenance, read_status
 
-# Seconds in which an interrupted training must have saved its weights: SLURM kills 30 s after SIGTERM.
-SAVING_S = 20
+# Seconds after an interruption, or the end of another process, in which rank 0 may save and evaluate its weights.
+SHUTDOWN_S = 120
 # Exit codes that a rank has explained itself.
 HANDLED_EXIT_CODES = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
-# What PyTorch knows of a process that wrote no error file.
-_NO_ERROR_FILE: dict[str, Any] = {"message": "<NONE>"}
 log = logging.getLogger(__name__)
 
 
@@ -61,8 +58,9 @@ def apply_launcher(config: Config) -> Config:
     if TorchElasticEnvironment.detect():
         local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
     elif is_started_by_srun():
-        world = int(os.environ["SLURM_NTASKS"])
-        local = world // int(os.environ.get("SLURM_NNODES", "1"))
+        if "SLURM_NTASKS_PER_NODE" not in os.environ:
+            raise UserError("srun: say how many tasks each machine gets: srun --ntasks-per-node=N …")
+        world, local = int(os.environ["SLURM_NTASKS"]), int(os.environ["SLURM_NTASKS_PER_NODE"])
     else:
         return config
     if world > 1 and config.trainer.compile:
@@ -107,25 +105,42 @@ def launch_workers(config: Config, run_directory: Path) -> None:
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once rank 0 has saved its weights.
         SystemExit: With the code of a training that the sweep has ended.
     """
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = read_provenance(run_directory)
     launch_env = with_parent_pid({LAUNCHED_ENV: str(run_directory)})
     os.environ.update(launch_env)
     try:
         with tempfile.TemporaryDirectory(prefix="fer-") as log_dir:
-            launcher = elastic_launch(_build_launch_config(config.trainer.devices, log_dir), sys.executable)
-            launcher(*get_program_arguments())
+            _launch(
+                elastic_launch(_build_launch_config(config.trainer.devices, log_dir), sys.executable), run_directory
+            )
+    except KeyboardInterrupt:
+        if read_status(run_directory) == "running":
+            mark_ended(run_directory, "interrupted")
+        raise
+    except UserError as error:
+        # A run that another process has is left as it is.
+        if read_provenance(run_directory) != before:
+            mark_ended(run_directory, "failed", str(error))
+        raise
+    finally:
+        for name in launch_env:
+            os.environ.pop(name, None)
+
+
+def _launch(launcher: elastic_launch, run_directory: Path) -> None:
+    """Run the processes to their end. Raises as ``launch_workers`` does."""
+    try:
+        launcher(*get_program_arguments())
     except SignalException:
         raise KeyboardInterrupt from None
     except ChildFailedError as error:
         failure = find_first_failure(list(error.failures.values()))
         if failure.exitcode in HANDLED_EXIT_CODES:
             raise SystemExit(failure.exitcode) from None
-        message = describe_failure(failure, run_directory)
-        mark_failed(run_directory, message)
-        raise UserError(message) from None
-    finally:
-        for name in launch_env:
-            os.environ.pop(name, None)
+        raise UserError(describe_failure(failure, run_directory)) from None
 
 
 def _build_launch_config(processes: int, log_dir: str) -> LaunchConfig:
@@ -136,18 +151,27 @@ def _build_launch_config(processes: int, log_dir: str) -> LaunchConfig:
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        # A host's own name may not resolve.
+        local_addr="127.0.0.1",
         max_restarts=0,
         # Rank 0 alone is heard.
         logs_specs=DefaultLogsSpecs(log_dir, dict.fromkeys(range(1, processes), Std.ALL)),
-        shutdown_timeout=SAVING_S,
+        shutdown_timeout=SHUTDOWN_S,
+        # What nohup ignores stays ignored.
+        signals_to_handle="SIGTERM,SIGINT",
     )
 
 
 def find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
-    """Find the failure that made the others fail: a process that was killed, or the first one to record an error."""
+    """Find the failure that made the others fail: a process that was killed, or the first one to record an error.
+
+    Must be called while the error files are there.
+    """
+    recorded = {os.path.getmtime(path): failure for failure in failures if os.path.isfile(path := failure.error_file)}
     signaled = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
-    recorded = [failure for failure in failures if failure.error_file_data != _NO_ERROR_FILE]
-    return min(signaled or recorded or list(failures), key=lambda failure: (int(failure.timestamp), failure.local_rank))
+    # The launcher itself kills what does not end in time after an error.
+    killed = [failure for failure in signaled if int(failure.timestamp) < min(recorded, default=inf) + SHUTDOWN_S / 2]
+    return (killed or [recorded[time] for time in sorted(recorded)] or list(failures))[0]
 
 
 def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
@@ -160,11 +184,15 @@ def describe_failure(failure: ProcessFailure, run_directory: Path) -> str:
     if not isinstance(message, dict):
         return f"process {rank} of the training ended with exit code {failure.exitcode}"
     kind, _, text = str(message["message"]).partition(": ")
-    if issubclass(getattr(errors, kind, Exception), UserError):
+    if kind in _list_user_errors(UserError):
         return text
     with suppress(OSError):
         write_text(run_directory / FAILURE_TXT, str(message["extraInfo"]["py_callstack"]))
     return f"process {rank}: {kind}: {(text.splitlines() or [''])[0][:200]}; more in {run_directory / FAILURE_TXT}"
+
+
+def _list_user_errors(base: type[UserError]) -> set[str]:
+    return {base.__name__}.union(*map(_list_user_errors, base.__subclasses__()))
 
 
 def build_ddp_strategy(config: Config, device: str) -> DDPStrategy:
@@ -206,8 +234,14 @@ class SameDataCheck(Callback):
         self.fingerprint = fingerprint
 
     @override
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.strategy.broadcast(self.fingerprint) != self.fingerprint:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        fingerprint, epoch = trainer.strategy.broadcast((self.fingerprint, trainer.current_epoch))
+        if epoch != trainer.current_epoch:
+            raise UserError(
+                f"process {trainer.global_rank} of the training goes on from epoch {trainer.current_epoch}, process 0 "
+                f"from epoch {epoch}; each machine needs the checkpoints of the run"
+            )
+        if fingerprint != self.fingerprint:
             raise UserError(
                 f"process {trainer.global_rank} of the training has read other data than process 0; each machine "
                 "needs the same files"

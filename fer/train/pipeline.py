@@ -96,6 +96,8 @@ def _run_or_launch(config: Config, directory: Path, open_run: Callable[[Path, Co
 
 def _join_training(config: Config, directory: Path) -> None:
     """Train as another rank than 0, which writes nothing."""
+    if "fit" not in config.trainer.stages:
+        return
     set_threads(config.trainer.threads, config.trainer.devices)
     seed_everything(config.seed)
     device = resolve_device(config)

@@ -1,5 +1,6 @@
 """What must be the same for a training to give the same metrics: threads and random generators."""
 
+import os
 import random
 
 import numpy as np
@@ -20,6 +21,9 @@ def set_threads(threads: int | None, processes: int = 1) -> int:
     """
     count = threads or max(resolve_thread_count(None) // processes, 1)
     torch.set_num_threads(count)
+    if processes > 1:
+        # Without it Lightning would set a number of its own.
+        os.environ["OMP_NUM_THREADS"] = str(count)
     return count
 
 

@@ -19,6 +19,7 @@ COMMAND = "cd /opt/ml/input/data/code && exec python3 -m fer.cloud.training_cont
 SAY_HOST = """
 import os
 print("I am", os.environ.get("GROUP_RANK"), os.environ.get("MASTER_ADDR"), os.environ.get("GLOO_SOCKET_IFNAME"))
+assert "FER_LIFELINE" not in os.environ, "the launcher's processes have another parent"
 print("of", os.environ["FER_GIT"])
 """
 FAIL = 'import sys; print("busy"); sys.exit("train.py: model.name=x: is none; choose another")'

@@ -119,6 +119,14 @@ def test_batch_norm_is_that_of_one_network_when_it_is_validated(train: Program, 
     assert row["val_macro_f1"] == pytest.approx(figures["macro_f1"]["value"])
 
 
+def test_a_second_start_leaves_the_run_as_it_is(train: Program, two: Path) -> None:
+    before = (two / "provenance.json").read_bytes()
+    done = train(*OPTIONS, *TWO, f"hydra.run.dir={two}")
+    assert done.returncode == 1
+    assert "already holds a run" in done.stderr and "Traceback" not in done.stderr
+    assert (two / "provenance.json").read_bytes() == before
+
+
 def test_a_run_of_two_processes_replays_identically(program: Program, two: Path) -> None:
     done = program("-m", "fer.replay", str(two))
     assert done.returncode == 0, done.stdout + done.stderr

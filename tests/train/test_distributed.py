@@ -1,28 +1,35 @@
 """Which of several failures is told, and how."""
 
 import json
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from fer.config.compose import load_overrides
+from fer.errors import UserError
 from fer.train.distributed import apply_launcher, describe_failure, find_first_failure, needs_launch
 
 
-def failure(folder: Path, rank: int, exit_code: int, message: str | None = None, time: int = 0) -> ProcessFailure:
+def failure(folder: Path, rank: int, exit_code: int, message: str | None = None, moment: float = 0) -> ProcessFailure:
     """A process's failure as PyTorch's launcher has it, with an error file where there is a message."""
     path = folder / f"error-{rank}.json"
     if message is not None:
-        info = {"py_callstack": "the traceback", "timestamp": str(time)}
+        info = {"py_callstack": "the traceback", "timestamp": str(int(moment))}
         path.write_text(json.dumps({"message": {"message": message, "extraInfo": info}}))
+        os.utime(path, (moment, moment))
     return ProcessFailure(rank, 100 + rank, exit_code, str(path))
 
 
 def test_a_process_that_was_killed_is_the_cause(tmp_path: Path) -> None:
     """It makes the others fail, which may say so before the launcher sees its end."""
-    others = [failure(tmp_path, 0, 1, "RuntimeError: connection closed", 1), failure(tmp_path, 2, -signal.SIGTERM)]
+    others = [
+        failure(tmp_path, 0, 1, "RuntimeError: connection closed", time.time()),
+        failure(tmp_path, 2, -signal.SIGTERM),
+    ]
     first = find_first_failure([*others, failure(tmp_path, 1, -signal.SIGKILL)])
     assert describe_failure(first, tmp_path) == (
         "process 1 of the training was ended by SIGKILL; the machine may be out of memory"
@@ -64,6 +71,8 @@ def test_a_batch_script_of_several_tasks_is_one_process(monkeypatch: pytest.Monk
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert apply_launcher(config) == config
     monkeypatch.setenv("SLURM_STEP_ID", "0")
-    monkeypatch.setenv("SLURM_NNODES", "2")
+    with pytest.raises(UserError, match="--ntasks-per-node"):
+        apply_launcher(config)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     trainer = apply_launcher(config).trainer
     assert (trainer.devices, trainer.num_nodes) == (2, 2)
