@@ -19,6 +19,8 @@ from fer.core.installation import build_train_command, format_command, get_progr
 from fer.errors import UserError
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pydantic", "cv2")
 # Packages of an extra that are imported by another name than they are installed by.
 DISTRIBUTIONS = {"prometheus_client": "prometheus-client", "sagemaker": "sagemaker-train"}

@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 Done = subprocess.CompletedProcess[str]
 ONE = """
 defaults: [base, _self_]

@@ -20,6 +20,8 @@ from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import NAME, table
 from tests.helpers.registry_runs import metrics_of
 
+pytestmark = pytest.mark.slow
+
 LENIENT = "registry.gate.max_calibration_error=0.5"
 
 

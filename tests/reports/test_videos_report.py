@@ -25,6 +25,8 @@ from tests.helpers.video_report import (
     video_report,
 )
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[VideoReport], str]
 
 
