@@ -52,18 +52,25 @@ def is_started_by_srun() -> bool:
 def interrupt_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt inside the block at Ctrl-C or SIGTERM, once: the weights are saved after it.
 
-    Of several processes only rank 0 is interrupted, and the others answer it until it has saved.
+    Of several processes only rank 0 is interrupted; the others call ``ignore_interrupts`` inside the block.
     """
 
     def interrupt(number: int, frame: object) -> None:
-        for handled in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(handled, signal.SIG_IGN)
+        ignore_interrupts()
         raise KeyboardInterrupt
 
-    handler = signal.SIG_IGN if get_global_rank() else interrupt
-    previous_handlers = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if get_global_rank() == 0:
+        for number in previous_handlers:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, previous in previous_handlers.items():
             signal.signal(number, previous)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on: rank 0 saves, and the other ranks answer it until it has."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -26,7 +26,7 @@ from typing_extensions import override
 from fer.config import Config
 from fer.core.installation import INSTALLED
 from fer.core.io import write_text
-from fer.core.process import LAUNCHED_ENV, is_started_by_srun, with_parent_pid
+from fer.core.process import LAUNCHED_ENV, ignore_interrupts, is_started_by_srun, with_parent_pid
 from fer.core.run_layout import FAILURE_TXT
 from fer.data.augmentation import ShardSlice
 from fer.errors import ExitCode, UserError
@@ -36,6 +36,8 @@ from fer.runs.run_directory import mark_ended, read_provenance, read_status
 
 # Seconds after an interruption, or the end of another process, in which rank 0 may save and evaluate its weights.
 SHUTDOWN_S = 120
+# Seconds after an error in which PyTorch's launcher lets the other processes end, before it kills them.
+LAUNCHER_PATIENCE_S = 30
 # Exit codes that a rank has explained itself.
 HANDLED_EXIT_CODES = (ExitCode.PRUNED, ExitCode.INTERRUPTED)
 log = logging.getLogger(__name__)
@@ -169,8 +171,8 @@ def find_first_failure(failures: Sequence[ProcessFailure]) -> ProcessFailure:
     """
     recorded = {os.path.getmtime(path): failure for failure in failures if os.path.isfile(path := failure.error_file)}
     signaled = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
-    # The launcher itself kills what does not end in time after an error.
-    killed = [failure for failure in signaled if int(failure.timestamp) < min(recorded, default=inf) + SHUTDOWN_S / 2]
+    latest = min(recorded, default=inf) + LAUNCHER_PATIENCE_S / 2
+    killed = [failure for failure in signaled if int(failure.timestamp) < latest]
     return (killed or [recorded[time] for time in sorted(recorded)] or list(failures))[0]
 
 
@@ -227,8 +229,11 @@ def run_worker(function: Callable[[], None]) -> None:
         raise
 
 
-class SameDataCheck(Callback):
-    """Ends a training whose processes have read different data."""
+class SynchronizedStart(Callback):
+    """Ends a training whose processes have read different data; those of other ranks than 0 then leave signals to it.
+
+    Before that they end at once, which is what the launcher asks of them when rank 0 cannot begin.
+    """
 
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
@@ -246,6 +251,8 @@ class SameDataCheck(Callback):
                 f"process {trainer.global_rank} of the training has read other data than process 0; each machine "
                 "needs the same files"
             )
+        if trainer.global_rank:
+            ignore_interrupts()
 
 
 def all_reduce_sum(values: Tensor) -> None:

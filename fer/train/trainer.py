@@ -24,7 +24,7 @@ from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
-from fer.train.distributed import SameDataCheck, build_ddp_strategy
+from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.pruning import PruningCallback
@@ -176,7 +176,9 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
         callbacks=callbacks,
         default_root_dir=directory,
     )
-    # Otherwise all processes would agree before every batch whether one got SIGTERM, which rank 0 alone handles.
+    # Rank 0 alone handles SIGTERM. Lightning's handler would wait for all processes in the midst of whatever they do,
+    # and all would agree before every batch whether one got it.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
 
@@ -239,7 +241,7 @@ def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, f
     mode = "min" if stopping.monitor == "val_loss" else "max"
     callbacks: list[Callback] = [RngStateCallback(), history, ProgressCallback(history, stopping.monitor)]
     if config.trainer.world_size > 1:
-        callbacks.append(SameDataCheck(fingerprint))
+        callbacks.append(SynchronizedStart(fingerprint))
     if (directory / TRIAL_JSON).is_file():
         callbacks.append(PruningCallback(directory, config.sweep.metric or stopping.monitor))
     if stopping.patience is not None:

@@ -50,8 +50,9 @@ LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("
 CLONE_PARENT, SYS_CLONE = 0x00008000, {"x86_64": 56, "aarch64": 220}.get(platform.machine())
 PR_SET_NAME = 15
 _original_execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
-# The socket to the template of this process, where it has one.
+# The socket to the template of this process, where it has one. An order and its answer belong together.
 _template: socket.socket | None = None
+_ordering = threading.Lock()
 
 
 @contextmanager
@@ -103,14 +104,15 @@ def _execute_child(
     if order is None or not plain:
         _original_execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others)
         return
-    template = _template or _start_template()
     given = (p2cread, c2pwrite, errwrite)
     streams = [number if stream == -1 else stream for number, stream in enumerate(given)]
     order |= {"session": start_new_session, "limits": [(kind, *resource.getrlimit(kind)) for kind in LIMITS]}
-    template.sendmsg(
-        [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
-    )
-    self.pid = int(template.recv(64))
+    with _ordering:
+        template = _template or _start_template()
+        template.sendmsg(
+            [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
+        )
+        self.pid = int(template.recv(64))
     self._child_created = True  # type: ignore[attr-defined]
     self._close_pipe_fds(*others[3:9])  # type: ignore[attr-defined]
 

@@ -36,6 +36,12 @@ def test_a_process_that_was_killed_is_the_cause(tmp_path: Path) -> None:
     )
 
 
+def test_a_process_that_the_launcher_killed_after_an_error_is_not_the_cause(tmp_path: Path) -> None:
+    error = failure(tmp_path, 0, 1, "UserError: outputs/run already holds a run", time.time() - 30)
+    first = find_first_failure([error, failure(tmp_path, 1, -signal.SIGKILL)])
+    assert describe_failure(first, tmp_path) == "outputs/run already holds a run"
+
+
 def test_of_several_errors_the_first_one_is_told(tmp_path: Path) -> None:
     late = failure(tmp_path, 0, 1, "RuntimeError: the others are gone", 20)
     early = failure(tmp_path, 1, 1, "ModelError: model.name=x: is of another network", 10)

@@ -1,6 +1,7 @@
 """Containers of SageMaker's jobs as processes: the real command, with a directory that stands for /opt/ml."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,23 @@ ML = "/opt/ml"
 # What is read as text and may name a path below /opt/ml; data, checkpoints and models are left alone.
 TEXTS = {".py", ".sh", ".json", ".yaml"}
 SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
+# By which a shell makes a Python program process 1.
+LAST_COMMAND = "exec python3 "
+
+
+def enter_shell(command: list[str], directory: Path, environment: Mapping[str, str]) -> tuple[list[str], Path]:
+    """What a shell's command comes to, once all before its last `exec python3` has been run, and in which directory.
+
+    The program can then be started as all the tests' programs are, without importing PyTorch anew.
+    """
+    if command[1:2] != ["-c"]:
+        return command, directory
+    before, _, last = command[2].rpartition(LAST_COMMAND)
+    shell = [*command[:2], f"{before} pwd"]
+    done = subprocess.run(shell, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    if not last or done.returncode:
+        return command, directory
+    return [sys.executable, *shlex.split(last)], Path(done.stdout.splitlines()[-1])
 
 
 class Container:
@@ -39,10 +57,12 @@ class Container:
             # Which fonts there are takes a second to find out; an image knows its own.
             "MPLCONFIGDIR": matplotlib.get_cachedir(),
         }
+        environment = {**image, **{name: value.replace(ML, str(ml)) for name, value in environment.items()}}
+        command, directory = enter_shell([part.replace(ML, str(ml)) for part in command], ml, environment)
         self.process = subprocess.Popen(
-            [part.replace(ML, str(ml)) for part in command],
-            cwd=ml,
-            env={**image, **{name: value.replace(ML, str(ml)) for name, value in environment.items()}},
+            command,
+            cwd=directory,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
