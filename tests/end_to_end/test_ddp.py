@@ -34,7 +34,7 @@ OPTIONS = (
     "trainer.precision=64",
     "trainer.max_epochs=3",
     "trainer.early_stopping.patience=null",
-    "dataset.batch_size=27",
+    "dataset.batch_size=13",
     "dataset.augment.mixup=0.2",
     "dataset.augment.cutmix=1",
     "dataset.augment.erase=0.25",
@@ -101,7 +101,7 @@ def test_what_two_processes_leave_is_what_one_leaves(one: Path, two: Path) -> No
     assert list(weights[0]) == list(weights[1])
     assert max(float((weights[0][key].double() - weights[1][key]).abs().max()) for key in weights[0]) < 1e-5
     figures = [metrics_of(run)["val"] for run in (one, two)]
-    assert figures[0]["samples"] == figures[1]["samples"] == 28
+    assert figures[0]["samples"] == figures[1]["samples"] == 14
     predictions = [pd.read_parquet(run / "predictions_test.parquet") for run in (one, two)]
     pd.testing.assert_frame_equal(*predictions, rtol=0, atol=1e-5)
     assert provenance_of(two)["threads"] == 1

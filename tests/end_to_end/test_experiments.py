@@ -58,6 +58,7 @@ def test_pretrained_weights_without_a_network_are_one_sentence(train: Program, t
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
 def test_the_real_zip_gives_the_known_counts(
     train: Program, ferplus_zip: str, ferplus_cache: str, workplace: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(swept: tuple[Path, Done])
 
 
 def test_the_data_are_prepared_once(swept: tuple[Path, Done]) -> None:
-    assert swept[1].stdout.count("Decoding 280 images once") == 1
+    assert swept[1].stdout.count("Decoding 140 images once") == 1
 
 
 def test_a_resumed_sweep_runs_only_what_is_missing(swept: tuple[Path, Done], train: Program) -> None:

@@ -51,7 +51,7 @@ def test_run_yaml_holds_the_whole_configuration_and_no_place(finished: Path) -> 
     assert content.pop("defaults") == ["base", "_self_"]
     assert list(content) == list(Config.model_fields)
     assert content["trainer"]["max_epochs"] == 2
-    assert content["dataset"]["sources"]["synthetic"]["count"] == 280
+    assert content["dataset"]["sources"]["synthetic"]["count"] == 140
     assert str(finished) not in text
     assert "${" not in text
 
@@ -71,7 +71,7 @@ def test_provenance_says_where_the_figures_come_from(finished: Path) -> None:
 
 def test_manifest_has_a_row_for_each_image_used_and_a_reason_for_each_other(finished: Path) -> None:
     used, excluded = pd.read_parquet(finished / "manifest.parquet"), pd.read_parquet(finished / "exclusions.parquet")
-    assert len(used) + len(excluded) == 280
+    assert len(used) + len(excluded) == 140
     wanted = ["sample_id", "source", "path", "split", "label", "weight", "content_hash", "perceptual_hash"]
     assert {*wanted, "duplicate_group", "votes_anger", "votes_unknown"} <= set(used.columns)
     assert set(used["split"]) == {"train", "val", "test"}

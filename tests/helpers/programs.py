@@ -24,7 +24,7 @@ Done = subprocess.CompletedProcess[str]
 Program = Callable[..., Done]
 # Large enough to have every class, small enough for a run of seconds on one core.
 FAST = (
-    "dataset.sources.synthetic.count=280",
+    "dataset.sources.synthetic.count=140",
     "dataset.sources.synthetic.size=48",
     "dataset.batch_size=32",
     "model=mobilenetv2_050",

@@ -1,10 +1,11 @@
 """Containers of SageMaker's jobs as processes: the real command, with a directory that stands for /opt/ml."""
 
+import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,23 +17,48 @@ ML = "/opt/ml"
 # What is read as text and may name a path below /opt/ml; data, checkpoints and models are left alone.
 TEXTS = {".py", ".sh", ".json", ".yaml"}
 SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
-# By which a shell makes a Python program process 1.
-LAST_COMMAND = "exec python3 "
+# Stands for python3 in the container's shell: our programs are noted, and then started as all those of the tests are.
+NOTING_PYTHON = """#!/bin/sh
+case "$1 $2" in
+"-m fer."*) exec {python} -c 'import json, os, sys
+json.dump([os.getpid(), sys.argv[1:], os.getcwd(), dict(os.environ)], open("{note}", "w"))' "$@" ;;
+*) exec {python} "$@" ;;
+esac
+"""
 
 
-def enter_shell(command: list[str], directory: Path, environment: Mapping[str, str]) -> tuple[list[str], Path]:
-    """What a shell's command comes to, once all before its last `exec python3` has been run, and in which directory.
+def run_shell(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], note: Callable[[str], None]
+) -> tuple[list[str], str, dict[str, str], bool]:
+    """Run a container's command up to the Python program that it starts.
 
-    The program can then be started as all the tests' programs are, without importing PyTorch anew.
+    A program is then not started by it, importing PyTorch anew, but can be as all those of the tests are.
+
+    Returns:
+        The program, its directory and its environment, and whether it is process 1, for which the shells before it
+        must have left their place. A command without a program is one that ends as it did.
     """
-    if command[1:2] != ["-c"]:
-        return command, directory
-    before, _, last = command[2].rpartition(LAST_COMMAND)
-    shell = [*command[:2], f"{before} pwd"]
-    done = subprocess.run(shell, cwd=directory, env=environment, capture_output=True, text=True, check=False)
-    if not last or done.returncode:
-        return command, directory
-    return [sys.executable, *shlex.split(last)], Path(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as shims:
+        python, noted = Path(shims) / "python3", Path(shims) / "noted.json"
+        python.write_text(NOTING_PYTHON.format(python=sys.executable, note=noted))
+        python.chmod(0o755)
+        path = environment["PATH"]
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environment, "PATH": f"{shims}{os.pathsep}{path}"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        for line in process.communicate()[0].splitlines():
+            note(line)
+        if not noted.exists():
+            return ["/bin/sh", "-c", f"exit {process.returncode}"], str(directory), dict(environment), True
+        pid, arguments, place, variables = json.loads(noted.read_text())
+    return [sys.executable, *arguments], place, {**variables, "PATH": path}, pid == process.pid
 
 
 class Container:
@@ -58,9 +84,10 @@ class Container:
             "MPLCONFIGDIR": matplotlib.get_cachedir(),
         }
         environment = {**image, **{name: value.replace(ML, str(ml)) for name, value in environment.items()}}
-        command, directory = enter_shell([part.replace(ML, str(ml)) for part in command], ml, environment)
+        parts = [part.replace(ML, str(ml)) for part in command]
+        program, directory, environment, self.is_first = run_shell(parts, ml, environment, note)
         self.process = subprocess.Popen(
-            command,
+            program,
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -92,7 +119,7 @@ class Container:
 
         The kernel spares process 1 what it has no handler for, and no shell passes it on to its children.
         """
-        if handles_sigterm(self.process.pid):
+        if self.is_first and handles_sigterm(self.process.pid):
             with suppress(ProcessLookupError):
                 self.process.terminate()
 
