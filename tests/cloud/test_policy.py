@@ -36,7 +36,7 @@ def test_usage(
         (["aws.bucket=faces"], "aws.role: is needed; usage: python -m fer.cloud.policy aws.bucket=BUCKET"),
         (
             [*NEEDED, "trainer.max_epoch=3"],
-            "trainer.max_epoch=3: there is no such key; did you mean trainer.max_epochs?",
+            "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs?",
         ),
     ],
 )
