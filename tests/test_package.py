@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import fer
 from fer.bundle.predictor import Predictor
@@ -154,6 +155,11 @@ def test_every_extra_installs_what_it_is_for() -> None:
         name = DISTRIBUTIONS.get(package, package)
         assert name in project["optional-dependencies"][extra]
         assert name not in project["dependencies"]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == fer.__version__
 
 
 def test_the_wheel_holds_all_that_runs(wheel: Path) -> None:
