@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import refuse_executable_yaml
 from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
-from fer.core.installation import format_documentation, get_program_name
+from fer.core.installation import format_command, format_documentation, get_program_name
 from fer.core.process import LAUNCHED_ENV
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
@@ -89,6 +89,7 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
     """
     documentation = format_documentation(sys.modules[main.__module__].__doc__)
     OmegaConf.register_new_resolver("program_help", lambda: documentation, replace=True)
+    OmegaConf.register_new_resolver("command", format_command, replace=True)
     # Otherwise Hydra would print errors itself and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():
