@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 .PHONY: help environment browser demo lint check test nightly docs bench lock clean
 
 help:
-	@echo "make demo   train, register, classify a drawn clip   make check    lint, types, imports, unit tests"
+	@echo "make demo   train, register, classify a drawn clip   make check    lint, types, imports, spelling, unit tests"
 	@echo "make test   all that a change must pass              make nightly  the tests' own simulators"
 	@echo "make docs   the documentation, into outputs/site     make bench    training speed as ratios"
 	@echo "make lock   resolve the versions anew                make clean    remove .venv and caches"
@@ -36,6 +36,7 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 # The report's tests drive Debian's Chromium. Where it is missing and this is no root of a Debian, they are skipped.
 browser:

@@ -1,5 +1,7 @@
 """The package as it is installed: what it exports, its command, its wheel, and what it says where a part is missing."""
 
+import ast
+import importlib.machinery
 import importlib.util
 import re
 import subprocess
@@ -9,13 +11,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import fer
 from fer.bundle.predictor import Predictor
 from fer.cli import COMMANDS, main
 from fer.core import extras, installation
 from fer.core.extras import EXTRAS, SERVER_PACKAGES, require_packages
-from fer.core.installation import build_train_command, format_command, get_program_name, with_project_path
+from fer.core.installation import (
+    build_train_command,
+    format_command,
+    format_documentation,
+    get_program_name,
+    with_project_path,
+)
 from fer.errors import UserError
 from tests.helpers.paths import PROJECT
 
@@ -24,6 +33,7 @@ pytestmark = pytest.mark.slow
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pydantic", "cv2")
 # Packages of an extra that are imported by another name than they are installed by.
 DISTRIBUTIONS = {"prometheus_client": "prometheus-client", "sagemaker": "sagemaker-train"}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 CLASH = "this environment also holds the distribution `fer`, another project"
 
 
@@ -147,6 +157,11 @@ def test_every_extra_installs_what_it_is_for() -> None:
         assert name not in project["dependencies"]
 
 
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == fer.__version__
+
+
 def test_the_wheel_holds_all_that_runs(wheel: Path) -> None:
     def find(folder: str, *patterns: str) -> set[str]:
         return {path.relative_to(PROJECT).as_posix() for name in patterns for path in (PROJECT / folder).rglob(name)}
@@ -172,8 +187,53 @@ def test_an_installed_package_starts_trainings_without_the_script(monkeypatch: p
     assert with_project_path({"PYTHONPATH": str(PROJECT)}) == with_project_path({}) == {"PYTHONPATH": str(PROJECT)}
     monkeypatch.setattr(installation, "INSTALLED", True)
     assert build_train_command() == ["-P", "-m", "fer.cli.train"]
-    assert format_command("train.py") == "fer train"
     assert with_project_path(paths) == paths
+
+
+def test_hints_name_the_command_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts and modules in a checkout, the command `fer` where the package is installed."""
+    documentation = "python infer.py resume=RUN\n`python -m fer.cloud.train` and python -m fer.compare; python other.py"
+    modules = {module: f"fer {name}" for name, (module, _) in COMMANDS.items()}
+    commands = modules | {"train.py": "fer train", "infer.py": "fer infer", "register.py": "fer register"}
+    assert format_documentation(documentation) == documentation
+    assert {format_command(name) for name in modules} == {f"python -m {name}" for name in modules}
+    assert format_command("train.py") == "python train.py"
+    monkeypatch.setattr(installation, "INSTALLED", True)
+    assert {name: format_command(name) for name in commands} == commands
+    assert format_documentation(documentation) == (
+        "fer infer resume=RUN\n`fer cloud train` and fer compare; python other.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "module", "name"),
+    [
+        ("train.py", None, "train.py"),
+        ("train.py", "fer.cli.train", "train.py"),
+        ("train.py", "fer.cloud.train", "python -m fer.cloud.train"),
+        ("__main__.py", "fer.compare.__main__", "python -m fer.compare"),
+    ],
+)
+@pytest.mark.usefixtures("typed")
+def test_errors_begin_with_what_was_started(
+    script: str, module: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = module and importlib.machinery.ModuleSpec(module, None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    monkeypatch.setattr(sys, "argv", [f"/code/{script}"])
+    assert get_program_name() == name
+
+
+def test_no_hint_names_a_module_where_the_command_is_there() -> None:
+    """Texts that users see are built by format_command; docstrings are shown by format_documentation."""
+    for file in (PROJECT / "fer").rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docstrings:
+                # What get_program_name takes is the default where the command was not typed.
+                typed = re.sub(r"^python -m fer(\.\w+)+$", "", node.value)
+                assert "python -m fer" not in typed, f"{file}:{node.lineno}: {node.value}"
 
 
 def test_the_other_project_of_this_name_is_told(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer.core.extras import require_packages
+from fer.core.installation import format_command
 from fer.core.io import atomic_write
 from fer.errors import ConfigError, UserError, shorten_error
 
@@ -255,9 +256,8 @@ def _to_cloud_error(action: str, error: "ClientError") -> CloudError:
     if code in UNKNOWN_CREDENTIALS_CODES:
         return CloudError(f"{action}: AWS does not know these credentials ({code}); sign in to AWS", code)
     if code in ACCESS_DENIED_CODES:
-        return CloudError(
-            f"{action}: not allowed ({message}); `python -m fer.cloud.policy` prints the rights that are needed", code
-        )
+        policy = format_command("fer.cloud.policy")
+        return CloudError(f"{action}: not allowed ({message}); `{policy}` prints the rights that are needed", code)
     # Failures on AWS's side and throttling pass by themselves.
     is_transient = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or "Throttl" in code
     return CloudError(f"{action}: {message or 'refused'} ({code}){'; try again later' if is_transient else ''}", code)

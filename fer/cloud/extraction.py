@@ -14,7 +14,7 @@ from fer.cloud.result_archive import format_result_name, unpack_result
 from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
-from fer.core.installation import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT, format_command
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
 from fer.infer.chunk_store import ChunkStore
@@ -25,7 +25,7 @@ from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
 from fer.video.media import Media
 
-PROGRAM = "python -m fer.cloud.extract"
+PROGRAM = "fer.cloud.extract"
 COMMAND = (
     *("sh", "-c"),
     f"mkdir {PROCESSING_DIR}/code && cd {PROCESSING_DIR}/code && tar -xzf {PROCESSING_DIR}/input/code/{ARCHIVE} && "
@@ -117,7 +117,7 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
 def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence[Media]) -> int:
     """Extract what the run lacks, and end it as infer.py does; returns the exit code."""
     directory, status = run.directory, ""
-    with record_outcome(run, PROGRAM):
+    with record_outcome(run, format_command(PROGRAM)):
         validate_object_keys(media)
         processing = _build_processing(config, client, directory)
         missing = _find_missing(directory, dict(enumerate(media)))
@@ -137,14 +137,16 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
             raise UserError(
                 f"the processing job {processing.record.jobs[-1]} has ended ({status}) without {len(names)} of "
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
-                f"{PROGRAM} resume={directory}"
+                f"{format_command(PROGRAM)} resume={directory}"
             )
     return run_stages(config, run, media)
 
 
 def _build_processing(config: Config, client: AwsClient, directory: Path) -> SageMakerProcessing:
     assert isinstance(config.aws, SageMakerAws)
-    return SageMakerProcessing(client, config.aws, directory / PARTS_DIR, f"{PROGRAM} resume={directory}")
+    return SageMakerProcessing(
+        client, config.aws, directory / PARTS_DIR, f"{format_command(PROGRAM)} resume={directory}"
+    )
 
 
 def validate_object_keys(media: Sequence[Media]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from fer.aws.jobs import JobKind, format_job_kind, format_log_group
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
-from fer.core.installation import get_program_name
-from fer.errors import ConfigError
+from fer.core.installation import format_command
+from fer.errors import ConfigError, ExitCode
+from fer.runs.program import user_errors_to_exit_code
 
-USAGE = "usage: python -m fer.cloud.policy aws.bucket=BUCKET aws.role=ARN [key=value …]"
 VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
 
@@ -66,7 +66,7 @@ def build_policies(config: Config) -> dict[str, Any]:
     """
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or aws.role is None:
-        raise ConfigError(f"aws.role: is needed; {USAGE}")
+        raise ConfigError(f"aws.role: is needed; {_format_usage()}")
     account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
     if inputs := _list_input_arns(config, account.partition):
@@ -201,17 +201,19 @@ def _build_key_arn(account: _Account, key: str) -> str:
     return f"arn:{account.partition}:kms:{account.region}:{account.id}:key/{key_id}"
 
 
+def _format_usage() -> str:
+    return f"usage: {format_command('fer.cloud.policy')} aws.bucket=BUCKET aws.role=ARN [key=value …]"
+
+
 def main(arguments: list[str]) -> None:
     """Print the policies that a command line asks for."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
-        return
+    asked = bool({"-h", "--help"}.intersection(arguments))
+    if asked or not arguments:
+        print(_format_usage(), file=sys.stdout if asked else sys.stderr)
+        sys.exit(ExitCode.OK if asked else ExitCode.CONFIG)
     overrides = arguments if any(text.startswith("aws=") for text in arguments) else ["aws=sagemaker", *arguments]
-    try:
+    with user_errors_to_exit_code():
         print(json.dumps(build_policies(load_overrides(overrides, "infer")), indent=2))
-    except ConfigError as error:
-        print(f"{get_program_name('policy.py')}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 
 from fer.core.extras import require_packages
-from fer.core.installation import get_program_name
+from fer.core.installation import format_documentation, get_program_name
 from fer.runs.program import user_errors_to_exit_code
 
 
@@ -35,7 +35,7 @@ class CommandLine:
     attach: str | None
 
 
-def parse_command_line(program: str, description: str | None) -> CommandLine:
+def parse_command_line(program: str, description: str) -> CommandLine:
     """Parse the arguments of this process, and start logging to standard error."""
     parser = argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -56,7 +56,7 @@ def parse_command_line(program: str, description: str | None) -> CommandLine:
 
 def main() -> None:
     """Train in SageMaker, or wait for a job again."""
-    args = parse_command_line(get_program_name("python -m fer.cloud.train"), __doc__)
+    args = parse_command_line(get_program_name("python -m fer.cloud.train"), format_documentation(__doc__))
     with user_errors_to_exit_code():
         require_packages("boto3", "sagemaker", purpose="SageMaker")
         from fer.cloud.job_spec import parse_job_spec

@@ -27,7 +27,7 @@ from fer.core.run_layout import RUN_YAML
 from fer.errors import UserError
 from fer.runs.run_directory import create_unique_directory, read_status, write_config
 
-PROGRAM = "python -m fer.cloud.train"
+PROGRAM = "fer.cloud.train"
 # Without a shell before it the program is process 1, which is told when its machine is taken away.
 COMMAND = "exec python3 -m fer.cloud.training_container /opt/ml"
 JOB_FACTS_JSON = "training_job.json"
@@ -91,7 +91,7 @@ def generate_job_name() -> str:
 
 def _build_training_job(client: AwsClient, aws: SageMakerAws, name: str) -> LoggedJob:
     region = f" aws.region={aws.region}" if aws.region else ""
-    attach_command = f"{PROGRAM} --attach {name} aws.bucket={aws.bucket}{region}"
+    attach_command = f"{format_command(PROGRAM)} --attach {name} aws.bucket={aws.bucket}{region}"
     return LoggedJob(client, "training", name, aws.training.poll_s, attach_command)
 
 

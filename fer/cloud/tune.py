@@ -12,13 +12,13 @@ python -m fer.cloud.tune … dry_run=true
 
 from fer.cloud.train import parse_command_line
 from fer.core.extras import require_packages
-from fer.core.installation import get_program_name
+from fer.core.installation import format_documentation, get_program_name
 from fer.runs.program import user_errors_to_exit_code
 
 
 def main() -> None:
     """Tune in SageMaker, or wait for a job again."""
-    args = parse_command_line(get_program_name("python -m fer.cloud.tune"), __doc__)
+    args = parse_command_line(get_program_name("python -m fer.cloud.tune"), format_documentation(__doc__))
     with user_errors_to_exit_code():
         require_packages("boto3", "sagemaker", purpose="SageMaker")
         from fer.cloud.tuning import attach, tune

@@ -23,6 +23,7 @@ from fer.cloud.training import (
 )
 from fer.config import SageMakerAws
 from fer.config.compose import compose_config
+from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.errors import ConfigError, DataError, UserError
 from fer.runs.run_directory import create_unique_directory, read_status
@@ -31,7 +32,7 @@ from fer.sweep.job import read_metric
 from fer.sweep.records import SWEEP_CSV, Status, Sweep, SweepJob, rank_jobs, read_jobs, write_job, write_sweep
 from fer.sweep.search_space import SearchParameter, split_overrides
 
-PROGRAM = "python -m fer.cloud.tune"
+PROGRAM = "fer.cloud.tune"
 SWEEP_DIR_OVERRIDE = "hydra.sweep.dir="
 MAX_CHOICES = 30
 # What a tuning job does not take of a training's request: it has names and hyperparameters of its own.
@@ -107,7 +108,7 @@ def _parse_search(run_path: str | None, overrides: Sequence[str]) -> tuple[JobSp
 
 def _build_tuning_job(client: AwsClient, aws: SageMakerAws, name: str) -> Job:
     region = f" aws.region={aws.region}" if aws.region else ""
-    attach_command = f"{PROGRAM} --attach {name} aws.bucket={aws.bucket}{region}"
+    attach_command = f"{format_command(PROGRAM)} --attach {name} aws.bucket={aws.bucket}{region}"
     return Job(client, "hyper_parameter_tuning", name, aws.training.poll_s, attach_command)
 
 
@@ -199,7 +200,7 @@ def _wait_and_download(job: Job, max_jobs: int, directory: str | None, arguments
     if not best:
         raise UserError(f"no job of {job.name} finished ({status}); the reasons are in {final / SWEEP_CSV}")
     log.info("Best: #%d %s: %s", best[0].number, sweep.format_job_overrides(best[0].overrides), best[0].outcome)
-    log.info("Compare: python -m fer.compare %s", final)
+    log.info("Compare: %s %s", format_command("fer.compare"), final)
     return final
 
 

@@ -14,7 +14,7 @@ from fer.compare.ranking import choose_ranking, rank_runs
 from fer.compare.runs import find_runs, make_printable
 from fer.compare.tables import build_groups_table, build_pairs_table, build_runs_table, write_csv
 from fer.compare.terminal import print_groups, print_runs
-from fer.core.installation import get_program_name
+from fer.core.installation import format_documentation, get_program_name
 from fer.errors import UserError
 from fer.reports.comparison import write_comparison
 from fer.runs.program import user_errors_to_exit_code
@@ -76,7 +76,9 @@ def _create_output_directory() -> Path:
 
 def main() -> None:
     """Compare the runs of the command line."""
-    parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.compare"), description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=get_program_name("python -m fer.compare"), description=format_documentation(__doc__)
+    )
     parser.add_argument(
         "places", nargs="+", type=Path, metavar="DIR", help="directories of runs or sweeps, or above them"
     )

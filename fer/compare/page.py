@@ -104,7 +104,10 @@ def _build_commands(best: ComparedRun) -> list[tuple[str, str]]:
     if best.status != FINISHED:
         return [rerun]
     return [
-        ("Run it again and compare every figure and the weights, bit for bit:", f"python -m fer.replay {directory}"),
+        (
+            "Run it again and compare every figure and the weights, bit for bit:",
+            f"{format_command('fer.replay')} {directory}",
+        ),
         rerun,
     ]
 
@@ -118,7 +121,7 @@ def build_notes(
     if ranking.split != "test":
         without = sum("test" not in run.metrics for run in evaluated)
         notes.append(
-            f"{without} of {len(evaluated)} judged runs have no test figures, so those of validation are shown, on "
+            f"{without} of {len(evaluated)} evaluated runs have no test figures, so those of validation are shown, on "
             "which epochs were chosen."
         )
     without_metrics = [run for run in evaluated if ranking.split not in run.metrics]
@@ -137,7 +140,7 @@ def build_notes(
     if differ:
         notes.append(
             f"The runs differ in their {', '.join(differ)}: their figures are not of the same images. Two runs tested "
-            "against each other are compared on the images that both judged."
+            "against each other are compared on the images that both classified."
         )
     for column in columns:
         if column.tied_keys:

@@ -178,7 +178,7 @@ def _determine_status(
     if status == FINISHED:
         return FINISHED, None
     defaults = {
-        "interrupted": "by Ctrl-C or SIGTERM; judged with the best weights until then",
+        "interrupted": "by Ctrl-C or SIGTERM; evaluated with the best weights until then",
         UNFINISHED: "it still runs, or was killed",
     }
     return status, make_printable(" ".join(messages[0].split())) if messages else defaults.get(

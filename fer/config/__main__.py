@@ -10,6 +10,8 @@ from fer.config.key_docs import iter_keys
 from fer.core.installation import get_program_name
 from fer.errors import ConfigError, ExitCode
 
+PROGRAM = "python -m fer.config"
+
 
 def _format_docs() -> str:
     """Return a Markdown table of every key."""
@@ -26,7 +28,7 @@ def _print_diff(one: str, other: str) -> int:
     try:
         lines = format_differences(read_saved_config(Path(one)), read_saved_config(Path(other)))
     except ConfigError as error:
-        print(f"{get_program_name('fer.config')}: {error}", file=sys.stderr)
+        print(f"{get_program_name(PROGRAM)}: {error}", file=sys.stderr)
         return error.exit_code
     print("".join(f"{line}\n" for line in lines), end="")
     return 1 if lines else 0
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return _print_diff(*arguments[1:])
     else:
         asked = arguments in (["-h"], ["--help"])
-        usage = f"usage: {get_program_name('python -m fer.config')} schema | docs | diff A B"
+        usage = f"usage: {get_program_name(PROGRAM)} schema | docs | diff A B"
         print(usage, file=sys.stdout if asked else sys.stderr)
         return ExitCode.OK if asked else ExitCode.CONFIG
     return ExitCode.OK

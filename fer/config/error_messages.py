@@ -28,7 +28,10 @@ LIMITS = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-LIST_KEYS = f"`python -m fer.config docs` lists every key, `{format_command('train.py')} --help` the groups and options"
+LIST_KEYS = (
+    f"`{format_command('fer.config')} docs` lists every key, "
+    f"`{format_command('train.py')} --help` the groups and options"
+)
 
 
 def list_known_keys(config: Any = None) -> list[str]:

@@ -1,6 +1,7 @@
 """Where this code lies, a checkout or an installed package, and how its programs are started from there."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ PROJECT_ROOT = PACKAGE_DIR.parent
 INSTALLED = (PACKAGE_DIR / "conf").is_dir()
 CONF = (PACKAGE_DIR if INSTALLED else PROJECT_ROOT) / "conf"
 
+# Commands of `fer` that are called otherwise than their module.
+_RENAMED = {"serving": "serve"}
+_TYPED_PROGRAM = re.compile(r"python (?:-m )?((?:train|infer|register)\.py|fer(?:\.\w+)+)")
 _program_name: str | None = None
 
 
@@ -26,13 +30,27 @@ def get_program_name(default: str | None = None) -> str:
     if _program_name is not None or default is not None:
         return _program_name or str(default)
     name, spec = Path(sys.argv[0]).name, sys.modules["__main__"].__spec__
-    return name if name != "__main__.py" or spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
+    module = spec.name.removesuffix(".__main__") if spec is not None else ""
+    # fer.cli.train is what train.py does, and goes by its name.
+    is_module = name == "__main__.py" or (module.startswith("fer.") and not module.startswith("fer.cli."))
+    return f"python -m {module}" if module and is_module else name
 
 
-def format_command(script: str) -> str:
-    """How a user starts what ``train.py`` and the other scripts do: by the command `fer`, where it is there."""
-    by_command = INSTALLED or _program_name is not None
-    return f"fer {script.removesuffix('.py')}" if by_command else f"python {script}"
+def format_command(program: str) -> str:
+    """How a user starts a script or a module of this project: by the command `fer`, where it is there.
+
+    Args:
+        program: A script or a module, such as ``train.py`` or ``fer.cloud.train``.
+    """
+    if INSTALLED or _program_name is not None:
+        name = program.removesuffix(".py").removeprefix("fer.").removeprefix("cli.")
+        return f"fer {_RENAMED.get(name, name).replace('.', ' ')}"
+    return f"python {program}" if program.endswith(".py") else f"python -m {program}"
+
+
+def format_documentation(text: str | None) -> str:
+    """Return a docstring that ``--help`` shows, with its commands as a user starts them here."""
+    return _TYPED_PROGRAM.sub(lambda match: format_command(match[1]), text or "")
 
 
 def build_train_command(project: Path = PROJECT_ROOT) -> list[str]:

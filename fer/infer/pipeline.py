@@ -75,7 +75,7 @@ def validate_and_pin(config: Config) -> Config:
     if (aws := get_sagemaker_transform(config)) is not None:
         if not (config.model_uri or "").startswith("models:/"):
             raise ConfigError(
-                f"model_uri={config.model_uri}: SageMaker judges with a registered model; register it "
+                f"model_uri={config.model_uri}: SageMaker classifies with a registered model; register it "
                 f"({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
             )
         if aws.role is None:
@@ -155,7 +155,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     if "report" in stages:
         log.info("Report: %s", run.directory / REPORT_HTML)
     if not usable:
-        log.warning("Nothing usable: no face in any frame could be judged")
+        log.warning("Nothing usable: no face in any frame could be analysed")
         return ExitCode.ERROR
     if warnings:
         return ExitCode.DRIFT

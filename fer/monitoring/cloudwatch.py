@@ -108,7 +108,9 @@ def put_alarms(
             "put_metric_alarm",
             {
                 "AlarmName": name,
-                "AlarmDescription": f"Batches judged by {common['Model']}: {metric} against inference.monitor"[:1024],
+                "AlarmDescription": f"Batches classified by {common['Model']}: {metric} against inference.monitor"[
+                    :1024
+                ],
                 "Namespace": namespace,
                 "MetricName": metric,
                 "Dimensions": _to_name_value_pairs({**common, **extra}),

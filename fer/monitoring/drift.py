@@ -71,7 +71,7 @@ def build_baseline(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any
         raise DataError(f"the baseline's table lacks {', '.join(missing)}; it must be one that infer.py wrote")
     faces = table.dropna(subset=list(NEEDED))
     if faces.empty:
-        raise DataError("the baseline's table has no judged face; choose another")
+        raise DataError("the baseline's table has no classified face; choose another")
     if foreign := sorted(set(faces["emotion"]) - set(classes)):
         raise DataError(f"the baseline's table has emotions that the model does not know: {', '.join(foreign)}")
     numbers = {}

@@ -171,7 +171,7 @@ def _build_warnings(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
     failures = monitoring["failures"]
     if limits.max_failures is not None and failures["share"] > limits.max_failures:
         warnings.append(
-            f"Failures: {failures['frames']} of {monitoring['counts']['frames']} sampled frames could not be judged, "
+            f"Failures: {failures['frames']} of {monitoring['counts']['frames']} sampled frames could not be analysed, "
             f"{failures['share']:.1%}, above inference.monitor.max_failures={limits.max_failures:g}"
         )
     if (labelled := monitoring["labels"]) is not None:
@@ -179,7 +179,7 @@ def _build_warnings(monitoring: Mapping[str, Any], limits: Limits) -> list[str]:
             limit, value = getattr(limits, f"min_{name}"), labelled[name]["value"]
             if limit is not None and value is None:
                 warnings.append(
-                    f"{title}: no judged face has a label, so inference.monitor.min_{name}={limit:g} was not tested"
+                    f"{title}: no classified face has a label, so inference.monitor.min_{name}={limit:g} was not tested"
                 )
             elif limit is not None and value < limit:
                 warnings.append(

@@ -17,7 +17,7 @@ LIMITATIONS = (
     "Faces unlike those of the training data: other ages, skin colours, poses, light, resolution. Even annotators "
     "disagree about many faces."
 )
-RISK = "The model judges faces of people, and a wrong judgement may harm them."
+RISK = "The model classifies faces of people, and a wrong classification may harm them."
 SPLIT_TITLES = {"test": "Test part", "val": "Validation part, on which the epoch was chosen"}
 
 

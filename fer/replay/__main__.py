@@ -11,7 +11,7 @@ from typing import Any
 
 from fer.config import Config
 from fer.core.flatten import flatten_dict
-from fer.core.installation import build_train_command, format_command, get_program_name
+from fer.core.installation import build_train_command, format_command, format_documentation, get_program_name
 from fer.core.io import compute_sha256
 from fer.core.run_layout import METRICS_JSON, PROVENANCE_JSON
 from fer.errors import DataError, UserError
@@ -122,7 +122,9 @@ def _train_again(run: Path, directory: Path, threads: int) -> None:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog=get_program_name("python -m fer.replay"), description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=get_program_name("python -m fer.replay"), description=format_documentation(__doc__)
+    )
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--allow-changed-data", action="store_true", help="go on although the data set was changed")
     arguments = parser.parse_args()

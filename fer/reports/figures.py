@@ -150,7 +150,7 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str)
     recalls = (
         f"{true} {percent(recall)}" for true, recall in zip(classes, normalize_rows(matrix).diagonal(), strict=True)
     )
-    alt = f"Confusion matrix, {name}. Share of each true class judged rightly: {', '.join(recalls)}."
+    alt = f"Confusion matrix, {name}. Share of each true class classified correctly: {', '.join(recalls)}."
     return render_svg(figure, f"confusion-{name}", alt)
 
 

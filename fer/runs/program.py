@@ -15,14 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import refuse_executable_yaml
 from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
-from fer.core.installation import format_command, get_program_name
+from fer.core.installation import format_command, format_documentation, get_program_name
 from fer.core.process import LAUNCHED_ENV
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
 # Packages whose RuntimeError means that a process of theirs was killed.
 LAUNCHERS = ("joblib", "submitit")
-SCRIPTS = ("train.py", "infer.py", "register.py")
 
 
 def exit_with_error(message: str, code: int) -> NoReturn:
@@ -88,10 +87,9 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
     Raises:
         SystemExit: With the code of an expected error, or 130 after Ctrl-C.
     """
-    documentation = str(sys.modules[main.__module__].__doc__)
-    for script in SCRIPTS:
-        documentation = documentation.replace(f"python {script}", format_command(script))
+    documentation = format_documentation(sys.modules[main.__module__].__doc__)
     OmegaConf.register_new_resolver("program_help", lambda: documentation, replace=True)
+    OmegaConf.register_new_resolver("command", format_command, replace=True)
     # Otherwise Hydra would print errors itself and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():

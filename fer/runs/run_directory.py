@@ -31,7 +31,7 @@ HEADER = """\
 """
 REPLAY = """\
 # and compare every figure of another run of it with
-#   python -m fer.replay RUN
+#   {command} RUN
 """
 
 
@@ -142,7 +142,9 @@ class Run:
 
 def write_config(directory: Path, config: Config, program: str) -> None:
     """Write run.yaml, which makes a directory one that ``program`` can begin or resume."""
-    header = HEADER.format(command=format_command(program)) + (REPLAY if program == "train.py" else "")
+    header = HEADER.format(command=format_command(program)) + (
+        REPLAY.format(command=format_command("fer.replay")) if program == "train.py" else ""
+    )
     content = {"defaults": ["base", "_self_"], **config.dump()}
     write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 

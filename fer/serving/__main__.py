@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from fer.bundle.verification import load_verified_predictor
 from fer.core.extras import SERVER_PACKAGES, require_packages
-from fer.core.installation import get_program_name
+from fer.core.installation import format_documentation, get_program_name
 from fer.errors import UserError
 from fer.serving.settings import Settings, load_settings
 
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def _parse_args(settings: Settings) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=get_program_name(PROGRAM), description=__doc__)
+    parser = argparse.ArgumentParser(prog=get_program_name(PROGRAM), description=format_documentation(__doc__))
     # SageMaker starts every container with this argument.
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
     parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle or a run")

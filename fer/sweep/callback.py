@@ -65,7 +65,7 @@ class SweepCallback(Callback):
         print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")
         if best:
             print(f"Best: #{best[0].number} {sweep.format_job_overrides(best[0].overrides)}: {best[0].outcome}")
-            print(f"Compare: python -m fer.compare {directory}", flush=True)
+            print(f"Compare: {format_command('fer.compare')} {directory}", flush=True)
         if not best and done < len(jobs):
             exit_with_error(f"no job of the sweep finished; the reasons are in {directory / SWEEP_CSV}", ExitCode.ERROR)
         if done < len(jobs):

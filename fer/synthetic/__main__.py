@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.core.installation import get_program_name
+from fer.core.installation import format_documentation, get_program_name
 from fer.emotions import EMOTIONS
 from fer.synthetic.dataset import SyntheticFace, draw_dataset_face
 
@@ -51,7 +51,7 @@ def _draw_caption(canvas: np.ndarray, text: str, left: int, baseline: int, size:
 def main() -> int:
     """Write the sheet."""
     program = get_program_name("python -m fer.synthetic")
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(prog=program, description=format_documentation(__doc__))
     parser.add_argument("file", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4)

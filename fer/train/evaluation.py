@@ -72,7 +72,7 @@ class EvaluationResult:
         return [
             (
                 int(self.samples.index[row]),
-                f"{self.classes[self.labels[row]]}, judged {self.classes[predicted[row]]} {confidence[row]:.2f}",
+                f"{self.classes[self.labels[row]]}, predicted {self.classes[predicted[row]]} {confidence[row]:.2f}",
             )
             for row in ranked
         ]

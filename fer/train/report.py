@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from fer.config import Config
+from fer.core.installation import format_command
 from fer.core.run_layout import REPORT_HTML, TRACKERS_DIR
 from fer.data.augmentation import Augmentation
 from fer.data.manifest import Manifest
@@ -55,8 +56,8 @@ def write_report(
     report = TrainingReport(
         title=config.name,
         status="interrupted" if fit_result and fit_result.interrupted else "finished",
-        command="python " + shlex.join(run.provenance["command"]),
-        reproduce=f"python -m fer.replay {shlex.quote(str(run.directory))}",
+        command=_format_command_line(run.provenance["command"]),
+        reproduce=f"{format_command('fer.replay')} {shlex.quote(str(run.directory))}",
         metrics=metrics,
         history=pd.DataFrame(fit_result.history if fit_result else [], columns=HISTORY_COLUMNS),
         classes=list(data.manifest.classes),
@@ -69,6 +70,13 @@ def write_report(
         notes=[*notes, *run.provenance["data_notes"]],
     )
     write_training_report(report, run.directory / REPORT_HTML)
+
+
+def _format_command_line(arguments: list[str]) -> str:
+    """Format what was typed from the arguments of `python`."""
+    if arguments[:2] == ["-m", "fer.cli.train"]:
+        return shlex.join([*format_command("fer.cli.train").split(), *arguments[2:]])
+    return "python " + shlex.join(arguments)
 
 
 def _count_classes(manifest: Manifest) -> pd.DataFrame:

@@ -1,66 +1,20 @@
 """Requests to AWS: what goes wrong is a sentence with a remedy, what passes by itself is got over."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from fer.aws.client import MULTIPART_CHUNK_BYTES, AwsClient, CloudError
+from fer.aws.client import AwsClient, CloudError
 from fer.errors import ConfigError, UserError
+from tests.helpers.aws_client import CONTENT, large, set_environment
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET
 
-CONTENT = bytes(range(256)) * 8
 # Nobody listens there.
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def calls_of(simulator: Simulated) -> Callable[[int], AwsClient]:
-    """Calls that try each request so many times; a client is made once: that takes as long as a dozen requests."""
-
-    @cache
-    def made(attempts: int) -> AwsClient:
-        with pytest.MonkeyPatch.context() as patch:
-            tries = {"AWS_MAX_ATTEMPTS": str(attempts), "AWS_RETRY_MODE": "standard"}
-            set_environment(patch, **simulator.environment, **tries)
-            calls = AwsClient()
-            for service in ("s3", "sagemaker", "cloudwatch"):
-                calls.get_client(service)
-        return calls
-
-    return made
-
-
-@pytest.fixture
-def stored(aws: Simulated, monkeypatch: pytest.MonkeyPatch) -> Simulated:
-    """AWS with one object, found by this process, which tries each request once."""
-    set_environment(monkeypatch, AWS_MAX_ATTEMPTS="1", **aws.environment)
-    aws.client("s3").create_bucket(Bucket=BUCKET)
-    aws.client("s3").put_object(Bucket=BUCKET, Key="content", Body=CONTENT)
-    return aws
-
-
-def set_environment(monkeypatch: pytest.MonkeyPatch, **wanted: str) -> None:
-    """No variable of AWS's but these, and no file of settings."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    for name, value in {**files, "AWS_EC2_METADATA_DISABLED": "true", **wanted}.items():
-        monkeypatch.setenv(name, value)
-
-
-def large(folder: Path) -> Path:
-    """A file of two parts and a half, in which no two parts are the same."""
-    path = folder / "large"
-    path.write_bytes(os.urandom(MULTIPART_CHUNK_BYTES * 5 // 2))
-    return path
 
 
 def describe(calls: AwsClient, _: Path) -> None:
@@ -202,82 +156,6 @@ def test_region_that_is_missing_or_none(monkeypatch: pytest.MonkeyPatch) -> None
         AwsClient()
     with pytest.raises(ConfigError, match=r"^aws.region=mid earth: is no region of AWS; .*us-east-1$"):
         AwsClient("mid earth").request("sts", "get_caller_identity", {})
-
-
-def test_large_file_arrives_whole_although_a_part_was_broken_off(
-    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path
-) -> None:
-    path = large(tmp_path)
-    stored.fault("reset", operation="UploadPart", skip=1)
-    calls = calls_of(2)
-    calls.upload(path, BUCKET, "deep/läge 1", ServerSideEncryption="AES256")
-    counted = stored.calls()
-    assert (counted["s3:CreateMultipartUpload"], counted["s3:UploadPart"], counted["s3:PutObject"]) == (1, 4, 1)
-    assert stored.client("s3").head_object(Bucket=BUCKET, Key="deep/läge 1")["ServerSideEncryption"] == "AES256"
-    calls.download(BUCKET, "deep/läge 1", tmp_path / "got")
-    assert (tmp_path / "got").read_bytes() == path.read_bytes()
-
-
-@pytest.mark.parametrize(("kind", "said"), [("reset", "cannot be reached"), ("denied", "fer.cloud.policy")])
-def test_large_upload_that_fails_leaves_nothing(
-    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path, kind: str, said: str
-) -> None:
-    stored.fault(kind, operation="UploadPart", skip=1, times=None)
-    with pytest.raises(CloudError, match=rf"^s3:PutObject of s3://{BUCKET}/large: .*{said}"):
-        calls_of(1).upload(large(tmp_path), BUCKET, "large")
-    s3 = stored.client("s3")
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["content"]
-    assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
-
-
-def test_download_of_what_is_not_there_leaves_what_was(
-    stored: Simulated, calls_of: Callable[[int], AwsClient], tmp_path: Path
-) -> None:
-    target = tmp_path / "file"
-    with pytest.raises(CloudError, match=rf"^{GET}other: Not Found \(404\)"):
-        calls_of(1).download(BUCKET, "other", target)
-    assert not list(tmp_path.iterdir())
-    target.write_text("as before")
-    with pytest.raises(CloudError, match="404"):
-        calls_of(1).download(BUCKET, "other", target)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert target.read_text() == "as before"
-
-
-class Breaking(BaseHTTPRequestHandler):
-    """S3 with one object, whose connection ends in the middle of the body."""
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.send_header("ETag", '"e"')
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        self.wfile.write(CONTENT[: len(CONTENT) // 2])
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def breaking() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_download_that_breaks_off_leaves_no_half_file(
-    breaking: str, stored: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", breaking)
-    with pytest.raises(CloudError, match=rf"^{GET}content broke off: .*; try again$"):
-        AwsClient().download(BUCKET, "content", tmp_path / "got")
-    assert not list(tmp_path.iterdir())
 
 
 def test_dry_run_notes_requests_and_sends_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

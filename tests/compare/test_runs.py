@@ -51,7 +51,7 @@ def test_other_directories_are_refused_or_skipped(tmp_path: Path) -> None:
         ({"status": "running"}, {"status": "failed", "reason": "signal 9"}, "failed", "signal 9"),
         ({"status": "running"}, {"status": "killed", "reason": ""}, "killed", "without a reason"),
         ({"status": "running"}, None, "unfinished", "it still runs, or was killed"),
-        ({"status": "interrupted"}, None, "interrupted", "by Ctrl-C or SIGTERM; judged with the best weights until"),
+        ({"status": "interrupted"}, None, "interrupted", "by Ctrl-C or SIGTERM; evaluated with the best weights until"),
     ],
 )
 def test_how_a_run_ended(

@@ -89,5 +89,5 @@ def test_what_is_no_configuration_is_one_sentence(one: Path, tmp_path: Path, con
     done = diff(one, other)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith(f"fer.config: {other}: {said}")
+    assert done.stderr.startswith(f"python -m fer.config: {other}: {said}")
     assert len(done.stderr.splitlines()) == 1

@@ -1,7 +1,10 @@
 """A folder a class: with and without parts, mapped names, and folders that name nothing."""
 
+import shlex
+
 import pytest
 
+from fer.config.compose import load_overrides
 from fer.data.sources import collect_label_rules, read_source
 from fer.errors import DataError
 from tests.helpers.image_data import Laid, encoded
@@ -70,24 +73,44 @@ def test_what_a_mac_adds_is_no_class(lay: Laid, lay_zip: Laid) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "hint"),
+    ("folder", "hint", "remedy"),
     [
-        ("suprise", " (did you mean surprise?)"),
-        ("Hapiness", " (did you mean happiness?)"),
-        ("hapy", " (did you mean happy?)"),
-        ("xyz", ""),
+        ("suprise", " (did you mean surprise?)", "or map it: +{key}.suprise=surprise (null leaves it out)"),
+        ("Hapiness", " (did you mean happiness?)", "or map it: +{key}.Hapiness=happiness (null leaves it out)"),
+        ("hapy", " (did you mean happy?)", "or map it: +{key}.hapy=happiness (null leaves it out)"),
+        ("xyz", "", "map it to an emotion, or leave it out: +{key}.xyz=null"),
+        ("ab-c_1", "", "map it to an emotion, or leave it out: +{key}.ab-c_1=null"),
+        ("0", "", "map it to an emotion, or leave it out: +{key}.0=null"),
+        ("01", "", "map it to an emotion, or leave it out: '+{key}={{01: null}}'"),
+        ("0. uvw xyz", "", "map it to an emotion, or leave it out: '+{key}={{0. uvw xyz: null}}'"),
+        ("it's: x", "", 'map it to an emotion, or leave it out: {key}: {{"it\'s: x": null}} in a YAML file'),
+        ("微笑", "", 'map it to an emotion, or leave it out: {key}: {{"微笑": null}} in a YAML file'),
+        ("1.5", "", 'map it to an emotion, or leave it out: {key}: {{"1.5": null}} in a YAML file'),
     ],
 )
-def test_an_unknown_folder_proposes_the_nearest_name(folder: str, hint: str, lay_any: Laid) -> None:
+def test_an_unknown_folder_proposes_the_nearest_name_and_a_mapping_that_works(
+    folder: str, hint: str, remedy: str, lay_any: Laid
+) -> None:
     root = lay_any({"fear/0.png": encoded(0), f"{folder}/1.png": encoded(1)})
     assert message(root) == (
-        f"the folder '{folder}' names no emotion{hint}; allowed are anger, disgust, fear, happiness, neutral, sadness, "
-        "surprise, contempt; rename it, or map it in a source of kind=folder: "
-        f"class_map='{{{folder}: EMOTION}}' (null leaves it out)"
+        f"the folder {folder!r} names no emotion{hint}; allowed are anger, disgust, fear, happiness, neutral, sadness, "
+        f"surprise, contempt; rename it, {remedy.format(key='dataset.sources.own.class_map')}"
     )
+    if "YAML" not in remedy:
+        override = (
+            remedy.format(key="dataset.sources.folder.class_map")
+            .split(": ", 1)[1]
+            .removesuffix(" (null leaves it out)")
+        )
+        config = load_overrides(
+            ["dataset=folder", f"dataset.sources.folder.root={root}", *shlex.split(override)], "train"
+        )
+        assert config.dataset.sources["folder"].class_map.keys() == {folder}
     root = lay_any({"train/fear/0.png": encoded(0), f"train/{folder}/1.png": encoded(1)})
-    assert f"the folder '{folder}' names no emotion{hint}; " in message(root)
-    assert f"the folder '{folder}' names no emotion{hint}; " in message(root, "fer2013")
+    assert f"the folder {folder!r} names no emotion{hint}; " in message(root)
+    assert message(root, "fer2013").endswith(
+        "; rename it, or read the data set with dataset=folder, whose class_map maps names"
+    )
 
 
 def test_rafdb_folders_allow_numbers(lay: Laid) -> None:

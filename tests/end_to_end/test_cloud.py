@@ -240,7 +240,7 @@ def test_the_policy_allows_what_the_programs_do(
         (["model_uri=no/such/model.tar.gz"], 1, ["no/such/model.tar.gz", "there is no such file"]),
         (["model_uri=cut.tar.gz"], 1, ["cut.tar.gz", "is no sound package", "build or fetch it again"]),
         (["model_uri=changed.tar.gz"], 1, ["changed.tar.gz", "it was changed"]),
-        (["model_uri=a/run", *SAGEMAKER], 2, ["a/run", "judges with a registered model", "register.py"]),
+        (["model_uri=a/run", *SAGEMAKER], 2, ["a/run", "classifies with a registered model", "register.py"]),
         ([f"model_uri={FIRST}", *SAGEMAKER[:2]], 2, ["aws.role", "add aws.role=ARN"]),
         ([f"model_uri={FIRST}", *SAGEMAKER, "aws.bucket=no-such-bucket"], 1, ["no-such-bucket", "create it first"]),
     ],

@@ -155,8 +155,10 @@ def test_a_failed_job_is_told_in_a_sentence(aws: Simulated, place: Place, search
     failed = next(name for name, status in trainings(aws, searched).items() if status == "Failed")
     done = place.run(*TRAIN, "--attach", failed, f"aws.bucket={BUCKET}")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-    said = [line for line in done.stderr.splitlines() if line.startswith("train.py: ")]
-    assert said == [f"train.py: the training job {failed} has ended (Failed): {reason_of(aws, failed)}"]
+    said = [line for line in done.stderr.splitlines() if line.startswith("python -m fer.cloud.train: ")]
+    assert said == [
+        f"python -m fer.cloud.train: the training job {failed} has ended (Failed): {reason_of(aws, failed)}"
+    ]
     # The log of the container was shown.
     assert "no architecture of timm has this name" in said[0] and said[0].split(": ", 4)[3] in done.stdout
 
@@ -215,7 +217,7 @@ def test_a_dry_run_prints_every_request_without_network(tmp_path: Path, read: tu
 def test_mistakes_are_one_sentence(place: Place, command: tuple[str, ...], code: int, words: list[str]) -> None:
     done = place.run(*command)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    said = next(line for line in done.stderr.splitlines() if line.startswith(("train.py: ", "tune.py: ")))
+    said = next(line for line in done.stderr.splitlines() if line.startswith("python -m fer.cloud.t"))
     assert all(word in said for word in words), done.stderr
 
 

@@ -103,7 +103,7 @@ def test_judging_waits_for_no_report(infer: Program, clip: Path, tmp_path: Path)
     run = tmp_path / "run"
     assert infer(f"extraction.input={clip}", "extraction.stages=[extract]", f"hydra.run.dir={run}").returncode == 0
     refused = infer(f"resume={run}", "extraction.stages=[report]")
-    assert refused.returncode == 1 and "not judged yet" in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode == 1 and "not classified yet" in refused.stderr and "Traceback" not in refused.stderr
     done = infer(f"resume={run}", "extraction.stages=[extract,predict,report]")
     assert done.returncode == 0, done.stderr
     assert table_of(run)["emotion"].notna().sum() > 3

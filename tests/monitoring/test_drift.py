@@ -149,7 +149,7 @@ def test_what_is_drawn_are_videos_and_stretches_of_five_seconds_in_them() -> Non
 def test_a_table_that_is_no_baseline_is_refused() -> None:
     with pytest.raises(DataError, match=r"lacks sharpness, face_w; it must be one that infer\.py wrote"):
         build_baseline(batch().drop(columns=["sharpness", "face_w"]), EMOTIONS)
-    with pytest.raises(DataError, match="has no judged face"):
+    with pytest.raises(DataError, match="has no classified face"):
         build_baseline(batch(emotion=None), EMOTIONS)
     with pytest.raises(DataError, match="emotions that the model does not know: contempt"):
         build_baseline(batch(emotion="contempt"), EMOTIONS)

@@ -71,8 +71,8 @@ def test_a_batch_without_a_face_is_described_all_the_same() -> None:
     assert found["confidence"] == {"mean": None, "deciles": None} and found["class_shares"] is None
     assert found["labels"]["accuracy"] == {"value": None, "low": None, "high": None}
     assert found["warnings"] == [
-        "Failures: 5 of 5 sampled frames could not be judged, 100.0%, above inference.monitor.max_failures=0.9",
-        "Accuracy: no judged face has a label, so inference.monitor.min_accuracy=0.5 was not tested",
+        "Failures: 5 of 5 sampled frames could not be analysed, 100.0%, above inference.monitor.max_failures=0.9",
+        "Accuracy: no classified face has a label, so inference.monitor.min_accuracy=0.5 was not tested",
         f"To train anew: {COMMAND}",
     ]
     assert monitored(nobody.iloc[:0], problems={"bad.mp4": "is empty"})["failures"]["share"] == 1
@@ -91,7 +91,7 @@ def test_each_limit_that_is_passed_is_a_sentence() -> None:
         "the lower limit above inference.monitor.max_psi=0.25"
     )
     assert failures == (
-        "Failures: 100 of 700 sampled frames could not be judged, 14.3%, above inference.monitor.max_failures=0.1"
+        "Failures: 100 of 700 sampled frames could not be analysed, 14.3%, above inference.monitor.max_failures=0.1"
     )
     right = found["labels"]["accuracy"]["value"]
     assert accuracy == f"Accuracy: {right:.3f} on 120 labelled faces, below inference.monitor.min_accuracy=0.9"

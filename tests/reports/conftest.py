@@ -99,7 +99,7 @@ def make_report() -> Callable[..., TrainingReport]:
             ),
             "findings": [("pixel-identical images", 1853, "kept in one split")],
             "samples": pictures([name for name in classes for _ in range(2)]),
-            "mistakes": pictures(["sadness, judged happiness 0.97", "fear, judged surprise 0.95"]),
+            "mistakes": pictures(["sadness, predicted happiness 0.97", "fear, predicted surprise 0.95"]),
             "config_yaml": "seed: 3\nname: ferplus\n",
             "environment": {"device": "cpu", "git commit": "4f1c9a7e"},
             "notes": ["Labels follow the majority rule."],

@@ -175,7 +175,7 @@ def test_two_runs_are_picked_and_tested(opened: Any) -> None:
         "Accuracy 79.0 % 74.0 % +5.0 +3.0 to +7.0 < 0.001",
         "Macro-F1 79.0 % 74.0 % +5.5 +3.5 to +7.5 < 0.001",
     ]
-    assert "Both judged 1,200 test images." in text(opened, "#pair")
+    assert "Both classified 1,200 test images." in text(opened, "#pair")
     assert "Accuracy: run lr/1 is better, and chance alone hardly explains it." in text(opened, "#pair")
     # The other way round everything changes its sign.
     first.select_by_visible_text("lr/6")
@@ -239,7 +239,7 @@ def test_two_hundred_runs_and_unfinished_ones_can_be_handled(driver: Any, tmp_pa
     assert float(top) <= 4
     heading(driver, "test macro-F1").find_element(By.TAG_NAME, "button").click()
     Select(find(driver, "#second-run")).select_by_index(150)
-    assert "Both judged 1,200 test images." in text(driver, "#pair")
+    assert "Both classified 1,200 test images." in text(driver, "#pair")
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 1200
     # The table scrolls inside itself, so the page stays short.
     assert driver.execute_script("return document.documentElement.scrollHeight") < 6500

@@ -126,7 +126,7 @@ def test_confusion_matrix_tints_rows_and_writes_counts() -> None:
     svg = figures.draw_confusion_matrix(np.array([[3, 1], [0, 0]]), ["anger", "fear"], "test")
     assert re.findall(r"fill: var\(--matrix\); opacity: ([\d.]+)", svg) == ["0.75", "0.25"]
     assert re.findall(r"<text[^>]*>(\d+)</text>", svg) == ["3", "1", "0", "0"]
-    assert 'aria-label="Confusion matrix, test. Share of each true class judged rightly: ' in svg
+    assert 'aria-label="Confusion matrix, test. Share of each true class classified correctly: ' in svg
 
 
 def test_class_bars_use_the_colours_of_the_emotions() -> None:

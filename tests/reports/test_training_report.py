@@ -78,7 +78,7 @@ def test_every_given_figure_appears_rounded(make_report: MakeReport, write: Writ
     assert "2 0.0005 0.750 0.700 70.0 % 71.0 % 61.0 % 63.0 % 92.4 312" in page.text
     assert "pixel-identical images 1,853 kept in one split" in page.text
     assert "28,558 · 14.3 %" in page.text
-    assert "sadness, judged happiness 0.97" in page.text
+    assert "sadness, predicted happiness 0.97" in page.text
     assert "git commit 4f1c9a7e" in page.text
     for given in [
         "9f86d081884c7d65",
@@ -96,8 +96,8 @@ def test_largest_confusions_are_shares_of_the_true_class(make_report: MakeReport
     report.metrics["test"]["confusion_matrix"] = matrix.tolist()
     text = Page(write(report)).text
     assert (
-        "Largest shares that went wrong: disgust judged anger (37.5 %, 60 of 160); "
-        "fear judged surprise (33.3 %, 50 of 150)." in text
+        "Largest shares that went wrong: disgust predicted as anger (37.5 %, 60 of 160); "
+        "fear predicted as surprise (33.3 %, 50 of 150)." in text
     )
 
 

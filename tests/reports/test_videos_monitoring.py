@@ -75,8 +75,8 @@ def test_every_figure_appears_rounded(tmp_path: Path, monitoring: dict[str, Any]
     assert "This batch is out of the ordinary." in text.partition("Overview")[0]
     for given in [
         "Videos and images 3 Videos and images with a problem 1 Sampled frames 2,000",
-        "Frames that could not be judged 384 (19.2 %) Judged faces 1,616",
-        "Judged faces a second 129 Mean confidence 81.2 %",
+        "Frames that could not be analysed 384 (19.2 %) Classified faces 1,616",
+        "Classified faces a second 129 Mean confidence 81.2 %",
         "below 41.0 %, above 99.1 %",
         "happiness 40.0 % 16.0 %",
         "1,616 faces of this batch against 2,000 of the model's training.",
@@ -106,7 +106,7 @@ def test_without_baseline_warnings_and_faces_the_rest_is_shown(tmp_path: Path, m
     text = Page(page_of(tmp_path, bare)).text
     assert "out of the ordinary" not in text and "Against the labels" not in text and "Predicted classes" not in text
     assert "There is no baseline, so nothing is said about drift." in text
-    assert "Judged faces a second – Mean confidence –" in text
+    assert "Classified faces a second – Mean confidence –" in text
 
 
 def test_bars_are_drawn_to_one_scale(monitoring: dict[str, Any]) -> None:

@@ -199,13 +199,13 @@ def test_equal_reports_give_equal_bytes(source: Path, write: Write) -> None:
 def test_only_broken_videos(source: Path, write: Write) -> None:
     text = Page(write(video_report([broken_page(source)]))).text
     assert "Videos and images 1 1 without a usable face Sampled frames 0 With a usable face –" in text
-    assert "No frame could be judged." in text
+    assert "No frame could be analysed." in text
     assert "Plotly" not in text
 
 
 @pytest.mark.filterwarnings("error")
 def test_nothing_at_all(write: Write) -> None:
-    assert "There was nothing to judge." in write(video_report([]))
+    assert "There was nothing to analyse." in write(video_report([]))
 
 
 @pytest.mark.filterwarnings("error")

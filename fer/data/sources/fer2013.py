@@ -23,7 +23,7 @@ def read_fer2013(name: str, root: str) -> Source:
             splits = [USAGE_SPLITS[usage] for usage in usages]
             return Source(name, build_labelled_table(paths, splits, labels), images.__getitem__)
     if folders := find_split_folders(files):
-        return read_class_folders(name, files, folders, {})
+        return read_class_folders(name, files, folders, None)
     raise build_layout_error(
         files, "FER2013", ["train|test/<angry disgust fear happy neutral sad surprise>/", "fer2013.csv"]
     )

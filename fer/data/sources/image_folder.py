@@ -1,5 +1,7 @@
 """Images sorted into one folder a class, with or without folders of splits above them."""
 
+import json
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -19,6 +21,9 @@ SPLIT_ALIASES = {
     "testing": "test",
 }
 ClassMap = Mapping[str, str | None]
+# Folder names that an override takes as part of its key, and those that it takes between braces.
+_KEY = re.compile(r"[A-Za-z_][\w-]*|0|[1-9]\d*", re.ASCII)
+_KEY_IN_BRACES = re.compile(r"0\d+|(?=.*[A-Za-z]{2})\w[\w +.-]*\w", re.ASCII)
 
 
 def read_folder(name: str, root: str, class_map: ClassMap) -> Source:
@@ -66,9 +71,11 @@ def find_split_folders(files: DatasetFiles) -> dict[str, str]:
     return folders
 
 
-def _resolve_class(folder: str, class_map: ClassMap, files: DatasetFiles, extra: Mapping[str, str]) -> str | None:
+def _resolve_class(
+    name: str, folder: str, class_map: ClassMap | None, files: DatasetFiles, extra: Mapping[str, str]
+) -> str | None:
     """Return the class that a folder's name stands for, None for a folder to leave out."""
-    if folder in class_map:
+    if class_map is not None and folder in class_map:
         mapped = class_map[folder]
         return None if mapped is None else normalize_label(mapped)
     if folder in extra:
@@ -77,10 +84,31 @@ def _resolve_class(folder: str, class_map: ClassMap, files: DatasetFiles, extra:
         return known
     near = get_close_matches(folder.lower(), (*EMOTIONS, CONTEMPT, *SYNONYMS), n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
+    remedy = (
+        "rename it, or read the data set with dataset=folder, whose class_map maps names"
+        if class_map is None
+        else _format_mapping_hint(name, folder, normalize_label(near[0]) if near else None)
+    )
     raise DataError(
         f"{files.root}: the folder {folder!r} names no emotion{hint}; allowed are "
-        f"{', '.join((*EMOTIONS, CONTEMPT, *extra))}; rename it, or map it in a source of kind=folder: "
-        f"class_map='{{{folder}: EMOTION}}' (null leaves it out)"
+        f"{', '.join((*EMOTIONS, CONTEMPT, *extra))}; {remedy}"
+    )
+
+
+def _format_mapping_hint(name: str, folder: str, near: str | None) -> str:
+    """Format the override that maps a folder to the nearest emotion, or leaves it out where none is near."""
+    key, value = f"dataset.sources.{name}.class_map", near or "null"
+    if _KEY.fullmatch(folder):
+        mapping = f"+{key}.{folder}={value}"
+    elif _KEY_IN_BRACES.fullmatch(folder):
+        mapping = f"'+{key}={{{folder}: {value}}}'"
+    else:
+        # Hydra's grammar has no place for such a name on the command line; JSON is YAML too.
+        mapping = f"{key}: {{{json.dumps(folder, ensure_ascii=False)}: {value}}} in a YAML file"
+    return (
+        f"rename it, or map it: {mapping} (null leaves it out)"
+        if near
+        else f"rename it, map it to an emotion, or leave it out: {mapping}"
     )
 
 
@@ -88,7 +116,7 @@ def read_class_folders(
     name: str,
     files: DatasetFiles,
     folders: Mapping[str, str],
-    class_map: ClassMap,
+    class_map: ClassMap | None,
     extra: Mapping[str, str] | None = None,
 ) -> Source:
     """Read class folders below the folders of splits.
@@ -97,7 +125,7 @@ def read_class_folders(
         name: Name of the source.
         files: The data set's files.
         folders: Split: folder that holds its class folders; {"": folder} without official splits.
-        class_map: Folder name: class, or None to leave the folder out.
+        class_map: Folder name: class, or None to leave the folder out. None for a kind of source without a map.
         extra: Folder name: class, of names that only this data set uses.
 
     Raises:
@@ -109,7 +137,7 @@ def read_class_folders(
     for split, top in folders.items():
         prefix = f"{top}/" if top else ""
         for folder in _list_class_folders(files, prefix):
-            label = _resolve_class(folder, class_map, files, extra or {})
+            label = _resolve_class(name, folder, class_map, files, extra or {})
             if label is None:
                 continue
             images = files.list_images(prefix + folder)

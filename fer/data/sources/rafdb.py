@@ -17,7 +17,7 @@ def read_rafdb(name: str, root: str) -> Source:
     if table := files.find(OFFICIAL_LIST):
         return _read_official(name, files, table)
     if folders := find_split_folders(files):
-        source = read_class_folders(name, files, folders, {}, extra=NUMBERS)
+        source = read_class_folders(name, files, folders, None, extra=NUMBERS)
         problems = tuple(_find_label_conflicts(files, source))
         agreed = source.table[~source.table["path"].isin([path for path, _ in problems])]
         return Source(name, agreed.reset_index(drop=True), files.read, problems=problems)

@@ -69,7 +69,7 @@ class SageMakerBatchTransform:
         status = self.wait_for_job(job, pending)
         self.download_answers(pending)
         if status == "Stopped":
-            raise UserError(f"the transform job {job.name} was stopped; resume this run to have the rest judged")
+            raise UserError(f"the transform job {job.name} was stopped; resume this run to have the rest classified")
 
     def upload_requests(self, pending: dict[str, Request]) -> None:
         """Upload the requests that the bucket does not have yet."""

@@ -167,7 +167,7 @@
     }
     scroll.append(result);
     const drawing = made("div", "", { className: "drawing" });
-    const facts = [`Both judged ${pair[2].toLocaleString("en")} ${data.part} images.`];
+    const facts = [`Both classified ${pair[2].toLocaleString("en")} ${data.part} images.`];
     if (pair[3] === false) facts.push("The fingerprints of their data differ: images were matched by id and label.");
     if (pair[3] === null) facts.push("Whether their data are the same is not known: images were matched by id and label.");
     holder.replaceChildren(made("p", facts.join(" ")), scroll, drawing, ...rows.map((row) => made("p", verdict(row, data.runs[a], data.runs[b]))));

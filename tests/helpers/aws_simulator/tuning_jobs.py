@@ -16,7 +16,8 @@ from moto.sagemaker.responses import SageMakerResponse
 from tests.helpers.aws_simulator.job_checks import refuse
 from tests.helpers.aws_simulator.strictness import replace
 from tests.helpers.aws_simulator.training_checks import check_definition
-from tests.helpers.aws_simulator.training_jobs import LOOK_S, TrainingJob, TrainingJobs
+from tests.helpers.aws_simulator.training_job import LOOK_S, TrainingJob
+from tests.helpers.aws_simulator.training_jobs import TrainingJobs
 
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 COUNTED = {"Completed": "Completed", "InProgress": "InProgress", "Stopping": "InProgress"}
