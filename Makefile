@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed.lock
 WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help environment browser demo lint check test nightly docs bench lock clean
+.PHONY: help environment browser demo lint check test unit suite nightly docs bench lock clean
 
 help:
 	@echo "make demo   train, register, classify a drawn clip   make check    lint, types, imports, spelling, unit tests"
@@ -46,10 +46,17 @@ browser:
 	       || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; }; }; \
 	} || echo "Without chromium and chromium-driver the tests of the report in a browser are skipped"
 
-check: lint
+# What one core checks, the other tests beside it.
+check: environment
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
+
+test: environment browser
+	@$(MAKE) --no-print-directory --jobs 2 lint suite
+
+unit: environment
 	$(PYTEST) -m "not slow"
 
-test: lint browser
+suite: environment
 	$(PYTEST) -m "not nightly"
 
 nightly: environment

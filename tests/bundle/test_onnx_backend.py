@@ -24,6 +24,8 @@ from tests.helpers.networks import SMALL, faces, lively
 from tests.helpers.paths import PROJECT
 from tests.helpers.served_runs import mixed, run_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["gray", "colour"])
 def both(request: pytest.FixtureRequest, runs: dict[str, Path]) -> tuple[Predictor, Predictor]:

@@ -15,6 +15,8 @@ from fer.serving import Predictor
 from tests.helpers.networks import faces
 from tests.helpers.served_runs import mixed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gray(runs: dict[str, Path]) -> Predictor:

@@ -14,6 +14,8 @@ from fer.config.dataset import FerplusSource, FolderSource, RafdbSource, Synthet
 from fer.sweep.search_space import split_overrides
 from tests.helpers.composing import composed, fill, leaves
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))
 
 

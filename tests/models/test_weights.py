@@ -15,6 +15,8 @@ from fer.errors import ModelError
 from fer.models.network import FaceNetwork, load_pretrained_weights, read_state_dict
 from tests.helpers.networks import SMALL, faces
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[[], FaceNetwork]
 
 

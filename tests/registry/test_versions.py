@@ -11,6 +11,8 @@ from fer.registry.promotion import assign_alias, promote, roll_back
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import BUCKET, NAME, candidate
 
+pytestmark = pytest.mark.slow
+
 
 def add(registry: ModelRegistry, folder: Path, mark: str, status: Status = APPROVED) -> ModelVersion:
     version = registry.register(candidate(folder, mark, status))

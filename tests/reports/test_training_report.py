@@ -13,6 +13,8 @@ import pytest
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
 from tests.helpers.html import Page
 
+pytestmark = pytest.mark.slow
+
 MakeReport = Callable[..., TrainingReport]
 
 
