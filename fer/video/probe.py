@@ -15,13 +15,14 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from fer.errors import DataError
-from fer.video.animated_webp import is_animated_webp, read_webp_times
+from fer.video.animated_webp import is_animated_webp, read_webp
 from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, select_video_stream
 from fer.video.upright import compute_shown_size, read_orientation
 
 # Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
+NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
 # What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
@@ -125,13 +126,13 @@ def _check_readable(path: Path) -> None:
 
 def is_image(path: Path) -> bool:
     """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video."""
-    if not cv2.haveImageReader(str(path)):
+    if not cv2.haveImageReader(str(path)) or is_animated_webp(path):
         return False
     with path.open("rb") as file:
         start = file.read(12)
     if start.startswith(b"GIF8"):
         return False
-    if not (start.startswith((b"\x89PNG", b"RIFF")) or start[4:8] == b"ftyp"):
+    if not (start.startswith(b"\x89PNG") or start[4:8] == b"ftyp"):
         return True
     try:
         with warnings.catch_warnings():
@@ -143,14 +144,14 @@ def is_image(path: Path) -> bool:
 
 
 def _open_animated_webp(path: Path) -> VideoInfo:
-    with Image.open(path) as image:
-        width, height = image.size
-    if width * height > MAX_PIXELS:
+    animation = read_webp(path)
+    count, duration_s = len(animation.starts), animation.end_s
+    if not count:
+        raise VideoError(path, NO_FRAME)
+    if animation.width * animation.height > MAX_PIXELS:
         raise VideoError(path, TOO_LARGE)
-    times = read_webp_times(path)
-    return VideoInfo(
-        path, width, height, len(times.starts) / times.end_s, len(times.starts), times.end_s, 0, "webp", 0.0
-    )
+    fps = count / duration_s
+    return VideoInfo(path, animation.width, animation.height, fps, count, duration_s, 0, "webp", 0.0)
 
 
 def _open_image(path: Path) -> VideoInfo:
@@ -182,7 +183,7 @@ def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
     aspect = PixelAspect(stream)
     frame = _decode_first_frame(container, stream)
     if frame is None:
-        raise VideoError(path, "no frame of this video can be decoded: it is damaged or was broken off early")
+        raise VideoError(path, NO_FRAME)
     width, height = compute_shown_size(frame, aspect.read())
     if max(frame.width * frame.height, width * height) > MAX_PIXELS:
         raise VideoError(path, TOO_LARGE)

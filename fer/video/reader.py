@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fer.core.prefetch import prefetch
-from fer.video.animated_webp import is_animated_webp, iter_webp_frames
+from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
 from fer.video.decoder import iter_timed_frames
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
 from fer.video.streams import select_video_stream
@@ -103,11 +103,15 @@ def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]
 
 
 def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event) -> Iterator[Frame]:
-    for index, (time_s, bgr) in enumerate(iter_webp_frames(info.path)):
+    animation = read_webp(info.path)
+    for index, (time_s, bgr) in enumerate(zip(animation.starts, decode_webp(animation), strict=True)):
         if stopped.is_set():
             return
         if sampler.should_sample(index, time_s):
             yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
+    if animation.is_cut:
+        problem = f"the file ends after {animation.end_s:.1f} s: the rest of it is missing"
+        yield Frame(len(animation.starts), animation.end_s, None, problem)
 
 
 def _decode_video_frames(
