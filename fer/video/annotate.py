@@ -11,6 +11,7 @@ import pandas as pd
 
 from fer.core.io import atomic_write
 from fer.video.media import Media
+from fer.video.probe import is_image
 from fer.video.reader import iter_frames
 from fer.video.sampling import AllFramesSampler
 
@@ -31,11 +32,13 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path) -> Path:
     Returns:
         The new file: an MP4 with the source's timestamps and no sound, or a PNG for an image.
     """
-    name, suffix = item.name.replace("/", "-"), ".png" if item.kind == "image" else ".mp4"
+    # By the content, not by the suffix: pictures may be animated.
+    is_still = is_image(item.path)
+    name, suffix = item.name.replace("/", "-"), ".png" if is_still else ".mp4"
     path = folder / (name if name.endswith(suffix) else name + suffix)
     rows_by_frame = {int(str(frame)): frame_rows for frame, frame_rows in rows.groupby("frame")}
     with atomic_write(path) as temporary:
-        if item.kind == "image":
+        if is_still:
             for bgr, _ in _iter_annotated_frames(item.path, rows_by_frame):
                 temporary.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:

@@ -4,21 +4,27 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
 import cv2
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
 
 from fer.errors import DataError
+from fer.video.animated_webp import is_animated_webp, read_webp
+from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, select_video_stream
+from fer.video.upright import compute_shown_size, read_orientation
 
 # Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
+NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
+# Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
+MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
 # What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
 REJECTED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
@@ -42,16 +48,17 @@ class VideoInfo:
 
     Attributes:
         path: The file.
-        width: Pixels of the upright frame.
-        height: Pixels of the upright frame.
+        width: Square pixels of the upright frame, as players show it.
+        height: Square pixels of the upright frame.
         fps: Average rate, frames a second.
         frames: Their number, which some containers state and which is estimated from rate and duration in others; 0
             where it is not known.
         duration_s: Duration, seconds.
-        rotation: Degrees (clockwise: 0, 90, 180 or 270) by which the stored frames are turned to be upright.
+        rotation: Degrees (clockwise: 0, 90, 180 or 270) by which the stored frames are turned to be upright, after
+            left and right were changed where the file asks for a mirror.
         codec: Name of the codec, or of the image's format.
         start_s: Time of the first frame on the clock that a player shows, which begins with the earliest of the file's
-            streams; seconds.
+            streams; seconds. Negative where it lies before that clock, so that no player shows it.
     """
 
     path: Path
@@ -82,6 +89,8 @@ def open_video(path: Path) -> VideoInfo:
         20.0
     """
     _check_readable(path)
+    if is_animated_webp(path):
+        return _open_animated_webp(path)
     if is_image(path):
         return _open_image(path)
     try:
@@ -116,8 +125,33 @@ def _check_readable(path: Path) -> None:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the content is a still image (an animated GIF is a video)."""
-    return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
+    """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video."""
+    if not cv2.haveImageReader(str(path)) or is_animated_webp(path):
+        return False
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start.startswith(b"GIF8"):
+        return False
+    if not (start.startswith(b"\x89PNG") or start[4:8] == b"ftyp"):
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return not getattr(image, "is_animated", False)
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return True
+
+
+def _open_animated_webp(path: Path) -> VideoInfo:
+    animation = read_webp(path)
+    count, duration_s = len(animation.starts), animation.end_s
+    if not count:
+        raise VideoError(path, NO_FRAME)
+    if animation.width * animation.height > MAX_PIXELS:
+        raise VideoError(path, TOO_LARGE)
+    fps = count / duration_s
+    return VideoInfo(path, animation.width, animation.height, fps, count, duration_s, 0, "webp", 0.0)
 
 
 def _open_image(path: Path) -> VideoInfo:
@@ -139,23 +173,22 @@ def _open_image(path: Path) -> VideoInfo:
 
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
-    """Facts about the stream that OpenCV decodes: the first one with frames."""
+    """Facts about the stream that a player chooses."""
     if set(container.format.name.split(",")) & REJECTED_FORMATS:
         raise VideoError(path, f"this is a text or a playlist ({container.format.name}), not a video")
-    stream = next(iter(container.streams.video), None)
-    if stream is None or stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
+    stream = select_video_stream(container)
+    if stream is None:
         what = "sound but no video" if container.streams.audio else "no video"
         raise VideoError(path, f"there is {what} in this file")
+    aspect = PixelAspect(stream)
     frame = _decode_first_frame(container, stream)
     if frame is None:
-        raise VideoError(path, "no frame of this video can be decoded: it is damaged or was broken off early")
-    if frame.width * frame.height > MAX_PIXELS:
+        raise VideoError(path, NO_FRAME)
+    width, height = compute_shown_size(frame, aspect.read())
+    if max(frame.width * frame.height, width * height) > MAX_PIXELS:
         raise VideoError(path, TOO_LARGE)
-    rotation = round(-frame.rotation / 90) * 90 % 360
-    width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     duration_s, is_video_duration = _read_declared_duration(container, stream)
-    zero = (container.start_time or 0) / av.time_base
     return VideoInfo(
         path=path,
         width=width,
@@ -163,9 +196,9 @@ def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
         fps=fps,
         frames=stream.frames or (round(duration_s * fps) if is_video_duration else 0),
         duration_s=duration_s,
-        rotation=rotation,
+        rotation=read_orientation(frame).rotation,
         codec=stream.codec_context.name,
-        start_s=0.0 if frame.pts is None else max(0.0, round(frame.time - zero, 6)),
+        start_s=_read_start(path, container, stream, frame, 1 / (fps or 25.0)),
     )
 
 
@@ -182,6 +215,32 @@ def _decode_first_frame(container: InputContainer, stream: VideoStream) -> Video
     except av.FFmpegError:
         return None
     return None
+
+
+def _read_start(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame, step_s: float) -> float:
+    """Time of the first frame on a player's clock; counted back from later ones where it has none itself."""
+    stamp, unstamped = TimestampReader(container).read(frame), 0
+    if stamp is None:
+        stamp, unstamped = _find_first_timestamp(path, stream.index)
+    if stamp is None or stream.time_base is None:
+        return 0.0
+    return round(float(stamp * stream.time_base) - get_clock_start(container) - unstamped * step_s, 6)
+
+
+def _find_first_timestamp(path: Path, index: int) -> tuple[int | None, int]:
+    """(first timestamp of a stream, how many frames lie before it): Matroska's have none before time 0."""
+    stamps: list[int] = []
+    unstamped = 0
+    with av.open(str(path.absolute()), mode="r") as container:
+        for packet in islice(container.demux(container.streams[index]), MAX_UNSTAMPED):
+            if packet.pts is not None:
+                stamps.append(packet.pts)
+            elif packet.size:
+                unstamped += 1
+            # Packets are not stored in the order in which they are shown.
+            if len(stamps) == REORDERED_FRAMES:
+                break
+    return min(stamps, default=None), unstamped
 
 
 def _read_declared_duration(container: InputContainer, stream: VideoStream) -> tuple[float, bool]:

@@ -1,32 +1,31 @@
 """The sampled frames of a video with their index and time in the source, decoded ahead of who needs them.
 
-OpenCV decodes: a frame that is not sampled is only grabbed, which saves its conversion to colour.
+FFmpeg decodes every frame; one that is not sampled is not converted to colour.
 """
 
 import math
-import os
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+import av
 import cv2
 import numpy as np
 
 from fer.core.prefetch import prefetch
+from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
+from fer.video.decoder import iter_timed_frames
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
+from fer.video.streams import select_video_stream
+from fer.video.upright import FrameConverter
 
 __all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
 
 # What may lie decoded and waiting: 8 frames of 3840×2160.
 AHEAD_BYTES = 200_000_000
-# Grabs that may fail one after another before a file counts as ended, beside one for each frame still to come: up to
-# 40 s of damage at 25 frames a second. At the end every one costs 10 µs.
-EXTRA_GRABS, MAX_FAILED_GRABS = 16, 1000
 DAMAGED = "the frame is damaged and cannot be decoded"
-# By default OpenCV gives up on a grab after 4,096 packets of sound, which is 90 s: a slide of a talk stands longer.
-os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(1 << 20))
 
 
 class FrameSampler(Protocol):
@@ -81,11 +80,12 @@ def iter_frames(
     info = source if isinstance(source, VideoInfo) else open_video(source)
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
-    source_frames = (
-        _read_image_frame(info, sampler)
-        if is_image(info.path)
-        else _decode_video_frames(info, sampler, stopped, threads)
-    )
+    if is_animated_webp(info.path):
+        source_frames = _read_webp_frames(info, sampler, stopped)
+    elif is_image(info.path):
+        source_frames = _read_image_frame(info, sampler)
+    else:
+        source_frames = _decode_video_frames(info, sampler, stopped, threads)
     frames = cast("Generator[Frame]", prefetch(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
@@ -102,56 +102,43 @@ def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]
         yield Frame(0, 0.0, bgr, "the image is damaged" if bgr is None else None)
 
 
+def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event) -> Iterator[Frame]:
+    animation = read_webp(info.path)
+    for index, (time_s, bgr) in enumerate(zip(animation.starts, decode_webp(animation), strict=True)):
+        if stopped.is_set():
+            return
+        if sampler.should_sample(index, time_s):
+            yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
+    if animation.is_cut:
+        problem = f"the file ends after {animation.end_s:.1f} s: the rest of it is missing"
+        yield Frame(len(animation.starts), animation.end_s, None, problem)
+
+
 def _decode_video_frames(
     info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
 ) -> Iterator[Frame]:
-    options = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
-    capture = cv2.VideoCapture(str(info.path.absolute()), cv2.CAP_FFMPEG, options)
     try:
-        if not capture.isOpened():
-            raise VideoError(info.path, f"OpenCV cannot open this video (codec {info.codec})")
+        container = av.open(str(info.path.absolute()), mode="r")
+    except av.FFmpegError as error:
+        raise VideoError(info.path, f"this video cannot be opened ({error.strerror})") from None
+    with container:
+        stream = select_video_stream(container)
+        if stream is None:
+            raise VideoError(info.path, "there is no video in this file any more")
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads or 0
+        converter, step_s = FrameConverter(threads or 0), 1 / (info.fps or 25.0)
         count, end_s = 0, 0.0
-        for index, time_s, grabbed in _iter_grabs(capture, info):
+        for index, time_s, decoded in iter_timed_frames(container, stream, info.start_s, step_s):
             if stopped.is_set():
                 return
             count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
-            if sampler.should_sample(index, time_s):
-                decoded, bgr = capture.retrieve() if grabbed else (False, None)
-                yield Frame(index, time_s, bgr) if decoded else Frame(index, time_s, None, DAMAGED)
+            # What lies before the beginning of its clock no player shows.
+            if time_s >= 0 and sampler.should_sample(index, time_s):
+                bgr = None if decoded is None else decoded.convert(converter)
+                yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
         if _is_truncated(info, count, end_s):
             problem = f"the file ends after {end_s:.1f} s, but declares {info.start_s + info.duration_s:.1f} s"
             yield Frame(count, round(end_s, 6), None, problem)
-    finally:
-        capture.release()
-
-
-def _iter_grabs(capture: cv2.VideoCapture, info: VideoInfo) -> Iterator[tuple[int, float, bool]]:
-    """(index, time in seconds, whether an image waits to be retrieved) of every frame in turn."""
-    index, time_s, zero = 0, None, 0.0
-    step = 1 / (info.fps or 25.0)
-    while True:
-        failed = 0
-        while not capture.grab():
-            failed += 1  # either a damaged packet or the end
-            if failed > min(EXTRA_GRABS + max(0, info.frames - index), MAX_FAILED_GRABS):
-                return
-        clock = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if time_s is None:
-            # Where OpenCV's clock starts depends on its version and on the signs of the start times.
-            zero = clock - info.start_s
-            before = info.start_s - (failed + 1) * step
-        else:
-            before = time_s
-        now = round(clock - zero, 6)
-        if time_s is not None and now <= time_s:
-            now = round(time_s + step, 6)  # a stream without timestamps, such as bare H.264
-        # A damaged packet does not always cost a frame: only as many are missing as there is time for.
-        missing = max(0, min(failed, round((now - before) / step) - 1))
-        for number in range(1, missing + 1):
-            yield index, max(0.0, round(before + (now - before) * number / (missing + 1), 6)), False
-            index += 1
-        yield index, now, True
-        index, time_s = index + 1, now
 
 
 def _is_truncated(info: VideoInfo, count: int, end_s: float) -> bool:

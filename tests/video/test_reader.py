@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 import fer.video.reader
 from fer.video.reader import Frame, VideoError, iter_frames, open_video
 from fer.video.sampling import AllFramesSampler, EveryNSampler, IntervalSampler
+from fer.video.upright import FrameConverter
 from tests.helpers.clips import HEIGHT, WIDTH, Truth, decoded, number_in, numbered, write_clip
 from tests.helpers.paths import SHARED
 
@@ -90,31 +90,28 @@ def test_what_a_video_declares(tmp_path: Path) -> None:
     assert (info.fps, info.frames, info.codec) == (25.0, 50, "h264") and info.duration_s == pytest.approx(2.0, abs=0.05)
 
 
-OPENED = cv2.VideoCapture
-
-
 class Watched:
-    """A capture that counts what is asked of it. (A subclass of OpenCV's own would corrupt memory when it is freed.)"""
+    """How many frames were decoded and how many converted to colour."""
 
-    grabbed = retrieved = 0
-
-    def __init__(self, *arguments: Any) -> None:
-        self.capture = OPENED(*arguments)
-        self.isOpened, self.get, self.release = self.capture.isOpened, self.capture.get, self.capture.release
-
-    def grab(self) -> bool:
-        Watched.grabbed += 1
-        return self.capture.grab()
-
-    def retrieve(self) -> tuple[bool, Any]:
-        Watched.retrieved += 1
-        return self.capture.retrieve()
+    decoded = converted = 0
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
-    monkeypatch.setattr(fer.video.reader.cv2, "VideoCapture", Watched)
-    Watched.grabbed = Watched.retrieved = 0
+    iter_timed_frames, convert = fer.video.reader.iter_timed_frames, FrameConverter.convert
+
+    def count_decoded(*arguments: Any) -> Iterator[Any]:
+        for item in iter_timed_frames(*arguments):
+            Watched.decoded += 1
+            yield item
+
+    def count_converted(*arguments: Any) -> np.ndarray:
+        Watched.converted += 1
+        return convert(*arguments)
+
+    monkeypatch.setattr(fer.video.reader, "iter_timed_frames", count_decoded)
+    monkeypatch.setattr(FrameConverter, "convert", count_converted)
+    Watched.decoded = Watched.converted = 0
     return Watched
 
 
@@ -122,15 +119,15 @@ def test_frames_that_are_not_sampled_are_not_converted(tmp_path: Path, watched: 
     path = write_clip(tmp_path / "clip.mp4", range(80))
     frames = list(iter_frames(path, EveryNSampler(25)))
     assert [(frame.index, number_in(frame.bgr)) for frame in frames] == [(0, 0), (25, 25), (50, 50), (75, 75)]
-    assert watched.retrieved == 4 and watched.grabbed > 80
+    assert watched.converted == 4 and watched.decoded == 80
 
 
 def settled(count: type[Watched]) -> int:
     """How many frames were converted once the thread has nothing more to do."""
     last, since = -1, time.monotonic()
     while time.monotonic() - since < 0.5:
-        if count.retrieved != last:
-            last, since = count.retrieved, time.monotonic()
+        if count.converted != last:
+            last, since = count.converted, time.monotonic()
         time.sleep(0.01)
     return last
 
@@ -157,7 +154,7 @@ def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(tmp_path: P
     frames = iter_frames(write_clip(tmp_path / "clip.mp4", range(500)), FirstOnly())
     assert isinstance(frames, Iterator) and next(frames).index == 0
     frames.close()
-    assert threading.active_count() == before and watched.grabbed < 500
+    assert threading.active_count() == before and watched.decoded < 500
 
 
 def test_an_error_of_the_sampling_reaches_the_caller(tmp_path: Path) -> None:
