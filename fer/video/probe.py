@@ -2,23 +2,18 @@
 
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import cv2
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
+from fer.core.image_decoding import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, is_image_content, read_image_header
 from fer.errors import DataError
 
-# Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
-MAX_PIXELS = 128_000_000
-TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
 # What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
 REJECTED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
@@ -117,25 +112,21 @@ def _check_readable(path: Path) -> None:
 
 def is_image(path: Path) -> bool:
     """Whether the content is a still image (an animated GIF is a video)."""
-    return path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
+    with path.open("rb") as file:
+        if not is_image_content(file.read(HEAD_BYTES)):
+            return False
+    try:
+        return not read_image_header(path.read_bytes()).animated
+    except DataError:
+        return True
 
 
 def _open_image(path: Path) -> VideoInfo:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit, which only warns below twice its value
-            with Image.open(path) as image:
-                width, height = image.size
-                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation; cv2.imread follows it
-                codec = str(image.format).lower()
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except (OSError, ValueError, SyntaxError) as error:
-        raise VideoError(path, f"this image cannot be read ({str(error)[:80]})") from None
-    if width * height > MAX_PIXELS:
-        raise VideoError(path, TOO_LARGE)
-    width, height = (height, width) if turned else (width, height)
-    return VideoInfo(path, width, height, 0.0, 1, 0.0, 0, codec, 0.0)
+        header = read_image_header(path.read_bytes())
+    except DataError as error:
+        raise VideoError(path, str(error)) from None
+    return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
