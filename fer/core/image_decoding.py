@@ -39,6 +39,8 @@ IMAGE_SUFFIXES = frozenset(
 HEAD_BYTES = 32
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _ORIENTATION_TAG = 0x0112
+# Bytes from the marker SIZ to the bits of the first channel, less one.
+_J2K_DEPTH_PLACE = 40
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -108,7 +110,7 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
     if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
         raise DataError(DAMAGED)
     with _open_image(data) as image:
-        _refuse_unknown_range(image)
+        _refuse_unknown_range(image, data)
         try:
             image.load()
             turn = _TURNS.get(_read_orientation(image))
@@ -165,8 +167,12 @@ def _read_orientation(image: Image.Image) -> int:
         return 1  # damaged metadata do not make the picture a damaged one
 
 
-def _refuse_unknown_range(image: Image.Image) -> None:
+def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
     """Refuse numbers of 32 bits, of which nobody knows which is white. Pillow also reads 16-bit PGM into such."""
+    depth = data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
+    if image.format == "JPEG2000" and image.mode[0] != "I" and depth > b"\x07":
+        # Pillow 13 turns the white of these into black.
+        raise DataError("this JPEG 2000 has more than 8 bits a channel; save it as PNG")
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise DataError("its pixels are numbers of 32 bits; save it with 8 or 16 bits a channel")
     if image.mode == "LAB":
