@@ -20,7 +20,7 @@ from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CK
 from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
-from fer.errors import ModelError, shorten_error
+from fer.errors import ModelError, UserError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
