@@ -156,7 +156,7 @@ class DatasetFiles:
     def _explain_unused(self, name: str) -> str:
         if has_archive_suffix(name):
             return "archive beside what is read; unpack it"
-        return "image outside of the layout" if self.is_image(name) else "no image"
+        return "image outside of the layout" if self.is_image(name) else "no image that can be read"
 
     def describe(self) -> str:
         """Describe what lies at the root in a few words, for an error message."""

@@ -10,6 +10,7 @@ from fer.data.sources.base import ALLOWED_PARTS, Source, build_labelled_table, p
 from fer.emotions import CONTEMPT, EMOTIONS, SYNONYMS, normalize_label
 from fer.errors import DataError
 
+PARTS_BELOW = "folders named as parts lie below the classes, where they are not taken for parts"
 LEFT_OUT_BY_MAP = "folder left out by class_map"
 ClassMap = Mapping[str, str | None]
 
@@ -189,7 +190,9 @@ def read_class_folders(name: str, files: DatasetFiles, layout: ClassLayout) -> S
             splits += [split] * len(images)
             labels += [label] * len(images)
     unused = files.list_unused(paths, reasons)
-    return Source(name, build_labelled_table(paths, splits, labels), files.read, unused=tuple(unused))
+    below = {folder for path in paths for folder in PurePosixPath(path).parts[:-1]} - {*layout.folders.values()}
+    notes = (PARTS_BELOW,) if "" in layout.folders and any(map(parse_part, below)) else ()
+    return Source(name, build_labelled_table(paths, splits, labels), files.read, notes=notes, unused=tuple(unused))
 
 
 def _list_class_folders(files: DatasetFiles, prefix: str, layout: ClassLayout) -> list[str]:
