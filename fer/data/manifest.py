@@ -117,9 +117,9 @@ class _ManifestBuilder:
     def report_unused(self) -> None:
         """Report files and folders that are there and belong to no sample."""
         for reason, rows in self.unused.groupby("reason", sort=True):
-            text = f"files not used, {reason}: {_shorten_list(rows['sample_id'].tolist(), ', ')}"
-            log.warning("%d %s", len(rows), text)
-            self._report(text, len(rows), LEFT_OUT)
+            names = _shorten_list(rows["sample_id"].tolist(), ", ")
+            log.warning("Not used: %d (%s): %s", len(rows), reason, names)
+            self._report(f"files not used, {reason}: {names}", len(rows), LEFT_OUT)
 
     def check_corrupt(self) -> None:
         """Report unreadable images, rows without image and images without row, or refuse them."""

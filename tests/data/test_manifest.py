@@ -266,7 +266,7 @@ def test_what_the_source_does_not_use_is_listed_counted_and_logged(
         (f"files not used, no image that can be read: {listed}", 7, "left out"),
         ("files not used, image outside of the layout: own/dev/loose.png", 1, "left out"),
     }
-    assert f"7 files not used, no image that can be read: {listed}" in caplog.messages
+    assert f"Not used: 7 (no image that can be read): {listed}" in caplog.messages
 
 
 @pytest.mark.parametrize("limit", [None, 1])
