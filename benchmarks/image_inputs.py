@@ -1,7 +1,7 @@
 """`python -m benchmarks.image_inputs`: every kind of picture against two independent decoders.
 
-The pictures are drawn here and written by Pillow or OpenCV. Each is decoded as training, infer.py and the server do, and
-by OpenCV's and FFmpeg's own readers; the tables of docs/reference/inputs-images.md are what is printed.
+The pictures are drawn here and written by Pillow or OpenCV. Each is decoded as training, infer.py and the server do,
+and by OpenCV's and FFmpeg's own readers; the tables of docs/reference/inputs-images.md are what is printed.
 """
 
 import io
@@ -104,7 +104,7 @@ def decode_with_ffmpeg(data: bytes) -> np.ndarray | None:
                 frame = next(container.decode(video=0))
                 if frame.format.name in ("gray16le", "gray16be", "ya16be", "rgb48be", "rgb48le"):
                     # swscale dithers what has more than 8 bits; here the upper 8 are compared.
-                    return to_rgb((frame.to_ndarray() >> 8).astype(np.uint8))
+                    return to_rgb((frame.to_ndarray().astype(np.uint16) >> 8).astype(np.uint8))
                 return frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, StopIteration, ValueError):
         return None

@@ -128,7 +128,9 @@ def is_image_content(head: bytes) -> bool:
         return head[2:3].isspace()
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP"
-    signatures = [*((0, mark) for mark in _SIGNATURES), *_AVIF] + [mark for marks in _UNREADABLE_FORMATS.values() for mark in marks]
+    signatures = [*((0, mark) for mark in _SIGNATURES), *_AVIF] + [
+        mark for marks in _UNREADABLE_FORMATS.values() for mark in marks
+    ]
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 

@@ -152,9 +152,7 @@ JPEGS = [
 
 @pytest.mark.parametrize("options", JPEGS)
 @pytest.mark.parametrize("seed", range(6))
-def test_a_jpeg_is_whole_without_its_end_marker_and_damaged_without_more(
-    options: dict[str, object], seed: int
-) -> None:
+def test_a_jpeg_is_whole_without_its_end_marker_and_damaged_without_more(options: dict[str, object], seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (*rng.integers(20, 90, 2), 3), dtype=np.uint8)
     if seed % 2:

@@ -255,7 +255,9 @@ def test_a_stratified_split_divides_sources_and_classes_whatever_their_parts(man
 def test_what_the_source_does_not_use_is_listed_counted_and_logged(
     lay: Laid, manifest_of: ManifestOf, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = {f"{part}/fear/{number}.png": encoded(number) for part, number in (("train", 0), ("train", 1), ("dev", 2))}
+    content = {
+        f"{part}/fear/{number}.png": encoded(number) for part, number in (("train", 0), ("train", 1), ("dev", 2))
+    }
     root = lay({**content, **{f"{number}.txt": "x" for number in range(7)}, "dev/loose.png": encoded(9)})
     source = read_source("own", "folder", root=root, class_map={})
     with caplog.at_level(logging.WARNING):

@@ -253,15 +253,17 @@ def test_empty_tables_of_votes_leave_no_images(lay: Laid) -> None:
     ("row", "name", "reason"),
     [
         ("Training", "", "row with none instead of ten votes from 0 to 10"),
-        ('Training,"fer9.png', ' (fer9.png)', "row with none instead of ten votes from 0 to 10"),
+        ('Training,"fer9.png', " (fer9.png)", "row with none instead of ten votes from 0 to 10"),
         (
             *("Holdout,fer9.png,10,0,0,0,0,0,0,0,0,0", " (fer9.png)"),
-            "row of the unknown part 'Holdout'; allowed are train (training), val (valid, validation, dev, PublicTest), "
-            "test (testing, eval, PrivateTest, evaluation), in any case",
+            "row of the unknown part 'Holdout'; allowed are train (training), val (valid, validation, dev, "
+            "PublicTest), test (testing, eval, PrivateTest, evaluation), in any case",
         ),
     ],
 )
-def test_a_malformed_row_spoils_no_other(row: str, name: str, reason: str, scripted: dict[str, bytes], lay: Laid) -> None:
+def test_a_malformed_row_spoils_no_other(
+    row: str, name: str, reason: str, scripted: dict[str, bytes], lay: Laid
+) -> None:
     first, *others = str(scripted["fer2013new.csv"]).splitlines()
     content = {**scripted, "fer2013new.csv": "\n".join([first, row, *others])}
     source = read_source("plus", "ferplus", root=lay(content), votes="fer2013new.csv")

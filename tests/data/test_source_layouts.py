@@ -1,4 +1,4 @@
-"""Data sets as they really lie on disks: parts of any name, odd files, links, archives; nothing is left out in silence."""
+"""Data sets as they really lie on disks: parts of any name, odd files, links, archives; nothing silently left out."""
 
 import io
 import tarfile
@@ -177,7 +177,7 @@ def test_archives_in_a_folder_are_read_as_if_unpacked(lay: Laid) -> None:
 def test_an_archive_beside_images_is_not_read_twice(lay: Laid) -> None:
     source = read(lay({**class_folders("train", "val"), "faces.zip": packed(class_folders("train", "val"))}))
     assert counts(source) == {"train": 6, "val": 6}
-    assert source.unused == (("faces.zip", "archive beside what is read; unpack it"),)
+    assert source.unused == (("faces.zip", "archive beside folders of images; unpack it to use it"),)
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("w:", "tar"), ("w:gz", "tgz"), ("w:bz2", "tar.bz2"), ("w:xz", "tar.xz")])

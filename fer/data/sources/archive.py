@@ -21,8 +21,8 @@ class DatasetFiles:
     """Read-only view of the files below a root; names are relative, with forward slashes.
 
     The root is a directory, an archive, or a table such as fer2013.csv itself. A directory that holds archives instead
-    of folders of images is read as if each were unpacked into a folder of its name. Hidden files are not there. Nothing is
-    extracted into the data set, and a member is read only up to a bound.
+    of folders of images is read as if each were unpacked into a folder of its name. Hidden files are not there.
+    Nothing is extracted into the data set, and a member is read only up to a bound.
 
     Attributes:
         root: The path.
@@ -155,7 +155,7 @@ class DatasetFiles:
 
     def _explain_unused(self, name: str) -> str:
         if has_archive_suffix(name):
-            return "archive beside what is read; unpack it"
+            return "archive beside folders of images; unpack it to use it"
         return "image outside of the layout" if self.is_image(name) else "no image that can be read"
 
     def describe(self) -> str:

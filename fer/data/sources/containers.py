@@ -73,10 +73,10 @@ def _open_zip(path: Path) -> Container:
     if any(info.flag_bits & 1 for info in archive.infolist()):
         raise DataError(f"{path}: the .zip is password-protected; unpack it and give the directory")
     # Some programs for Windows separate folders by backslashes.
-    members = {_normalize(info.filename): info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))}
-    return Container(
-        {name: info.file_size for name, info in members.items()}, lambda name: archive.open(members[name])
-    )
+    members = {
+        _normalize(info.filename): info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))
+    }
+    return Container({name: info.file_size for name, info in members.items()}, lambda name: archive.open(members[name]))
 
 
 def _open_tar(path: Path, compression: Callable[..., Any] | None) -> Container:

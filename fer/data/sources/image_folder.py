@@ -117,8 +117,8 @@ def _refuse_classes_beside_parts(files: DatasetFiles, parts: Mapping[str, str], 
 
 def _build_unknown_part_error(files: DatasetFiles, folder: str) -> DataError:
     return DataError(
-        f"{files.root}: the folder {folder!r} holds class folders but is named as no part; allowed are {ALLOWED_PARTS}; "
-        "rename it, or remove it"
+        f"{files.root}: the folder {folder!r} holds class folders but is named as no part; allowed are "
+        f"{ALLOWED_PARTS}; rename it, or remove it"
     )
 
 
@@ -136,8 +136,11 @@ def _refuse_empty_parts(files: DatasetFiles, parts: Mapping[str, str]) -> None:
 
 def _list_folders(files: DatasetFiles) -> set[str]:
     """All folders, empty ones included; not the root."""
-    above = {parent for name in (*files.names, *(f"{folder}/x" for folder in files.empty_folders))
-             for parent in PurePosixPath(name).parents}
+    above = {
+        parent
+        for name in (*files.names, *(f"{folder}/x" for folder in files.empty_folders))
+        for parent in PurePosixPath(name).parents
+    }
     return {folder.as_posix() for folder in above} - {"."}
 
 
@@ -199,7 +202,9 @@ def _list_class_folders(files: DatasetFiles, prefix: str, layout: ClassLayout) -
     """List the folders directly below ``prefix`` that hold images or are named as a class."""
     folders = {folder[len(prefix) :] for folder in _list_folders(files) if folder.startswith(prefix)}
     with_images = {
-        image[len(prefix) :].split("/", 1)[0] for image in files.list_images(prefix.rstrip("/")) if "/" in image[len(prefix) :]
+        image[len(prefix) :].split("/", 1)[0]
+        for image in files.list_images(prefix.rstrip("/"))
+        if "/" in image[len(prefix) :]
     }
     return sorted(name for name in folders if "/" not in name and (name in with_images or layout.names_class(name)))
 
@@ -220,5 +225,3 @@ def _resolve_class(folder: str, layout: ClassLayout, files: DatasetFiles) -> str
         f"{', '.join((*EMOTIONS, CONTEMPT, *layout.extra))}; rename it, or map it in a source of kind=folder: "
         f"class_map='{{{folder}: EMOTION}}' (null leaves it out)"
     )
-
-
