@@ -81,7 +81,8 @@ def _open_zip(path: Path) -> Container:
 
 def _open_tar(path: Path, compression: Callable[..., Any] | None) -> Container:
     file = path.open("rb") if compression is None else _unpack_tar(path, compression)
-    archive = tarfile.open(fileobj=file, mode="r:")
+    # Open for as long as the data set is.
+    archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
     members = {_normalize(member.name): member for member in archive if member.isreg()}
     return Container(
         {name: member.size for name, member in members.items()},
@@ -91,7 +92,7 @@ def _open_tar(path: Path, compression: Callable[..., Any] | None) -> Container:
 
 def _unpack_tar(path: Path, compression: Callable[..., Any]) -> IO[bytes]:
     """Unpack a compressed .tar: within one, every step backwards would begin at its beginning again."""
-    target = tempfile.TemporaryFile()
+    target = tempfile.TemporaryFile()  # noqa: SIM115
     with compression(path, "rb") as packed:
         while block := packed.read(_COPY_BYTES):
             target.write(block)
