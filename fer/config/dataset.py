@@ -34,7 +34,8 @@ class FerplusSource(VotedSource):
 
     kind: Literal["ferplus"] = Field(description="FERPlus")
     root: InputPath = Field(
-        description="Directory or .zip (or s3://) with FER2013Train|Valid|Test/, or with fer2013.csv and fer2013new.csv"
+        description="Directory, .zip or .tar.gz (or s3://) with FER2013Train|Valid|Test/, or with fer2013.csv and "
+        "fer2013new.csv"
     )
     votes: Literal["auto", "label.csv", "fer2013new.csv"] = Field(
         "auto",
@@ -46,21 +47,25 @@ class RafdbSource(Section):
     """RAF-DB, basic emotions, in Kaggle's or the official layout."""
 
     kind: Literal["rafdb"] = Field(description="RAF-DB")
-    root: InputPath = Field(description="Directory or .zip with train/ and test/, or with Image/ and EmoLabel/")
+    root: InputPath = Field(
+        description="Directory, .zip or .tar.gz with train/ and test/, or with Image/ and EmoLabel/"
+    )
 
 
 class Fer2013Source(Section):
     """FER2013 with its original single labels."""
 
     kind: Literal["fer2013"] = Field(description="FER2013")
-    root: InputPath = Field(description="Directory or .zip with train/ and test/, or with fer2013.csv")
+    root: InputPath = Field(
+        description="Directory, .zip or .tar.gz with train/ and test/, or with fer2013.csv; or that file itself"
+    )
 
 
 class FolderSource(Section):
     """Any data set with one folder a class."""
 
     kind: Literal["folder"] = Field(description="A folder a class")
-    root: InputPath = Field(description="Directory or .zip with <class>/, or with train|val|test/<class>/")
+    root: InputPath = Field(description="Directory, .zip or .tar.gz with <class>/, or with train|val|test/<class>/")
     class_map: dict[str, str | None] = Field(
         default_factory=dict, description="Folder name: emotion (null leaves the folder out)"
     )
@@ -126,7 +131,8 @@ class Dataset(Section):
         "-1 compares pixels only",
     )
     on_corrupt: Literal["error", "skip"] = Field(
-        description="Unreadable images, labels without an image and images without a label: refuse, or list and skip"
+        description="Unreadable images, malformed rows, labels without an image and images without a label: refuse, or "
+        "list and skip"
     )
     on_empty_class: Literal["error", "ignore"] = Field(description="What to do about a class without training images")
     balance: Literal["none", "weighted_sampling", "class_weights"] = Field(

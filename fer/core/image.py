@@ -1,30 +1,17 @@
-"""Decoding images, and bringing faces to the colour and the resolution of the training faces."""
+"""Bringing faces to the colour and the resolution of the training faces."""
 
 import cv2
 import numpy as np
 
 
-def decode_image(data: bytes | memoryview) -> np.ndarray | None:
-    """Decode an image file.
-
-    Args:
-        data: The bytes of the file, in any format that OpenCV knows.
-
-    Returns:
-        (H, W) uint8 if it is gray, (H, W, 3) uint8 RGB if it is coloured, None if it is damaged.
-    """
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error:
-        return None
-    if pixels is None or pixels.ndim == 2:
-        return pixels
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-
-
 def to_gray(image: np.ndarray) -> np.ndarray:
     """Convert an image (H, W) or (H, W, 3) uint8 RGB to gray, (H, W) uint8."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def to_bgr(image: np.ndarray) -> np.ndarray:
+    """Convert an image (H, W) or (H, W, 3) uint8 RGB to OpenCV's order of channels, (H, W, 3)."""
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
 
 
 def to_native(image: np.ndarray, side: int, colour: bool) -> np.ndarray:

@@ -22,7 +22,7 @@ from fer.data.decoding import decode, read_header
 from fer.data.sources.base import ImageInfo, Source
 from fer.errors import DataError
 
-VERSION = 1
+VERSION = 2
 UNREADABLE = "unreadable"
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The manifest: one row for every image that a run uses, and a list of those it does not, with reasons."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"
 LEFT_OUT = "left out"
 MAX_LISTED = 5
+MIN_TRAINING = 2
 EXCLUSION_COLUMNS = ["sample_id", "source", "path", "part", "reason"]
 Finding = tuple[str, int, str]  # what was found, how many, what was done
 
@@ -88,6 +89,7 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
         >>> manifest.get_split("train")["label"].value_counts()
     """
     builder = _ManifestBuilder(sources, store, config)
+    builder.report_unused()
     builder.check_corrupt()
     builder.drop_unreadable()
     builder.count_duplicates()
@@ -107,22 +109,28 @@ class _ManifestBuilder:
         self.cfg = config
         self.classes = get_class_names(config.classes)
         self.samples = _join_samples(sources, store, config.near_duplicate_bits)
-        self.source_problems = _collect_source_problems(sources)
+        self.source_problems = _list_exclusions((s.name, s.problems) for s in sources)
+        self.unused = _list_exclusions((s.name, s.unused) for s in sources)
         self.dropped: list[pd.DataFrame] = []
         self.findings: list[Finding] = []
+
+    def report_unused(self) -> None:
+        """Report files and folders that are there and belong to no sample."""
+        for reason, rows in self.unused.groupby("reason", sort=True):
+            names = _shorten_list(rows["sample_id"].tolist(), ", ")
+            log.warning("Not used: %d (%s): %s", len(rows), reason, names)
+            self._report(f"files not used, {reason}: {names}", len(rows), LEFT_OUT)
 
     def check_corrupt(self) -> None:
         """Report unreadable images, rows without image and images without row, or refuse them."""
         unreadable = self.samples[self.samples["problem"] != ""]
-        listed = [f"{row.source}/{row.path} ({row.reason})" for row in self.source_problems.itertuples()]
+        listed = [f"{row.sample_id} ({row.reason})" for row in self.source_problems.itertuples()]
         listed += [f"{row.sample_id} ({row.problem})" for row in unreadable.itertuples()]
         if not listed:
             return
-        more = f"; and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
-        text = "; ".join(listed[:MAX_LISTED]) + more
         if self.cfg.on_corrupt == "error":
-            raise DataError(f"{text}. Fix them, or set dataset.on_corrupt=skip to list them and go on without")
-        log.warning("Left out: %s", text)
+            raise _build_corrupt_error(listed)
+        log.warning("Left out %d: %s", len(listed), _shorten_list(listed, "; "))
         for reason, count in self.source_problems["reason"].value_counts().items():
             self._report(str(reason), count, LEFT_OUT)
 
@@ -205,6 +213,11 @@ class _ManifestBuilder:
                 raise DataError(
                     f"there are no {word} images; check the source's parts, or set dataset.split=stratified"
                 )
+        if (count := int((self.samples["split"] == "train").sum())) < MIN_TRAINING:
+            raise DataError(
+                f"the training part holds {count} image; at least {MIN_TRAINING} are needed, since batch normalisation "
+                "cannot work on one (see dataset.limit and the source's parts)"
+            )
         present = set(self.samples.loc[self.samples["split"] == "train", "label"])
         empty = [name for name in self.classes if name not in present]
         if not empty:
@@ -227,8 +240,8 @@ class _ManifestBuilder:
 
     def build(self) -> Manifest:
         """Report why images were dropped, and return what is left."""
-        excluded = pd.concat([*self.dropped, self.source_problems], ignore_index=True)
-        reported = {splits.LEAK, LIMITED, *self.source_problems["reason"]}
+        excluded = pd.concat([*self.dropped, self.source_problems, self.unused], ignore_index=True)
+        reported = {splits.LEAK, LIMITED, *self.source_problems["reason"], *self.unused["reason"]}
         for reason, count in excluded["reason"].value_counts().items():
             if reason not in reported:
                 self._report(str(reason), count, LEFT_OUT)
@@ -262,7 +275,24 @@ def _join_samples(sources: Sequence[Source], store: ImageStore, near_duplicate_b
     return samples
 
 
-def _collect_source_problems(sources: Sequence[Source]) -> pd.DataFrame:
-    """Rows without image and images without row, as exclusions."""
-    rows = [(f"{s.name}/{path}", s.name, path, "", reason) for s in sources for path, reason in s.problems]
+def _list_exclusions(listed: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> pd.DataFrame:
+    """What the sources list beside their samples, as exclusions."""
+    rows = [(f"{name}/{path}", name, path, "", reason) for name, pairs in listed for path, reason in pairs]
     return pd.DataFrame(rows, columns=EXCLUSION_COLUMNS, dtype=object)
+
+
+def _build_corrupt_error(listed: Sequence[str]) -> DataError:
+    text = _shorten_list(listed, "; ")
+    return DataError(f"{text}. Fix them, or set dataset.on_corrupt=skip to list them and go on without")
+
+
+def _shorten_list(items: Sequence[str], separator: str) -> str:
+    more = f"{separator}and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
+    return separator.join(items[:MAX_LISTED]) + more
+
+
+def check_source_problems(sources: Sequence[Source]) -> None:
+    """Refuse rows and images that do not meet, before anything is decoded. Raises DataError."""
+    listed = [f"{source.name}/{path} ({reason})" for source in sources for path, reason in source.problems]
+    if listed:
+        raise _build_corrupt_error(listed)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+from fer.core.image_decoding import HEAD_BYTES, IMAGE_SUFFIXES, is_image_content
+
 # Of all files of a page together. Encoded as text they take a third more; beyond this a page gets slow to open and
 # awkward to send.
 EMBED_LIMIT = 8 * 2**20
@@ -20,11 +22,14 @@ _IMAGE_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".jpe": "image/jpeg",
+    ".jfif": "image/jpeg",
+    ".avif": "image/avif",
+    ".apng": "image/apng",
     ".webp": "image/webp",
     ".gif": "image/gif",
     ".bmp": "image/bmp",
 }
-_OTHER_IMAGES = frozenset({".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pbm"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,6 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
     remaining = limit
     for path in paths:
         suffix = Path(path).suffix.lower()
-        is_image = suffix in _IMAGE_TYPES or suffix in _OTHER_IMAGES
         mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
         content = _read_within_limit(Path(path), remaining) if mime else None
         if content is None:
@@ -54,8 +58,19 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
         else:
             remaining -= len(content)
             url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
-        sources.append(Source("image" if is_image else "video", url, content is not None))
+        sources.append(Source("image" if _is_image(Path(path)) else "video", url, content is not None))
     return sources
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is shown as an image: by its suffix or, where that says nothing, by how it begins."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return is_image_content(file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _read_within_limit(path: Path, limit: int) -> bytes | None:

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer.bundle.metadata import FaceFormat
-from fer.core import image
+from fer.core import image, image_decoding
+from fer.errors import DataError
 from fer.serving.requests import EncodedImage, RequestError
 
 # Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB once it is decoded.
@@ -48,10 +49,10 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
         RequestError: It is neither, is damaged or has too many pixels.
     """
     _check_header(data)
-    pixels = image.decode_image(data)
-    if pixels is None:
-        raise RequestError(400, "the picture is damaged")
-    return pixels
+    try:
+        return image_decoding.decode_image(data)
+    except DataError:
+        raise RequestError(400, "the picture is damaged") from None
 
 
 def _check_header(data: bytes | memoryview) -> None:

@@ -13,7 +13,7 @@ from fer.core.io import atomic_write
 from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
 from fer.data.image_store import ImageStore, open_image_store
-from fer.data.manifest import Manifest, ManifestConfig, build_manifest
+from fer.data.manifest import Manifest, ManifestConfig, build_manifest, check_source_problems
 from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region
@@ -116,6 +116,8 @@ def prepare_data(config: Config, largest_side: int) -> PreparedData:
     notes = [f"{source.name}: {note}" for source in sources for note in source.notes]
     for note in notes:
         log.info("Source %s", note)
+    if cfg.on_corrupt == "error":
+        check_source_problems(sources)
     store = open_image_store(sources, largest_side, cfg.cache_dir)
     manifest_config = ManifestConfig(
         label_rules=collect_label_rules(specs),

@@ -20,7 +20,7 @@ from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CK
 from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
-from fer.errors import ModelError, shorten_error
+from fer.errors import ModelError, UserError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
@@ -30,6 +30,10 @@ from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
+SINGLE_VALUE = (
+    "batch normalisation met a batch of one image, from which it cannot take a variance; raise dataset.batch_size to 2 "
+    "or more for each process, or model.image_size"
+)
 OUT_OF_MEMORY = "the device's memory is full; lower dataset.batch_size or model.image_size"
 log = logging.getLogger(__name__)
 
@@ -228,6 +232,10 @@ def train_network(
             # Lightning exits like this after Ctrl-C, and ignores any further one from then on.
             if trainer.state.status != TrainerStatus.INTERRUPTED:
                 raise
+        except ValueError as error:
+            if not str(error).startswith("Expected more than 1 value per channel"):
+                raise
+            raise UserError(SINGLE_VALUE) from None
     seconds = round(time.monotonic() - start, 1)
     if trainer.is_global_zero and not (directory / CHECKPOINTS_DIR / BEST_CKPT).is_file():
         with atomic_write(directory / CHECKPOINTS_DIR / UNFINISHED_CKPT) as temporary:

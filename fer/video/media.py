@@ -1,20 +1,32 @@
 """From what a user names (files, directories, globs) to the videos and images to look at."""
 
 import glob
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
+from fer.core.file_tree import is_hidden, walk_files
+from fer.core.image_decoding import HEAD_BYTES, IMAGE_SUFFIXES, is_image_content
 from fer.errors import DataError
+from fer.video.probe import VideoError, is_image, open_video
 
+# A file of another name is looked into.
 VIDEO_SUFFIXES = {
-    *(".3gp", ".asf", ".avi", ".f4v", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+    *(".264", ".265", ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".evo", ".f4v", ".flv", ".gif", ".h264"),
+    *(".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod"),
+    *(".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"),
+    *(".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 }
-IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# Formats that hold one picture or a moving one.
+EITHER_SUFFIXES = {".apng", ".avif", ".gif", ".webp"}
+MAX_LISTED = 5
+# So much of a file without a zero byte is taken for text.
+TEXT_BYTES = 4096
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,8 +51,9 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
 
     Args:
         inputs: Files, directories (searched with all below them, in order of name, hidden names left out) and globs
-            (``**`` reaches below). Directories and globs give the files with a known suffix; a file named outright is
-            taken whatever its suffix, and opening it decides.
+            (``**`` reaches below). Directories and globs give the files with a known suffix, and those of another name
+            whose content is a video or an image; what they leave out is counted in the log. A file named outright is
+            taken whatever it is, and opening it decides.
 
     Returns:
         The files in the order of the inputs, each once.
@@ -54,10 +67,13 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
     """
     paths: dict[Path, None] = {}
     for pattern in inputs:
-        files = [Path(os.path.abspath(file)) for file in _expand_input(pattern)]
+        unused: list[Path] = []
+        files = [Path(os.path.abspath(file)) for file in _expand_input(pattern, unused)]
         if not files:
-            suffixes = " ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES))
-            raise DataError(f"{pattern}: no video or image there (looked for the suffixes {suffixes})")
+            raise DataError(f"{pattern}: no video or image there, by suffix or by content (other files: {len(unused)})")
+        if unused:
+            names = [path.name for path in unused[:MAX_LISTED]] + ["…"] * (len(unused) > MAX_LISTED)
+            log.warning("%s: %d files are no video or image: not used: %s", pattern, len(unused), ", ".join(names))
         paths |= dict.fromkeys(files)
     if not paths:
         raise DataError("no input is given: name a video, an image, a directory or a glob")
@@ -65,42 +81,79 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
     return [Media(path, name, get_media_kind(path)) for path, name in zip(paths, names, strict=True)]
 
 
-def _expand_input(pattern: str) -> Iterator[Path]:
-    """Files that one input means. A name that exists is taken as it is, glob characters or not."""
+def _expand_input(pattern: str, unused: list[Path]) -> Iterator[Path]:
+    """Files that one input means. A name that exists is taken as it is, glob characters or not.
+
+    Files that are no video and no image are appended to ``unused``.
+    """
     path = Path(pattern).expanduser()
     if path.is_dir():
-        yield from _walk_files(path)
+        yield from _select_media(_walk_files(path), unused)
     elif path.exists():
         yield path
     elif glob.has_magic(pattern):
         for match in sorted(glob.glob(str(path), recursive=True)):
             if os.path.isdir(match):
                 # `**` lists the files below by itself.
-                yield from _walk_files(Path(match)) if "**" not in pattern else ()
-            elif is_media(Path(match)):
-                yield Path(match)
+                yield from _select_media(_walk_files(Path(match)), unused) if "**" not in pattern else ()
+            elif not is_hidden(PurePath(os.path.basename(match))) and not _lies_in_circles(match):
+                yield from _select_media([Path(match)], unused)
     else:
         raise DataError(f"{pattern}: there is no such file or directory, and it is no glob")
+
+
+def _lies_in_circles(path: str) -> bool:
+    """Whether a path leads through a folder twice, by a link to one above it, which `**` follows."""
+    above = [os.path.realpath(folder) for folder in Path(os.path.abspath(path)).parents]
+    return len(set(above)) < len(above)
 
 
 def _walk_files(directory: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: this directory cannot be read ({error.strerror})") from None
 
-    for folder, below, files in os.walk(directory, onerror=refuse):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        # Hidden files next to videos are a file manager's (macOS writes ._clip.mp4), never a recording.
-        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(".") and is_media(Path(name)))
+    for folder, files in walk_files(directory, refuse):
+        yield from (folder / name for name in files)
+
+
+def _select_media(files: Iterable[Path], unused: list[Path]) -> Iterator[Path]:
+    for file in files:
+        if is_media(file) or _holds_media(file):
+            yield file
+        else:
+            unused.append(file)
+
+
+def _holds_media(path: Path) -> bool:
+    """Whether the content of a file whose name says nothing is an image or a video."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(TEXT_BYTES)
+        if is_image_content(head[:HEAD_BYTES]):
+            return True
+        # Tables and notes lie beside many recordings, and FFmpeg would draw them as pictures.
+        if b"\0" not in head:
+            return False
+        open_video(path)
+        return True
+    except (OSError, VideoError):
+        return False
 
 
 def is_media(path: Path) -> bool:
-    """Whether the suffix is one of videos or images."""
+    """Whether the suffix is one of videos or images; the file need not be there."""
     return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 
 def get_media_kind(path: Path) -> Literal["video", "image"]:
-    """What the suffix stands for; a video where it is not known."""
-    return "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
+    """Whether a file is a video or an image: by its suffix, and by its content where that does not tell."""
+    suffix = path.suffix.lower()
+    if suffix in EITHER_SUFFIXES or suffix not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+        try:
+            return "image" if is_image(path) else "video"
+        except OSError:
+            pass  # opening it will say what is wrong, or it is still to be fetched
+    return "image" if suffix in IMAGE_SUFFIXES - {".gif"} else "video"
 
 
 def make_unique_names(paths: Sequence[Path]) -> list[str]:

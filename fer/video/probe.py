@@ -2,26 +2,21 @@
 
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import av
-import cv2
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
+from fer.core.image_decoding import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, is_image_content, read_image_header
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
 from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, select_video_stream
 from fer.video.upright import compute_shown_size, read_orientation
 
-# Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
-MAX_PIXELS = 128_000_000
-TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
@@ -126,20 +121,12 @@ def _check_readable(path: Path) -> None:
 
 def is_image(path: Path) -> bool:
     """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video."""
-    if not cv2.haveImageReader(str(path)) or is_animated_webp(path):
-        return False
     with path.open("rb") as file:
-        start = file.read(12)
-    if start.startswith(b"GIF8"):
-        return False
-    if not (start.startswith(b"\x89PNG") or start[4:8] == b"ftyp"):
-        return True
+        if not is_image_content(file.read(HEAD_BYTES)) or is_animated_webp(path):
+            return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return not getattr(image, "is_animated", False)
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return not read_image_header(path.read_bytes()).animated
+    except DataError:
         return True
 
 
@@ -156,20 +143,10 @@ def _open_animated_webp(path: Path) -> VideoInfo:
 
 def _open_image(path: Path) -> VideoInfo:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit, which only warns below twice its value
-            with Image.open(path) as image:
-                width, height = image.size
-                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation; cv2.imread follows it
-                codec = str(image.format).lower()
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except (OSError, ValueError, SyntaxError) as error:
-        raise VideoError(path, f"this image cannot be read ({str(error)[:80]})") from None
-    if width * height > MAX_PIXELS:
-        raise VideoError(path, TOO_LARGE)
-    width, height = (height, width) if turned else (width, height)
-    return VideoInfo(path, width, height, 0.0, 1, 0.0, 0, codec, 0.0)
+        header = read_image_header(path.read_bytes())
+    except DataError as error:
+        raise VideoError(path, str(error)) from None
+    return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:

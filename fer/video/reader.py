@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import av
-import cv2
 import numpy as np
 
+from fer.core.image import to_bgr
+from fer.core.image_decoding import decode_image
 from fer.core.prefetch import prefetch
+from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
 from fer.video.decoder import iter_timed_frames
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
@@ -98,8 +100,10 @@ def iter_frames(
 
 def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]:
     if sampler.should_sample(0, 0.0):
-        bgr = cv2.imread(str(info.path), cv2.IMREAD_COLOR)
-        yield Frame(0, 0.0, bgr, "the image is damaged" if bgr is None else None)
+        try:
+            yield Frame(0, 0.0, to_bgr(decode_image(info.path.read_bytes())))
+        except DataError as error:
+            yield Frame(0, 0.0, None, str(error))
 
 
 def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event) -> Iterator[Frame]:

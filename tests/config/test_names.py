@@ -73,4 +73,4 @@ def test_keys_of_some_kinds_of_source_say_of_which() -> None:
     meanings = {key.name: key.description for key in iter_keys(Config)}
     assert meanings["dataset.sources.<name>.count"].startswith("(synthetic) Number of faces")
     assert meanings["dataset.sources.<name>.contempt"].startswith("(ferplus, synthetic) With 7 classes")
-    assert "; (rafdb) Directory or .zip with train/ and test/" in meanings["dataset.sources.<name>.root"]
+    assert "; (rafdb) Directory, .zip or .tar.gz with train/ and test/" in meanings["dataset.sources.<name>.root"]

@@ -191,7 +191,7 @@ def test_of_two_threads_that_begin_at_once_one_builds_the_store_for_both(tmp_pat
         stores = list(pool.map(lambda _: open_image_store([replace(base, read=read)], 48, str(cache)), range(2)))
     for store in stores:
         assert np.array_equal(store.images[..., 0], np.stack(images))
-    assert stores[0].fingerprint == stores[1].fingerprint and only_folder(cache).name.endswith("-48x1-v1")
+    assert stores[0].fingerprint == stores[1].fingerprint and only_folder(cache).name.endswith("-48x1-v2")
     # Surveyed twice, decoded once.
     assert reads.count("00003.png") == 3
 

@@ -166,7 +166,7 @@ def test_the_rules_keep_and_label_what_the_published_procedure_does(rule: str) -
 )
 def test_counts_on_the_whole_file(ferplus_zip: str, rule: str, of_eight: int, of_seven: int) -> None:
     rows = read_fer2013new(DatasetFiles(ferplus_zip))
-    training = np.array([counts for usage, _, counts in rows if usage == "Training"])
+    training = np.array([row.votes for row in rows if row.part == "train"])
     assert training.shape == (28_709, 10)
     for classes, expected in ((8, of_eight), (7, of_seven)):
         targets, labels, reasons = build_targets_from_votes(training, rule, classes, "drop")

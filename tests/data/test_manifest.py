@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.data.label_rules import IS_CONTEMPT, NO_AGREEMENT, NO_EMOTION
-from fer.data.manifest import LIMITED, Manifest
+from fer.data.manifest import LIMITED, Manifest, check_source_problems
 from fer.data.sources import Source, read_source
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.data.splits import LEAK
@@ -250,3 +250,40 @@ def test_a_stratified_split_divides_sources_and_classes_whatever_their_parts(man
     again, other = manifest_of([one, two], split="stratified"), manifest_of([one, two], split="stratified", seed=1)
     assert again.samples["split"].equals(manifest.samples["split"])
     assert not other.samples["split"].equals(manifest.samples["split"])
+
+
+def test_what_the_source_does_not_use_is_listed_counted_and_logged(
+    lay: Laid, manifest_of: ManifestOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = {
+        f"{part}/fear/{number}.png": encoded(number) for part, number in (("train", 0), ("train", 1), ("dev", 2))
+    }
+    root = lay({**content, **{f"{number}.txt": "x" for number in range(7)}, "dev/loose.png": encoded(9)})
+    source = read_source("own", "folder", root=root, class_map={})
+    with caplog.at_level(logging.WARNING):
+        manifest = manifest_of([source])
+    accounted(manifest, 3 + 8)
+    listed = "own/0.txt, own/1.txt, own/2.txt, own/3.txt, own/4.txt, and 2 more"
+    assert {finding for finding in manifest.findings if finding[0].startswith("files")} == {
+        (f"files not used, no image that can be read: {listed}", 7, "left out"),
+        ("files not used, image outside of the layout: own/dev/loose.png", 1, "left out"),
+    }
+    assert f"Not used: 7 (no image that can be read): {listed}" in caplog.messages
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_one_training_image_is_a_sentence(limit: int | None, manifest_of: ManifestOf) -> None:
+    source = labelled({"fear": (1 if limit is None else 5, 2, 0)})
+    with pytest.raises(DataError, match="^the training part holds 1 image; at least 2 are needed, since batch norm"):
+        manifest_of([source], limit=limit)
+
+
+def test_malformed_rows_are_refused_with_their_line_or_skipped_and_listed(lay: Laid, manifest_of: ManifestOf) -> None:
+    pixels = [" ".join(map(str, noise(number).ravel())) for number in range(4)]
+    rows = [f"1,{pixels[0]},Training", "1,7 7 7,Training", f"2,{pixels[1]},Training", f"3,{pixels[2]},dev"]
+    source = read_source("fer", "fer2013", root=lay({"fer2013.csv": "\n".join(["emotion,pixels,Usage", *rows])}))
+    for check in (lambda: manifest_of([source]), lambda: check_source_problems([source])):
+        with pytest.raises(DataError, match=r"^fer/fer2013\.csv, line 3 \(row without an emotion .* Fix them, or set"):
+            check()
+    manifest = manifest_of([source], on_corrupt="skip")
+    assert manifest.excluded["path"].tolist() == ["fer2013.csv, line 3"] and len(manifest.samples) == 3

@@ -196,7 +196,7 @@ def test_tables_that_do_not_belong_together_are_refused(lay: Laid) -> None:
     )
     swapped = new_csv([("Training", "fer0.png", ten("anger")), ("Training", "", ten("NF"))])
     assert message(fer2013=table, fer2013new=swapped) == (
-        "fer2013.csv says PublicTest where fer2013new.csv says Training (no name): the two files do not belong together"
+        "fer2013.csv says val where fer2013new.csv says train (no name): the two files do not belong together"
     )
     with pytest.raises(DataError, match=r"has no label\.csv; set votes=fer2013new\.csv"):
         read_source(
@@ -215,19 +215,19 @@ def test_tables_that_do_not_belong_together_are_refused(lay: Laid) -> None:
         ("nan,0,0,0,0,0,0,0,0,0", "nan, 0, 0, 0, 0, 0, 0, 0, 0, 0"),
     ],
 )
-def test_votes_other_than_ten_numbers_are_refused(
+def test_rows_of_other_than_ten_votes_are_problems(
     votes: str, shown: str, scripted: dict[str, bytes], lay: Laid
 ) -> None:
+    reason = f"row with {shown} instead of ten votes from 0 to 10"
+    content = {**scripted, "FER2013Train/fer5.png": encoded(5)}
     label = str(scripted["FER2013Train/label.csv"]) + f"fer5.png,{BOX},{votes}\n"
-    root = lay({**scripted, "FER2013Train/label.csv": label})
-    with pytest.raises(DataError) as caught:
-        read_source("plus", "ferplus", root=root, votes="auto")
-    assert str(caught.value) == (
-        f"{root}: FER2013Train/label.csv, line 3: ten votes from 0 to 10 were expected, not {shown}"
-    )
-    root = lay({**scripted, "fer2013new.csv": new_csv([]) + f"Training,fer5.png,{votes}\n"})
-    with pytest.raises(DataError, match=rf"fer2013new\.csv, line 2: ten votes .* not {re.escape(shown)}$"):
-        read_source("plus", "ferplus", root=root, votes="fer2013new.csv")
+    source = read_source("plus", "ferplus", root=lay({**content, "FER2013Train/label.csv": label}), votes="auto")
+    assert source.problems == (("FER2013Train/label.csv, line 3 (fer5.png)", reason),)
+    assert len(source.table) == 4 and ("FER2013Train/fer5.png", "image outside of the layout") not in source.unused
+    new = str(scripted["fer2013new.csv"]) + f"Training,fer5.png,{votes}\n"
+    source = read_source("plus", "ferplus", root=lay({**content, "fer2013new.csv": new}), votes="fer2013new.csv")
+    assert source.problems == (("fer2013new.csv, line 8 (fer5.png)", reason),)
+    assert len(source.table) == 4
 
 
 @pytest.mark.parametrize(
@@ -235,12 +235,6 @@ def test_votes_other_than_ten_numbers_are_refused(
     [
         ("Usage,Image name,neutral\n", "fer2013new.csv has the columns Usage, Image name, neutral; those of FERPlus"),
         ("", "fer2013new.csv has the columns ; those of FERPlus were expected"),
-        (HEADER + "\nTraining\n", "fer2013new.csv, line 2: ten votes from 0 to 10 were expected, not none"),
-        (
-            HEADER + "\nTesting,fer0.png,10,0,0,0,0,0,0,0,0,0\n",
-            "fer2013new.csv, line 2: usage 'Testing'; allowed are Training, PublicTest, PrivateTest",
-        ),
-        (HEADER + '\nTraining,"fer0.png\n', "fer2013new.csv, line 2: ten votes from 0 to 10 were expected, not none"),
     ],
 )
 def test_another_table_of_votes_is_refused(table: str, message: str, scripted: dict[str, bytes], lay: Laid) -> None:
@@ -253,3 +247,34 @@ def test_empty_tables_of_votes_leave_no_images(lay: Laid) -> None:
     with pytest.raises(DataError) as caught:
         read_source("plus", "ferplus", root=root, votes="auto")
     assert str(caught.value) == f"{root}: there are no images for the source 'plus'"
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "reason"),
+    [
+        ("Training", "", "row with none instead of ten votes from 0 to 10"),
+        ('Training,"fer9.png', " (fer9.png)", "row with none instead of ten votes from 0 to 10"),
+        (
+            *("Holdout,fer9.png,10,0,0,0,0,0,0,0,0,0", " (fer9.png)"),
+            "row of the unknown part 'Holdout'; allowed are train (training), val (valid, validation, dev, "
+            "PublicTest), test (testing, eval, PrivateTest, evaluation), in any case",
+        ),
+    ],
+)
+def test_a_malformed_row_spoils_no_other(
+    row: str, name: str, reason: str, scripted: dict[str, bytes], lay: Laid
+) -> None:
+    first, *others = str(scripted["fer2013new.csv"]).splitlines()
+    content = {**scripted, "fer2013new.csv": "\n".join([first, row, *others])}
+    source = read_source("plus", "ferplus", root=lay(content), votes="fer2013new.csv")
+    assert len(source.table) == 4 and source.problems == ((f"fer2013new.csv, line 2{name}", reason),)
+
+
+def test_parts_are_named_in_any_way(scripted: dict[str, bytes], lay_any: Laid) -> None:
+    names = {"FER2013Train": "Training", "FER2013Valid": "dev", "FER2013Test": "FER2013PrivateTest"}
+    content = {name.replace(old, names[old]): data for name, data in scripted.items() for old in names if old in name}
+    source = read_source("plus", "ferplus", root=lay_any(content), votes="auto")
+    assert source.table["part"].tolist() == ["train", "train", "val", "test"]
+    content = {name.replace("dev", "FER2013Holdout"): data for name, data in content.items()}
+    with pytest.raises(DataError, match="the folder '.*FER2013Holdout' is named as no part; allowed are FER2013Train"):
+        read_source("plus", "ferplus", root=lay_any(content), votes="auto")

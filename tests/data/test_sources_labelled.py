@@ -59,12 +59,15 @@ def test_rafdb_kaggle_tables_and_folders_that_disagree(lay: Laid) -> None:
     content["train_labels.csv"] = "name,emotion\ntrain_0001_aligned.jpg,1\n"
     with pytest.raises(DataError, match=r"train_labels\.csv has the columns name, emotion; image, label were expected"):
         read_source("raf", "rafdb", root=lay(content))
-    content["train_labels.csv"] = "image,label\ntrain_0001_aligned.jpg,8\n"
-    with pytest.raises(DataError) as caught:
-        read_source("raf", "rafdb", root=(root := lay(content)))
-    assert str(caught.value) == (
-        f"{root}: train_labels.csv, image train_0001_aligned.jpg: label '8' is out of range; RAF-DB's labels are 1 to 7"
+    content["train_labels.csv"] = kaggle()["train_labels.csv"].replace("0001_aligned.jpg,1", "0001_aligned.jpg,8")
+    source = read_source("raf", "rafdb", root=lay(content))
+    assert source.problems == (
+        (
+            "DATASET/train/1/train_0001_aligned.jpg",
+            "train_labels.csv: row with the label '8', which is out of range; RAF-DB's labels are 1 to 7",
+        ),
     )
+    assert len(source.table) == 13
 
 
 def official() -> dict[str, bytes | str]:
@@ -108,21 +111,33 @@ def test_rafdb_official_rows_and_images_that_do_not_meet(lay: Laid) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("train_00001.jpg 0", "label '0' is out of range; RAF-DB's labels are 1 to 7"),
-        ("train_00001.jpg 8", "label '8' is out of range; RAF-DB's labels are 1 to 7"),
-        ("train_00001.jpg", "label '' is out of range; RAF-DB's labels are 1 to 7"),
-        ("valid_00001.jpg 1", "'valid_00001.jpg' starts neither with train_ nor with test_"),
-        ("train_00007.jpg 7", "train_00007.jpg is named a second time"),
+        ("train_00001.jpg 0", "row with the label '0', which is out of range; RAF-DB's labels are 1 to 7"),
+        ("train_00001.jpg 8", "row with the label '8', which is out of range; RAF-DB's labels are 1 to 7"),
+        ("train_00001.jpg", "row with the label '', which is out of range; RAF-DB's labels are 1 to 7"),
+        (
+            "some_00001.jpg 1",
+            "row of the unknown part 'some'; allowed are train (training), val (valid, validation, dev, PublicTest), "
+            "test (testing, eval, PrivateTest, evaluation), in any case",
+        ),
+        ("train_00007.jpg 7", "row of an image that was named before"),
     ],
 )
 def test_rafdb_official_lines_that_are_wrong(line: str, message: str, lay: Laid) -> None:
     content = official()
     table = "basic/EmoLabel/list_patition_label.txt"
-    content[table] = f"train_00007.jpg 7\n\n{line}\n"
-    root = lay(content)
-    with pytest.raises(DataError) as caught:
-        read_source("raf", "rafdb", root=root)
-    assert str(caught.value) == f"{root}: {table}, line 3: {message}"
+    content[table] = f"train_00007.jpg 7\n\n{line}\ntest_00001.jpg  1\n"
+    source = read_source("raf", "rafdb", root=lay(content))
+    assert source.problems[0] == (f"{table}, line 3 ({line.split()[0]})", message)
+    assert source.table["label"].tolist() == ["neutral", "surprise"]
+
+
+def test_rafdb_lists_whose_names_end_in_aligned_already(lay_any: Laid) -> None:
+    content = official()
+    table = "basic/EmoLabel/list_patition_label.txt"
+    content[table] = str(content[table]).replace(".jpg", "_aligned.jpg")
+    source = read_source("raf", "rafdb", root=lay_any(content))
+    assert len(source.table) == 14 and source.problems == ()
+    assert source.unused == ((f"{lay_any.top}basic/Image/original/train_00001.jpg", "image outside of the layout"),)
 
 
 def test_fer2013_folders(lay_any: Laid) -> None:
@@ -185,19 +200,27 @@ GOOD = " ".join(["7"] * 48 * 48)
         f"1,{GOOD[:-1]}-1,Training",
         f"1,{GOOD[:-1]}99999999999999999999,Training",
         f"1,{GOOD[:-1]}?,Training",
-        f"1,{GOOD},Test",
         f"1,{GOOD}",
         "1,,Training",
     ],
 )
 def test_fer2013_rows_that_are_wrong_are_named(row: str, lay: Laid) -> None:
-    root = lay({"fer2013.csv": f"emotion,pixels,Usage\n1,{GOOD},Training\n{row}\n"})
-    with pytest.raises(DataError) as caught:
-        read_source("fer", "fer2013", root=root)
-    assert str(caught.value) == (
-        f"{root}: fer2013.csv, line 3: expected an emotion from 0 to 6, 2304 pixels from 0 to 255 and a usage of "
-        "Training, PublicTest, PrivateTest"
+    root = lay({"fer2013.csv": f"emotion,pixels,Usage\n1,{GOOD},Training\n{row}\n2,{GOOD},dev\n"})
+    source = read_source("fer", "fer2013", root=root)
+    assert source.problems == (
+        ("fer2013.csv, line 3", "row without an emotion from 0 to 6, 2304 pixels from 0 to 255 and a usage"),
     )
+    assert source.table["path"].tolist() == ["fer2013.csv#2", "fer2013.csv#4"]
+    assert source.table["part"].tolist() == ["train", "val"]
+
+
+def test_fer2013_parts_are_named_in_any_way_and_unknown_ones_said(lay: Laid) -> None:
+    usages = ["training", "TRAIN", "publictest", "Valid", "privatetest", "eval", "Holdout"]
+    rows = "".join(f"1,{GOOD},{usage}\n" for usage in usages)
+    source = read_source("fer", "fer2013", root=lay({"fer2013.csv": "emotion,pixels,Usage\n" + rows}))
+    assert source.table["part"].tolist() == ["train", "train", "val", "val", "test", "test"]
+    ((path, reason),) = source.problems
+    assert path == "fer2013.csv, line 8" and reason.startswith("row of the unknown part 'Holdout'; allowed are train")
 
 
 def test_fer2013_tables_with_other_columns_or_without_rows(lay: Laid) -> None:

@@ -125,3 +125,10 @@ def test_moments_are_written_as_players_write_them() -> None:
         "1:02:34.3",
     ]
     assert clock(float("nan")) == "–"
+
+
+def test_a_picture_without_suffix_is_shown_as_one(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0" + bytes(40))
+    (tmp_path / "clip").write_bytes(b"\x00\x00\x00\x18ftypisom" + bytes(40))
+    found = find_sources([str(tmp_path / "photo"), str(tmp_path / "clip"), "gone"], tmp_path)
+    assert [source.kind for source in found] == ["image", "video", "video"]

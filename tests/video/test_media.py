@@ -1,12 +1,17 @@
 """From inputs to a list of videos and images with distinct names."""
 
+import io
+import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fer.errors import DataError
 from fer.video.media import Media, find_media
+from tests.helpers.clips import write_clip
 
 
 def lay(root: Path, *names: str) -> None:
@@ -82,7 +87,7 @@ def test_odd_names(tmp_path: Path) -> None:
 def test_an_input_that_gives_nothing_is_named_with_what_was_looked_for(tmp_path: Path) -> None:
     lay(tmp_path, "a.mp4", "empty/notes.txt")
     for given, message in {
-        tmp_path / "empty": r"empty: no video or image there \(looked for the suffixes 3gp asf avi avif .* webp wmv\)",
+        tmp_path / "empty": r"empty: no video or image there, by suffix or by content \(other files: 1\)$",
         tmp_path / "*.mov": r"\*\.mov: no video or image there",
         tmp_path / "a.mpg": r"a\.mpg: there is no such file or directory",
     }.items():
@@ -99,3 +104,39 @@ def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"locked: this directory cannot be read \(Permission denied\)"):
         find_media([str(tmp_path)])
     (tmp_path / "locked").chmod(0o755)
+
+
+def test_content_decides_where_the_name_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("photo.jpg", "photo", "photo.x1", "photo.gif"):
+        with (tmp_path / name).open("wb") as file:
+            Image.new("RGB", (40, 40)).save(file, "GIF" if name.endswith("gif") else "JPEG")
+    clip = write_clip(tmp_path / "clip.mp4", range(5)).read_bytes()
+    (tmp_path / "take").write_bytes(clip)
+    (tmp_path / "take.rec").write_bytes(clip)
+    others = {"notes.md": b"# Notes\n", "data.npy": np.arange(99.0).tobytes(), "Thumbs.db": b"\0", "a.zip": b"PK\3\4\0"}
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        found = {item.name: item.kind for item in find_media([str(tmp_path)])}
+    assert found == {
+        **dict.fromkeys(("photo", "photo.gif", "photo.jpg", "photo.x1"), "image"),
+        **dict.fromkeys(("clip.mp4", "take", "take.rec"), "video"),
+    }
+    assert caplog.messages == [f"{tmp_path}: 3 files are no video or image: not used: a.zip, data.npy, notes.md"]
+
+
+def test_links_to_folders_are_followed_and_circles_are_not(tmp_path: Path) -> None:
+    lay(tmp_path, "clips/day/a.mp4", "elsewhere/b.mp4")
+    (tmp_path / "clips" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "clips" / "day" / "up").symlink_to(tmp_path / "clips")
+    assert names_of(tmp_path / "clips") == ["a.mp4", "b.mp4"]
+    assert names_of(tmp_path / "clips" / "**" / "*.mp4") == ["a.mp4", "b.mp4"]
+
+
+def test_a_moving_webp_is_a_video(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((40, 40, 3), level, np.uint8)) for level in (0, 200)]
+    content = io.BytesIO()
+    frames[0].save(content, "WEBP", save_all=True, append_images=frames[1:])
+    (tmp_path / "moving.webp").write_bytes(content.getvalue())
+    frames[0].save(tmp_path / "still.webp")
+    assert [item.kind for item in find_media([str(tmp_path)])] == ["video", "image"]

@@ -1,5 +1,6 @@
 """What every reader returns: a table of samples and functions that read their images."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,25 @@ import pandas as pd
 from fer.emotions import FERPLUS_VOTES
 
 SPLITS = ("train", "val", "test")
+# How data sets name their parts, without spaces, marks and case; what follows the first is shown in messages.
+PART_NAMES = {
+    "train": ("training",),
+    "val": ("valid", "validation", "dev", "PublicTest", "devel", "development"),
+    "test": ("testing", "eval", "PrivateTest", "evaluation"),
+}
+ALLOWED_PARTS = ", ".join(f"{part} ({', '.join(names[:4])})" for part, names in PART_NAMES.items()) + ", in any case"
+_PARTS = {name.lower(): part for part, names in PART_NAMES.items() for name in (part, *names)}
 VOTE_COLUMNS = tuple(f"votes_{name}" for name in FERPLUS_VOTES)
+
+
+def parse_part(name: str) -> str | None:
+    """Return the part that a name stands for, train, val or test, or None.
+
+    Args:
+        name: Name of a folder, or a value of a column, such as `PublicTest`, `Valid_Set` or `dev`.
+    """
+    folded = re.sub(r"[\s_.-]", "", name).lower()
+    return _PARTS.get(folded) or _PARTS.get(folded.removesuffix("set"))
 
 
 @dataclass(frozen=True)
@@ -34,7 +53,8 @@ class Source:
             DataError.
         get_info: Gives, for a path, facts about the image without reading it; None where only reading tells.
         notes: Remarks for the report.
-        problems: (path, reason) of rows without image and images without row.
+        problems: (path, reason) of rows without image, images without row, and rows that are malformed.
+        unused: (path, reason) of files and folders that are there and belong to no sample.
     """
 
     name: str
@@ -43,6 +63,7 @@ class Source:
     get_info: Callable[[str], ImageInfo] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
     problems: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    unused: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
 def _build_path_columns(paths: Sequence[str], splits: Sequence[str]) -> dict[str, "pd.Series[str]"]:

@@ -1,0 +1,213 @@
+"""Decoding image files to upright 8-bit pixels by one rule, which training, infer.py and the server share.
+
+The content decides, never the suffix. What an Exif orientation, a palette, transparency, CMYK or 16 bits become, and
+which files count as damaged, is described in docs/reference/inputs-images.md.
+"""
+
+import io
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fer.core.jpeg import complete_jpeg
+from fer.errors import DataError, shorten_error
+
+# Pillow's readers of pictures; those that start other programs (EPS) or only describe a file are not among them.
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "DIB", "QOI", "SGI", "SUN"),
+    *("PCX", "TGA"),
+)
+# Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
+MAX_PIXELS = 128_000_000
+TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
+DAMAGED = "the image is damaged"
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
+# What a name says where nothing has been opened yet. HEIC and JPEG XL are images too, though they cannot be read.
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".avif", ".bmp", ".dib", ".gif", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jp2", ".j2k", ".jpx", ".mpo"),
+        *(".png", ".apng", ".pbm", ".pgm", ".ppm", ".pnm", ".pcx", ".qoi", ".sgi", ".ras", ".tga", ".tif", ".tiff"),
+        *(".webp", ".heic", ".heif", ".hif", ".jxl"),
+    }
+)
+# So many bytes from the beginning tell whether a file is an image.
+HEAD_BYTES = 32
+_GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+_ORIENTATION_TAG = 0x0112
+# Bytes from the marker SIZ to the bits of the first channel, less one.
+_J2K_DEPTH_PLACE = 40
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file says of itself.
+
+    Attributes:
+        width: Pixels of the upright image.
+        height: Pixels of the upright image.
+        colour: Whether it is decoded to RGB; gray otherwise.
+        format: Name of the format, as Pillow spells it.
+        animated: Whether it is a moving picture of several frames (pages of a TIFF are none).
+    """
+
+    width: int
+    height: int
+    colour: bool
+    format: str
+    animated: bool
+
+
+def read_image_header(data: bytes | memoryview) -> ImageHeader:
+    """Read an image's header without decoding it.
+
+    Args:
+        data: The bytes of the file.
+
+    Raises:
+        DataError: The bytes are no image; the message says why, without a name.
+    """
+    with _open_image(data) as image:
+        width, height = image.size
+        # Pillow gives the size of a TIFF as it is upright already.
+        if image.format != "TIFF" and _read_orientation(image) in (5, 6, 7, 8):
+            width, height = height, width
+        animated = image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False)
+        return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format), animated)
+
+
+def decode_image(data: bytes | memoryview) -> np.ndarray:
+    """Decode an image file; of several frames or pages, the first.
+
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        (H, W) uint8 if it is gray, (H, W, 3) uint8 RGB if it is coloured, upright.
+
+    Raises:
+        DataError: The bytes are no image, or a damaged one; the message says which, without a name.
+    """
+    data = bytes(data)
+    if data.startswith(b"\xff\xd8"):
+        completed = complete_jpeg(data)
+        if completed is None:
+            raise DataError(DAMAGED)
+        data = completed
+    if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
+        raise DataError(DAMAGED)
+    with _open_image(data) as image:
+        _refuse_unknown_range(image, data)
+        try:
+            image.load()
+            turn = _TURNS.get(_read_orientation(image))
+            return _convert_to_8_bits(image if turn is None else image.transpose(turn))
+        except Exception:
+            # Damaged data end in errors of many kinds, from OSError to struct.error.
+            raise DataError(DAMAGED) from None
+
+
+def is_image_content(head: bytes) -> bool:
+    """Whether a file begins as images do, read or not: by its first ``HEAD_BYTES`` bytes."""
+    if head[:2] == b"BM":
+        return head[6:10] == bytes(4)
+    if head[:1] == b"P" and head[1:2] in b"123456":
+        return head[2:3].isspace()
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"WEBP"
+    signatures = [*((0, mark) for mark in _SIGNATURES), *_AVIF] + [
+        mark for marks in _UNREADABLE_FORMATS.values() for mark in marks
+    ]
+    return any(head[place : place + len(mark)] == mark for place, mark in signatures)
+
+
+@contextmanager
+def _open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit of pixels, and remarks about odd metadata
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        # Pillow's own message holds a memory address.
+        raise DataError(_explain_unknown(bytes(data[:HEAD_BYTES]))) from None
+    except Image.DecompressionBombError:
+        raise DataError(TOO_LARGE) from None
+    except Exception as error:
+        # Damaged headers end in errors of many kinds.
+        raise DataError(f"{DAMAGED} ({shorten_error(error)[:80]})") from None
+    with image, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(TOO_LARGE)
+        yield image
+
+
+def _explain_unknown(start: bytes) -> str:
+    for name, marks in _UNREADABLE_FORMATS.items():
+        if any(start[place : place + len(mark)] == mark for place, mark in marks):
+            return f"{name} images cannot be read; convert it to JPEG or PNG"
+    return DAMAGED if is_image_content(start) else "not an image"
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
+        return 1  # damaged metadata do not make the picture a damaged one
+
+
+def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
+    """Refuse numbers of 32 bits, of which nobody knows which is white. Pillow also reads 16-bit PGM into such."""
+    depth = data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
+    if image.format == "JPEG2000" and image.mode[0] != "I" and depth > b"\x07":
+        # Pillow 13 turns the white of these into black.
+        raise DataError("this JPEG 2000 has more than 8 bits a channel; save it as PNG")
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
+        raise DataError("its pixels are numbers of 32 bits; save it with 8 or 16 bits a channel")
+    if image.mode == "LAB":
+        raise DataError("its colours are CIELAB; save it as RGB")
+
+
+def _convert_to_8_bits(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+    if image.mode in _GRAY_MODES:
+        # The colours under transparency are kept: no background is the right one for every face.
+        return np.asarray(image.getchannel(0) if image.mode in ("LA", "La") else image.convert("L"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _has_right_checksums(data: bytes) -> bool:
+    """Whether the pixels of a PNG have the checksums stored with them; Pillow does not compare them."""
+    place = 8
+    while place + 12 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        end = place + 8 + length
+        if kind == b"IDAT" and zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        place = end + 4
+    return True
+
+
+_SIGNATURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"qoif"),
+    *(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"\x01\xda\0\x01", b"\x01\xda\x01\x01", b"\x59\xa6\x6a\x95"),
+)
+_AVIF = ((4, b"ftypavif"), (4, b"ftypavis"))
+_UNREADABLE_FORMATS = {
+    "HEIC": [(4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")],
+    "JPEG XL": [(0, b"\xff\x0a"), (4, b"JXL ")],
+}

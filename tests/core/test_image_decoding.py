@@ -1,0 +1,192 @@
+"""One rule for every picture: formats, kinds of colour, orientations, damage."""
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer.core.image_decoding import DAMAGED, HEAD_BYTES, decode_image, is_image_content, read_image_header
+from fer.errors import DataError
+
+SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8), (0, 0), 4)
+COLOUR = cv2.normalize(SMOOTH, None, 0, 255, cv2.NORM_MINMAX)
+GRAY = cv2.cvtColor(COLOUR, cv2.COLOR_RGB2GRAY)
+
+
+def save(image: Image.Image, kind: str, **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def difference(data: bytes, expected: np.ndarray) -> int:
+    pixels, header = decode_image(data), read_image_header(data)
+    assert pixels.shape == expected.shape and pixels.dtype == np.uint8
+    assert (header.height, header.width) == expected.shape[:2] and header.colour == (expected.ndim == 3)
+    return int(np.abs(pixels.astype(int) - expected).max())
+
+
+FORMATS = {
+    **{kind: ({}, 0) for kind in ("PNG", "BMP", "TIFF", "PPM", "QOI", "SGI", "TGA", "PCX", "DIB", "JPEG2000")},
+    "JPEG": ({"quality": 100, "subsampling": 0}, 4),
+    "WEBP": ({"lossless": True}, 0),
+    "AVIF": ({"quality": 100, "subsampling": "4:4:4"}, 8),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_decoded_whatever_its_name_and_its_half_is_damaged(kind: str) -> None:
+    options, tolerance = FORMATS[kind]
+    data = save(Image.fromarray(COLOUR), kind, **options)
+    assert difference(data, COLOUR) <= tolerance
+    for fraction in (0.5, 0.9):
+        with pytest.raises(DataError, match=f"{DAMAGED}|not an image"):
+            decode_image(data[: int(len(data) * fraction)])
+    # A few old formats have no mark by which a file without a suffix could be known.
+    assert is_image_content(data[:HEAD_BYTES]) or kind in ("TGA", "PCX", "DIB")
+
+
+def test_a_gif_is_decoded_as_its_palette_says() -> None:
+    image = Image.fromarray(COLOUR).quantize(64)
+    assert difference(save(image, "GIF"), np.asarray(image.convert("RGB"))) == 0
+
+
+def palette_image() -> Image.Image:
+    return Image.fromarray(COLOUR).quantize(64)
+
+
+def with_alpha(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(pixels)
+    image.putalpha(Image.fromarray((GRAY > 100).astype(np.uint8) * 255))
+    return image
+
+
+WIDE = GRAY.astype(np.uint16) * 257
+WIDE_COLOUR = cv2.cvtColor(COLOUR, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
+CMYK = Image.fromarray(COLOUR).convert("CMYK")
+KINDS: dict[str, tuple[Callable[[], bytes], np.ndarray, int]] = {
+    "gray": (lambda: save(Image.fromarray(GRAY), "PNG"), GRAY, 0),
+    "gray and alpha": (lambda: save(with_alpha(GRAY), "PNG"), GRAY, 0),
+    "gray and alpha TIFF": (lambda: save(with_alpha(GRAY), "TIFF"), GRAY, 0),
+    "RGBA": (lambda: save(with_alpha(COLOUR), "PNG"), COLOUR, 0),
+    "RGBA WebP": (lambda: save(with_alpha(COLOUR), "WEBP", lossless=True, exact=True), COLOUR, 0),
+    "palette": (lambda: save(palette_image(), "PNG"), np.asarray(palette_image().convert("RGB")), 0),
+    "palette with a transparent colour": (
+        lambda: save(palette_image(), "PNG", transparency=3),
+        np.asarray(palette_image().convert("RGB")),
+        0,
+    ),
+    "palette with half-transparent colours": (
+        lambda: save(palette_image(), "PNG", transparency=bytes(range(64))),
+        np.asarray(palette_image().convert("RGB")),
+        0,
+    ),
+    "1 bit": (lambda: save(Image.fromarray(GRAY > 100), "PNG"), (GRAY > 100).astype(np.uint8) * 255, 0),
+    "1 bit fax": (
+        lambda: save(Image.fromarray(GRAY > 100), "TIFF", compression="group4"),
+        (GRAY > 100).astype(np.uint8) * 255,
+        0,
+    ),
+    "16 bits PNG": (lambda: cv2.imencode(".png", WIDE)[1].tobytes(), GRAY, 0),
+    "16 bits TIFF": (lambda: cv2.imencode(".tiff", WIDE)[1].tobytes(), GRAY, 0),
+    "16 bits PGM": (lambda: cv2.imencode(".pgm", WIDE)[1].tobytes(), GRAY, 0),
+    "16 bits RGB PNG": (lambda: cv2.imencode(".png", WIDE_COLOUR)[1].tobytes(), COLOUR, 0),
+    "16 bits RGB TIFF": (lambda: cv2.imencode(".tiff", WIDE_COLOUR)[1].tobytes(), COLOUR, 0),
+    "CMYK TIFF": (lambda: save(CMYK, "TIFF"), np.asarray(CMYK.convert("RGB")), 0),
+    "CMYK JPEG, inverted as Adobe does": (
+        lambda: save(CMYK, "JPEG", quality=100),
+        np.asarray(CMYK.convert("RGB")),
+        2,
+    ),
+    "YCbCr TIFF": (lambda: save(Image.fromarray(COLOUR).convert("YCbCr"), "TIFF"), COLOUR, 3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_colour_becomes_8_bits_gray_or_rgb(kind: str) -> None:
+    encode, expected, tolerance = KINDS[kind]
+    assert difference(encode(), expected) <= tolerance
+
+
+def test_numbers_without_a_known_white_are_refused() -> None:
+    with pytest.raises(DataError, match="numbers of 32 bits; save it with 8 or 16 bits"):
+        decode_image(cv2.imencode(".tiff", GRAY.astype(np.float32))[1].tobytes())
+    with pytest.raises(DataError, match="JPEG 2000 has more than 8 bits a channel"):
+        decode_image(cv2.imencode(".jp2", WIDE_COLOUR)[1].tobytes())
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
+def test_heic_is_named_with_what_to_do(brand: bytes) -> None:
+    data = b"\0\0\0\x18ftyp" + brand + bytes(100)
+    assert is_image_content(data[:HEAD_BYTES])
+    with pytest.raises(DataError, match="^HEIC images cannot be read; convert it to JPEG or PNG$"):
+        decode_image(data)
+
+
+STORED = {
+    **{1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180},
+    **{4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90},
+    **{7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270},
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_every_orientation_is_turned_upright(kind: str, orientation: int) -> None:
+    options, tolerance = FORMATS[kind]
+    turn = STORED[orientation]
+    stored = Image.fromarray(COLOUR) if turn is None else Image.fromarray(COLOUR).transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert difference(save(stored, kind, exif=exif, **options), COLOUR) <= tolerance
+
+
+JPEGS = [
+    *({"quality": 90}, {"quality": 40, "progressive": True}, {"quality": 75, "restart_marker_blocks": 3}),
+    {"quality": 95, "subsampling": 0, "optimize": True},
+]
+
+
+@pytest.mark.parametrize("options", JPEGS)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_jpeg_is_whole_without_its_end_marker_and_damaged_without_more(options: dict[str, object], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*rng.integers(20, 90, 2), 3), dtype=np.uint8)
+    if seed % 2:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), 5)
+    data = save(Image.fromarray(pixels), "JPEG", **options)
+    assert data.endswith(b"\xff\xd9")
+    expected = np.asarray(Image.open(io.BytesIO(data)))
+    for whole in (data, data[:-2], data[:-1], data + b"trailer of a camera", data + bytes(500)):
+        assert np.array_equal(decode_image(whole), expected)
+    for fraction in (0.2, 0.4, 0.5, 0.6, 0.8, 0.9, 0.97):
+        cut = data[: int(len(data) * fraction)]
+        for damaged in (cut, cut + bytes(len(data) - len(cut))):
+            with pytest.raises(DataError, match=f"^{DAMAGED}"):
+                decode_image(damaged)
+
+
+def test_a_truncated_jpeg_with_an_end_marker_is_damaged_too() -> None:
+    data = save(Image.fromarray(COLOUR), "JPEG", quality=90)
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
+        decode_image(data[: len(data) // 2] + b"\xff\xd9")
+
+
+def test_a_png_whose_pixels_were_changed_is_damaged() -> None:
+    # Stored without compression, so that nothing but the checksum tells.
+    data = bytearray(save(Image.fromarray(GRAY), "PNG", compress_level=0))
+    data[data.index(b"IDAT") + 1000] ^= 1
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
+        decode_image(bytes(data))
+
+
+def test_only_moving_pictures_are_animated() -> None:
+    frames = [Image.fromarray(COLOUR), Image.fromarray(COLOUR[::-1].copy())]
+    for kind in ("GIF", "WEBP", "PNG", "AVIF"):
+        moving = save(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert read_image_header(moving).animated and not read_image_header(save(frames[0], kind)).animated
+    pages = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    assert not read_image_header(pages).animated and difference(pages, COLOUR) == 0
