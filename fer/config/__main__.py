@@ -8,6 +8,7 @@ from fer.config import Config
 from fer.config.diff import format_differences, read_saved_config
 from fer.config.key_docs import iter_keys
 from fer.core.installation import get_program_name
+from fer.core.process import end_on_closed_pipe
 from fer.errors import ConfigError, ExitCode
 
 
@@ -49,4 +50,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with end_on_closed_pipe():
+        sys.exit(main(sys.argv[1:]))

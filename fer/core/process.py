@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -74,3 +75,22 @@ def ignore_interrupts() -> None:
     """Ignore Ctrl-C and SIGTERM from now on: rank 0 saves, and the other ranks answer it until it has."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def end_on_closed_pipe() -> Iterator[None]:
+    """End the program without a traceback where nobody reads standard output any more, as after `| head`."""
+    try:
+        try:
+            yield
+        finally:
+            # Otherwise Python would find out at its end, and complain.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        # It was another pipe.
+        raise
