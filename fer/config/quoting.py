@@ -17,7 +17,7 @@ from omegaconf.grammar_parser import parse as parse_interpolation
 
 from fer.config import Config
 from fer.config.key_docs import iter_keys
-from fer.core.expansion import exists, expand_path
+from fer.core.expansion import exists, expand_path, names_place
 from fer.errors import ConfigError
 
 # Of Hydra's own keys.
@@ -175,7 +175,7 @@ def _quote_text(value: str, multirun: bool) -> str:
         return value
     parsed = _parse(value)
     content = None if parsed is None else parsed.value()
-    if exists(value):
+    if names_place(value):
         return value if content == value and "${" not in value else quote_literally(value)
     if parsed is None:
         if multirun and len(pieces := _split(value, ",")) > 1:

@@ -15,15 +15,24 @@ def exists(path: str) -> bool:
         return False
 
 
+def names_place(path: str) -> bool:
+    """Whether a path exists as it is written, or would lie below what does with nothing but plain names."""
+    while path and not exists(path):
+        path, _, name = path.rpartition("/")
+        if re.fullmatch(r"[\w.+-]*", name) is None:
+            return False
+    return bool(path)
+
+
 def expand_path(path: str) -> str:
-    """Replace `~` and `$NAME` in a path; one that exists as it is written is that file.
+    """Replace `~` and `$NAME` in a path; one that exists as it is written is taken so.
 
     A variable that is not set is part of a name (`pay$day.mp4`), unless the path begins with it.
 
     Raises:
         ValueError: The path begins with a variable that is not set.
     """
-    if exists(path):
+    if names_place(path):
         return path
     expanded = _VARIABLE.sub(lambda match: os.environ.get(match.group(1), match.group()), path)
     if re.fullmatch(rf"{_VARIABLE.pattern}(/.*)?", expanded, re.DOTALL) and expanded == path:

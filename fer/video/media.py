@@ -73,7 +73,7 @@ def _expand_input(pattern: str) -> Iterator[Path]:
     elif path.exists():
         yield path
     elif glob.has_magic(pattern):
-        for match in sorted(glob.glob(str(path), recursive=True)):
+        for match in sorted(glob.glob(_escape_directories(path), recursive=True)):
             if os.path.isdir(match):
                 # `**` lists the files below by itself.
                 yield from _walk_files(Path(match)) if "**" not in pattern else ()
@@ -81,6 +81,12 @@ def _expand_input(pattern: str) -> Iterator[Path]:
                 yield Path(match)
     else:
         raise DataError(f"{pattern}: there is no such file or directory, and it is no glob")
+
+
+def _escape_directories(path: Path) -> str:
+    """A glob in which the directories that exist as they are written (`session [1]/`) stand for themselves alone."""
+    known = next(parent for parent in path.parents if parent.is_dir())
+    return str(Path(glob.escape(str(known)), path.relative_to(known)))
 
 
 def _walk_files(directory: Path) -> Iterator[Path]:
