@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: all packages that there are, and conf/ and schemas/, which the wheel has inside the package."""
+"""What pyproject.toml cannot say: all packages that there are; conf/ and schemas/ lie inside the package in the wheel."""
 
 from setuptools import find_packages, setup
 

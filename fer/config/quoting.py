@@ -105,7 +105,7 @@ def _quote_override(argument: str, multirun: bool) -> str:
     sign, key, value = match.groups()
     if is_text_key(key):
         if key in DIRECTORY_KEYS:
-            value = _expand_directory(key, value, multirun)
+            value, multirun = _expand_directory(key, value), False
         return f"{sign}{key}={_quote_text(value, multirun)}"
     if found := _find_map(key):
         name, entry = found.groups()
@@ -117,13 +117,20 @@ def _quote_override(argument: str, multirun: bool) -> str:
     return argument
 
 
-def _expand_directory(key: str, value: str, multirun: bool) -> str:
-    """Expand `~` and variables in a directory of Hydra, which no section of the configuration checks."""
-    if not value or re.search(r"(?<!\\)\$\{", _quote_text(value, multirun)):
+def _expand_directory(key: str, value: str) -> str:
+    """One directory of Hydra, which no section of the configuration checks: `~` and variables are expanded."""
+    if not value or ("${" in value and not names_place(value)):
         # An interpolation is not known before Hydra has composed.
         return value
-    text = read_text(key, value)
-    return value if text == value else quote_literally(text)
+    parsed = _parse(value)
+    content = None if parsed is None else parsed.value()
+    typed = content.text if isinstance(content, QuotedString) else content
+    text = value if names_place(value) or not isinstance(typed, str) else typed
+    try:
+        expanded = expand_path(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}={value}: {error}") from None
+    return value if expanded == typed else quote_literally(expanded)
 
 
 def read_text(key: str, value: str) -> str:

@@ -118,7 +118,7 @@ def _refuse_unreadable_directory() -> None:
 def _resume_in_place(arguments: list[str]) -> list[str]:
     """Have Hydra log into the run that `resume=RUN` names, instead of opening a directory for a new one."""
     named = [index for index, argument in enumerate(arguments) if argument.startswith(RESUME)]
-    if len(named) != 1 or get_global_rank():
+    if len(named) != 1 or arguments[named[0]] == f"{RESUME}null" or get_global_rank():
         return arguments
     run = Path(read_text("resume", arguments[named[0]].removeprefix(RESUME))).resolve()
     if not (run / RUN_YAML).is_file():

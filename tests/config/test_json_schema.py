@@ -21,7 +21,11 @@ LINE = re.compile(r"^# yaml-language-server: \$schema=(\S+)$", re.MULTILINE)
 RUNS = {
     "defaults": [],
     "demo": ["experiment=demo"],
-    "folder": ["dataset=folder", "dataset.sources.folder.root=.", "dataset.sources.folder.class_map={0: anger, x: null}"],
+    "folder": [
+        "dataset=folder",
+        "dataset.sources.folder.root=.",
+        "dataset.sources.folder.class_map={0: anger, x: null}",
+    ],
     "clouds": ["aws=sagemaker", "aws.bucket=faces", "tracker=[wandb,mlflow]", "extraction=yunet"],
     "names": ["name='1e3'", "extraction.input=[101,a=b.mp4]", "optimizer.lr=1e-5", "trainer.threads=2"],
 }
