@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: all packages that there are; conf/ and schemas/ lie inside the package in the wheel."""
+"""What pyproject.toml cannot say: all packages that there are; a wheel has conf/ and schemas/ inside the package."""
 
 from setuptools import find_packages, setup
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
-from fer.config.quoting import quote_literally, quote_overrides
+from fer.config.quoting import quote, quote_overrides
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
 from fer.core.run_layout import RUN_YAML
@@ -74,7 +74,7 @@ def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hyd
     Raises:
         ConfigError: An override names nothing that exists.
     """
-    first = [f"hydra.searchpath=[{quote_literally(f'file://{CONF}')}]"] if saved else []
+    first = [f"hydra.searchpath=[{quote(f'file://{CONF}')}]"] if saved else []
     # A program that hydra.main started holds the one global Hydra; composing again needs it.
     GlobalHydra.instance().clear()
     try:

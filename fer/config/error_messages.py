@@ -133,6 +133,8 @@ def convert_composition_error(error: HydraException | OmegaConfBaseException) ->
         return _build_unreadable_override_error(error.override)
     if match := re.match(r"Ambiguous value for argument '(.*?)'\n1\. ", text, re.DOTALL):
         return _build_several_values_error(match.group(1))
+    if match := re.match(r"Sweep parameters '(.*)' requires --multirun", text, re.DOTALL):
+        return _build_several_values_error(match.group(1))
     key = getattr(error, "full_key", None)
     if isinstance(error, GrammarParseError):
         reason = "${ begins what cannot be read; another key is ${KEY}, the environment's ${oc.env:NAME}, the text \\${"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, LocalPath, NewPath, Probability, Section
+from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
 
@@ -65,7 +65,7 @@ class Smoothing(Section):
 class Extraction(Section):
     """From videos to faces, and from faces to tables and pages."""
 
-    input: LocalPath | tuple[LocalPath, ...] | None = Field(
+    input: str | tuple[str, ...] | None = Field(
         description="A video, an image, a directory, a glob, or a list of them; null draws a clip of 20 seconds"
     )
     stages: tuple[Stage, ...] = Field(
@@ -95,6 +95,17 @@ class Extraction(Section):
     )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: NewPath = Field(description="Directory of downloaded detectors")
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def expand_input(cls, value: object) -> object:
+        """Expand `~` and environment variables in what is named."""
+        texts = list(value) if isinstance(value, list | tuple) else [value]
+        if value is not None and not all(isinstance(text, str) for text in texts):
+            raise ValueError("must be a text or a list of texts; a file of YAML has them in quotes")
+        if value is None or isinstance(value, str):
+            return value and expand_local_path(value)
+        return [expand_local_path(text) for text in texts]
 
     @field_validator("stages")
     @classmethod

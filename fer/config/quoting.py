@@ -4,6 +4,7 @@ A value that Hydra would not read as it stands is quoted before Hydra sees it, w
 ``class_map`` takes entries that it does not have yet. What Hydra understands keeps its meaning.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -34,10 +35,11 @@ _RESERVED_KEYS = ("null", "true", "false", "inf", "nan")
 
 def quote_literally(text: str) -> str:
     """Quote a text so that Hydra and OmegaConf give back exactly it, whatever characters it has."""
-    return _quote(escape_interpolations(text))
+    return quote(escape_interpolations(text))
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """Quote a text so that Hydra gives back exactly it; OmegaConf still sees its interpolations."""
     # A shell takes the whole override in single quotes.
     return str(QuotedString(text, Quote.single if '"' in text else Quote.double).with_quotes())
 
@@ -130,6 +132,9 @@ def _expand_directory(key: str, value: str) -> str:
         expanded = expand_path(text)
     except ValueError as error:
         raise ConfigError(f"{key}={value}: {error}") from None
+    if "${" in expanded and "${" not in (relative := os.path.relpath(expanded)):
+        # For the jobs of a sweep Hydra would take it for an interpolation.
+        expanded = relative
     return value if expanded == typed else quote_literally(expanded)
 
 
@@ -188,6 +193,8 @@ def _quote_text(value: str, multirun: bool) -> str:
         if multirun and len(pieces := _split(value, ",")) > 1:
             return ",".join(_quote_text(piece, False) for piece in pieces)
         return _requote(value, as_text=True)
+    if isinstance(content, dict):
+        return quote_literally(value)
     if parsed.is_sweep_override():
         simple = isinstance(content, ChoiceSweep) and content.simple_form
         return ",".join(_requote(piece, as_text=True) for piece in _split(value, ",")) if simple else value
@@ -215,7 +222,7 @@ def _requote(value: str, as_text: bool = False) -> str:
         if not as_text or content is None or isinstance(content, str | QuotedString):
             return value
     if not exists(value) and "${" in value and is_readable(value):
-        return _quote(value)
+        return quote(value)
     return quote_literally(value)
 
 
