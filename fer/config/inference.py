@@ -100,12 +100,13 @@ class Extraction(Section):
     @classmethod
     def expand_input(cls, value: object) -> object:
         """Expand `~` and environment variables in what is named."""
-        texts = list(value) if isinstance(value, list | tuple) else [value]
-        if value is not None and not all(isinstance(text, str) for text in texts):
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return expand_local_path(value)
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
             raise ValueError("must be a text or a list of texts; a file of YAML has them in quotes")
-        if value is None or isinstance(value, str):
-            return value and expand_local_path(value)
-        return [expand_local_path(text) for text in texts]
+        return [expand_local_path(text) for text in value]
 
     @field_validator("stages")
     @classmethod

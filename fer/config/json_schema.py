@@ -4,6 +4,7 @@ Files hold what differs, so that no key is required; what `fer.config` checks be
 """
 
 import dataclasses
+import importlib
 import json
 import re
 from pathlib import Path
@@ -131,11 +132,11 @@ def _close(properties: dict[str, Any], description: str) -> dict[str, Any]:
 
 
 def _list_launcher_keys() -> dict[str, Any]:
+    names: set[str] = set()
     # Importing them takes longer than all else of the configuration.
-    from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
-    from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
-
-    names = {field.name for kind in (JobLibLauncherConf, SlurmQueueConf) for field in dataclasses.fields(kind)}
+    for module, kind in (("joblib", "JobLibLauncherConf"), ("submitit", "SlurmQueueConf")):
+        config = getattr(importlib.import_module(f"hydra_plugins.hydra_{module}_launcher.config"), kind)
+        names |= {field.name for field in dataclasses.fields(config)}
     return {name: {"description": f"See Hydra's launcher: {name}"} for name in sorted(names)}
 
 

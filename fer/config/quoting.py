@@ -121,13 +121,14 @@ def _quote_override(argument: str, multirun: bool) -> str:
 
 def _expand_directory(key: str, value: str) -> str:
     """One directory of Hydra, which no section of the configuration checks: `~` and variables are expanded."""
-    if not value or ("${" in value and not names_place(value)):
+    written_out = names_place(value) or names_place(os.path.dirname(value))
+    if not value or ("${" in value and not written_out):
         # An interpolation is not known before Hydra has composed.
         return value
     parsed = _parse(value)
     content = None if parsed is None else parsed.value()
     typed = content.text if isinstance(content, QuotedString) else content
-    text = value if names_place(value) or not isinstance(typed, str) else typed
+    text = value if ("${" in value and written_out) or names_place(value) or not isinstance(typed, str) else typed
     try:
         expanded = expand_path(text)
     except ValueError as error:

@@ -1,6 +1,8 @@
 """Processes: their rank among several, signals, and their end with the process that started them."""
 
+import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -80,17 +82,37 @@ def ignore_interrupts() -> None:
 @contextmanager
 def end_on_closed_pipe() -> Iterator[None]:
     """End the program without a traceback where nobody reads standard output any more, as after `| head`."""
+    handle_error = logging.Handler.handleError
+
+    def handle_quietly(handler: logging.Handler, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), BrokenPipeError) or not discard_unread_output():
+            handle_error(handler, record)
+
+    # What only logs, such as a training, goes on.
+    logging.Handler.handleError = handle_quietly  # type: ignore[method-assign, assignment]
     try:
         try:
             yield
         finally:
             # Otherwise Python would find out at its end, and complain.
+            logging.Handler.handleError = handle_error  # type: ignore[method-assign]
             sys.stdout.flush()
     except BrokenPipeError:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        # It was another pipe.
-        raise
+        # It may be another pipe.
+        if not discard_unread_output():
+            raise
+        sys.exit(1)
+
+
+def discard_unread_output() -> bool:
+    """Whether nobody reads standard output any more; what is still written to it is discarded then."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        # It is no file.
+        return False
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
