@@ -1,8 +1,8 @@
-"""What pyproject.toml cannot say: all packages that there are, and conf/, which the wheel has inside the package."""
+"""What pyproject.toml cannot say: all packages that there are; a wheel has conf/ and schemas/ inside the package."""
 
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["fer", "fer.*"]), "fer.conf", "hydra_plugins"],
-    package_dir={"fer.conf": "conf"},
+    packages=[*find_packages(include=["fer", "fer.*"]), "fer.conf", "fer.schemas", "hydra_plugins"],
+    package_dir={"fer.conf": "conf", "fer.schemas": "schemas"},
 )

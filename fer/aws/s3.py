@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fer.aws.client import AwsClient, CloudError
 from fer.core.progress import track_progress
 from fer.errors import ModelError
 
 MAX_TRANSFERS = 8
+# What operating systems and jobs leave beside the files of people.
+HIDDEN_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini", "_SUCCESS"}
 Item = TypeVar("Item")
 
 PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -85,6 +87,42 @@ def run_in_parallel(func: Callable[[Item], None], items: Sequence[Item], title: 
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def find_objects(client: AwsClient, uri: str) -> list[dict[str, Any]]:
+    """List what s3://BUCKET/KEY names: the object KEY itself or, where there is none, the folder KEY/ with all below.
+
+    Objects beside it whose names only begin so are others, and hidden ones are a file manager's or a job's.
+
+    Args:
+        client: Client for AWS.
+        uri: The address; s3://BUCKET is the whole bucket.
+
+    Returns:
+        S3's entries (Key, Size, ETag…); none where there is nothing.
+
+    Raises:
+        CloudError: AWS refused or did not answer.
+        ModelError: The address names no bucket.
+    """
+    bucket, key = parse_s3_uri(uri)
+    if key and not key.endswith("/"):
+        # Of all keys that begin so, this one comes first.
+        first = next(client.iter_objects(bucket, key), None)
+        if first is not None and first["Key"] == key:
+            return [first]
+    folder = f"{key.rstrip('/')}/" if key else ""
+    return [entry for entry in client.iter_objects(bucket, folder) if not _is_hidden(entry["Key"].removeprefix(folder))]
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether the name of an object below a folder is hidden, or stands for a folder as consoles make one."""
+    parts = name.split("/")
+    return (
+        parts[-1] == ""
+        or name.endswith("_$folder$")
+        or any((part.startswith(".") and part.strip(".")) or part in HIDDEN_NAMES for part in parts)
+    )
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from fer.core.installation import describe_name_clash, set_program_name
+from fer.core.process import end_on_closed_pipe
 from fer.errors import ExitCode
 
 DISTRIBUTION = "fer-experiments"
@@ -32,7 +33,11 @@ def main() -> int:
     Returns:
         The exit code where no program was run.
     """
-    arguments = sys.argv[1:]
+    with end_on_closed_pipe():
+        return _run(sys.argv[1:])
+
+
+def _run(arguments: list[str]) -> int:
     if clash := describe_name_clash():
         return _refuse(clash, ExitCode.ERROR)
     if not arguments or arguments[0] in ("-h", "--help"):

@@ -14,21 +14,19 @@ import sys
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
 from fer.core.installation import CONF
-from fer.runs.program import run_program, user_errors_to_exit_code
-from fer.runs.run_directory import remove_if_empty
+from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
+from fer.runs.run_directory import remove_if_empty, return_to_directory
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
     """Run infer.py with the configuration that Hydra has composed."""
-    hydra_config = HydraConfig.get()
-    run_directory = Path(hydra_config.runtime.output_dir)
+    run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "infer")
         if config.dry_run:
@@ -50,8 +48,11 @@ def main(composed: DictConfig) -> None:
             refuse_executable_yaml(["--config-dir", str(saved)])
             # These overrides name the run, and change nothing in it.
             naming = ("resume=",) if config.resume else ("aws",)
-            changes = [text for text in hydra_config.overrides.task if not text.startswith(naming)]
-            code = resume(load_overrides(changes, "infer", saved), saved)
+            changes = [text for text in get_overrides() if not text.startswith(naming)]
+            # Paths among the changes are relative to where they were typed, those of the run to where it began.
+            resumed = load_overrides(changes, "infer", saved)
+            return_to_directory(saved)
+            code = resume(resumed, saved)
     if code:
         sys.exit(code)
 

@@ -9,21 +9,19 @@ python register.py model_uri=RUN aws=sagemaker aws.bucket=BUCKET aws.image=IMAGE
 """
 
 import sys
-from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fer.config.compose import load_config
 from fer.core.installation import CONF
-from fer.runs.program import run_program, user_errors_to_exit_code
+from fer.runs.program import get_run_directory, run_program, user_errors_to_exit_code
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
     """Run register.py with the configuration that Hydra has composed."""
-    run_directory = Path(HydraConfig.get().runtime.output_dir)
+    run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "register")
         from fer.registry.pipeline import run_action

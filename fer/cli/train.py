@@ -12,6 +12,7 @@ python train.py sweep.resume=SWEEP_DIR
     goes on with a killed sweep: only what is missing runs
 """
 
+import shlex
 from pathlib import Path
 
 import hydra
@@ -23,8 +24,8 @@ from fer.config.compose import load_config
 from fer.core.installation import CONF, format_command
 from fer.core.process import exit_with_parent
 from fer.errors import ConfigError
-from fer.runs.program import run_program, user_errors_to_exit_code
-from fer.runs.run_directory import redirect_log, remove_if_empty
+from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
+from fer.runs.run_directory import redirect_log, remove_if_empty, return_to_directory
 from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.job import run_job
 
@@ -32,10 +33,9 @@ from fer.sweep.job import run_job
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> float | None:
     """Run train.py with the configuration that Hydra has composed; the metric of a job in a sweep."""
-    hydra_config = HydraConfig.get()
-    if hydra_config.mode == RunMode.MULTIRUN:
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run_job(composed)
-    run_directory = Path(hydra_config.runtime.output_dir)
+    run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed)
         # PyTorch takes seconds to import; a mistake above is reported before.
@@ -50,17 +50,19 @@ def main(composed: DictConfig) -> float | None:
 
 def _resume_run(saved: Path, run_directory: Path) -> None:
     """Go on with a run in its own directory, where nothing of its configuration is to change."""
-    changes = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
+    changes = [text for text in get_overrides() if not text.startswith("resume=")]
     if changes:
         raise ConfigError(
             f"{changes[0]}: a resumed run keeps its configuration; for another one start a new run: "
-            f"{format_command('train.py')} --config-dir {saved} --config-name run {changes[0]}"
+            f"{format_command('train.py')} --config-dir {shlex.quote(str(saved))} --config-name run "
+            f"{shlex.quote(changes[0])}"
         )
     if saved.resolve() != run_directory.resolve():
         remove_if_empty(run_directory)
         redirect_log(saved)
     from fer.train.pipeline import resume
 
+    return_to_directory(saved)
     resume(saved)
 
 

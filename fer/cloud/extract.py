@@ -15,19 +15,17 @@ import sys
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fer.config.compose import CONF, load_config
-from fer.runs.program import run_program, user_errors_to_exit_code
+from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
 from fer.runs.run_directory import redirect_log, remove_if_empty
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
     """Extract, resume or rehearse, as the configuration says."""
-    hydra_config = HydraConfig.get()
-    run_directory = Path(hydra_config.runtime.output_dir)
+    run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "infer")
         if config.dry_run:
@@ -43,7 +41,7 @@ def main(composed: DictConfig) -> None:
         else:
             remove_if_empty(run_directory)
             redirect_log(Path(config.resume))
-            changes = [text for text in hydra_config.overrides.task if not text.startswith("resume=")]
+            changes = [text for text in get_overrides() if not text.startswith("resume=")]
             code = resume(changes, Path(config.resume))
     if code:
         sys.exit(code)

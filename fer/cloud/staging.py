@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import build_encryption_args, run_in_parallel
+from fer.aws.s3 import build_encryption_args, find_objects, parse_s3_uri, run_in_parallel
 from fer.core.archive import iter_files
 from fer.core.io import compute_sha256
 from fer.errors import DataError
@@ -102,14 +102,14 @@ class Staging:
             CloudError: AWS refused or did not answer.
             DataError: There is no such object or folder.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        _, key = parse_s3_uri(uri)
         if self.client.dry_run:
             # AWS cannot be asked: what has an extension is taken for a file.
             single = "." in key.rpartition("/")[2]
         else:
-            keys = self.client.list_object_sizes(bucket, key)
-            single = key in keys and not key.endswith("/")
-            if not single and not any(name.startswith(key.rstrip("/") + "/") for name in keys):
+            keys = [entry["Key"] for entry in find_objects(self.client, uri)]
+            single = keys == [key]
+            if not keys:
                 raise DataError(f"{uri}: there is no such object or folder in S3")
         if single:
             return InputChannel(channel, uri, f"{DATA}/{channel}/{key.rpartition('/')[2]}")

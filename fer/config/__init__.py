@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, model_validator
 
 from fer.config.aws import Aws, LocalAws, SageMakerAws
-from fer.config.base import ExistingPath, Section
+from fer.config.base import ExistingPath, LocalPath, Section
 from fer.config.dataset import Dataset
 from fer.config.inference import Extraction, Inference
 from fer.config.model import Model
@@ -51,7 +51,7 @@ class Config(Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run, part of its directory's name"
     )
-    model_uri: str | None = Field(
+    model_uri: LocalPath | None = Field(
         min_length=1,
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION or models:/NAME@ALIAS; infer.py and register.py take the newest run where it is null",

@@ -1,4 +1,4 @@
-"""`python -m fer.config schema` prints the JSON Schema, `… docs` the table of all keys, `… diff A B` what differs."""
+"""`python -m fer.config schema` prints a JSON Schema, `… docs` the table of all keys, `… diff A B` what differs."""
 
 import json
 import sys
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from fer.config import Config
 from fer.config.diff import format_differences, read_saved_config
+from fer.config.json_schema import NAMES, WHOLE, build_schema, write_schemas
 from fer.config.key_docs import iter_keys
 from fer.core.installation import get_program_name
+from fer.core.process import end_on_closed_pipe
 from fer.errors import ConfigError, ExitCode
 
 PROGRAM = "python -m fer.config"
@@ -34,21 +36,33 @@ def _print_diff(one: str, other: str) -> int:
     return 1 if lines else 0
 
 
+def _print_schema(name: str) -> int:
+    """Print one of the schemas."""
+    if name not in NAMES:
+        print(f"{get_program_name('fer.config')}: {name}: allowed are {', '.join(NAMES)}", file=sys.stderr)
+        return ExitCode.CONFIG
+    print(json.dumps(build_schema(name), indent=1))
+    return ExitCode.OK
+
+
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
-    if arguments == ["schema"]:
-        print(json.dumps(Config.model_json_schema(), indent=2))
+    if arguments[:1] == ["schema"] and len(arguments) <= 2:
+        return _print_schema(arguments[1] if len(arguments) == 2 else WHOLE)
+    if len(arguments) == 2 and arguments[0] == "schemas":
+        write_schemas(Path(arguments[1]))
     elif arguments == ["docs"]:
         print(_format_docs(), end="")
     elif len(arguments) == 3 and arguments[0] == "diff":
         return _print_diff(*arguments[1:])
     else:
         asked = arguments in (["-h"], ["--help"])
-        usage = f"usage: {get_program_name(PROGRAM)} schema | docs | diff A B"
+        usage = f"usage: {get_program_name(PROGRAM)} schema [NAME] | schemas DIR | docs | diff A B"
         print(usage, file=sys.stdout if asked else sys.stderr)
         return ExitCode.OK if asked else ExitCode.CONFIG
     return ExitCode.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with end_on_closed_pipe():
+        sys.exit(main(sys.argv[1:]))

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import Section
+from fer.config.base import Section, name_entries
 
 Packing = Literal["shard", "image"]
 Image = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^\S+$")]
@@ -128,6 +128,12 @@ class CloudWatch(Section):
         description="ARN of the SNS topic that alarms notify"
     )
 
+    @field_validator("dimensions", mode="before")
+    @classmethod
+    def name_dimensions(cls, value: object) -> object:
+        """Take numbers, as YAML reads them, for names."""
+        return name_entries(value)
+
 
 class SageMakerAws(Section):
     """SageMaker's registry and batch transform, S3, CloudWatch."""
@@ -149,6 +155,12 @@ class SageMakerAws(Section):
     tuning: SageMakerTuning = Field(SageMakerTuning(), description="Tuning jobs")
     tags: dict[str, str] = Field({}, max_length=40, description="Tags of training, tuning and processing jobs")
     cloudwatch: CloudWatch = Field(description="Monitoring")
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def name_tags(cls, value: object) -> object:
+        """Take numbers, as YAML reads them, for names."""
+        return name_entries(value)
 
 
 Aws = Annotated[LocalAws | SageMakerAws, Field(discriminator="kind")]

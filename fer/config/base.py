@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from fer.core.expansion import expand_path
 from fer.core.path_map import map_path, read_path_map
 
 
@@ -35,10 +36,18 @@ def _resolve_existing_path(value: str) -> str:
 
     One that lies elsewhere on this machine keeps its text, so that run.yaml is the same wherever it runs.
     """
-    path = Path(map_path(value)).expanduser()
-    if not path.exists():
-        raise ValueError("no such file or directory")
-    return value if value in read_path_map() else str(path.resolve())
+    if value in read_path_map():
+        path, kept = Path(map_path(value)), value
+    else:
+        path = Path(expand_path(value))
+        kept = str(path.resolve())
+    try:
+        if path.exists():
+            return kept
+    except OSError:
+        # A name that no file system takes.
+        pass
+    raise ValueError("no such file or directory")
 
 
 def resolve_input_path(value: str) -> str:
@@ -50,6 +59,26 @@ def resolve_input_path(value: str) -> str:
     return value
 
 
+def name_entries(value: object) -> object:
+    """Return a map with texts for keys, as a folder or a tag is named."""
+    return {decode_map_key(key): inner for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def decode_map_key(key: object) -> str:
+    """Return the name that a key of a map stands for.
+
+    YAML reads 0 as a number. Hydra's overrides take letters of ASCII alone, so that others are encoded before.
+    """
+    return re.sub(r"\\u([0-9a-f]{6})", lambda match: chr(int(match.group(1), 16)), str(key))
+
+
+def expand_local_path(value: str) -> str:
+    """Expand `~` and environment variables in a path; what has a scheme (s3://, models:/) is none."""
+    return value if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", value) else expand_path(value)
+
+
+NewPath = Annotated[str, AfterValidator(expand_path)]
+LocalPath = Annotated[str, AfterValidator(expand_local_path)]
 ExistingPath = Annotated[str, AfterValidator(_resolve_existing_path)]
 InputPath = Annotated[str, AfterValidator(resolve_input_path)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -64,3 +93,9 @@ def reject_password(uri: str) -> str:
             "MLFLOW_TRACKING_PASSWORD, or the variables of the database, in the environment"
         )
     return uri
+
+
+def expand_tracking_uri(uri: str) -> str:
+    """Expand `~` and environment variables in the path of a directory, or of a database (sqlite:///FILE)."""
+    scheme, separator, path = uri.rpartition(":///")
+    return uri if "://" in path else f"{scheme}{separator}{expand_path(path)}"

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
+from fer.config.quoting import quote, quote_overrides
+from fer.core.expansion import expand_path
 from fer.core.installation import CONF
+from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, shorten_error
 
 # Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
@@ -71,12 +74,14 @@ def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hyd
     Raises:
         ConfigError: An override names nothing that exists.
     """
-    first = [f"hydra.searchpath=[file://{CONF}]"] if saved else []
+    first = [f"hydra.searchpath=[{quote(f'file://{CONF}')}]"] if saved else []
     # A program that hydra.main started holds the one global Hydra; composing again needs it.
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str((saved or CONF).resolve()), version_base="1.3"):
-            return compose("run" if saved else "config", [*first, *overrides], return_hydra_config=with_hydra)
+            return compose(
+                "run" if saved else "config", [*first, *quote_overrides(overrides)], return_hydra_config=with_hydra
+            )
     except (HydraException, OmegaConfBaseException) as error:
         raise convert_composition_error(error) from None
     except ValueError as error:
@@ -94,12 +99,8 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
     Raises:
         ConfigError: A YAML file of the directory holds one of CALLING_KEYS, or cannot be read.
     """
-    for index, argument in enumerate(arguments):
-        option, _, value = argument.partition("=")
-        # Hydra also takes the beginning of an option's name.
-        if option != "-cd" and not (option.startswith("--config-d") and "--config-dir".startswith(option)):
-            continue
-        folder = Path(value or (arguments[index + 1] if index + 1 < len(arguments) else ""))
+    for name in _find_option(arguments, "-cd", "--config-dir", "--config-d"):
+        folder = Path(name)
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder}: no such directory")
         for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
@@ -109,6 +110,49 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
                 raise ConfigError(f"{file}: cannot be read as YAML ({shorten_error(error)})") from None
             if hostile:
                 raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")
+
+
+def check_config_name(arguments: list[str]) -> None:
+    """Refuse a ``--config-name`` that is not there, and a run's directory without one, which would be ignored.
+
+    Raises:
+        ConfigError: With the names that are there.
+    """
+    folders = [Path(name) for name in _find_option(arguments, "-cd", "--config-dir", "--config-d")]
+    names = _find_option(arguments, "-cn", "--config-name", "--config-n")
+    if _find_option(arguments, "-cp", "--config-path", "--config-p"):
+        return
+    if not names and folders and (folders[-1] / RUN_YAML).is_file():
+        raise ConfigError(
+            f"--config-dir {folders[-1]}: is the directory of a run; add --config-name run to run it again"
+        )
+    searched = [*folders, CONF]
+    if names and not any((folder / f"{names[-1].removesuffix('.yaml')}.yaml").is_file() for folder in searched):
+        there = sorted({file.stem for folder in searched for file in folder.glob("*.yaml")} - {"base"})
+        hint = "" if folders else "; a run is named by --config-dir RUN --config-name run"
+        raise ConfigError(f"--config-name {names[-1]}: there is no such file; allowed are {', '.join(there)}{hint}")
+
+
+def expand_config_dir(arguments: list[str]) -> list[str]:
+    """Expand `~` and environment variables in ``--config-dir=DIR``, where a shell does not. Raises ConfigError."""
+    try:
+        return [
+            f"{option}={expand_path(value)}" if value and option in ("-cd", "--config-dir") else argument
+            for argument in arguments
+            for option, _, value in [argument.partition("=")]
+        ]
+    except ValueError as error:
+        raise ConfigError(f"--config-dir: {error}") from None
+
+
+def _find_option(arguments: list[str], short: str, long: str, shortest: str) -> list[str]:
+    """The values of an option of the command line; Hydra also takes the beginning of an option's name."""
+    found = []
+    for index, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if option == short or (option.startswith(shortest) and long.startswith(option)):
+            found.append(value or (arguments[index + 1] if index + 1 < len(arguments) else ""))
+    return found
 
 
 def _find_calling_key(node: object) -> str | None:

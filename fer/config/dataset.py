@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import InputPath, Probability, Section
-from fer.emotions import normalize_label
+from fer.config.base import InputPath, NewPath, Probability, Section, name_entries
+from fer.emotions import CONTEMPT, EMOTIONS, normalize_label
 
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
 
@@ -70,13 +70,22 @@ class FolderSource(Section):
         default_factory=dict, description="Folder name: emotion (null leaves the folder out)"
     )
 
+    @field_validator("class_map", mode="before")
+    @classmethod
+    def name_folders(cls, value: object) -> object:
+        """Take numbers, as YAML reads 0, for names of folders."""
+        return name_entries(value)
+
     @field_validator("class_map")
     @classmethod
     def check_class_map(cls, value: dict[str, str | None]) -> dict[str, str | None]:
         """Check that every folder is mapped to an emotion or left out."""
         for folder, emotion in value.items():
             if emotion is not None and normalize_label(emotion) is None:
-                raise ValueError(f"folder {folder!r} is mapped to {emotion!r}, which is no emotion")
+                raise ValueError(
+                    f"folder {folder!r} is mapped to {emotion!r}, which is no emotion; allowed are "
+                    f"{', '.join((*EMOTIONS, CONTEMPT))}, and null to leave the folder out"
+                )
         return value
 
 
@@ -140,7 +149,7 @@ class Dataset(Section):
     )
     batch_size: int = Field(ge=2, le=65536, description="Images a training step")
     limit: int | None = Field(ge=1, description="Use at most so many images of each split; null uses all")
-    cache_dir: str = Field(min_length=1, description="Directory of decoded images, shared between runs")
+    cache_dir: NewPath = Field(min_length=1, description="Directory of decoded images, shared between runs")
     augment: Augment = Field(description="Random changes of training images")
 
     @field_validator("sources")
@@ -150,6 +159,17 @@ class Dataset(Section):
         for name in value:
             if not name.replace("-", "_").isidentifier():
                 raise ValueError(f"the source name {name!r} must be letters, digits, '_' and '-', no digit first")
+        return value
+
+    @field_validator("fractions", mode="before")
+    @classmethod
+    def count_fractions(cls, value: object) -> object:
+        """Check that there are three."""
+        if not isinstance(value, list | tuple) or len(value) != 3:
+            raise ValueError(
+                "three fractions are needed, of training, validation and test, that sum to 1, such as "
+                "dataset.fractions=[0.8,0.1,0.1]"
+            )
         return value
 
     @field_validator("fractions")

@@ -1,6 +1,8 @@
 """User-facing messages for configuration errors of Hydra, OmegaConf and Pydantic."""
 
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -10,13 +12,14 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, InterpolationResolutionError, OmegaConfBaseException
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fer.config import Config, Dataset
 from fer.config.diff import format_override_value
 from fer.config.key_docs import find_nearest, find_sections, get_kind, iter_keys
+from fer.config.quoting import is_text_key, quote_literally
 from fer.core.installation import format_command
 from fer.errors import ConfigError, shorten_error
 
@@ -92,6 +95,8 @@ def _format_error(error: ErrorDetails, config: Any) -> str:
             return f"{shown}: must be a number"
         case "bool_parsing" | "bool_type":
             return f"{shown}: must be true or false"
+        case "string_type":
+            return f"{shown}: must be a text; a file of YAML has it in quotes"
         case kind if kind in LIMITS:
             word, limit = LIMITS[kind]
             return f"{shown}: must be {word} {context[limit]}"
@@ -128,9 +133,60 @@ def convert_composition_error(error: HydraException | OmegaConfBaseException) ->
         if error.__cause__ is not None and isinstance(error.__cause__, OmegaConfBaseException):
             return convert_composition_error(error.__cause__)
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"the override {error.override!r} is not of the form key=value: {shorten_error(error)}")
+        return _build_unreadable_override_error(error.override)
+    if match := re.match(r"Ambiguous value for argument '(.*?)'\n1\. ", text, re.DOTALL):
+        return _build_several_values_error(match.group(1))
+    if match := re.match(r"Sweep parameters '(.*)' requires --multirun", text, re.DOTALL):
+        return _build_several_values_error(match.group(1))
     key = getattr(error, "full_key", None)
-    return ConfigError(f"{key}: {shorten_error(error)}" if key else shorten_error(error))
+    if isinstance(error, GrammarParseError):
+        reason = "${ begins what cannot be read; another key is ${KEY}, the environment's ${oc.env:NAME}, the text \\${"
+    else:
+        reason = shorten_error(error) + _suggest_variable(error)
+    return ConfigError(f"{key}: {reason}" if key else reason)
+
+
+def _suggest_variable(error: Exception) -> str:
+    """How an environment variable is written that was taken for a key."""
+    match = re.match(r"Interpolation key '(\w+)' not found", str(error))
+    if not isinstance(error, InterpolationResolutionError) or match is None or match.group(1) not in os.environ:
+        return ""
+    return f"; the environment variable is ${match.group(1)} in a path, elsewhere ${{oc.env:{match.group(1)}}}"
+
+
+def _build_unreadable_override_error(override: str) -> ConfigError:
+    """Say how an override is written that Hydra's grammar does not take."""
+    sign, key, value = re.fullmatch(r"([+~]*)([^=]*)(?:=(.*))?", override, re.DOTALL).groups()  # type: ignore[union-attr]
+    if value is None:
+        return ConfigError(f"{override}: is not of the form key=value")
+    if key.split("@")[0].split("/")[0] not in ("hydra", *GROUPS) and not _is_known(key):
+        return _build_unknown_override_error(key, "")
+    quoted = shlex.quote(f"{sign}{key}={quote_literally(value)}")
+    return ConfigError(
+        f"{override}: the value is no number, word, list [a,b] or map {{a: b}}; a text with such characters stands in "
+        f"quotes: {quoted}"
+    )
+
+
+def _is_known(key: str) -> bool:
+    """Whether there is such a key, in a source of any name as well."""
+    pattern = re.sub(r"^dataset\.sources\.[^.]+\.", "dataset.sources.<name>.", key)
+    names = [known.name for known in iter_keys(Config)]
+    return (
+        key in SECTIONS or key.startswith("hydra.") or any(n == pattern or n.startswith(f"{pattern}.") for n in names)
+    )
+
+
+def _build_several_values_error(override: str) -> ConfigError:
+    """Say what commas mean, and how the other things are written that may be meant."""
+    key, _, value = override.partition("=")
+    ways = [f"a run with each of them: {format_command('train.py')} -m {shlex.quote(override)}"]
+    name = key.lstrip("+")
+    if name in ("dataset", "tracker") or any(k.name == name and "list of" in k.allowed for k in iter_keys(Config)):
+        ways.insert(0, f"all of them in one run: {shlex.quote(f'{key}=[{value}]')}")
+    if is_text_key(name):
+        ways.append(f"one text with a comma: {shlex.quote(f'{key}={quote_literally(value)}')}")
+    return ConfigError(f"{override}: several values; {'; '.join(ways)}")
 
 
 def _build_unknown_override_error(key: str, text: str) -> ConfigError:

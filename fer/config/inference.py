@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, Probability, Section
+from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
 
@@ -69,7 +69,7 @@ class Extraction(Section):
         description="A video, an image, a directory, a glob, or a list of them; null draws a clip of 20 seconds"
     )
     stages: tuple[Stage, ...] = Field(
-        min_length=1, description="`extract` finds faces, `predict` classifies them, `report` writes tables and page"
+        description="`extract` finds faces, `predict` classifies them, `report` writes tables and page"
     )
     sampling: Literal["interval", "every_n", "all", "scene"] = Field(
         description="Frames at `fps` a second, every `every_n`th, all of them, or one a scene"
@@ -94,7 +94,19 @@ class Extraction(Section):
         description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; evaluates the batch"
     )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
-    cache_dir: str = Field(description="Directory of downloaded detectors")
+    cache_dir: NewPath = Field(description="Directory of downloaded detectors")
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def expand_input(cls, value: object) -> object:
+        """Expand `~` and environment variables in what is named."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return expand_local_path(value)
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+            raise ValueError("must be a text or a list of texts; a file of YAML has them in quotes")
+        return [expand_local_path(text) for text in value]
 
     @field_validator("stages")
     @classmethod
@@ -102,7 +114,9 @@ class Extraction(Section):
         """Check that the stages follow each other."""
         order = ("extract", "predict", "report")
         if value not in {order[start:stop] for start in range(3) for stop in range(start + 1, 4)}:
-            raise ValueError("stages follow each other: extract, predict, report; none twice, none left out between")
+            raise ValueError(
+                "stages follow each other: extract, predict, report; none twice, none left out between, one at least"
+            )
         return value
 
     @model_validator(mode="after")

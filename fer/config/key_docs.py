@@ -18,6 +18,8 @@ class _Key:
     name: str
     allowed: str
     description: str
+    # What an override of the key is made of.
+    holds: Literal["text", "map", "other"] = "other"
 
 
 def find_sections(annotation: Any) -> list[type[BaseModel]]:
@@ -76,7 +78,14 @@ def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
         else:
             limits = _format_range(field)
             allowed = _format_type(annotation) + (f" {limits}" if limits else "")
-            yield _Key(dotted, allowed, field.description or "")
+            yield _Key(dotted, allowed, field.description or "", _find_content(annotation))
+
+
+def _find_content(annotation: Any) -> Literal["text", "map", "other"]:
+    """Whether a type is a map, or a text or a list of texts."""
+    if get_origin(annotation) is dict:
+        return "map"
+    return "text" if annotation is str or any(_find_content(a) == "text" for a in get_args(annotation)) else "other"
 
 
 def get_kind(section: type[BaseModel]) -> str:
@@ -99,6 +108,7 @@ def _iter_kind_keys(kinds: list[type[BaseModel]], prefix: str) -> Iterator[_Key]
             name,
             ", ".join(dict.fromkeys(key.allowed for key in keys.values())),
             "; ".join(text if common else f"({', '.join(names)}) {text}" for text, names in meanings.items()),
+            next((key.holds for key in keys.values() if key.holds != "other"), "other"),
         )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fer.config.base import Probability, Section
+from fer.config.base import NewPath, Probability, Section
 
 
 class Gate(Section):
@@ -31,5 +31,5 @@ class Registry(Section):
     version: int | None = Field(
         ge=1, description="promote, show: this version; null promotes the challenger and shows the champion"
     )
-    store: str = Field(min_length=1, description="aws=local: directory of the registry's database and models")
+    store: NewPath = Field(min_length=1, description="aws=local: directory of the registry's database and models")
     gate: Gate = Field(description="What a model must reach")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fer.config.base import Section
+from fer.config.base import NewPath, Section
 from fer.config.trainer import Monitor
 
 
@@ -16,7 +16,7 @@ class Sweep(Section):
         description="The validation metric, at the best epoch, that a job hands to the sweeper; null takes "
         "trainer.early_stopping.monitor. val_loss is minimised, the others are maximised",
     )
-    resume: str | None = Field(
+    resume: NewPath | None = Field(
         None,
         description="The directory of a sweep to go on with: only what is missing runs (`train.py sweep.resume=DIR`)",
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from fer.config.base import Section, reject_password
+from fer.config.base import Section, expand_tracking_uri, reject_password
 
 
 class Wandb(Section):
@@ -23,7 +23,7 @@ class Wandb(Section):
 class Mlflow(Section):
     """A run in MLflow."""
 
-    uri: Annotated[str, AfterValidator(reject_password)] | None = Field(
+    uri: Annotated[str, AfterValidator(reject_password), AfterValidator(expand_tracking_uri)] | None = Field(
         min_length=1,
         description="Tracking server (http://…) or database (sqlite:///FILE); null is outputs/mlflow/mlflow.db",
     )

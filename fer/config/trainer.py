@@ -21,7 +21,7 @@ class Trainer(Section):
     """Device, precision, length and exactness of a training."""
 
     stages: tuple[Literal["fit", "test"], ...] = Field(
-        min_length=1, description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once"
+        description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
     devices: int = Field(

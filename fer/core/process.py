@@ -1,7 +1,10 @@
 """Processes: their rank among several, signals, and their end with the process that started them."""
 
+import logging
 import os
+import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -74,3 +77,42 @@ def ignore_interrupts() -> None:
     """Ignore Ctrl-C and SIGTERM from now on: rank 0 saves, and the other ranks answer it until it has."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def end_on_closed_pipe() -> Iterator[None]:
+    """End the program without a traceback where nobody reads standard output any more, as after `| head`."""
+    handle_error = logging.Handler.handleError
+
+    def handle_quietly(handler: logging.Handler, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), BrokenPipeError) or not discard_unread_output():
+            handle_error(handler, record)
+
+    # What only logs, such as a training, goes on.
+    logging.Handler.handleError = handle_quietly  # type: ignore[method-assign, assignment]
+    try:
+        try:
+            yield
+        finally:
+            # Otherwise Python would find out at its end, and complain.
+            logging.Handler.handleError = handle_error  # type: ignore[method-assign]
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # It may be another pipe.
+        if not discard_unread_output():
+            raise
+        sys.exit(1)
+
+
+def discard_unread_output() -> bool:
+    """Whether nobody reads standard output any more; what is still written to it is discarded then."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        # It is no file.
+        return False
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import map_uri_to_path, parse_s3_uri
+from fer.aws.s3 import find_objects, map_uri_to_path, parse_s3_uri
 from fer.config import Config
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR
@@ -27,7 +27,7 @@ def resolve_media(inputs: Sequence[str], directory: Path, client: AwsClient | No
     """Find the videos and images that the inputs mean.
 
     Args:
-        inputs: Files, directories, globs, and S3 prefixes (s3://BUCKET/PREFIX).
+        inputs: Files, directories, globs, and objects or folders of S3 (s3://BUCKET/FOLDER).
         directory: The run directory, into which those of S3 will be fetched.
         client: Lists the objects of S3; None leaves them out.
 
@@ -49,9 +49,9 @@ def resolve_media(inputs: Sequence[str], directory: Path, client: AwsClient | No
 
 
 def _list_media_uris(client: AwsClient, uri: str) -> list[str]:
-    """The videos and images among the objects that begin with s3://BUCKET/PREFIX. Raises UserError."""
-    bucket, prefix = parse_s3_uri(uri)
-    keys = [key for key in client.list_object_sizes(bucket, prefix) if is_media(Path(key.rpartition("/")[2]))]
+    """The videos and images that s3://BUCKET/KEY names, an object or a folder. Raises UserError."""
+    bucket, _ = parse_s3_uri(uri)
+    keys = [entry["Key"] for entry in find_objects(client, uri) if is_media(Path(entry["Key"].rpartition("/")[2]))]
     if not keys and not client.dry_run:
         raise DataError(f"{uri}: no video or image there")
     return [f"s3://{bucket}/{key}" for key in keys]

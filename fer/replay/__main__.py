@@ -4,12 +4,14 @@ import argparse
 import json
 import logging
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from fer.config import Config
+from fer.config.quoting import quote_literally
 from fer.core.flatten import flatten_dict
 from fer.core.installation import build_train_command, format_command, format_documentation, get_program_name
 from fer.core.io import compute_sha256
@@ -87,7 +89,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     if provenance.get("status") != "finished":
         raise UserError(
             f"{run}: the run is {provenance.get('status')}, so there is nothing to compare a whole one with; to run it "
-            f"again: {format_command('train.py')} --config-dir {run} --config-name run"
+            f"again: {format_command('train.py')} --config-dir {shlex.quote(str(run))} --config-name run"
         )
     for line in _compare_environment(provenance):
         log.warning("Environment differs: %s", line)
@@ -115,7 +117,7 @@ def _train_again(run: Path, directory: Path, threads: int) -> None:
     """Run the configuration of a run in another directory. Raises UserError."""
     command = [sys.executable, *build_train_command(), "--config-dir", str(run.resolve()), "--config-name", "run"]
     # Sums depend on the number of threads, which a configuration may leave to the machine.
-    command += [f"hydra.run.dir={json.dumps(str(directory))}", f"trainer.threads={threads}"]
+    command += [f"hydra.run.dir={quote_literally(str(directory))}", f"trainer.threads={threads}"]
     if code := subprocess.run(command).returncode:
         raise UserError(f"the replay ended with exit code {code}; its log is {directory}/train.log")
 

@@ -9,19 +9,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer.config.compose import refuse_executable_yaml
+from fer.config.compose import check_config_name, expand_config_dir, refuse_executable_yaml
 from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
+from fer.config.quoting import is_readable, quote_literally, quote_overrides, read_text
 from fer.core.installation import format_command, format_documentation, get_program_name
-from fer.core.process import LAUNCHED_ENV
+from fer.core.process import LAUNCHED_ENV, end_on_closed_pipe, get_global_rank
+from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
 # Packages whose RuntimeError means that a process of theirs was killed.
 LAUNCHERS = ("joblib", "submitit")
+RESUME, RUN_DIR = "resume=", "hydra.run.dir="
 
 
 def exit_with_error(message: str, code: int) -> NoReturn:
@@ -44,7 +48,8 @@ def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None
         SystemExit: With the error's code (``ExitCode``).
     """
     try:
-        yield
+        with end_on_closed_pipe():
+            yield
     except ConfigError as error:
         remove_if_empty(run_directory)
         exit_with_error(f"{error}\n{LIST_KEYS}", error.exit_code)
@@ -93,10 +98,50 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
     # Otherwise Hydra would print errors itself and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():
-        sys.argv[1:] = expand_arguments(sys.argv[1:])
+        _refuse_unreadable_directory()
+        arguments = expand_config_dir(expand_arguments(sys.argv[1:]))
+        multirun = bool({"-m", "--multirun"} & set(arguments))
+        sys.argv[1:] = _resume_in_place(quote_overrides(arguments, multirun))
         refuse_executable_yaml(sys.argv[1:])
+        check_config_name(sys.argv[1:])
         main()
+
+
+def _refuse_unreadable_directory() -> None:
+    """Refuse a current directory whose name Hydra cannot keep in its configuration."""
+    if not is_readable(os.getcwd()):
+        raise ConfigError(f"{os.getcwd()}: a directory whose name holds ${{ without }} cannot be worked in; rename it")
+
+
+def _resume_in_place(arguments: list[str]) -> list[str]:
+    """Have Hydra log into the run that `resume=RUN` names, instead of opening a directory for a new one."""
+    named = [index for index, argument in enumerate(arguments) if argument.startswith(RESUME)]
+    if len(named) != 1 or arguments[named[0]] == f"{RESUME}null" or get_global_rank():
+        return arguments
+    run = Path(read_text("resume", arguments[named[0]].removeprefix(RESUME))).resolve()
+    if not (run / RUN_YAML).is_file():
+        return arguments
+    quoted = quote_literally(str(run))
+    arguments[named[0]] = f"{RESUME}{quoted}"
+    return arguments if any(text.startswith(RUN_DIR) for text in arguments) else [*arguments, f"{RUN_DIR}{quoted}"]
+
+
+def get_run_directory() -> Path:
+    """The run directory of a program that ``hydra.main`` has started; no part of its name is an interpolation."""
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    assert isinstance(runtime, dict)
+    return Path(runtime["output_dir"])
+
+
+def get_overrides() -> list[str]:
+    """The overrides of a program that ``hydra.main`` has started, less those of Hydra's own keys."""
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return [str(text) for text in overrides]
 
 
 # At import, because a process that a launcher starts for a job imports this module and then composes.
 OmegaConf.register_new_resolver("fresh_directory", create_unique_directory, use_cache=True, replace=True)
+OmegaConf.register_new_resolver(
+    "run_log", lambda: str(get_run_directory() / f"{HydraConfig.get().job.name}.log"), replace=True
+)

@@ -8,23 +8,27 @@ import resource
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_validation_error
-from fer.core.installation import format_command
+from fer.config.quoting import escape_interpolations, unescape_interpolations
+from fer.core.installation import format_command, with_project_path
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import LOCK_FILE, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import UserError, shorten_error
 from fer.runs.provenance import collect_environment, get_command_line, get_timestamp
 
+OUTPUTS = "outputs"
 HEADER = """\
 # The whole configuration of this run. RUN being its directory, run it again (overrides may follow) with
 #   {command} --config-dir RUN --config-name run
@@ -69,6 +73,7 @@ class Run:
         self.provenance: dict[str, Any] = {
             "status": "running",
             "command": get_command_line(),
+            "directory": os.getcwd(),
             "start": get_timestamp(),
             "end": None,
             **collect_environment(),
@@ -146,7 +151,19 @@ def write_config(directory: Path, config: Config, program: str) -> None:
         REPLAY.format(command=format_command("fer.replay")) if program == "train.py" else ""
     )
     content = {"defaults": ["base", "_self_"], **config.dump()}
-    write_text(directory / RUN_YAML, header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    # OmegaConf writes texts such as 1e3 so that it reads them as texts again.
+    write_text(
+        directory / RUN_YAML, header + OmegaConf.to_yaml(OmegaConf.create(_map_texts(escape_interpolations, content)))
+    )
+
+
+def _map_texts(change: Callable[[str], str], node: Any) -> Any:
+    """Replace every text inside of lists and maps; keys stay."""
+    if isinstance(node, dict):
+        return {key: _map_texts(change, inner) for key, inner in node.items()}
+    if isinstance(node, list):
+        return [_map_texts(change, inner) for inner in node]
+    return change(node) if isinstance(node, str) else node
 
 
 def _acquire_lock(directory: Path) -> FileLock:
@@ -203,6 +220,7 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
     try:
         content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
         content.pop("defaults", None)
+        content = _map_texts(unescape_interpolations, content)
         return Config.model_validate(content, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, content) from None
@@ -241,7 +259,7 @@ def create_unique_directory(base_path: str) -> str:
 
 
 def remove_if_empty(directory: Path | None) -> None:
-    """Remove a directory that holds nothing but Hydra's empty log, and the day's directory where it is empty then."""
+    """Remove a directory that holds nothing but Hydra's empty log, and those of outputs/ above that are empty then."""
     if (
         directory is None
         or not directory.is_dir()
@@ -254,6 +272,20 @@ def remove_if_empty(directory: Path | None) -> None:
             file.unlink(missing_ok=True)
         directory.rmdir()
         directory.parent.rmdir()
+        outputs = Path(OUTPUTS).resolve()
+        for parent in directory.parent.resolve().parents:
+            if parent != outputs and outputs not in parent.parents:
+                break
+            parent.rmdir()
+
+
+def return_to_directory(run: Path) -> None:
+    """Change to the directory in which a run was begun: there are its caches, and what relative paths of it mean."""
+    directory = read_provenance(run).get("directory")
+    if isinstance(directory, str) and Path(directory).is_dir():
+        # Processes that are started from there must find the project.
+        os.environ.update(with_project_path(os.environ))
+        os.chdir(directory)
 
 
 def redirect_log(directory: Path) -> None:

@@ -1,12 +1,12 @@
 """train.py in a process of its own, which works in the run's directory and ends with the process that started it."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fer.config.quoting import quote_literally
 from fer.core.installation import PROJECT_ROOT, build_train_command
 from fer.core.process import with_parent_pid
 
@@ -27,7 +27,7 @@ def start_training(
     Returns:
         The process, whose output and errors are its ``stdout``.
     """
-    quoted = json.dumps(str(run))
+    quoted = quote_literally(str(run))
     return subprocess.Popen(
         [sys.executable, *launcher, *build_train_command(project), f"resume={quoted}", f"hydra.run.dir={quoted}"],
         stdin=subprocess.DEVNULL,

@@ -2,9 +2,9 @@
 
 import csv
 import io
-import json
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from typing_extensions import override
 
 from fer.config.base import reject_password
+from fer.config.quoting import quote_literally, read_text
 from fer.core.installation import format_command, with_project_path
 from fer.core.io import write_text
 from fer.core.system import resolve_thread_count
@@ -49,7 +50,7 @@ class SweepCallback(Callback):
         # Jobs that are started elsewhere must find the project, wherever they are.
         os.environ.update(with_project_path(os.environ))
         print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
-        print(f"After an interruption: {format_command('train.py')} {RESUME}{directory}", flush=True)
+        print(f"After an interruption: {format_command('train.py')} {RESUME}{shlex.quote(str(directory))}", flush=True)
 
     @override
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -65,13 +66,13 @@ class SweepCallback(Callback):
         print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")
         if best:
             print(f"Best: #{best[0].number} {sweep.format_job_overrides(best[0].overrides)}: {best[0].outcome}")
-            print(f"Compare: {format_command('fer.compare')} {directory}", flush=True)
+            print(f"Compare: {format_command('fer.compare')} {shlex.quote(str(directory))}", flush=True)
         if not best and done < len(jobs):
             exit_with_error(f"no job of the sweep finished; the reasons are in {directory / SWEEP_CSV}", ExitCode.ERROR)
         if done < len(jobs):
             exit_with_error(
                 f"{len(jobs) - done} of {len(jobs)} jobs failed; to try them again: "
-                f"{format_command('train.py')} {RESUME}{directory}",
+                f"{format_command('train.py')} {RESUME}{shlex.quote(str(directory))}",
                 ExitCode.PARTIAL,
             )
 
@@ -141,7 +142,7 @@ def resolve_resume_arguments(arguments: list[str]) -> list[str]:
     directories = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
     if not directories:
         return arguments
-    directory = Path(directories[-1]).resolve()
+    directory = Path(read_text("sweep.resume", directories[-1])).resolve()
     others = [text for text in arguments if not text.startswith(RESUME) and text not in ("-m", "--multirun")]
     if changed := [text for text in others if not text.startswith(("hydra.", "hydra/"))]:
         raise ConfigError(
@@ -154,4 +155,4 @@ def resolve_resume_arguments(arguments: list[str]) -> list[str]:
     os.chdir(sweep.directory)
     keys = {text.partition("=")[0] for text in others}
     original = [text for text in sweep.arguments if text.partition("=")[0] not in keys]
-    return [*original, *others, f"hydra.sweep.dir={json.dumps(str(directory))}"]
+    return [*original, *others, f"hydra.sweep.dir={quote_literally(str(directory))}"]

@@ -23,6 +23,7 @@ from fer.config.compose import load_config
 from fer.core.process import watch_parent
 from fer.core.run_layout import HISTORY_CSV, METRICS_JSON, RUN_YAML
 from fer.errors import ExitCode, UserError
+from fer.runs.program import get_overrides, get_run_directory
 from fer.runs.run_directory import write_config
 from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
 from fer.sweep.records import Status, Sweep, SweepJob, read_job, read_jobs, read_sweep, write_job
@@ -46,8 +47,7 @@ def run_job(composed: DictConfig) -> float | None:
     Raises:
         KeyboardInterrupt: After Ctrl-C.
     """
-    hydra = HydraConfig.get()
-    directory, number = Path(hydra.runtime.output_dir), int(hydra.job.num)
+    directory, number = get_run_directory(), int(HydraConfig.get().job.num)
     sweep = read_sweep(directory.parent)
     if sweep.process == os.getppid():
         watch_parent(sweep.process)
@@ -69,7 +69,7 @@ def run_job(composed: DictConfig) -> float | None:
 def _run_in_process(composed: DictConfig, directory: Path, number: int, sweep: Sweep) -> SweepJob:
     """Run the job and return how it ended."""
     start = time.monotonic()
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = get_overrides()
     status: Status = "failed"
     value = None
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import map_uri_to_path, parse_s3_uri, run_in_parallel
+from fer.aws.s3 import find_objects, map_uri_to_path, parse_s3_uri, run_in_parallel
 from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
@@ -59,11 +59,8 @@ def _download_from_s3(uri: str, config: Config) -> Path:
     """Path in the cache of s3://BUCKET/KEY or all below it; what has changed in the bucket is downloaded again."""
     client = AwsClient(get_region(config))
     bucket, key = parse_s3_uri(uri)
-    # Keys that end with a slash are what the console shows as empty folders.
-    versions = {item["Key"]: item["ETag"] for item in client.iter_objects(bucket, key) if not item["Key"].endswith("/")}
-    # An object of just this name, or a folder; not what else begins so.
-    prefix = key.rstrip("/") + "/"
-    keys = sorted(name for name in versions if name == key or (key not in versions and name.startswith(prefix)))
+    versions = {item["Key"]: item["ETag"] for item in find_objects(client, uri)}
+    keys = sorted(versions)
     if not keys:
         raise DataError(f"{uri}: there is no such object or folder in S3")
     content = hashlib.sha256("".join(f"{name}\0{versions[name]}\n" for name in keys).encode()).hexdigest()

@@ -92,7 +92,7 @@ def _expand_input(pattern: str, unused: list[Path]) -> Iterator[Path]:
     elif path.exists():
         yield path
     elif glob.has_magic(pattern):
-        for match in sorted(glob.glob(str(path), recursive=True)):
+        for match in sorted(glob.glob(_escape_directories(path), recursive=True)):
             if os.path.isdir(match):
                 # `**` lists the files below by itself.
                 yield from _select_media(_walk_files(Path(match)), unused) if "**" not in pattern else ()
@@ -106,6 +106,12 @@ def _lies_in_circles(path: str) -> bool:
     """Whether a path leads through a folder twice, by a link to one above it, which `**` follows."""
     above = [os.path.realpath(folder) for folder in Path(os.path.abspath(path)).parents]
     return len(set(above)) < len(above)
+
+
+def _escape_directories(path: Path) -> str:
+    """A glob in which the directories that exist as they are written (`session [1]/`) stand for themselves alone."""
+    known = next(parent for parent in path.parents if parent.is_dir())
+    return str(Path(glob.escape(str(known)), path.relative_to(known)))
 
 
 def _walk_files(directory: Path) -> Iterator[Path]:

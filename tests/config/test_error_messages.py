@@ -93,6 +93,13 @@ WRONG_COMBINATIONS = {
     "sum to 1",
     "dataset.fractions=[1.5,0.5,-1]": "dataset.fractions=[1.5, 0.5, -1]: the three fractions must be 0 or more and "
     "sum to 1",
+    "dataset.fractions=[0.8,0.2]": "dataset.fractions=[0.8, 0.2]: three fractions are needed, of training, validation "
+    "and test, that sum to 1, such as dataset.fractions=[0.8,0.1,0.1]",
+    "trainer.stages=[]": "trainer.stages=[]: allowed are [fit, test], [fit] and [test]",
+    "extraction.stages=[]": "extraction.stages=[]: stages follow each other: extract, predict, report; none twice, "
+    "none left out between, one at least",
+    "dataset.cache_dir=$FER_NO_SUCH/x": "dataset.cache_dir=$FER_NO_SUCH/x: there is no environment variable "
+    "FER_NO_SUCH; set it, or write the path out",
     "dataset.fractions=[1,0,0]": "dataset.fractions=[1, 0, 0]: the training and the validation fraction "
     "must be above 0",
 }
@@ -138,17 +145,30 @@ WRONG_SOURCES = {
     "{kind: folder, root: /, clas_map: {}}": "dataset.sources.mine.clas_map: there is no such key; did you mean "
     "dataset.sources.mine.class_map?",
     "{kind: folder, root: /, class_map: {x: joy}}": "dataset.sources.mine.class_map: folder 'x' is mapped to 'joy', "
-    "which is no emotion",
+    "which is no emotion; allowed are anger, disgust, fear, happiness, neutral, sadness, surprise, contempt, and null "
+    "to leave the folder out",
     "{kind: rafdb, root: /, votes: auto}": "dataset.sources.mine.votes=auto: there is no such key",
 }
 
 MALFORMED = {
-    "trainer.max_epochs": "the override 'trainer.max_epochs' is not of the form key=value: Error parsing override "
-    "'trainer.max_epochs'",
-    "trainer.max_epochs=[1": "the override 'trainer.max_epochs=[1' is not of the form key=value: no viable "
-    "alternative at input '[1'",
-    "name=a=b": "the override 'name=a=b' is not of the form key=value: mismatched input '=' expecting <EOF>",
-    "seed=0,1": "Ambiguous value for argument 'seed=0,1'",
+    "trainer.max_epochs": "trainer.max_epochs: is not of the form key=value",
+    "trainer.max_epochs=[1": "trainer.max_epochs=[1: the value is no number, word, list [a,b] or map {a: b}; a text "
+    "with such characters stands in quotes: 'trainer.max_epochs=\"[1\"'",
+    "trainer.max_epoch=(1": "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs?",
+    "name=a=b": "name=a=b: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+    "seed=0,1": "seed=0,1: several values; a run with each of them: python train.py -m seed=0,1",
+    "optimizer.lr=1e-3,1e-4": "optimizer.lr=1e-3,1e-4: several values; a run with each of them: python train.py -m "
+    "optimizer.lr=1e-3,1e-4",
+    "dataset=ferplus,rafdb": "dataset=ferplus,rafdb: several values; all of them in one run: "
+    "'dataset=[ferplus,rafdb]'; a run with each of them: python train.py -m dataset=ferplus,rafdb",
+    "trainer.stages=fit,test": "trainer.stages=fit,test: several values; all of them in one run: "
+    "'trainer.stages=[fit,test]'; a run with each of them: python train.py -m trainer.stages=fit,test",
+    "name=a,b": "name=a,b: several values; a run with each of them: python train.py -m name=a,b; one text with a "
+    "comma: 'name=\"a,b\"'",
+    "trainer.threads=${oc.env": "trainer.threads=${oc.env: the value is no number, word, list [a,b] or map {a: b}; a "
+    "text with such characters stands in quotes: 'trainer.threads=\"\\${oc.env\"'",
+    "name=${HOME}": "name: Interpolation key 'HOME' not found; the environment variable is $HOME in a path, elsewhere "
+    "${oc.env:HOME}",
     "trainer.threads=${nowhere}": "trainer.threads: Interpolation key 'nowhere' not found",
     "trainer.threads=${oc.env:NOWHERE_AT_ALL}": "trainer.threads: KeyError raised while resolving interpolation: "
     "\"Environment variable 'NOWHERE_AT_ALL' not found\"",

@@ -58,13 +58,31 @@ def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls:
     assert stored.calls()["s3:GetObject"] == len(KEYS)
 
 
-def test_prefix_that_is_a_key_or_ends_in_the_middle(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
+def test_an_address_is_an_object_or_a_folder_never_what_begins_so(
+    stored: Simulated, calls: AwsClient, tmp_path: Path
+) -> None:
     def keys(uri: str) -> list[str]:
         return [item.remote for item in resolve_media([uri], tmp_path, calls)]
 
     assert keys(f"s3://{BUCKET}/videos/a.mp4") == [f"s3://{BUCKET}/videos/a.mp4"]
-    assert keys(f"s3://{BUCKET}/o") == [f"s3://{BUCKET}/other/c.mp4"]
+    assert keys(f"s3://{BUCKET}/other") == keys(f"s3://{BUCKET}/other/") == [f"s3://{BUCKET}/other/c.mp4"]
+    with pytest.raises(UserError, match="no video or image there"):
+        keys(f"s3://{BUCKET}/o")
     assert len(keys(f"s3://{BUCKET}")) == len(KEYS) + 1
+
+
+def test_siblings_and_hidden_objects_of_a_folder_are_left_out(
+    stored: Simulated, calls: AwsClient, tmp_path: Path
+) -> None:
+    wanted = ["study1/a b=c.mp4", "study1/deep/_b.mp4"]
+    others = ["study1.mp4", "study10/a.mp4", "study1-old/a.mp4", "study1/.a.mp4", "study1/.cache/a.mp4"]
+    others += ["study1/__MACOSX/a.mp4", "study1/deep/", "study1/x.mp4_$folder$"]
+    put(stored, dict.fromkeys([*wanted, *others], b"1"))
+    for uri in (f"s3://{BUCKET}/study1", f"s3://{BUCKET}/study1/"):
+        media = resolve_media([uri], tmp_path, calls)
+        assert [item.remote for item in media] == [f"s3://{BUCKET}/{key}" for key in wanted]
+    [named] = resolve_media([f"s3://{BUCKET}/study1/.a.mp4"], tmp_path, calls)
+    assert named.remote == f"s3://{BUCKET}/study1/.a.mp4"
 
 
 def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(

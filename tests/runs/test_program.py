@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fer.config.compose import refuse_executable_yaml
+from fer.config.compose import check_config_name, refuse_executable_yaml
+from fer.core.process import end_on_closed_pipe
 from fer.errors import ConfigError, DataError, ModelError
 from fer.runs.program import user_errors_to_exit_code
-from fer.runs.run_directory import create_unique_directory, remove_if_empty
+from fer.runs.run_directory import create_unique_directory, remove_if_empty, return_to_directory
 from tests.helpers.paths import PROJECT
 
 EIGHT = """
@@ -249,3 +250,68 @@ def test_only_an_empty_day_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "day").iterdir()] == ["b"]
     remove_if_empty(tmp_path / "day" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train.py", "--info", "config"],
+        ["train.py", "--cfg", "job"],
+        ["-m", "fer.config", "schema"],
+    ],
+)
+def test_a_reader_that_stops_reading_ends_a_program_without_a_word(command: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert errors == ""
+
+
+def test_another_broken_pipe_is_no_end_of_the_reader() -> None:
+    with pytest.raises(BrokenPipeError), end_on_closed_pipe():
+        raise BrokenPipeError
+
+
+def test_a_run_without_a_name_of_its_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("seed: 1\n")
+    check_config_name(["--config-dir", str(tmp_path), "--config-name", "run"])
+    check_config_name(["--config-dir", str(tmp_path), "--config-name=run.yaml"])
+    check_config_name(["seed=1"])
+    for arguments, message in (
+        (
+            ["-cd", str(tmp_path)],
+            f"--config-dir {tmp_path}: is the directory of a run; add --config-name run to run it again",
+        ),
+        (["-cd", str(tmp_path), "-cn=rnu"], "--config-name rnu: there is no such file; allowed are config, run"),
+        (
+            ["--config-name", "run"],
+            "--config-name run: there is no such file; allowed are config; a run is named by --config-dir RUN "
+            "--config-name run",
+        ),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            check_config_name(arguments)
+        assert str(raised.value) == message
+
+
+def test_nothing_of_outputs_is_left_where_no_run_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path(create_unique_directory("outputs/train/2026-01-01/12-00-00-x"))
+    (run / "train.log").touch()
+    remove_if_empty(run)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_run_goes_back_to_where_it_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "begun")}))
+    return_to_directory(tmp_path)
+    assert Path.cwd() == tmp_path / "begun"
+    (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "gone")}))
+    return_to_directory(tmp_path)
+    assert Path.cwd() == tmp_path / "begun"
