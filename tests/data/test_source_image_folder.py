@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from fer.config.compose import load_overrides
+from fer.config.quoting import quote_overrides
 from fer.data.sources import collect_label_rules, read_source
 from fer.errors import DataError
 from tests.helpers.image_data import Laid, encoded
@@ -75,17 +76,16 @@ def test_what_a_mac_adds_is_no_class(lay: Laid, lay_zip: Laid) -> None:
 @pytest.mark.parametrize(
     ("folder", "hint", "remedy"),
     [
-        ("suprise", " (did you mean surprise?)", "or map it: +{key}.suprise=surprise (null leaves it out)"),
-        ("Hapiness", " (did you mean happiness?)", "or map it: +{key}.Hapiness=happiness (null leaves it out)"),
-        ("hapy", " (did you mean happy?)", "or map it: +{key}.hapy=happiness (null leaves it out)"),
-        ("xyz", "", "map it to an emotion, or leave it out: +{key}.xyz=null"),
-        ("ab-c_1", "", "map it to an emotion, or leave it out: +{key}.ab-c_1=null"),
-        ("0", "", "map it to an emotion, or leave it out: +{key}.0=null"),
-        ("01", "", "map it to an emotion, or leave it out: '+{key}={{01: null}}'"),
-        ("0. uvw xyz", "", "map it to an emotion, or leave it out: '+{key}={{0. uvw xyz: null}}'"),
-        ("it's: x", "", 'map it to an emotion, or leave it out: {key}: {{"it\'s: x": null}} in a YAML file'),
-        ("微笑", "", 'map it to an emotion, or leave it out: {key}: {{"微笑": null}} in a YAML file'),
-        ("1.5", "", 'map it to an emotion, or leave it out: {key}: {{"1.5": null}} in a YAML file'),
+        ("suprise", " (did you mean surprise?)", "or map it: '{key}={{suprise: surprise}}' (null leaves it out)"),
+        ("Hapiness", " (did you mean happiness?)", "or map it: '{key}={{Hapiness: happiness}}' (null leaves it out)"),
+        ("hapy", " (did you mean happy?)", "or map it: '{key}={{hapy: happiness}}' (null leaves it out)"),
+        *(
+            (folder, "", f"map it to an emotion, or leave it out: '{{key}}={{{{{folder}: null}}}}'")
+            for folder in ("xyz", "ab-c_1", "0", "01", "1.5", "0. uvw xyz", "(1)", "a=b", "微笑")
+        ),
+        ("a: b", "", "map it to an emotion, or leave it out: '{key}={{\"a: b\": null}}'"),
+        ("a, b", "", "map it to an emotion, or leave it out: '{key}={{\"a, b\": null}}'"),
+        ("it's", "", "map it to an emotion, or leave it out: '{key}={{\"it'\"'\"'s\": null}}'"),
     ],
 )
 def test_an_unknown_folder_proposes_the_nearest_name_and_a_mapping_that_works(
@@ -96,16 +96,11 @@ def test_an_unknown_folder_proposes_the_nearest_name_and_a_mapping_that_works(
         f"the folder {folder!r} names no emotion{hint}; allowed are anger, disgust, fear, happiness, neutral, sadness, "
         f"surprise, contempt; rename it, {remedy.format(key='dataset.sources.own.class_map')}"
     )
-    if "YAML" not in remedy:
-        override = (
-            remedy.format(key="dataset.sources.folder.class_map")
-            .split(": ", 1)[1]
-            .removesuffix(" (null leaves it out)")
-        )
-        config = load_overrides(
-            ["dataset=folder", f"dataset.sources.folder.root={root}", *shlex.split(override)], "train"
-        )
-        assert config.dataset.sources["folder"].class_map.keys() == {folder}
+    typed = (
+        remedy.format(key="dataset.sources.folder.class_map").split(": ", 1)[1].removesuffix(" (null leaves it out)")
+    )
+    overrides = quote_overrides(["dataset=folder", f"dataset.sources.folder.root={root}", *shlex.split(typed)])
+    assert load_overrides(overrides, "train").dataset.sources["folder"].class_map.keys() == {folder}
     root = lay_any({"train/fear/0.png": encoded(0), f"train/{folder}/1.png": encoded(1)})
     assert f"the folder {folder!r} names no emotion{hint}; " in message(root)
     assert message(root, "fer2013").endswith(

@@ -1,5 +1,8 @@
 """Images sorted into one folder a class, with or without folders of parts above them."""
 
+import json
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -35,6 +38,7 @@ class ClassLayout:
     Attributes:
         class_map: Folder name: class, or None for a folder to leave out.
         extra: Folder name: class, of names that only this data set uses.
+        has_map: Whether a user can map names in this kind of source.
         folders: Part ("" where there are none): the folder that holds its class folders.
         left_out: Images in folders that ``class_map`` leaves out.
         others: Images below neither a part nor a class.
@@ -42,6 +46,7 @@ class ClassLayout:
 
     class_map: ClassMap
     extra: Mapping[str, str]
+    has_map: bool
     folders: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -51,7 +56,9 @@ class ClassLayout:
         return folder in self.class_map or folder in self.extra or normalize_label(folder) is not None
 
 
-def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[str, str] | None = None) -> ClassLayout:
+def find_class_folders(
+    files: DatasetFiles, class_map: ClassMap | None, extra: Mapping[str, str] | None = None
+) -> ClassLayout:
     """Find the folders that hold class folders: those named as parts, or the one above all classes.
 
     What lies below the first folder that is named as a class may be named as it likes; of those above, the last that
@@ -59,13 +66,13 @@ def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[
 
     Args:
         files: The data set's files.
-        class_map: Folder name: class, or None to leave the folder out.
+        class_map: Folder name: class, or None to leave the folder out. None for a kind of source without a map.
         extra: Folder name: class, of names that only this data set uses.
 
     Raises:
         DataError: A part is unknown or there twice, or parts and classes lie side by side.
     """
-    layout = ClassLayout(class_map, extra or {})
+    layout = ClassLayout(class_map or {}, extra or {}, class_map is not None)
     parts: dict[str, str] = {}
     above_classes: dict[str, str] = {}
     for image in files.list_images(""):
@@ -74,7 +81,7 @@ def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[
         if depth is None:
             layout.others.append(image)
         elif layout.names_class(folders[depth]):
-            if folders[depth] in class_map and class_map[folders[depth]] is None:
+            if layout.class_map.get(folders[depth], "") is None:
                 layout.left_out.append(image)
             else:
                 above_classes.setdefault("/".join(folders[:depth]), folders[depth])
@@ -181,7 +188,7 @@ def read_class_folders(name: str, files: DatasetFiles, layout: ClassLayout) -> S
         prefix = f"{top}/" if top else ""
         for folder in _list_class_folders(files, prefix, layout):
             images = files.list_images(prefix + folder)
-            label = _resolve_class(folder, layout, files)
+            label = _resolve_class(name, folder, layout, files)
             if label is None:
                 reasons |= dict.fromkeys(images, LEFT_OUT_BY_MAP)
                 continue
@@ -209,7 +216,7 @@ def _list_class_folders(files: DatasetFiles, prefix: str, layout: ClassLayout) -
     return sorted(name for name in folders if "/" not in name and (name in with_images or layout.names_class(name)))
 
 
-def _resolve_class(folder: str, layout: ClassLayout, files: DatasetFiles) -> str | None:
+def _resolve_class(name: str, folder: str, layout: ClassLayout, files: DatasetFiles) -> str | None:
     """Return the class that a folder's name stands for, None for a folder to leave out."""
     if folder in layout.class_map:
         mapped = layout.class_map[folder]
@@ -222,6 +229,17 @@ def _resolve_class(folder: str, layout: ClassLayout, files: DatasetFiles) -> str
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise DataError(
         f"{files.root}: the folder {folder!r} names no emotion{hint}; allowed are "
-        f"{', '.join((*EMOTIONS, CONTEMPT, *layout.extra))}; rename it, or map it in a source of kind=folder: "
-        f"class_map='{{{folder}: EMOTION}}' (null leaves it out)"
+        f"{', '.join((*EMOTIONS, CONTEMPT, *layout.extra))}; {_format_remedy(name, folder, layout, near)}"
     )
+
+
+def _format_remedy(name: str, folder: str, layout: ClassLayout, near: Sequence[str]) -> str:
+    """Format what to type for a folder: a map to the emotion that is near, or one that leaves the folder out."""
+    if not layout.has_map:
+        return "rename it, or read the data set with dataset=folder, whose class_map maps names"
+    key = json.dumps(folder, ensure_ascii=False) if re.search(r"""[:,"']""", folder) else folder
+    emotion = normalize_label(near[0]) if near else None
+    override = shlex.quote(f"dataset.sources.{name}.class_map={{{key}: {emotion or 'null'}}}")
+    if emotion is None:
+        return f"rename it, map it to an emotion, or leave it out: {override}"
+    return f"rename it, or map it: {override} (null leaves it out)"
