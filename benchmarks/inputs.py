@@ -1,9 +1,10 @@
 """`python -m benchmarks.inputs`: how far decoded videos are from what an independent decoder, ffmpeg, makes of them.
 
-A short video of each kind is drawn and encoded, and read as infer.py reads it. The program `ffmpeg` decodes the same file,
-deinterlaced, upright and with square pixels, and `ffprobe` tells the times. Prints the table of docs/reference/inputs.md:
-frames, largest and mean difference of pixels in grey levels of 255, largest difference of times. Where the installed
-ffmpeg cannot decode a kind, the comparison is with the drawing itself. Frames that damage has cost are not compared.
+A short video of each kind is drawn and encoded, and read as infer.py reads it. The program `ffmpeg` decodes the same
+file, deinterlaced, upright and with square pixels, and `ffprobe` tells the times. Prints the table of
+docs/reference/inputs.md: frames, largest difference of a pixel and largest mean of a frame in grey levels of 255, and
+largest difference of times. Where the installed ffmpeg cannot decode a kind, the comparison is with the drawing itself.
+Frames that damage has cost are not compared.
 """
 
 import argparse
@@ -16,11 +17,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.filter import Graph
+from av.video.stream import VideoStream
 from PIL import Image
 
 from fer.errors import UserError
@@ -75,12 +77,13 @@ def encode(
     extra_size: tuple[int, int] | None = None,
     muxing: dict[str, str] | None = None,
 ) -> None:
-    """Write a video. ``order`` is that of its fields, ``extra_size`` that of a second stream, which is not the default."""
+    """Write a video; ``order`` is that of its fields, ``extra_size`` the size of a stream before the default one."""
     container_format = "mpegts" if path.suffix in (".mts", ".ts") else None
     with av.open(str(path), "w", format=container_format, container_options=muxing or {}) as container:
-        streams = []
+        streams: list[VideoStream] = []
         for width, height in filter(None, [extra_size, size]):
-            stream = container.add_stream(codec, rate=RATE, options=options or (X264 if codec == "libx264" else {}))
+            coding = options or (X264 if codec == "libx264" else {})
+            stream = cast(VideoStream, container.add_stream(codec, rate=RATE, options=coding))
             stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
             streams.append(stream)
         if extra_size:
@@ -113,9 +116,9 @@ def _encode_silence(container: Any) -> None:
 
 def _flag_fields(frame: av.VideoFrame, order: str) -> av.VideoFrame:
     graph = Graph()
-    graph.link_nodes(
-        graph.add_buffer(template=frame), graph.add("setfield", order), graph.add("buffersink")
-    ).configure()
+    width, height, time_base = frame.width, frame.height, frame.time_base
+    source = graph.add_buffer(width=width, height=height, format=frame.format, time_base=time_base)
+    graph.link_nodes(source, graph.add("setfield", order), graph.add("buffersink")).configure()
     graph.vpush(frame)
     return graph.vpull()
 
@@ -263,9 +266,8 @@ def main() -> None:
     args = parser.parse_args()
     if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
         raise SystemExit("the programs ffmpeg and ffprobe are needed to compare with: install FFmpeg")
-    print(
-        "| kind | file | frames | largest | mean | time, ms | compared with |\n| --- | --- | --- | --- | --- | --- | --- |"
-    )
+    print("| kind | file | frames | largest | mean | time, ms | compared with |")
+    print("| --- " * 7 + "|")
     for name, kind in KINDS.items():
         if args.only in name:
             with tempfile.TemporaryDirectory() as folder:
