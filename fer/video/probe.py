@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from fer.core.image_decoding import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, is_image_content, read_image_header
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
-from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, select_video_stream
+from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, open_container, select_video_stream
 from fer.video.upright import compute_shown_size, read_orientation
 
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
@@ -89,8 +89,7 @@ def open_video(path: Path) -> VideoInfo:
     if is_image(path):
         return _open_image(path)
     try:
-        # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
-        with av.open(str(path.absolute()), mode="r") as container:
+        with open_container(path) as container:
             return _build_video_info(path, container)
     except av.FFmpegError as error:
         raise VideoError(path, _explain_error(path, error)) from None
@@ -208,7 +207,7 @@ def _find_first_timestamp(path: Path, index: int) -> tuple[int | None, int]:
     """(first timestamp of a stream, how many frames lie before it): Matroska's have none before time 0."""
     stamps: list[int] = []
     unstamped = 0
-    with av.open(str(path.absolute()), mode="r") as container:
+    with open_container(path) as container:
         for packet in islice(container.demux(container.streams[index]), MAX_UNSTAMPED):
             if packet.pts is not None:
                 stamps.append(packet.pts)

@@ -20,7 +20,7 @@ from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
 from fer.video.decoder import iter_timed_frames
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
-from fer.video.streams import select_video_stream
+from fer.video.streams import open_container, select_video_stream
 from fer.video.upright import FrameConverter
 
 __all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
@@ -122,7 +122,7 @@ def _decode_video_frames(
     info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
 ) -> Iterator[Frame]:
     try:
-        container = av.open(str(info.path.absolute()), mode="r")
+        container = open_container(info.path)
     except av.FFmpegError as error:
         raise VideoError(info.path, f"this video cannot be opened ({error.strerror})") from None
     with container:

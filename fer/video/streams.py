@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -17,6 +18,13 @@ _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _MAX_READ_ERRORS = 100
 # Pixels beyond this ratio of their sides are a mistake of the file, and taken as square.
 _MAX_ASPECT = 10
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a video; raises ``av.FFmpegError``."""
+    # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`. Titles and the like
+    # may be in any encoding.
+    return av.open(str(path.absolute()), mode="r", metadata_errors="replace")
 
 
 def select_video_stream(container: InputContainer) -> VideoStream | None:

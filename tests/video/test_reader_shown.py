@@ -194,3 +194,18 @@ def test_a_matrix_that_ffmpeg_cannot_convert_costs_no_frame(tmp_path: Path, numb
                 target.mux(written)
     frames = read(marked)
     assert [read_number(frame.bgr) for frame in frames] == [9] * 3
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_a_title_in_another_encoding_does_not_matter(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Grusse!"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(draw_number(6), format="bgr24")
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    content = path.read_bytes()
+    assert content.count(b"Grusse!") == 1
+    path.write_bytes(content.replace(b"Grusse!", b"Gr\xfc\xdfe!!"))
+    assert [read_number(frame.bgr) for frame in read(path)] == [6]
