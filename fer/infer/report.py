@@ -20,7 +20,7 @@ from fer.infer.chunk_store import ChunkStore
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_videos
-from fer.infer.table import ROW_COLUMNS, build_table
+from fer.infer.table import ROW_COLUMNS, build_table, write_table
 from fer.reports.videos import GroupPage, Peak, VideoPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
 from fer.video.annotate import annotate
@@ -46,7 +46,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     chunks, classes = _read_chunks(stores, run.directory)
     thumbnails = chunks.pop("picture")
     table = smooth(chunks, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
-    _write_table(table, run.directory / VIDEO_PREDICTIONS)
+    write_table(table, run.directory / VIDEO_PREDICTIONS)
     videos = summarize_videos(table, pd.DataFrame([store.completion_record() for store in stores]))
     with atomic_write(run.directory / VIDEOS_PARQUET) as temporary:
         videos.to_parquet(temporary, index=False)
@@ -94,14 +94,6 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     return chunks, classes
 
 
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    """The same rows as .parquet and as .csv."""
-    with atomic_write(path.with_suffix(".parquet")) as temporary:
-        table.to_parquet(temporary, index=False)
-    with atomic_write(path.with_suffix(".csv")) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-
-
 def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: Sequence[str]) -> GroupPage:
     """Curves and comparison over respondents, as tables and for the page."""
     # Its tests are slow to import, and few runs have groups.
@@ -113,8 +105,8 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
         table = subtract_baseline(table, cfg.baseline_seconds)
     curves = compute_group_curves(table, groups, seed=config.seed)
     comparison = compare_groups(table, groups, seed=config.seed)
-    _write_table(curves, directory / "group_curves")
-    _write_table(comparison, directory / "group_comparison")
+    write_table(curves, directory / "group_curves")
+    write_table(comparison, directory / "group_comparison")
     return GroupPage(curves, comparison, cfg.baseline_seconds)
 
 
