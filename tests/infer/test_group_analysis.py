@@ -190,7 +190,7 @@ def test_steps_may_be_shorter_and_floats_do_not_move_a_frame_into_another() -> N
 
 def test_the_band_is_that_of_the_respondents_means_within_what_is_possible() -> None:
     """12 people, of whom 4 are absent in the second step and 9 in the third, which leaves too few."""
-    values = np.random.default_rng(0).uniform(size=(12, 3)) ** 6
+    values = np.random.default_rng(0).uniform(size=(12, 3)) ** 12
     counts = [3 if place < 3 else 2 if place < 8 else 1 for place in range(12)]
     rows = [usable(f"v{place}", range(count), happy(values[place][:count])) for place, count in enumerate(counts)]
     groups = people(*[(f"v{place}", str(place), "ad", "m") for place in range(12)])
@@ -203,7 +203,7 @@ def test_the_band_is_that_of_the_respondents_means_within_what_is_possible() -> 
     low, high = compute_mean_interval(np.where(present, values[order], np.nan), seed=0)
     np.testing.assert_allclose(found["low"], np.maximum(low, 0))
     np.testing.assert_allclose(found["high"], high)
-    assert low[1] < 0 and found["low"].tolist()[1] == 0
+    assert (low[:2] < 0).any() and (found["low"][:2] >= 0).all()
     assert np.isnan(found["low"].tolist()[2])
 
 
