@@ -32,7 +32,6 @@ PRUNED_JSON = "pruned.json"
 VIDEO_PREDICTIONS = "predictions"
 VIDEOS_PARQUET = "videos.parquet"
 PERSONS_TABLE = "persons"
-VIDEOS_CSV = "videos.csv"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
 # Below PARTS_DIR: what the model's own files say of it.

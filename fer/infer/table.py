@@ -12,7 +12,7 @@ ROW_COLUMNS = (
     *("det_score", "sharpness", "brightness"),
 )
 # What counts seconds from a beginning: six significant digits would lose 50 ms after three hours.
-TIME_COLUMNS = ("time_s", "second", "duration_s", "start_s")
+TIME_COLUMNS = ("time_s", "second", "duration_s", "start_s", "first_s", "last_s")
 
 
 def build_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

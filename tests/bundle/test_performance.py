@@ -80,7 +80,11 @@ def test_an_old_bundle_has_its_recalls_in_the_card(tmp_path: Path) -> None:
 
 def test_validation_stands_in_for_a_missing_test(tmp_path: Path) -> None:
     found = read_performance(make_bundle(tmp_path, None, with_recall=False))
-    assert (found["split"], found["accuracy"], found["recalls"]["disgust"]["value"]) == ("validation", measure(0.7), 0.3)
+    assert (found["split"], found["accuracy"], found["recalls"]["disgust"]["value"]) == (
+        "validation",
+        measure(0.7),
+        0.3,
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "format: 1\n", "metrics: {test: null, val: null}\n", ": :", "[1]"])

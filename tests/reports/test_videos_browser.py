@@ -227,7 +227,7 @@ def test_page_fits_and_shows_its_curves(driver: Any, page: Path, width: int, the
     open_page(driver, page, width, theme)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     picture = screenshot(driver)
-    paper, happiness = {"light": (253, 253, 252), "dark": (20, 23, 27)}[theme], (0xB5, 0x83, 0x0A)
+    paper, happiness = {"light": (253, 253, 252), "dark": (20, 23, 27)}[theme], (0xBD, 0x8A, 0x0A)
     assert (picture == paper).all(axis=2).mean() > 0.3
     assert (picture == happiness).all(axis=2).sum() > 50
     axis = driver.find_element(By.CSS_SELECTOR, "#video-1 .plot .xtick text")

@@ -1,0 +1,148 @@
+"""What the page shows of each video: its people, their figures and strongest moments, smoothed and not."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from fer.reports.video_content import MAX_DETAILS, MAX_PERSONS, EmotionFigures, Peak, PersonFigures, VideoPage
+from fer.video.media import Media
+
+# Columns of the emotion table by basis: probabilities, and what leads.
+SMOOTHED, RAW = ("s", "smoothed_emotion"), ("p", "emotion")
+
+
+def build_video_pages(
+    media: Sequence[Media],
+    videos: pd.DataFrame,
+    table: pd.DataFrame,
+    thumbnails: pd.Series,
+    classes: Sequence[str],
+    all_faces: bool,
+) -> list[VideoPage]:
+    """Build what the page shows of each video.
+
+    Args:
+        media: The videos and images.
+        videos: Their rows of videos.parquet, in the same order.
+        table: The emotion table, smoothed.
+        thumbnails: Encoded pictures of faces, by the table's index; None where a row has none.
+        classes: Names of the classes.
+        all_faces: Whether the table has all faces of a frame, so that nothing is said of all together.
+    """
+    rows_by_video = dict(iter(table.groupby("video")))
+    return [
+        _build_video_page(
+            item, row, rows_by_video.get(item.name, table[:0]), thumbnails, classes, all_faces, number < MAX_DETAILS
+        )
+        for number, (item, row) in enumerate(zip(media, videos.to_dict("records"), strict=True))
+    ]
+
+
+def _build_video_page(
+    item: Media,
+    row: Mapping[Hashable, Any],
+    rows: pd.DataFrame,
+    thumbnails: pd.Series,
+    classes: Sequence[str],
+    all_faces: bool,
+    detailed: bool,
+) -> VideoPage:
+    """What the page shows of one video, whose row of videos.parquet is ``row``."""
+    excluded = rows[rows["status"] != "ok"]["reason"].value_counts()
+    usable = rows[rows["status"] == "ok"]
+    frames = usable["track_id"].value_counts()
+    persons = _build_persons(usable, frames, thumbnails, classes, all_faces) if detailed else []
+    return VideoPage(
+        name=item.name,
+        source=item.remote or str(item.path),
+        codec=str(row.get("codec") or ""),
+        duration_s=row.get("duration_s"),
+        fps=row.get("fps"),
+        sampled=row["sampled"],
+        usable_share=row["usable_share"],
+        rows=rows,
+        exclusions=[
+            *([(row["problem"], 1)] if row["problem"] else []),
+            *((str(reason), int(count)) for reason, count in excluded.items()),
+        ],
+        persons=persons,
+        tracks=len(frames),
+        leading=_find_leading(usable) if len(frames) == 1 or not all_faces else None,
+    )
+
+
+def _find_leading(usable: pd.DataFrame) -> str | None:
+    """The emotion that leads most often, smoothed."""
+    counts = usable["smoothed_emotion"].value_counts()
+    return str(counts.index[0]) if len(counts) else None
+
+
+def _build_persons(
+    usable: pd.DataFrame, frames: pd.Series, thumbnails: pd.Series, classes: Sequence[str], all_faces: bool
+) -> list[PersonFigures]:
+    """All faces as one, where there is one or the largest of each frame was taken, and the most frequent ones."""
+    persons = []
+    if len(frames) and not (all_faces and len(frames) > 1):
+        persons.append(_build_person(None, usable, thumbnails, classes))
+    if len(frames) > 1:
+        persons += [
+            _build_person(int(track), usable[usable["track_id"] == track], thumbnails, classes)
+            for track in sorted(frames.index[:MAX_PERSONS])
+        ]
+    return persons
+
+
+def _build_person(
+    track: int | None, usable: pd.DataFrame, thumbnails: pd.Series, classes: Sequence[str]
+) -> PersonFigures:
+    pictures = thumbnails.loc[usable.index]
+    smoothed, raw = (_build_figures(usable, pictures, classes, *basis) for basis in (SMOOTHED, RAW))
+    kinds = (usable[[f"{kind}_{name}" for name in classes]].to_numpy(float) for kind in ("s", "p"))
+    return PersonFigures(track, len(usable), smoothed, None if np.allclose(*kinds, atol=5e-4) else raw)
+
+
+def _build_figures(
+    usable: pd.DataFrame, pictures: pd.Series, classes: Sequence[str], kind: str, leading: str
+) -> EmotionFigures:
+    columns = [f"{kind}_{name}" for name in classes]
+    values, leads = usable[columns], usable[leading]
+    per_emotion = pd.DataFrame(
+        {
+            "emotion": list(classes),
+            "mean": values.mean().to_numpy(),
+            "max": values.max().to_numpy(),
+            "min": values.min().to_numpy(),
+            "share": [float((leads == name).mean()) for name in classes],
+        }
+    )
+    return EmotionFigures(per_emotion, _find_peaks(usable, pictures, classes, kind, leading))
+
+
+def _find_peaks(
+    usable: pd.DataFrame, pictures: pd.Series, classes: Sequence[str], kind: str, leading: str
+) -> list[Peak]:
+    """The moment at which each emotion is strongest, where it leads there, in the order of time."""
+    pictured = usable[pictures.notna().to_numpy()]
+    peaks = []
+    for name in classes:
+        led = usable[usable[leading] == name]
+        if led.empty:
+            continue
+        row = led.iloc[int(led[f"{kind}_{name}"].to_numpy().argmax())]
+        # Faces are kept where an emotion is strongest before smoothing; of other moments the nearest is shown.
+        candidates = pictured[pictured["track_id"] == row["track_id"]]
+        image, picture_time = None, None
+        if len(candidates):
+            nearest = candidates.iloc[int((candidates["time_s"] - row["time_s"]).abs().to_numpy().argmin())]
+            image, picture_time = _decode(pictures[nearest.name]), float(nearest["time_s"])
+        peaks.append(
+            Peak(name, float(row["time_s"]), float(row[f"{kind}_{name}"]), int(row["track_id"]), image, picture_time)
+        )
+    return sorted(peaks, key=lambda peak: peak.time_s)
+
+
+def _decode(picture: bytes) -> np.ndarray:
+    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB))
