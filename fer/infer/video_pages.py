@@ -10,6 +10,8 @@ import pandas as pd
 from fer.reports.video_content import MAX_DETAILS, MAX_PERSONS, EmotionFigures, Peak, PersonFigures, VideoPage
 from fer.video.media import Media
 
+# A picture from further off would show another expression, seconds.
+MAX_PICTURE_DISTANCE_S = 1.0
 # Columns of the emotion table by basis: probabilities, and what leads.
 SMOOTHED, RAW = ("s", "smoothed_emotion"), ("p", "emotion")
 
@@ -132,8 +134,9 @@ def _find_peaks(
         if led.empty:
             continue
         row = led.iloc[int(led[f"{kind}_{name}"].to_numpy().argmax())]
-        # Faces are kept where an emotion is strongest before smoothing; of other moments the nearest is shown.
-        candidates = pictured[pictured["track_id"] == row["track_id"]]
+        # Faces are kept where an emotion is strongest before smoothing; of other moments the nearest one is shown.
+        near = (pictured["time_s"] - row["time_s"]).abs() <= MAX_PICTURE_DISTANCE_S
+        candidates = pictured[near & (pictured["track_id"] == row["track_id"])]
         image, picture_time = None, None
         if len(candidates):
             nearest = candidates.iloc[int((candidates["time_s"] - row["time_s"]).abs().to_numpy().argmin())]

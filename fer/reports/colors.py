@@ -3,9 +3,9 @@
 Chrome (ink, rules, curves) is named here and defined in ``templates/style.css``, once for light and once for
 dark pages. Emotions keep one fixed colour in both, so that a colour means the same class everywhere: each is
 dark enough to stand out on white paper and light enough to stand out on dark paper (contrast of at least 3:1,
-WCAG 2.1, success criterion 1.4.11), and any two differ by at least 14 (CIEDE2000) for everybody: to normal eyes and in
-simulated protanopia, deuteranopia and tritanopia (``tests/reports/test_colors.py``). They always stand beside the class's
-name, never instead of it.
+WCAG 2.1, success criterion 1.4.11), and any two differ by at least 14 (CIEDE2000) for everybody: to normal eyes and
+in simulated protanopia, deuteranopia and tritanopia (``tests/reports/test_colors.py``). They always stand beside the
+class's name, never instead of it.
 """
 
 from collections.abc import Mapping

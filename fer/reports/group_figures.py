@@ -54,6 +54,8 @@ class _StimulusFigures:
 
 @dataclass(frozen=True)
 class Stroke:
+    """How a curve is drawn: a stand-in colour, and the lengths of dashes and gaps."""
+
     colour: str
     dashes: tuple[float, ...]
 
@@ -115,6 +117,7 @@ def _thin(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def get_stroke(index: int) -> Stroke:
+    """Return how the curve of a stimulus's group looks, by its number."""
     dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
     return Stroke(_COLOURS[index % len(_COLOURS)], dashes)
 

@@ -1,5 +1,6 @@
 """What a page says of the model whose predictions it shows: accuracy, recalls, training data, and warnings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,9 +55,11 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
     recalls = []
     for name in classes:
         figures = known.get(name) or {}
-        value = figures.get("value")
+        value, samples = figures.get("value"), figures.get("samples")
         interval = {"value": value, "low": figures.get("low"), "high": figures.get("high")}
-        recalls.append(_Recall(name, figures.get("samples"), interval, value is not None and value < MIN_RECALL))
+        if value is not None and samples:
+            interval |= _compute_wilson_interval(value, samples)
+        recalls.append(_Recall(name, samples, interval, value is not None and value < MIN_RECALL))
     return PerformanceContent(
         split=facts.get("split"),
         samples=facts.get("samples"),
@@ -66,3 +69,11 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
         unknown=[found.emotion for found in recalls if found.recall["value"] is None],
         data=list(facts.get("data") or []),
     )
+
+
+def _compute_wilson_interval(fraction: float, samples: int) -> dict[str, float]:
+    """The 95 % interval of a fraction (Wilson 1927); a bootstrap of none found would call it certain."""
+    z = 1.959964
+    middle = (fraction + z**2 / (2 * samples)) / (1 + z**2 / samples)
+    half = z / (1 + z**2 / samples) * math.sqrt(fraction * (1 - fraction) / samples + z**2 / (4 * samples**2))
+    return {"low": max(0.0, middle - half), "high": min(1.0, middle + half)}

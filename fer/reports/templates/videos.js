@@ -1,8 +1,8 @@
 "use strict";
 // Joins each player with its curves: the cursor follows playback, and a moment chosen on the curves is played.
 (() => {
-  const MARGIN = { l: 48, r: 24, t: 10, b: 32 };
-  const HEIGHT = 280;
+  const MARGIN = { l: 48, r: 24, t: 10, b: 46 };
+  const HEIGHT = 294;
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
   const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
   const PIXELS_A_TICK = 64;
@@ -104,7 +104,7 @@
         showgrid: false, zeroline: false, unifiedhovertitle: { text: "%{x:.1f} s" },
       },
     };
-    layout.xaxis.title = { text: "time", standoff: 4 };
+    layout.xaxis.title = { text: "time", standoff: 6 };
 
     /** One axis for all emotions, or one below the other for each that is shown, as high as its highest value. */
     const setAxes = () => {
