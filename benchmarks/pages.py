@@ -26,7 +26,7 @@ from fer.video.media import Media
 
 FACES, CHUNK_ROWS = 40, 128
 HOUR_S, SAMPLES_PER_S = 3600, 5
-PATIENCE_S = 60
+PATIENCE_S, TIMES = 60, 5
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,10 @@ def write_case(case: Case, folder: Path) -> Path:
 
 
 def measure_opening(page: Path) -> tuple[float, float | None]:
-    """Seconds until Chromium has loaded the page, and until its first chart is drawn (None without one)."""
+    """Seconds until Chromium has loaded the page, and until its first chart is drawn (None without one).
+
+    The page is opened TIMES times, and the fastest time counts: other programs slow the others.
+    """
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -128,20 +131,26 @@ def measure_opening(page: Path) -> tuple[float, float | None]:
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(shutil.which("chromedriver"))))
     try:
-        driver.get("about:blank")
-        start = time.monotonic()
-        driver.get(page.as_uri())
-        loaded = time.monotonic() - start
-        if not driver.execute_script("return document.querySelector('.chart') !== null"):
-            return loaded, None
-        driver.execute_script("document.querySelector('.chart').scrollIntoView()")
-        while not driver.execute_script("return document.querySelector('.plot .trace') !== null"):
-            if time.monotonic() - start > PATIENCE_S:
-                raise TimeoutError(f"{page}: no chart after {PATIENCE_S} s")
-            time.sleep(0.02)
-        return loaded, time.monotonic() - start
+        times = [_open(driver, page) for _ in range(TIMES)]
     finally:
         driver.quit()
+    drawn = [second for _, second in times if second is not None]
+    return min(first for first, _ in times), min(drawn) if drawn else None
+
+
+def _open(driver: Any, page: Path) -> tuple[float, float | None]:
+    driver.get("about:blank")
+    start = time.monotonic()
+    driver.get(page.as_uri())
+    loaded = time.monotonic() - start
+    if not driver.execute_script("return document.querySelector('.chart') !== null"):
+        return loaded, None
+    driver.execute_script("document.querySelector('.chart').scrollIntoView()")
+    while not driver.execute_script("return document.querySelector('.plot .trace') !== null"):
+        if time.monotonic() - start > PATIENCE_S:
+            raise TimeoutError(f"{page}: no chart after {PATIENCE_S} s")
+        time.sleep(0.02)
+    return loaded, time.monotonic() - start
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What the page shows of each video: its people, their figures and strongest moments, smoothed and not."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -34,52 +34,49 @@ def build_video_pages(
         classes: Names of the classes.
         all_faces: Whether the table has all faces of a frame, so that nothing is said of all together.
     """
-    rows_by_video = dict(iter(table.groupby("video")))
-    return [
-        _build_video_page(
-            item, row, rows_by_video.get(item.name, table[:0]), thumbnails, classes, all_faces, number < MAX_DETAILS
+    # Only the first ones are shown in detail, and thousands of tables of one row would take minutes.
+    detailed = {item.name for item in media[:MAX_DETAILS]}
+    rows = dict(iter(table[table["video"].isin(detailed)].groupby("video")))
+    usable = table[table["status"] == "ok"]
+    tracks = usable.groupby("video")["track_id"].nunique().to_dict()
+    leading = _find_leading(usable)
+    pages = []
+    for item, facts in zip(media, videos.to_dict("records"), strict=True):
+        count = tracks.get(item.name, 0)
+        page = VideoPage(
+            name=item.name,
+            source=item.remote or str(item.path),
+            codec=str(facts.get("codec") or ""),
+            duration_s=facts.get("duration_s"),
+            fps=facts.get("fps"),
+            sampled=facts["sampled"],
+            usable_share=facts["usable_share"],
+            rows=table[:0],
+            exclusions=[(facts["problem"], 1)] if facts["problem"] else [],
+            persons=[],
+            tracks=count,
+            leading=None if all_faces and count > 1 else leading.get(item.name),
         )
-        for number, (item, row) in enumerate(zip(media, videos.to_dict("records"), strict=True))
-    ]
+        pages.append(_add_details(page, rows[item.name], thumbnails, classes, all_faces) if item.name in rows else page)
+    return pages
 
 
-def _build_video_page(
-    item: Media,
-    row: Mapping[Hashable, Any],
-    rows: pd.DataFrame,
-    thumbnails: pd.Series,
-    classes: Sequence[str],
-    all_faces: bool,
-    detailed: bool,
+def _find_leading(usable: pd.DataFrame) -> dict[str, str]:
+    """The emotion that leads most often in each video, smoothed."""
+    counts = usable.groupby(["video", "smoothed_emotion"]).size().rename("rows").reset_index()
+    most = counts.sort_values("rows", ascending=False, kind="stable").drop_duplicates("video")
+    return dict(zip(most["video"], most["smoothed_emotion"], strict=True))
+
+
+def _add_details(
+    page: VideoPage, rows: pd.DataFrame, thumbnails: pd.Series, classes: Sequence[str], all_faces: bool
 ) -> VideoPage:
-    """What the page shows of one video, whose row of videos.parquet is ``row``."""
+    """The page with what is shown of a video in detail, from its rows of the emotion table."""
     excluded = rows[rows["status"] != "ok"]["reason"].value_counts()
     usable = rows[rows["status"] == "ok"]
-    frames = usable["track_id"].value_counts()
-    persons = _build_persons(usable, frames, thumbnails, classes, all_faces) if detailed else []
-    return VideoPage(
-        name=item.name,
-        source=item.remote or str(item.path),
-        codec=str(row.get("codec") or ""),
-        duration_s=row.get("duration_s"),
-        fps=row.get("fps"),
-        sampled=row["sampled"],
-        usable_share=row["usable_share"],
-        rows=rows,
-        exclusions=[
-            *([(row["problem"], 1)] if row["problem"] else []),
-            *((str(reason), int(count)) for reason, count in excluded.items()),
-        ],
-        persons=persons,
-        tracks=len(frames),
-        leading=_find_leading(usable) if len(frames) == 1 or not all_faces else None,
-    )
-
-
-def _find_leading(usable: pd.DataFrame) -> str | None:
-    """The emotion that leads most often, smoothed."""
-    counts = usable["smoothed_emotion"].value_counts()
-    return str(counts.index[0]) if len(counts) else None
+    persons = _build_persons(usable, usable["track_id"].value_counts(), thumbnails, classes, all_faces)
+    exclusions = [*page.exclusions, *((str(reason), int(count)) for reason, count in excluded.items())]
+    return replace(page, rows=rows, exclusions=exclusions, persons=persons)
 
 
 def _build_persons(
