@@ -64,8 +64,9 @@ def compare(roots: list[Path], out: Path | None) -> None:
     if len(pairs.table):
         write_csv(build_pairs_table(pairs, runs), directory / "pairs.csv")
     write_comparison(report, directory / "comparison.html")
-    best, command = report.runs[report.best].label, make_printable(report.commands[0][1])
-    log.info("Best by %s: run %s; do it again with `%s`", report.ranked.name, best, command)
+    if report.best is not None:
+        best, command = report.runs[report.best].label, make_printable(report.commands[0][1])
+        log.info("Best by %s: run %s; do it again with `%s`", report.ranked.name, best, command)
     log.info("Comparison: %s", directory / "comparison.html")
 
 

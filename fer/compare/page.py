@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fer.compare.comparability import are_comparable, count_unknown_data, find_differences
 from fer.compare.groups import SeedGroup
 from fer.compare.hyperparameters import SEED, Hyperparameter, find_varying_keys, format_value, get_value, has_effect
 from fer.compare.importance import ImportanceResult
@@ -17,6 +18,8 @@ from fer.emotions import CONTEMPT, EMOTIONS
 from fer.reports.comparison import Column, ComparisonReport, GroupRow, MetricColumn, RunRow, Setting
 
 MAX_NAMED = 6
+HEADLINE_METRICS = ("accuracy", "macro_f1")
+NO_BEST = "their figures do not say who is better, so none is called the best"
 
 
 def build_report(
@@ -29,7 +32,7 @@ def build_report(
     notes: Sequence[str],
 ) -> ComparisonReport:
     """Build what the page shows. ``runs`` are ranked."""
-    best = find_best_run(runs, ranking)
+    best = find_best_run(runs, ranking) if are_comparable(runs, ranking.split) else None
     class_names = {name for run in runs for name in get_recalls(run, ranking.split)}
     known = [name for name in (*EMOTIONS, CONTEMPT) if name in class_names]
     return ComparisonReport(
@@ -40,11 +43,11 @@ def build_report(
         ranked_on_split=ranking.metric.split == ranking.split,
         columns=[Column(column.key, column.short) for column in columns],
         runs=[_build_run_row(run, ranking, columns) for run in runs],
-        best=list(runs).index(best),
-        best_metrics=[
-            (METRIC_NAMES[key], _build_bounds(Metric(ranking.split, key).get(best))) for key in ("accuracy", "macro_f1")
-        ],
-        commands=_build_commands(best),
+        best=None if best is None else list(runs).index(best),
+        best_metrics=[]
+        if best is None
+        else [(METRIC_NAMES[key], _build_bounds(Metric(ranking.split, key).get(best))) for key in HEADLINE_METRICS],
+        commands=[] if best is None else _build_commands(best),
         groups=[_build_group_row(group, columns) for group in groups],
         importance=[(" + ".join((item.key, *item.tied_keys)), fraction) for item, fraction in importance.fractions],
         importance_reason=importance.reason,
@@ -129,19 +132,14 @@ def build_notes(
         notes.append(
             f"Without figures of {SPLIT_NAMES[ranking.split]}: {', '.join(run.label for run in without_metrics)}."
         )
-    fingerprints = {str(run.facts.get("data_fingerprint")) for run in evaluated}
-    sizes = {parse_number(run.metrics.get(ranking.split, {}).get("samples")) for run in evaluated}
-    classes = {len(recalls) for run in evaluated if (recalls := get_recalls(run, ranking.split))}
-    differ = [
-        *(["data fingerprints"] if len(fingerprints) > 1 else []),
-        *([f"numbers of {SPLIT_NAMES[ranking.split]} images"] if len(sizes) > 1 else []),
-        *([f"classes ({' and '.join(map(str, sorted(classes)))})"] if len(classes) > 1 else []),
-    ]
-    if differ:
+    if differences := find_differences(runs, ranking.split):
         notes.append(
-            f"The runs differ in their {', '.join(differ)}: their figures are not of the same images. Two runs tested "
-            "against each other are compared on the images that both classified."
+            f"The runs differ in their {', '.join(differences)}: {NO_BEST}. Two runs tested against each other are "
+            "compared on the images that both classified."
         )
+    elif not are_comparable(runs, ranking.split):
+        unknown = count_unknown_data(runs)
+        notes.append(f"Of {unknown} of {len(evaluated)} evaluated runs the data are not known: {NO_BEST}.")
     for column in columns:
         if column.tied_keys:
             notes.append(

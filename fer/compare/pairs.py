@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pandas as pd
 
+from fer.compare.comparability import find_differences
 from fer.compare.ranking import SPLIT_NAMES
 from fer.compare.runs import ComparedRun
 from fer.core.progress import track_progress
@@ -24,8 +25,9 @@ class PairedTests:
 
     Attributes:
         table: A row a pair: `first`, `second` (indices of the runs), `images` in common, `same_data` (None where a
-            fingerprint is not known), and unless they share no image `accuracy_first`, `accuracy_second`,
-            `accuracy_difference`, `accuracy_low`, `accuracy_high`, `accuracy_p` and the same of `macro_f1`.
+            fingerprint is not known), `differences` (in what data and labels differ, empty where in nothing), and
+            unless they share no image `accuracy_first`, `accuracy_second`, `accuracy_difference`, `accuracy_low`,
+            `accuracy_high`, `accuracy_p` and the same of `macro_f1`.
         untested: Why a run cannot be tested, by its index.
     """
 
@@ -55,6 +57,10 @@ def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
     if rows:
         result["same_data"] = [
             None if None in (fingerprints[one], fingerprints[two]) else fingerprints[one] == fingerprints[two]
+            for one, two in zip(result["first"], result["second"], strict=True)
+        ]
+        result["differences"] = [
+            ", ".join(find_differences([runs[one], runs[two]], split))
             for one, two in zip(result["first"], result["second"], strict=True)
         ]
     return PairedTests(result, untested)

@@ -31,8 +31,11 @@ PRUNED_JSON = "pruned.json"
 # An analysis of videos: tables, and what was finished before them.
 VIDEO_PREDICTIONS = "predictions"
 VIDEOS_PARQUET = "videos.parquet"
+PERSONS_TABLE = "persons"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
+# Below PARTS_DIR: what the model's own files say of it.
+PERFORMANCE_JSON = "performance.json"
 
 
 def format_predictions_name(split: str) -> str:

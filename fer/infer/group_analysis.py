@@ -1,6 +1,7 @@
-"""Analysis over respondents: curves per stimulus and group with bootstrap bands, and tests between groups."""
+"""Analysis over respondents: curves per stimulus and group with bands, and tests between groups."""
 
 import logging
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,7 @@ from fer.core.csv import check_video_name, read_csv
 from fer.emotions import list_emotions
 from fer.errors import DataError
 from fer.infer.smoothing import TIME_TOLERANCE_S
-from fer.metrics.bootstrap import compute_mean_interval
+from fer.metrics.small_samples import compute_difference_interval, compute_hedges_g, compute_mean_interval
 
 GROUP_COLUMNS = ("video", "respondent", "stimulus", "group")
 PERMUTATIONS = 9999
@@ -24,6 +25,7 @@ CURVE_COLUMNS = (
 COMPARISON_COLUMNS = (
     *("stimulus", "emotion", "group_a", "group_b", "respondents_a", "respondents_b"),
     *("mean_a", "mean_b", "difference", "p", "p_corrected"),
+    *("difference_low", "difference_high", "effect", "p_smallest"),
 )
 log = logging.getLogger(__name__)
 
@@ -112,34 +114,40 @@ def compute_group_curves(table: pd.DataFrame, groups: pd.DataFrame, step_s: floa
 
     Returns:
         CURVE_COLUMNS, a row for each stimulus, group, emotion and step. A respondent counts once a step, with the mean
-        of the step's rows. ``mean``, ``max`` and ``min`` are over respondents, ``low`` and ``high`` the 95 %
-        percentile bootstrap band of the mean (empty for fewer than two), ``share`` the fraction of respondents in whom
-        the emotion leads at least one frame of the step. ``second`` is the step's beginning; steps without anybody are
-        there too, empty.
+        of the step's rows, before smoothing. ``mean``, ``max`` and ``min`` are over respondents, ``low`` and ``high``
+        the 95 % band of the mean (see ``compute_mean_interval``; empty for fewer than MIN_RESPONDENTS), ``share`` the
+        fraction of respondents in whom the emotion leads at least one frame of the step. ``second`` is the step's
+        beginning; steps without anybody are there too, empty.
     """
     emotions = list_emotions(table)
     respondents = _summarize_respondents(table, groups, step_s)
+    # Changes against a baseline may be negative, probabilities may not.
+    lowest = -1.0 if (respondents[[f"p_{name}" for name in emotions]] < 0).any(axis=None) else 0.0
     curves = []
     for stimulus, group in _list_stimulus_groups(groups):
         members = respondents[(respondents["stimulus"] == stimulus) & (respondents["group"] == group)]
         if members.empty:
             continue
         steps = pd.RangeIndex(members["step"].min(), members["step"].max() + 1)
-        for name in emotions:
-            values = members.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
-            low, high = compute_mean_interval(values.to_numpy(), seed)
+        values = {
+            name: members.pivot(index="respondent", columns="step", values=f"p_{name}").reindex(columns=steps)
+            for name in emotions
+        }
+        bands = compute_mean_interval(np.hstack([table.to_numpy() for table in values.values()]), seed)
+        low, high = (np.clip(end, lowest, 1.0).reshape(len(emotions), -1) for end in bands)
+        for number, name in enumerate(emotions):
             columns = {
                 "stimulus": stimulus,
                 "group": group,
                 "emotion": name,
                 "second": steps * float(step_s),
-                "respondents": values.count(),
-                "mean": values.mean(),
-                "low": low,
-                "high": high,
+                "respondents": values[name].count(),
+                "mean": values[name].mean(),
+                "low": low[number],
+                "high": high[number],
                 "share": members.groupby("step")[f"leads_{name}"].mean().reindex(steps),
-                "max": values.max(),
-                "min": values.min(),
+                "max": values[name].max(),
+                "min": values[name].min(),
             }
             curves.append(pd.DataFrame(columns, index=steps))
     if not curves:
@@ -172,6 +180,8 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
         permutations, and is empty where a group has fewer than two respondents. ``p_corrected`` bounds the false
         discovery rate over all tests of the table (Benjamini & Hochberg 1995), which holds approximately for two-sided
         tests that depend on each other as those of one stimulus do (Reiner-Benaim 2007, Biometrical Journal 49).
+        ``difference_low`` and ``difference_high`` are its 95 % interval, ``effect`` is Hedges' g, and ``p_smallest``
+        the p of the clearest difference that so few respondents could show.
     """
     emotions = list_emotions(table)
     rows = _select_respondent_rows(table).merge(groups, on="video")
@@ -184,11 +194,14 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
             if group_stimulus == stimulus and (stimulus, group) in means.index
         }
         for (name_a, a), (name_b, b) in combinations(samples.items(), 2):
-            p_values = compute_permutation_p(a, b, seed)
+            p_values, effects = compute_permutation_p(a, b, seed), compute_hedges_g(a, b)
+            low, high = compute_difference_interval(a, b, seed)
+            smallest = compute_smallest_p(len(a), len(b))
             for column, emotion in enumerate(emotions):
                 mean_a, mean_b = a[:, column].mean(), b[:, column].mean()
                 keys = (stimulus, emotion, name_a, name_b, len(a), len(b))
-                results.append((*keys, mean_a, mean_b, mean_a - mean_b, p_values[column], np.nan))
+                interval = (low[column], high[column], effects[column], smallest)
+                results.append((*keys, mean_a, mean_b, mean_a - mean_b, p_values[column], np.nan, *interval))
     comparison = pd.DataFrame(results, columns=list(COMPARISON_COLUMNS))
     tested = comparison["p"].notna()
     if tested.any():
@@ -223,6 +236,25 @@ def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray
         rng=np.random.default_rng(seed),
     )
     return np.asarray(result.pvalue)
+
+
+def compute_smallest_p(respondents_a: int, respondents_b: int) -> float:
+    """Compute the smallest p that a two-sided permutation test of two groups of such sizes can give.
+
+    Of all ways to divide the people, one is the most extreme on either side: 2 of 70 for four against four. Where there
+    are more ways than are tried, the division that was seen counts as one of them.
+
+    Args:
+        respondents_a: Number of people in the first group.
+        respondents_b: Number of people in the second group.
+
+    Returns:
+        The p-value; NaN where a group has fewer than two respondents.
+    """
+    if min(respondents_a, respondents_b) < 2:
+        return math.nan
+    divisions = math.comb(respondents_a + respondents_b, respondents_a)
+    return 2 / (divisions if divisions <= PERMUTATIONS else PERMUTATIONS + 1)
 
 
 def _list_stimulus_groups(groups: pd.DataFrame) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The pipeline of infer.py: faces of videos, their probabilities, tables and page, in one run directory."""
 
+import json
 import logging
 import shutil
 import time
@@ -11,12 +12,14 @@ from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
+from fer.bundle.performance import read_performance
 from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command
+from fer.core.io import write_text
 from fer.core.progress import track_progress
-from fer.core.run_layout import PARTS_DIR, REPORT_HTML
+from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
@@ -183,6 +186,9 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
         check_bucket_private(AwsClient(aws.region), aws.bucket)
     model = fetch_model(config, run.directory / PARTS_DIR / MODEL)
     run.update_provenance(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
+    # The page tells it, also where only the report is made anew and the model is elsewhere.
+    performance = json.dumps(read_performance(model.bundle_dir), indent=2)
+    write_text(run.directory / PARTS_DIR / PERFORMANCE_JSON, performance + "\n")
     if (model.bundle_dir / BASELINE).is_file():
         shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
     return model

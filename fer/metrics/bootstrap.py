@@ -209,31 +209,3 @@ def compute_interval(value: float | np.ndarray, samples: np.ndarray | None) -> d
         return {"value": float(value), "low": None, "high": None}
     low, high = np.nanpercentile(samples, INTERVAL)
     return {"value": float(value), "low": float(low), "high": float(high)}
-
-
-def compute_mean_interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Compute bootstrap intervals of the mean over respondents.
-
-    Respondents are drawn with replacement among those who have a value in the step. Drawing people and counting them
-    is drawing counts from a multinomial distribution, so the means of all samples are one product of matrices.
-
-    Args:
-        values: (respondents, steps), NaN where a respondent has no value.
-        seed: The same seed draws the same samples.
-
-    Returns:
-        The lower and the upper ends (steps,), NaN where fewer than two respondents have a value.
-    """
-    low, high = np.full((2, values.shape[1]), np.nan)
-    present = np.isfinite(values)
-    patterns, step_patterns = np.unique(present, axis=1, return_inverse=True)
-    for index, pattern in enumerate(patterns.T):
-        count = int(pattern.sum())
-        if count < 2:
-            continue
-        steps = np.flatnonzero(step_patterns.reshape(-1) == index)
-        # The same people draw the same samples in every step and emotion.
-        drawn = np.random.default_rng([seed, count]).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-        means = drawn @ values[np.ix_(pattern, steps)] / count
-        low[steps], high[steps] = np.percentile(means, INTERVAL, axis=0)
-    return low, high

@@ -3,7 +3,9 @@
 Chrome (ink, rules, curves) is named here and defined in ``templates/style.css``, once for light and once for
 dark pages. Emotions keep one fixed colour in both, so that a colour means the same class everywhere: each is
 dark enough to stand out on white paper and light enough to stand out on dark paper (contrast of at least 3:1,
-WCAG 2.1, success criterion 1.4.11). They always stand beside the class's name, never instead of it.
+WCAG 2.1, success criterion 1.4.11), and any two differ by at least 14 (CIEDE2000) for everybody: to normal eyes and
+in simulated protanopia, deuteranopia and tritanopia (``tests/reports/test_colors.py``). They always stand beside the
+class's name, never instead of it.
 """
 
 from collections.abc import Mapping
@@ -11,14 +13,14 @@ from types import MappingProxyType
 
 EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(
     {
-        "anger": "#c9402f",
-        "disgust": "#5f8a2e",
-        "fear": "#8a5bb8",
-        "happiness": "#b5830a",
-        "neutral": "#7b828a",
-        "sadness": "#3f7fc4",
-        "surprise": "#15918c",
-        "contempt": "#bb5285",
+        "anger": "#cb0000",
+        "disgust": "#5e714d",
+        "fear": "#ab5efd",
+        "happiness": "#bd8a0a",
+        "neutral": "#8693b6",
+        "sadness": "#3d6a98",
+        "surprise": "#049981",
+        "contempt": "#ee4172",
     }
 )
 

@@ -95,7 +95,7 @@ class ComparisonReport:
         ranked_on_split: Whether that metric is of ``split``.
         columns: The configuration keys that are shown.
         runs: Best first.
-        best: Index of the best run.
+        best: Index of the best run; None where runs are not of the same data and label rules.
         best_metrics: (name, value with bounds) in its headline.
         commands: (purpose, command) to repeat the best run.
         groups: Runs that differ in the seed alone.
@@ -115,7 +115,7 @@ class ComparisonReport:
     ranked_on_split: bool
     columns: list[Column]
     runs: list[RunRow]
-    best: int
+    best: int | None
     best_metrics: list[tuple[str, Bounded]]
     commands: list[tuple[str, str]]
     groups: list[GroupRow]
@@ -161,7 +161,7 @@ def write_comparison(report: ComparisonReport, path: Path) -> None:
     }
     content: dict[str, Any] = {
         "report": report,
-        "best": report.runs[report.best],
+        "best": None if report.best is None else report.runs[report.best],
         "numeric": [
             all(run.settings[number].number is not None for run in report.runs) for number in range(len(report.columns))
         ],

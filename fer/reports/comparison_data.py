@@ -42,17 +42,25 @@ def build_score_axis(name: str, is_fraction: bool, scores: Sequence[float | None
     return {"name": name, "values": list(scores), "logarithmic": False, "share": is_fraction}
 
 
-def build_pair_rows(pairs: pd.DataFrame) -> list[list[float | bool | None]]:
-    """Return a list a pair: first, second, images, same_data; both values, difference, bounds and p of two metrics."""
+def build_pair_rows(pairs: pd.DataFrame) -> list[list[float | bool | str | None]]:
+    """Return a list a pair.
+
+    Each holds first, second, images, same_data and differences; both values, difference, bounds and p of two metrics.
+    """
     columns = [
         f"{name}_{value}"
         for name in ("accuracy", "macro_f1")
         for value in ("first", "second", "difference", "low", "high", "p")
     ]
-    rows = []
-    for row in pairs.reindex(columns=["first", "second", "images", "same_data", *columns]).to_dict("records"):
+    rows: list[list[float | bool | str | None]] = []
+    for row in pairs.reindex(columns=["first", "second", "images", "same_data", "differences", *columns]).to_dict(
+        "records"
+    ):
         same = row["same_data"]
+        differences = "" if pd.isna(row["differences"]) else str(row["differences"])
+        head: list[float | bool | str | None]
         head = [int(row["first"]), int(row["second"]), int(row["images"]), None if pd.isna(same) else bool(same)]
+        head.append(differences)
         rows.append([*head, *(_round_values([row[name] for name in columns]) if row["images"] else [])])
     return rows
 

@@ -53,16 +53,18 @@ _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 @house_style
 def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Draw training and validation loss over epochs; ``history`` has a row an epoch (at least one)."""
-    figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _LOSS, best_epoch)
+    axes.set_ylabel("loss")
     return render_svg(figure, "loss", _describe("Loss", history, _LOSS, best_epoch))
 
 
 @house_style
 def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Draw accuracy (training, validation) and validation macro-F1 over epochs."""
-    figure, axes = create_axes(_CURVES_WIDTH, 264, left=44, right=12, top=28, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _ACCURACY, best_epoch)
+    axes.set_ylabel("share of images, macro-F1")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %"))
     return render_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
 
@@ -70,8 +72,9 @@ def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Marku
 @house_style
 def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> Markup:
     """Draw the learning rate over epochs, a small figure."""
-    figure, axes = create_axes(_CURVES_WIDTH, 150, left=60, right=12, top=10, bottom=40)
+    figure, axes = create_axes(_CURVES_WIDTH, 150, left=76, right=12, top=10, bottom=40)
     _draw_curves(axes, history, _LEARNING_RATE, best_epoch)
+    axes.set_ylabel("learning rate")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))

@@ -29,6 +29,16 @@ def p_value(value: float | None) -> str:
     return f"<{NO_BREAK}0.001" if value is not None and value < 0.001 else decimals(value)
 
 
+def points(fraction: float | None) -> str:
+    """Format a difference of fractions in percentage points, with its sign: -0.0213 -> ``−2.1``."""
+    return DASH if _is_missing(fraction) else f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value: float | None) -> str:
+    """Format a number with two decimals and its sign: -0.4 -> ``−0.40``."""
+    return DASH if _is_missing(value) else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def count(value: int) -> str:
     """Format a whole number with thousands separated: 28558 -> ``28,558``."""
     return f"{value:,d}"

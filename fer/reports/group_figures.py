@@ -14,6 +14,7 @@ from fer.reports.colors import CSS_OF_STAND_IN, FIRST_CURVE, INK, MUTED, RULE, S
 from fer.reports.formats import percent
 from fer.reports.group_page import GroupPage
 from fer.reports.svg import create_axes, house_style, render_svg
+from fer.reports.timelines import select_points
 
 Measure = Literal["mean", "share"]
 _COLOURS = (FIRST_CURVE, SECOND_CURVE, INK, MUTED)
@@ -21,6 +22,8 @@ _COLOURS = (FIRST_CURVE, SECOND_CURVE, INK, MUTED)
 _DASHES = ((), (5, 2), (1.5, 1.5))
 # With more seconds than this, markers run together into a thick line.
 _MAX_MARKED_SECONDS = 30
+# Longer curves keep about so many seconds: a figure is 300 pixels wide.
+_MAX_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -35,46 +38,57 @@ class _LegendEntry:
 
 @dataclass(frozen=True)
 class _StimulusFigures:
-    """One stimulus: a legend, (emotion, figure) pairs of means and of shares, and the table."""
+    """One stimulus: a legend, (emotion, figure) pairs of means, of means on axes of their own and of shares, a table.
+
+    ``withheld`` names the groups without a band anywhere, because too few respondents were seen.
+    """
 
     name: str
     legend: list[_LegendEntry]
+    withheld: list[str]
     means: list[tuple[str, Markup]]
+    own_means: list[tuple[str, Markup]]
     shares: list[tuple[str, Markup]]
     table: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Stroke:
+class Stroke:
+    """How a curve is drawn: a stand-in colour, and the lengths of dashes and gaps."""
+
     colour: str
     dashes: tuple[float, ...]
 
 
-def build_stimuli(page: GroupPage, classes: Sequence[str]) -> list[_StimulusFigures]:
-    """Draw the figures of each stimulus of the page, in the order of the curves."""
+def build_stimuli(page: GroupPage, classes: Sequence[str], limit: int | None = None) -> list[_StimulusFigures]:
+    """Draw the figures of the first ``limit`` stimuli of the page, in the order of the curves."""
+    names = list(dict.fromkeys(page.curves["stimulus"]))[:limit]
     return [
-        _build_stimulus(number, str(name), curves, classes)
-        for number, (name, curves) in enumerate(page.curves.groupby("stimulus", sort=False))
+        _build_stimulus(number, str(name), page.curves[page.curves["stimulus"] == name], classes)
+        for number, name in enumerate(names)
     ]
 
 
 def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Sequence[str]) -> _StimulusFigures:
     groups = list(dict.fromkeys(curves["group"]))
-    strokes = {group: _get_stroke(index) for index, group in enumerate(groups)}
+    strokes = {group: get_stroke(index) for index, group in enumerate(groups)}
     respondents = curves.groupby("group")["respondents"].max()
-    bounds: dict[Measure, tuple[float, float]] = {"mean": _compute_y_limits(curves), "share": (0.0, 1.0)}
-    figures: dict[Measure, list[tuple[str, Markup]]] = {"mean": [], "share": []}
-    for measure, pairs in figures.items():
-        for emotion in classes:
-            emotion_curves = curves[curves["emotion"] == emotion]
-            # A single group needs no colour to tell it from others, so the emotion's own can be used.
-            emotion_strokes = (
-                strokes if len(groups) > 1 else {group: _Stroke(emotion_colour(emotion), ()) for group in groups}
-            )
-            svg = _draw_group_curves(
-                emotion_curves, measure, bounds[measure], emotion_strokes, f"stimulus-{number}-{measure}-{emotion}"
-            )
-            pairs.append((emotion, svg))
+    drawn = pd.concat([_thin(rows) for _, rows in curves.groupby(["group", "emotion"], sort=False)])
+    limits = _compute_y_limits(curves)
+    means, own_means, shares = [], [], []
+    for emotion in classes:
+        rows = drawn[drawn["emotion"] == emotion]
+        # A single group needs no colour to tell it from others, so the emotion's own can be used.
+        own_strokes = strokes if len(groups) > 1 else {group: Stroke(emotion_colour(emotion), ()) for group in groups}
+        own_limits = _compute_y_limits(rows)
+        prefix = f"stimulus-{number}"
+        means.append((emotion, _draw_group_curves(rows, "mean", limits, own_strokes, f"{prefix}-mean-{emotion}")))
+        own_means.append(
+            (emotion, _draw_group_curves(rows, "mean", own_limits, own_strokes, f"{prefix}-own-{emotion}"))
+        )
+        shares.append(
+            (emotion, _draw_group_curves(rows, "share", (0.0, 1.0), own_strokes, f"{prefix}-share-{emotion}"))
+        )
     return _StimulusFigures(
         name=name,
         legend=[
@@ -86,15 +100,26 @@ def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Seque
             )
             for group, stroke in strokes.items()
         ],
-        means=figures["mean"],
-        shares=figures["share"],
+        withheld=[str(group) for group in groups if curves.loc[curves["group"] == group, "low"].isna().all()],
+        means=means,
+        own_means=own_means,
+        shares=shares,
         table=_build_table(curves),
     )
 
 
-def _get_stroke(index: int) -> _Stroke:
+def _thin(rows: pd.DataFrame) -> pd.DataFrame:
+    """The seconds of a curve at which its mean, band or share is highest or lowest, where there are many."""
+    values = rows[["mean", "low", "high", "share"]].to_numpy(dtype=float)
+    # A band may be missing throughout; only where the curve itself is missing is there a gap.
+    values = np.where(np.isnan(values[:, [0]]), np.nan, np.nan_to_num(values))
+    return rows.iloc[select_points(values, _MAX_SECONDS)]
+
+
+def get_stroke(index: int) -> Stroke:
+    """Return how the curve of a stimulus's group looks, by its number."""
     dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
-    return _Stroke(_COLOURS[index % len(_COLOURS)], dashes)
+    return Stroke(_COLOURS[index % len(_COLOURS)], dashes)
 
 
 def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
@@ -102,20 +127,20 @@ def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
     values = curves[["mean", "low", "high"]].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     low, high = min(0.0, values.min(initial=0.0)), max(0.0, values.max(initial=0.0))
-    margin = 0.04 * max(high - low, 0.05)
+    margin = 0.04 * max(high - low, 0.005)
     return (low - margin if low < 0 else 0.0), high + margin
 
 
 @house_style
 def _draw_group_curves(
-    curves: pd.DataFrame, measure: Measure, bounds: tuple[float, float], strokes: dict[Any, _Stroke], name: str
+    curves: pd.DataFrame, measure: Measure, bounds: tuple[float, float], strokes: dict[Any, Stroke], name: str
 ) -> Markup:
     """Draw one emotion over the seconds of a stimulus, a curve a group; the mean with its band, or the share.
 
     ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis. ``name`` must be unique on
     the page.
     """
-    figure, axes = create_axes(300, 168, left=44, right=10, top=8, bottom=36)
+    figure, axes = create_axes(300, 168, left=62, right=10, top=8, bottom=36)
     descriptions = []
     for group, rows in curves.groupby("group", sort=False):
         _draw_curve(axes, rows, measure, strokes[group])
@@ -126,6 +151,7 @@ def _draw_group_curves(
     seconds = curves["second"].to_numpy(dtype=float)
     axes.set_xlim(seconds.min(initial=0), max(seconds.max(initial=0), seconds.min(initial=0) + 1))
     axes.set_xlabel("second")
+    axes.set_ylabel("share showing it" if measure == "share" else "change" if bounds[0] < 0 else "mean probability")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %".replace("-", "−")))
@@ -136,7 +162,7 @@ def _draw_group_curves(
     return render_svg(figure, name, f"{quantity} {emotion} over seconds: {'; '.join(descriptions)}.")
 
 
-def _draw_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, stroke: _Stroke) -> None:
+def _draw_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, stroke: Stroke) -> None:
     seconds = rows["second"].to_numpy(dtype=float)
     if measure == "mean":
         low, high = (rows[end].to_numpy(dtype=float) for end in ("low", "high"))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from fer.core.io import atomic_write
 from fer.reports import formats
 from fer.reports.colors import emotion_colour
-from fer.reports.images import png_data_uri
+from fer.reports.images import jpeg_data_uri, png_data_uri
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -24,9 +24,12 @@ _FILTERS = (
     formats.p_value,
     formats.interval,
     formats.count,
+    formats.points,
+    formats.signed,
     formats.duration,
     formats.clock,
     png_data_uri,
+    jpeg_data_uri,
     emotion_colour,
 )
 

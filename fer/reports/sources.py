@@ -12,7 +12,7 @@ from fer.core.image_decoding import HEAD_BYTES, IMAGE_SUFFIXES, is_image_content
 
 # Of all files of a page together. Encoded as text they take a third more; beyond this a page gets slow to open and
 # awkward to send.
-EMBED_LIMIT = 8 * 2**20
+EMBED_LIMIT = 1_000_000
 # Objects of S3: they are named, though no browser can open them.
 REMOTE = "s3://"
 

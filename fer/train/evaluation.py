@@ -123,4 +123,7 @@ def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
     if metrics is None:
         return None
     names = ("samples", "accuracy", "balanced_accuracy", "macro_f1", "ece_calibrated")
-    return {name: metrics[name] for name in names}
+    recalls = {
+        name: {**values["recall"], "samples": values["samples"]} for name, values in metrics["per_class"].items()
+    }
+    return {**{name: metrics[name] for name in names}, "recall": recalls}

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pandas as pd
 
-from fer.reports.videos import GroupPage, Peak, VideoPage, VideoReport
+from fer.reports.videos import EmotionFigures, GroupPage, Peak, PersonFigures, VideoPage, VideoReport
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 SECONDS = 20
@@ -58,36 +58,51 @@ def per_emotion(classes: Sequence[str] = CLASSES) -> pd.DataFrame:
     return pd.DataFrame({"emotion": names, "mean": 0.1417, "max": 0.7, "min": 0.05, "share": shares})
 
 
+def person(
+    track: int | None = None, smoothed_peaks: Sequence[Peak] | None = None, classes: Sequence[str] = CLASSES
+) -> PersonFigures:
+    """Smoothed figures 0.6 where raw ones are 0.7; the second moment has no picture of its own."""
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    peaks = smoothed_peaks
+    if peaks is None:
+        peaks = [Peak("sadness", 3.0, 0.6, 0, picture, 3.0), Peak("surprise", 13.0, 0.6, 1, picture, 14.0)]
+    raw = [Peak("sadness", 3.0, 0.7, 0, picture, 3.0), Peak("surprise", 14.0, 0.7, 1, picture, 14.0)]
+    smoothed = per_emotion(classes).assign(max=0.6, min=0.1)
+    return PersonFigures(track, 22, EmotionFigures(smoothed, list(peaks)), EmotionFigures(per_emotion(classes), raw))
+
+
 def video_page(source: Path, name: str | None = None, **fields: Any) -> VideoPage:
     name = name or source.name
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     complete: dict[str, Any] = {
         "name": name,
         "source": str(source),
+        "codec": "vp8",
         "duration_s": float(SECONDS),
         "fps": float(FPS),
         "sampled": SECONDS,
         "usable_share": 0.9,
         "rows": emotion_rows(name),
         "exclusions": [("no face was found", 2)],
-        "per_emotion": per_emotion(),
-        "peaks": [Peak("sadness", 3.0, 0.7, picture), Peak("surprise", 13.0, 0.7, picture)],
+        "persons": [person()],
+        "tracks": 2,
+        "leading": "happiness",
     }
     return VideoPage(**{**complete, **fields})
 
 
 def broken_page(source: Path) -> VideoPage:
-    nothing = dict.fromkeys(("mean", "max", "min", "share"), np.nan)
     return video_page(
         source,
+        codec="",
         duration_s=None,
         fps=None,
         sampled=0,
         usable_share=None,
         rows=emotion_rows(source.name).iloc[:0],
         exclusions=[("moov atom not found", 1)],
-        per_emotion=pd.DataFrame([{"emotion": name, **nothing} for name in CLASSES]),
-        peaks=[],
+        persons=[],
+        tracks=0,
+        leading=None,
     )
 
 
@@ -115,6 +130,10 @@ def group_page(groups: Sequence[str] = ("A", "B"), seconds: int = 12, baseline_s
             "difference": [0.0, 0.0, 0.0, 0.2, 0.0, 0.0, -0.0213],
             "p": [1.0, 1.0, 1.0, 0.0004, 1.0, np.nan, 0.31],
             "p_corrected": [1.0, 1.0, 1.0, 0.0072, 1.0, np.nan, 0.93],
+            "difference_low": [-0.1, -0.1, -0.1, 0.05, -0.1, np.nan, -0.0513],
+            "difference_high": [0.1, 0.1, 0.1, 0.35, 0.1, np.nan, 0.0087],
+            "effect": [0.0, 0.0, 0.0, 1.2345, 0.0, np.nan, -0.4],
+            "p_smallest": 0.0002,
         }
     )
     return GroupPage(pd.DataFrame(rows), comparison, baseline_seconds)
@@ -132,5 +151,6 @@ def video_report(videos: Sequence[VideoPage], **fields: Any) -> VideoReport:
         "model": {"Model": "outputs/train/run"},
         "environment": {"python": "3.11.2"},
         "config_yaml": "seed: 3\nname: clips\n",
+        "smoothing": "exponential, 1 s",
     }
     return VideoReport(**{**complete, **fields})

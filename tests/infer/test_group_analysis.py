@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap, false_discovery_control
+from scipy.stats import false_discovery_control
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
@@ -16,11 +16,12 @@ from fer.infer.group_analysis import (
     compare_groups,
     compute_group_curves,
     compute_permutation_p,
+    compute_smallest_p,
     read_groups,
     subtract_baseline,
 )
 from fer.infer.smoothing import smooth
-from fer.metrics.bootstrap import INTERVAL, RESAMPLES
+from fer.metrics.small_samples import compute_difference_interval, compute_hedges_g, compute_mean_interval
 from tests.helpers.emotion_table import P, S, excluded, happy, random_faces, table_of, usable
 
 VIDEOS = ["anna.mp4", "ben/clip.mp4", "Zoë 1.mov"]
@@ -141,12 +142,11 @@ def test_curves_are_figures_over_respondents_not_over_rows() -> None:
     # Respondent 1 shows happiness in one frame of the first second, and shows neutral in others.
     assert found["share"].tolist() == [0.5, 0.5]
     assert curves.loc[curves["emotion"] == "neutral", "share"].tolist() == [1.0, 0.5]
-    # Two people: every resample's mean is one of their two values, or the middle.
-    np.testing.assert_allclose(found["low"], [0.2, 0.2])
-    np.testing.assert_allclose(found["high"], [0.4, 1.0])
+    # Two people tell too little for a band.
+    assert found[["low", "high"]].isna().all(axis=None)
 
 
-def test_curves_show_gaps_and_single_people_without_a_band() -> None:
+def test_curves_show_gaps_and_few_people_without_a_band() -> None:
     table = table_of(usable("a", [0, 1, 4], happy([1, 1, 1])), usable("b", [1], happy([0])))
     curves = compute_group_curves(table, people(("a", "1", "ad", "m"), ("b", "2", "ad", "m")))
     found = curves[curves["emotion"] == "happiness"]
@@ -154,8 +154,7 @@ def test_curves_show_gaps_and_single_people_without_a_band() -> None:
     assert found["respondents"].tolist() == [1, 2, 0, 0, 1]
     np.testing.assert_array_equal(found["mean"], [1, 0.5, np.nan, np.nan, 1])
     np.testing.assert_array_equal(found["share"], [1, 0.5, np.nan, np.nan, 1])
-    np.testing.assert_array_equal(found["low"], [np.nan, 0, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(found["high"], [np.nan, 1, np.nan, np.nan, np.nan])
+    assert found[["low", "high"]].isna().all(axis=None)
 
 
 def test_stimuli_and_groups_stand_in_the_files_order_and_other_videos_are_left_out() -> None:
@@ -189,21 +188,23 @@ def test_steps_may_be_shorter_and_floats_do_not_move_a_frame_into_another() -> N
     np.testing.assert_allclose(found["mean"], times / 3)
 
 
-def test_the_band_is_scipys_percentile_bootstrap() -> None:
-    """40 people, some of them absent in the second step; the ends agree within what chance leaves."""
-    values = np.random.default_rng(0).uniform(size=(40, 2))
-    counts = [2 if place < 25 else 1 for place in range(40)]
+def test_the_band_is_that_of_the_respondents_means_within_what_is_possible() -> None:
+    """12 people, of whom 4 are absent in the second step and 9 in the third, which leaves too few."""
+    values = np.random.default_rng(0).uniform(size=(12, 3)) ** 12
+    counts = [3 if place < 3 else 2 if place < 8 else 1 for place in range(12)]
     rows = [usable(f"v{place}", range(count), happy(values[place][:count])) for place, count in enumerate(counts)]
-    groups = people(*[(f"v{place}", str(place), "ad", "m") for place in range(40)])
+    groups = people(*[(f"v{place}", str(place), "ad", "m") for place in range(12)])
     curves = compute_group_curves(table_of(*rows), groups)
     found = curves[curves["emotion"] == "happiness"].reset_index()
-    assert found["respondents"].tolist() == [40, 25]
-    for step, present in enumerate((values[:, 0], values[:25, 1])):
-        known = bootstrap((present,), np.mean, n_resamples=20000, method="percentile", rng=1).confidence_interval
-        width = known.high - known.low
-        assert found.at[step, "low"] == pytest.approx(known.low, abs=0.05 * width)
-        assert found.at[step, "high"] == pytest.approx(known.high, abs=0.05 * width)
-    assert INTERVAL == (2.5, 97.5) and RESAMPLES == 2000
+    assert found["respondents"].tolist() == [12, 8, 3]
+    # Respondents stand in the order of their names.
+    order = sorted(range(12), key=str)
+    present = np.array([[step < counts[place] for step in range(3)] for place in order])
+    low, high = compute_mean_interval(np.where(present, values[order], np.nan), seed=0)
+    np.testing.assert_allclose(found["low"], np.maximum(low, 0))
+    np.testing.assert_allclose(found["high"], high)
+    assert (low[:2] < 0).any() and (found["low"][:2] >= 0).all()
+    assert np.isnan(found["low"].tolist()[2])
 
 
 def test_curves_are_the_same_again_and_vary_with_the_seed() -> None:
@@ -237,9 +238,22 @@ def test_a_comparison_names_difference_numbers_and_exact_p() -> None:
     assert row["mean_b"] == pytest.approx(0.25)
     assert row["difference"] == pytest.approx(0.6)
     assert row["p"] == pytest.approx(2 / 70)
+    assert row["p_smallest"] == pytest.approx(2 / 70)
+    a, b = np.array([[0.7], [0.8], [0.9], [1.0]]), np.array([[0.1], [0.2], [0.3], [0.4]])
+    assert row["effect"] == pytest.approx(compute_hedges_g(a, b)[0])
+    low, high = compute_difference_interval(a, b, seed=0)
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((low[0], high[0]))
+    assert 0 < row["difference_low"] < 0.6 < row["difference_high"]
     assert found.loc[found["emotion"] == "anger", "p"].tolist() == [1.0]
     np.testing.assert_allclose(found["p_corrected"], false_discovery_control(found["p"]))
     assert row["p_corrected"] == pytest.approx(2 / 70 * 7 / 2)
+
+
+@pytest.mark.parametrize(("size_a", "size_b"), [(2, 2), (3, 4), (4, 4), (5, 9), (8, 8), (20, 30)])
+def test_no_difference_gives_a_smaller_p_than_the_smallest(size_a: int, size_b: int) -> None:
+    a, b = np.arange(size_a, dtype=float)[:, None], 1000 + np.arange(size_b, dtype=float)[:, None]
+    assert compute_permutation_p(a, b, seed=0)[0] == pytest.approx(compute_smallest_p(size_a, size_b))
+    assert np.isnan(compute_smallest_p(1, size_b))
 
 
 def test_p_values_of_equal_groups_are_spread_evenly() -> None:
@@ -265,7 +279,8 @@ def test_three_groups_are_compared_in_pairs_and_one_person_is_not_tested() -> No
     pairs = found[["group_a", "group_b"]].drop_duplicates().to_numpy().tolist()
     assert pairs == [["a", "b"], ["a", "c"], ["b", "c"]]
     with_c = found["group_b"] == "c"
-    assert found.loc[with_c, ["p", "p_corrected"]].isna().all().all()
+    untested = ["p", "p_corrected", "difference_low", "difference_high", "effect", "p_smallest"]
+    assert found.loc[with_c, untested].isna().all().all()
     assert found.loc[~with_c, ["p", "p_corrected"]].notna().all().all()
     assert found.loc[with_c & (found["emotion"] == "happiness"), "difference"].tolist() == pytest.approx([0.25, -0.35])
 

@@ -48,7 +48,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("comparison") / "comparison.html"
     pairs = pair_table(12).astype({"same_data": object})
     pairs.loc[pairs["second"] == 2, ["images", "same_data"]] = [0, None]
-    pairs.loc[pairs["second"] == 3, "same_data"] = False
+    pairs.loc[pairs["second"] == 3, ["same_data", "differences"]] = [False, "data fingerprints"]
     write_comparison(comparison_report(pairs=pairs), path)
     return path
 
@@ -135,9 +135,9 @@ def test_curves_are_of_the_chosen_figure_and_tell_the_run(opened: Any) -> None:
     assert len(opened.find_elements(By.CSS_SELECTOR, "#curves-drawing .line")) == 12
     svg = find(opened, "#curves-drawing svg")
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
-    # The best run ends in the upper right corner: 14 and 10 pixels from the edges, less 4 % of the axis.
+    # The best run ends in the upper right corner: 110 pixels, for the names, and 10 from the edges, less 4 % of the axis.
     ActionChains(opened).move_to_element_with_offset(
-        svg, svg.size["width"] // 2 - 14, -svg.size["height"] // 2 + 21
+        svg, svg.size["width"] // 2 - 110, -svg.size["height"] // 2 + 21
     ).perform()
     assert text(opened, "#curves-readout") == "lr/0: epoch 5, 80.0 %"
     assert on(opened, "#parallel-drawing") == [0]
@@ -187,7 +187,7 @@ def test_two_runs_are_picked_and_tested(opened: Any) -> None:
     first.select_by_visible_text("lr/0")
     assert text(opened, "#pair").startswith("The two runs have no test image in common")
     second.select_by_visible_text("lr/3")
-    assert "The fingerprints of their data differ" in text(opened, "#pair")
+    assert "They differ in their data fingerprints: the test is of the images that both judged" in text(opened, "#pair")
     second.select_by_visible_text("lr/12")
     assert text(opened, "#pair") == "lr/12 cannot be tested: it has no predictions of test."
     second.select_by_visible_text("lr/0")

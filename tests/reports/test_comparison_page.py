@@ -136,5 +136,13 @@ def test_axes_are_numbers_or_categories() -> None:
 def test_pairs_without_common_images_have_no_figures() -> None:
     table = pd.concat([pair_table(2), pair_table(2, images=0, same_data=None)])
     full, empty = build_pair_rows(table)
-    assert full == [0, 1, 1200, True, 0.8, 0.79, 0.01, -0.01, 0.03, 0.25, 0.8, 0.79, 0.015, -0.005, 0.035, 0.25]
-    assert empty == [0, 1, 0, None]
+    assert full == [0, 1, 1200, True, "", 0.8, 0.79, 0.01, -0.01, 0.03, 0.25, 0.8, 0.79, 0.015, -0.005, 0.035, 0.25]
+    assert empty == [0, 1, 0, None, ""]
+
+
+def test_no_run_is_called_the_best_where_there_is_none(tmp_path: Path) -> None:
+    _, text = written(comparison_report(best=None, best_metrics=[], commands=[]), tmp_path)
+    assert "Best run none the runs are not known to be of the same data and label rules" in text
+    assert "Rows are sorted by validation accuracy, which is no ranking here." in text
+    assert "Reproduce a run" in text and "first in the table" in text
+    assert "best run" not in text.replace("the best run.", "")

@@ -5,25 +5,28 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer.reports.formats import clock
 from fer.reports.group_figures import build_stimuli
 from fer.reports.sources import find_sources
-from fer.reports.timelines import build_timeline
+from fer.reports.timelines import build_timeline, select_points
 from tests.helpers.video_report import CLASSES, emotion_rows, group_page, row
 
 
 def test_curves_have_gaps_where_there_is_no_usable_face() -> None:
     curves = build_timeline(emotion_rows("clip"), CLASSES, 20.0)
     assert curves is not None
-    assert (curves["end"], curves["step"], curves["times"]) == (20.0, 1, [float(second) for second in range(20)])
+    assert (curves["end"], curves["hidden"]) == (20.0, 0)
     first, second = curves["tracks"]
-    assert (first["id"], first["frames"], first["start"]) == (0, 18, 0)
+    assert (first["id"], first["frames"], first["thinned"]) == (0, 18, False)
+    assert first["times"] == [float(second) for second in range(20)]
     assert first["smoothed"][5] == [600] * 6 + [None, None] + [600, 600] + [67] * 10  # sadness
     assert first["raw"][3] == [50] * 6 + [None, None] + [50, 50] + [700] * 10  # happiness
-    assert (second["id"], second["frames"], second["start"]) == (1, 4, 12)
-    assert second["raw"][6] == [700] * 4
+    # The sampled frames before and after show nobody.
+    assert (second["id"], second["frames"], second["times"]) == (1, 4, [11.0, 12.0, 13.0, 14.0, 15.0, 16.0])
+    assert second["raw"][6] == [None, *[700] * 4, None]
 
 
 def test_frames_without_the_face_of_a_track_are_gaps_of_that_track() -> None:
@@ -31,16 +34,48 @@ def test_frames_without_the_face_of_a_track_are_gaps_of_that_track() -> None:
     rows = rows[~((rows["track_id"] == 1) & (rows["time_s"] == 13)).fillna(False)]
     curves = build_timeline(rows, CLASSES, 20.0)
     assert curves is not None
-    assert curves["tracks"][1]["raw"][6] == [700, None, 700, 700]
+    assert curves["tracks"][1]["raw"][6] == [None, 700, None, 700, 700, None]
 
 
-def test_many_frames_become_means_of_neighbours() -> None:
-    curves = build_timeline(emotion_rows("clip"), CLASSES, 20.0, max_points=7)
+def test_long_curves_keep_extremes_and_gaps() -> None:
+    """An hour at 5/s, with a spike of one frame, a dip of one frame, a gap of one and one of two minutes."""
+    values = np.random.default_rng(0).uniform(0.2, 0.3, (18_000, 7))
+    values[5_432, 3], values[12_345, 4] = 0.99, 0.01
+    values[[7_000, *range(9_000, 9_600)]] = np.nan
+    kept = select_points(values, 500)
+    assert len(kept) <= 500 and (np.diff(kept) > 0).all()
+    assert {0, 5_432, 7_000, 9_000, 9_599, 12_345, 17_999} <= set(kept.tolist())
+    assert np.array_equal(np.nanmax(values[kept], axis=0), np.nanmax(values, axis=0))
+    assert np.array_equal(np.nanmin(values[kept], axis=0), np.nanmin(values, axis=0))
+    # Nowhere is much left out at a stretch, and in the long gap only its ends are needed.
+    outside = [step for start, step in zip(kept, np.diff(kept), strict=False) if not 8_800 < start < 9_600]
+    assert max(outside) < 1_000
+    assert select_points(values[:500], 500).tolist() == list(range(500))
+
+
+def test_every_strongest_moment_is_a_point_of_its_curve() -> None:
+    """So that a click on it shows the value that it was called by."""
+    random = np.random.default_rng(1)
+    rows = pd.DataFrame([row("clip", second, 0, "ok", CLASSES[second % 7]) for second in range(3000)])
+    rows[[f"s_{name}" for name in CLASSES]] = random.dirichlet(np.full(7, 0.5), 3000)
+    curves = build_timeline(rows, CLASSES, 3000.0, max_points=100)
     assert curves is not None
-    assert curves["step"] == 3
-    assert curves["times"] == [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 18.5]
-    assert curves["tracks"][0]["raw"][5] == [700, 700, 700, 267, 50, 50, 50]  # 9 of 9, 10, 11 is sad
-    assert curves["tracks"][1]["start"] == 4
+    track = curves["tracks"][0]
+    assert track["thinned"] and len(track["times"]) < 200
+    smoothed = rows[[f"s_{name}" for name in CLASSES]].to_numpy()
+    for place in range(7):
+        leading = np.flatnonzero(smoothed.argmax(axis=1) == place)
+        peak = leading[smoothed[leading, place].argmax()]
+        shown = track["smoothed"][place][track["times"].index(float(peak))]
+        assert shown == round(1000 * smoothed[peak, place])
+
+
+def test_people_with_the_most_frames_are_offered_and_the_others_counted() -> None:
+    rows = [row("clip", second, track, "ok", "fear") for track in range(20) for second in range(2 + track)]
+    curves = build_timeline(pd.DataFrame(rows), CLASSES, 30.0)
+    assert curves is not None
+    assert [track["id"] for track in curves["tracks"]] == list(range(12, 20))
+    assert curves["hidden"] == 12
 
 
 def test_values_that_smoothing_left_alone_are_not_drawn_twice() -> None:
@@ -62,7 +97,7 @@ def test_no_curves_without_two_frames_or_without_faces() -> None:
 def test_times_that_are_unknown_are_left_out() -> None:
     lost = row("clip", 20.0, None, "decode_error") | {"frame": None, "time_s": None}
     curves = build_timeline(emotion_rows("clip", [lost]), CLASSES, float("nan"))
-    assert curves is not None and len(curves["times"]) == 20
+    assert curves is not None and len(curves["tracks"][0]["times"]) == 20
 
 
 def test_small_files_are_embedded_and_others_linked(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from plotly.offline import get_plotlyjs
 
-from fer.reports.videos import Peak, VideoReport, write_video_report
+from fer.reports.videos import EmotionFigures, Peak, PersonFigures, VideoReport, write_video_report
 from tests.helpers.html import Page
 from tests.helpers.video_report import (
     CLASSES,
@@ -20,6 +22,7 @@ from tests.helpers.video_report import (
     emotion_rows,
     group_page,
     per_emotion,
+    person,
     row,
     video_page,
     video_report,
@@ -61,9 +64,11 @@ def test_every_given_figure_appears_rounded(source: Path, write: Write) -> None:
     assert "clip.mp4 20.0 s 20 90.0 % happiness" in text  # overview
     assert "broken.mp4 – 0 – –" in text
     assert "20.0 s, 10 frames a second · 20 frames sampled · 90.0 % with a usable face" in text
-    assert "happiness 45.5 % 14.2 % 5.0 % 70.0 %" in text
+    assert "Each emotion (smoothed)" in text and "happiness 45.5 % 14.2 % 10.0 % 60.0 %" in text
+    assert "Each emotion (raw)" in text and "happiness 45.5 % 14.2 % 5.0 % 70.0 %" in text
     assert "no face was found 2" in text and "moov atom not found 1" in text
-    assert "sadness 70.0 % at 0:03.0" in text and "surprise 70.0 % at 0:13.0" in text
+    assert "sadness 60.0 % at 0:03.0 surprise 60.0 % at 0:13.0 (picture: 0:14.0)" in text
+    assert "sadness 70.0 % at 0:03.0 surprise 70.0 % at 0:14.0" in text
     for given in ["python infer.py extraction.input=clips/", "Model outputs/train/run", "seed: 3 name: clips"]:
         assert given in text
 
@@ -74,8 +79,9 @@ def test_sections_stand_in_order(source: Path, write: Write) -> None:
         "Overview",
         "clip.mp4",
         "Groups",
+        "Model",
         "Reproduce",
-        "Model and environment",
+        "Environment",
         "Configuration",
         "What the figures mean, and what they do not",
     ]
@@ -95,14 +101,15 @@ def test_track_with_the_most_frames_is_shown_first(source: Path, write: Write) -
     assert '<option value="1">1 (4 frames)</option>' in html
     alone = emotion_rows("clip")
     alone = alone[(alone["track_id"] != 1).fillna(True)]
-    assert "<select" not in write(video_report([video_page(source, rows=alone)]))
+    assert "<select" not in write(video_report([video_page(source, rows=alone, tracks=1)]))
 
 
 def test_peaks_know_their_track(source: Path, write: Write) -> None:
     buttons = [
         tag for tag in Page(write(video_report([video_page(source)]))).attributes("button") if "data-time" in tag
     ]
-    assert [(tag["data-time"], tag["data-track"]) for tag in buttons] == [("3.0", "0"), ("13.0", "1")]
+    moments = [("3.0", "0"), ("13.0", "1"), ("3.0", "0"), ("14.0", "1")]
+    assert [(tag["data-time"], tag["data-track"]) for tag in buttons] == moments
 
 
 def test_linked_video_says_where_it_was(source: Path, write: Write) -> None:
@@ -115,7 +122,8 @@ def test_image_has_a_picture_and_no_player(source: Path, write: Write) -> None:
     image = source.with_suffix(".png")
     image.write_bytes(b"picture")
     rows = emotion_rows("clip")[:1]
-    page = video_page(image, duration_s=None, fps=None, sampled=1, usable_share=1.0, rows=rows, exclusions=[], peaks=[])
+    nothing = {"duration_s": None, "fps": None, "exclusions": [], "persons": []}
+    page = video_page(image, sampled=1, usable_share=1.0, rows=rows, tracks=1, **nothing)
     html = write(video_report([page]))
     assert "<video" not in html and 'class="still" src="data:image/png;base64,' in html
     assert "Image · 1 frame sampled · 100.0\u00a0% with a usable face" in html
@@ -130,9 +138,11 @@ def test_page_asks_for_nothing_from_outside(source: Path, write: Write) -> None:
     for _, attributes in page.elements:
         for name in ("src", "href", "xlink:href"):
             target = attributes.get(name)
-            assert target is None or target.startswith(("data:image/png;base64,", "data:video/mp4;base64,", "#"))
-    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+            assert target is None or target.startswith(("data:image/jpeg;base64,", "data:video/mp4;base64,", "#"))
+    scripts = [get_plotlyjs(), *re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)]
     assert len(scripts) == 2
+    packed = re.findall(r'<script type="text/plain" id="plotly">(.*?)</script>', html)
+    assert [gzip.decompress(base64.b64decode(text)).decode() for text in packed] == [get_plotlyjs()]
     policy = page.attributes("meta")[1]["content"]
     assert policy is not None and policy.startswith("default-src 'none'; img-src data: file: 'self'; ")
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
@@ -165,24 +175,27 @@ def test_hostile_text_stays_text(source: Path, write: Write) -> None:
     for frame in (groups.curves, groups.comparison):
         frame["stimulus"] = hostile
         frame["emotion"] = frame["emotion"].replace("surprise", hostile)
+    hostile_peak = Peak(hostile, 13.0, 0.7, 1, np.zeros((4, 4, 3), np.uint8), 13.0)
     video = video_page(
         source,
         name=hostile,
         rows=rows,
         exclusions=[(hostile, 1)],
-        per_emotion=per_emotion(classes),
-        peaks=[Peak(hostile, 13.0, 0.7, np.zeros((4, 4, 3), np.uint8))],
+        persons=[PersonFigures(None, 4, EmotionFigures(per_emotion(classes), [hostile_peak]), None)],
+        codec=hostile,
     )
     fields = {"title": hostile, "command": hostile, "created": hostile, "notes": [hostile], "config_yaml": hostile}
+    recall = {hostile: {"value": 0.1, "low": None, "high": None, "samples": 3}}
+    fields["performance"] = {"split": hostile, "accuracy": recall[hostile], "recalls": recall, "data": [hostile]}
     fields |= {"model": {hostile: hostile}, "environment": {hostile: hostile}, "classes": classes, "groups": groups}
     html = write(video_report([video], **fields))
     page = Page(html)
     tags = Counter(tag for tag, _ in page.elements)
-    assert tags["script"] == 3 and tags["img"] == 1
+    assert tags["script"] == 3 and tags["img"] == 1  # data, Plotly and the page's own
     assert all("onerror" not in attributes for _, attributes in page.elements)
     assert page.text.count("<script>alert(1)</script>") >= 12
     assert "49" not in re.findall(r"\b49\b", page.text)
-    assert data_of(html)[0]["tracks"][1]["raw"][6] == [700] * 4
+    assert data_of(html)[0]["tracks"][1]["raw"][6] == [None, *[700] * 4, None]
 
 
 def test_data_cannot_end_its_script(source: Path, write: Write) -> None:
@@ -212,7 +225,9 @@ def test_nothing_at_all(write: Write) -> None:
 def test_video_whose_every_face_is_poor(source: Path, write: Write) -> None:
     rows = pd.DataFrame([row("clip", second, 0, "low_quality") for second in range(3)])
     nothing = broken_page(source)
-    page = replace(nothing, sampled=3, usable_share=0.0, rows=rows, exclusions=[("face smaller than 24 pixels", 3)])
+    page = replace(
+        nothing, name="clip", sampled=3, usable_share=0.0, rows=rows, exclusions=[("face smaller than 24 pixels", 3)]
+    )
     html = write(video_report([page]))
     assert "<video" in html and 'class="chart"' not in html
     assert "face smaller than 24 pixels" in html
@@ -231,9 +246,10 @@ def test_groups_have_curves_and_a_comparison(source: Path, write: Write) -> None
     assert shares in labels
     assert "A (10 respondents) " in page.text and "B (9 respondents) " in page.text
     assert "happiness A 40.0 % -10.0 % 90.0 % 90.0 % 11" in page.text
-    assert "spot happiness A (10) – B (9) 40.0 % – 20.0 % +20.0 < 0.001 0.007" in page.text
-    assert "spot surprise A (10) – B (9) 10.0 % – 12.1 % −2.1 0.310 0.930" in page.text
-    assert "spot sadness A (10) – B (9) 10.0 % – 10.0 % +0.0 – –" in page.text
+    assert "spot happiness A (10) – B (9) 40.0 % – 20.0 % +20.0 +5.0 to +35.0 +1.23 < 0.001 0.007" in page.text
+    assert "spot surprise A (10) – B (9) 10.0 % – 12.1 % −2.1 −5.1 to +0.9 −0.40 0.310 0.930" in page.text
+    assert "spot sadness A (10) – B (9) 10.0 % – 10.0 % +0.0 – – –" in page.text
+    assert "smallest possible p" not in page.text
     assert "changes against" not in page.text
 
 
@@ -244,7 +260,81 @@ def test_changes_against_a_baseline_are_called_so(source: Path, write: Write) ->
 
 
 def test_nothing_is_left_behind_when_a_picture_is_refused(source: Path, tmp_path: Path) -> None:
-    video = video_page(source, peaks=[Peak("fear", 1.0, 0.5, np.zeros((4, 4), np.float32))])
+    bad = person(smoothed_peaks=[Peak("fear", 1.0, 0.5, 0, np.zeros((4, 4), np.float32), 1.0)])
+    video = video_page(source, persons=[bad])
     with pytest.raises(ValueError, match="a picture is"):
         write_video_report(video_report([video]), tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_small_group_is_told_its_smallest_p_and_has_no_band(source: Path, write: Write) -> None:
+    groups = group_page()
+    groups.comparison[["respondents_a", "respondents_b", "p_smallest"]] = [4, 4, 2 / 70]
+    groups.curves.loc[groups.curves["group"] == "B", ["low", "high"]] = np.nan
+    text = Page(write(video_report([video_page(source)], groups=groups))).text
+    assert (
+        "With 4 against 4 respondents the smallest possible p is 0.029, however large the difference; corrected, one "
+        "such row among 6 otherwise equal ones has 0.171." in text
+    )
+    assert "Without a band, because fewer than 5 respondents were seen: B." in text
+    assert "withheld where fewer than 5 respondents were seen" in text
+    groups.comparison[["respondents_a", "respondents_b", "p_smallest"]] = [3, 3, 0.1]
+    text = Page(write(video_report([video_page(source)], groups=groups))).text
+    assert "the smallest possible p is 0.100, however large the difference: no difference can fall below 0.05." in text
+
+
+def test_the_page_says_on_which_basis_its_figures_are(source: Path, write: Write) -> None:
+    html = write(video_report([video_page(source)]))
+    text = Page(html).text
+    assert "smoothed probabilities (exponential, 1 s) raw ones, frame by frame as classified" in text
+    assert html.count('<div data-basis="smoothed">') == html.count('<div data-basis="raw">') == 1
+    figures = EmotionFigures(per_emotion(), [])
+    alone = video_page(source, persons=[PersonFigures(None, 22, figures, None)])
+    text = Page(write(video_report([alone], smoothing=None))).text
+    assert "show probabilities frame by frame as classified; they are not smoothed." in text
+    assert "Each emotion (raw)" in text and "smoothed probabilities" not in text
+
+
+def test_figures_of_several_people_are_not_pooled_without_saying_so(source: Path, write: Write) -> None:
+    each = video_page(source, persons=[person(0), person(1)], leading=None, tracks=3)
+    text = Page(write(video_report([each]))).text
+    assert "nothing is pooled over them. The 2 with the most frames follow, all are in persons.csv." in text
+    assert "Person 0 (22 frames)" in text and "Person 1 (22 frames)" in text
+    assert "clip.mp4 20.0 s 20 90.0 % 3 people" in text
+    largest = video_page(source, persons=[person(), person(0), person(1)])
+    text = Page(write(video_report([largest]))).text
+    assert "The largest face of each frame is what counts here. The tracker followed 2 of them" in text
+    assert "All 2 faces together (22 frames)" in text and "happiness of 2 faces" in text
+
+
+PERFORMANCE = {
+    "split": "test",
+    "samples": 3500,
+    "accuracy": {"value": 0.861, "low": 0.848, "high": 0.873},
+    "recalls": {
+        **{name: {"value": 0.8, "low": 0.7, "high": 0.9, "samples": 500} for name in CLASSES},
+        "disgust": {"value": 0.0, "low": 0.0, "high": 0.0, "samples": 30},
+        "fear": {"value": 0.4312, "low": None, "high": None, "samples": None},
+    },
+    "data": ["ferplus", "ferplus: 35,887 images"],
+}
+
+
+def test_the_page_says_how_good_the_model_is_and_warns_of_what_it_misses(source: Path, write: Write) -> None:
+    text = Page(write(video_report([video_page(source)], performance=PERFORMANCE))).text
+    assert "agrees with annotators in 86.1 % (95 % interval 84.8–87.3) of 3,500 test images" in text
+    assert "disgust is found in 0 % of cases (95 % interval 0.0–11.4), of 30 fear is found in 43 % of cases" in text
+    assert "this model finds less than 50.0 %" in text
+    assert "disgust 0.0 % 0.0–11.4 30 rarely found" in text
+    assert "Training data: ferplus ferplus: 35,887 images" in text
+    assert "happiness is found in" not in text
+
+
+@pytest.mark.parametrize("performance", [None, {"split": None, "accuracy": None, "recalls": {}, "data": []}])
+def test_what_is_not_known_of_the_model_is_said_so(
+    performance: dict[str, Any] | None, source: Path, write: Write
+) -> None:
+    text = Page(write(video_report([video_page(source)], performance=performance))).text
+    assert "The model’s accuracy is not known." in text
+    assert "The recall of each emotion is not known." in text and "What it was trained on is not known." in text
+    assert "rarely found" not in text

@@ -138,7 +138,7 @@
   const written = (p) => (p < 0.001 ? "<\u00a00.001" : p.toFixed(3));
 
   /** Figures of a pair as A less B, whichever of the two comes first in the data. */
-  const oriented = (pair, a) => [["Accuracy", 4], ["Macro-F1", 10]].map(([name, start]) => {
+  const oriented = (pair, a) => [["Accuracy", 5], ["Macro-F1", 11]].map(([name, start]) => {
     const [one, other, value, low, high, p] = pair.slice(start, start + 6);
     return pair[0] === a ? { name, a: one, b: other, value, low, high, p } : { name, a: other, b: one, value: -value, low: -high, high: -low, p };
   });
@@ -168,8 +168,8 @@
     scroll.append(result);
     const drawing = made("div", "", { className: "drawing" });
     const facts = [`Both classified ${pair[2].toLocaleString("en")} ${data.part} images.`];
-    if (pair[3] === false) facts.push("The fingerprints of their data differ: images were matched by id and label.");
-    if (pair[3] === null) facts.push("Whether their data are the same is not known: images were matched by id and label.");
+    if (pair[4]) facts.push(`They differ in their ${pair[4]}: the test is of the images that both classified, matched by id and label.`);
+    else if (pair[3] === null) facts.push("Whether their data are the same is not known: images were matched by id and label.");
     holder.replaceChildren(made("p", facts.join(" ")), scroll, drawing, ...rows.map((row) => made("p", verdict(row, data.runs[a], data.runs[b]))));
     Charts.intervals(drawing, rows);
     return undefined;

@@ -4,6 +4,9 @@ const Charts = (() => {
   const NAMESPACE = "http://www.w3.org/2000/svg";
   const LETTER = 7; // pixels of width, on average, at the size of the page's labels
   const MOST_LETTERS = 24;
+  // So few curves are named at their ends: their colours tell the rank, not one from another.
+  const MOST_LABELLED = 12;
+  const LABEL_HEIGHT = 14;
   // A line is hit within so many pixels.
   const NEAR = 24;
 
@@ -67,6 +70,24 @@ const Charts = (() => {
     return svg;
   };
 
+  /** The name of each curve beside its last point; names that would touch are moved apart. */
+  const endLabels = (shown, names, x, y, bottom) => {
+    const group = element("g", { class: "ends" });
+    const ends = shown.map(({ run, epochs, values }) => {
+      const last = values.findLastIndex((value) => value !== null);
+      return { run, x: x(epochs[last]), y: Math.min(Math.max(y(values[last]), LABEL_HEIGHT), bottom) };
+    }).sort((one, other) => one.y - other.y);
+    ends.forEach((end, place) => { if (place) end.y = Math.max(end.y, ends[place - 1].y + LABEL_HEIGHT); });
+    for (let place = ends.length - 1, floor = bottom; place >= 0; place -= 1, floor -= LABEL_HEIGHT) ends[place].y = Math.min(ends[place].y, floor);
+    const right = Math.max(...ends.map((end) => end.x));
+    for (const end of ends) {
+      const name = label(right + 6, end.y + 4, names[end.run].length > 15 ? `…${names[end.run].slice(-14)}` : names[end.run], "start");
+      name.dataset.run = end.run;
+      group.append(name);
+    }
+    return group;
+  };
+
   /** Upper end of an axis that a few diverged values do not stretch beyond all others. */
   const sensibleHigh = (values) => {
     const sorted = [...values].sort((a, b) => a - b);
@@ -84,7 +105,7 @@ const Charts = (() => {
     const all = shown.flatMap((curve) => curve.values).filter((value) => value !== null);
     const share = /accuracy|f1|recall|precision/.test(figure);
     const width = Math.max(holder.clientWidth, 280);
-    const margin = { l: 56, r: 14, t: 10, b: 40 };
+    const margin = { l: 72, r: shown.length <= MOST_LABELLED ? 110 : 14, t: 10, b: 40 };
     const high = share ? Math.max(...all) : sensibleHigh(all);
     const low = Math.min(...all);
     const room = 0.04 * (high - low || Math.abs(high) || 1);
@@ -100,6 +121,9 @@ const Charts = (() => {
     }
     for (const tick of wholeTicks(first, last, Math.max(2, width / 70))) grid.append(label(x(tick), height - margin.b + 18, String(tick), "middle"));
     grid.append(label((margin.l + width - margin.r) / 2, height - 6, "epoch", "middle"));
+    const title = label(0, 0, figure.replaceAll("_", " "), "middle");
+    title.setAttribute("transform", `translate(14 ${(margin.t + height - margin.b) / 2}) rotate(-90)`);
+    grid.append(title);
     const clip = element("clipPath", { id: "curves-clip" });
     clip.append(element("rect", { x: 0, y: margin.t - 4, width, height: height - margin.t - margin.b + 4 }));
     const lines = element("g", { class: "lines", "clip-path": "url(#curves-clip)" });
@@ -111,6 +135,7 @@ const Charts = (() => {
       lines.append(line);
     }
     svg.append(grid, clip, lines);
+    if (shown.length <= MOST_LABELLED) svg.append(endLabels(shown, data.runs, x, y, height - margin.b));
     const nearest = (px, py) => {
       let best = { distance: NEAR, run: null };
       for (const curve of shown) {
@@ -236,7 +261,7 @@ const Charts = (() => {
   const intervals = (holder, rows) => {
     const width = Math.min(Math.max(holder.clientWidth, 260), 520);
     const [left, right, line] = [84, 16, 30];
-    const height = rows.length * line + 28;
+    const height = rows.length * line + 44;
     const low = Math.min(0, ...rows.map((row) => row.low));
     const high = Math.max(0, ...rows.map((row) => row.high));
     const room = 0.06 * (high - low) || 0.01;
@@ -245,8 +270,9 @@ const Charts = (() => {
     const grid = element("g", { class: "grid" });
     for (const tick of ticks(low - room, high + room, Math.max(2, width / 90))) {
       grid.append(element("line", { x1: x(tick), x2: x(tick), y1: 4, y2: rows.length * line, class: tick === 0 ? "zero" : "" }));
-      grid.append(label(x(tick), height - 10, plain(100 * tick), "middle"));
+      grid.append(label(x(tick), height - 26, plain(100 * tick), "middle"));
     }
+    grid.append(label((left + width - right) / 2, height - 8, "difference, points", "middle"));
     svg.append(grid);
     rows.forEach((row, place) => {
       const y = place * line + line / 2 + 2;

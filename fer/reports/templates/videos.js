@@ -1,8 +1,8 @@
 "use strict";
 // Joins each player with its curves: the cursor follows playback, and a moment chosen on the curves is played.
 (() => {
-  const MARGIN = { l: 48, r: 24, t: 10, b: 32 };
-  const HEIGHT = 280;
+  const MARGIN = { l: 48, r: 24, t: 10, b: 46 };
+  const HEIGHT = 294;
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
   const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
   const PIXELS_A_TICK = 64;
@@ -23,6 +23,23 @@
     const rest = `${two(Math.floor(tenths / 10) % 60)}.${tenths % 10}`;
     return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
   };
+  // Of codecs that a browser may lack, the string by which it is asked. Sound may play without a picture, and no error.
+  const CODECS = { hevc: "hvc1.1.6.L93.B0", h265: "hvc1.1.6.L93.B0", mpeg4: "mp4v.20.9", av1: "av01.0.04M.08" };
+  // Each on an axis of its own needs room.
+  const ROW_HEIGHT = 84;
+
+  /** Unpacks Plotly, once; charts wait for it. */
+  let unpacked = null;
+  const unpack = async () => {
+    const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+  };
+  const loadPlotly = () => { unpacked ??= unpack(); return unpacked; };
+
+  const rawBasis = document.getElementById("basis-raw");
   const percent = (thousandths) => `${Math.round(thousandths / 10)}\u00a0%`;
 
   /** Ticks at round times; tenths of a second are written only where they differ. */
@@ -59,19 +76,17 @@
     const cursor = chart.querySelector(".cursor");
     const readout = chart.querySelector(".readout");
     const select = chart.querySelector(".track");
-    const raw = chart.querySelector(".raw");
+    const other = chart.querySelector(".other");
+    const own = chart.querySelector(".own");
     const toggles = [...chart.querySelectorAll(".toggle")];
-    const { times, end } = data;
+    const { end } = data;
     let drawn = false;
     let time = 0;
 
     const track = () => data.tracks[select ? Number(select.value) : 0];
-    /** One list of probabilities, stretched over all points of the video. */
-    const whole = (values) => {
-      const all = new Array(times.length).fill(null);
-      values.forEach((value, place) => { all[track().start + place] = value; });
-      return all;
-    };
+    /** The curves on the page's basis, and on the other one; null where smoothing changed nothing. */
+    const shownCurves = () => (rawBasis?.checked && track().raw) || track().smoothed;
+    const otherCurves = () => track().raw && (rawBasis?.checked ? track().smoothed : track().raw);
     const on = (toggle) => toggle.getAttribute("aria-pressed") === "true";
 
     const layout = {
@@ -88,17 +103,44 @@
         ticks: "outside", ticklen: 7, tickcolor: "rgba(0,0,0,0)",
         showgrid: false, zeroline: false, unifiedhovertitle: { text: "%{x:.1f} s" },
       },
-      yaxis: {
-        range: [0, 1], fixedrange: true, zeroline: false,
-        tickvals: SHARES, ticktext: SHARES.map((share) => percent(1000 * share)),
-      },
+    };
+    layout.xaxis.title = { text: "time", standoff: 6 };
+
+    /** One axis for all emotions, or one below the other for each that is shown, as high as its highest value. */
+    const setAxes = () => {
+      for (const name of Object.keys(layout)) if (name.startsWith("yaxis")) delete layout[name];
+      layout.shapes = [];
+      const shown = toggles.filter(on);
+      const separate = own.checked && shown.length > 1;
+      layout.height = separate ? MARGIN.t + MARGIN.b + ROW_HEIGHT * shown.length : HEIGHT;
+      slider.style.height = `${layout.height}px`;
+      if (!own.checked) {
+        layout.yaxis = {
+          range: [0, 1], fixedrange: true, zeroline: false, title: { text: "probability" },
+          tickvals: SHARES, ticktext: SHARES.map((share) => percent(1000 * share)),
+        };
+        return;
+      }
+      shown.forEach((toggle, row) => {
+        const place = toggles.indexOf(toggle);
+        const values = [shownCurves()[place], other?.checked ? otherCurves()[place] : []].flat().filter((value) => value !== null);
+        const high = Math.max(1, ...values) / 1000;
+        layout[row ? `yaxis${row + 1}` : "yaxis"] = {
+          range: [0, 1.05 * high], fixedrange: true, zeroline: false, title: { text: toggle.dataset.emotion, font: { size: 11 } },
+          domain: [1 - (row + 0.86) / shown.length, 1 - row / shown.length],
+          tickvals: [0, high], ticktext: ["0", high < 0.1 ? `${(100 * high).toFixed(1)}\u00a0%` : percent(1000 * high)],
+        };
+      });
+      layout.xaxis.anchor = shown.length > 1 ? `y${shown.length}` : "y";
     };
 
-    const traces = () => toggles.flatMap((toggle, place) => {
-      if (!on(toggle)) return [];
+    const traces = () => toggles.filter(on).flatMap((toggle, row) => {
+      const place = toggles.indexOf(toggle);
+      const { times } = track();
       const curve = (values, look) => ({
         x: times,
-        y: whole(values).map((value) => (value === null ? null : value / 1000)),
+        y: values.map((value) => (value === null ? null : value / 1000)),
+        yaxis: own.checked && row ? `y${row + 1}` : "y",
         type: "scatter",
         mode: "lines",
         name: toggle.dataset.emotion,
@@ -107,15 +149,15 @@
         ...look,
       });
       const color = toggle.dataset.colour;
-      const smoothed = track().smoothed[place];
-      const found = [curve(smoothed, { line: { color, width: times.length > MOST_THICK_POINTS ? 1.25 : 2 } })];
+      const values = shownCurves()[place];
+      const found = [curve(values, { line: { color, width: times.length > MOST_THICK_POINTS ? 1.25 : 2 } })];
       // A line needs two points; one that stands alone between gaps becomes a dot.
-      const alone = smoothed.map((value, at) => ((smoothed[at - 1] ?? smoothed[at + 1] ?? null) === null ? value : null));
+      const alone = values.map((value, at) => ((values[at - 1] ?? values[at + 1] ?? null) === null ? value : null));
       if (alone.some((value) => value !== null)) {
         found.push(curve(alone, { mode: "markers", marker: { color, size: 5 }, hoverinfo: "skip", hovertemplate: "" }));
       }
-      if (raw?.checked && track().raw) {
-        found.unshift(curve(track().raw[place], { line: { color, width: 0.75 }, opacity: 0.55, hoverinfo: "skip", hovertemplate: "" }));
+      if (other?.checked && otherCurves()) {
+        found.unshift(curve(otherCurves()[place], { line: { color, width: 0.75 }, opacity: 0.55, hoverinfo: "skip", hovertemplate: "" }));
       }
       return found;
     });
@@ -137,6 +179,7 @@
 
     /** Index of the last point at or before `seconds`; the first one before any. */
     const pointAt = (seconds) => {
+      const { times } = track();
       let [low, high] = [0, times.length - 1];
       while (low < high) {
         const middle = Math.ceil((low + high) / 2);
@@ -149,7 +192,7 @@
     const show = (seconds) => {
       time = Math.min(Math.max(seconds, 0), end);
       place();
-      const values = track().smoothed.map((column) => column[pointAt(time) - track().start] ?? null);
+      const values = shownCurves().map((column) => column[pointAt(time)]);
       toggles.forEach((toggle, at) => {
         toggle.querySelector(".now").textContent = values[at] === null ? "–" : percent(values[at]);
       });
@@ -168,7 +211,9 @@
     };
 
     const draw = () => {
-      layout.shapes = gaps(whole(track().smoothed[0]), times, end).map(([x0, x1]) => (
+      if (!window.Plotly) return;
+      setAxes();
+      layout.shapes = gaps(track().smoothed[0], track().times, end).map(([x0, x1]) => (
         { type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "below", line: { width: 0 } }
       ));
       setTicks();
@@ -198,6 +243,7 @@
 
     slider.addEventListener("keydown", (event) => {
       const at = pointAt(time);
+      const { times } = track();
       const moves = {
         ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1,
         PageDown: at - PAGE_KEY_POINTS, PageUp: at + PAGE_KEY_POINTS, Home: 0, End: times.length - 1,
@@ -217,7 +263,9 @@
       toggle.setAttribute("aria-pressed", String(!on(toggle)));
       draw();
     }));
-    raw?.addEventListener("change", draw);
+    for (const box of [other, own, rawBasis, document.getElementById("basis-smoothed")]) {
+      box?.addEventListener("change", () => { draw(); show(time); });
+    }
     select?.addEventListener("change", draw);
     section.querySelectorAll(".peak").forEach((peak) => peak.addEventListener("click", () => {
       const its = data.tracks.findIndex(({ id }) => String(id) === peak.dataset.track);
@@ -238,16 +286,28 @@
 
     chart.hidden = false;
     show(0);
-    return () => { if (!drawn) draw(); };
+    return async () => {
+      try {
+        await loadPlotly();
+      } catch {
+        plot.textContent = "This browser cannot draw the curves; one of 2023 or later can.";
+      }
+      if (!drawn) draw();
+    };
   }
 
   for (const video of document.querySelectorAll("video")) {
     const note = video.parentElement.querySelector(".unplayable");
-    const tell = () => { video.hidden = true; note.hidden = false; };
-    if (video.error) tell();
-    video.addEventListener("error", tell);
-    // A codec that the browser lacks may leave sound without a picture, and no error.
-    video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) tell(); });
+    const codec = CODECS[video.dataset.codec];
+    const unknown = codec !== undefined && video.canPlayType(`video/mp4; codecs="${codec}"`) === "";
+    // What failed before this script began tells it by its state, what fails later by an event.
+    const check = () => {
+      if (!unknown && !video.error && !(video.readyState >= 1 && !video.videoWidth)) return;
+      video.hidden = true;
+      note.hidden = false;
+    };
+    check();
+    for (const name of ["error", "loadedmetadata", "loadeddata", "stalled", "emptied"]) video.addEventListener(name, check);
   }
 
   // A page may hold hundreds of videos: their curves are drawn when they come near the window, or before printing.
