@@ -64,6 +64,6 @@ def test_unknown_data_have_no_best_run_either(tmp_path: Path) -> None:
     make_run(tmp_path / "b")
     report = report_of(tmp_path)
     assert report.best is None
-    assert "Of 1 of 2 judged runs the data are not known: their figures do not say who is better" in report.notes[0]
+    assert "Of 1 of 2 evaluated runs the data are not known: their figures do not say who is better" in report.notes[0]
     assert find_differences(read(tmp_path), "test") == []
     assert are_comparable(read(tmp_path / "a"), "test")
