@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,14 +138,16 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
             raise UserError(
                 f"the processing job {processing.record.jobs[-1]} has ended ({status}) without {len(names)} of "
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
-                f"{PROGRAM} resume={directory}"
+                f"{PROGRAM} {shlex.quote(f'resume={directory}')}"
             )
     return run_stages(config, run, media)
 
 
 def _build_processing(config: Config, client: AwsClient, directory: Path) -> SageMakerProcessing:
     assert isinstance(config.aws, SageMakerAws)
-    return SageMakerProcessing(client, config.aws, directory / PARTS_DIR, f"{PROGRAM} resume={directory}")
+    return SageMakerProcessing(
+        client, config.aws, directory / PARTS_DIR, f"{PROGRAM} {shlex.quote(f'resume={directory}')}"
+    )
 
 
 def validate_object_keys(media: Sequence[Media]) -> None:

@@ -1,6 +1,7 @@
 """The pipeline of infer.py: faces of videos, their probabilities, tables and page, in one run directory."""
 
 import logging
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -242,6 +243,6 @@ def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dic
     if len(records) < len(stores):
         raise UserError(
             f"{run.directory}: some videos are unfinished; go on with "
-            f"`{format_command('infer.py')} resume={run.directory}`"
+            f"`{format_command('infer.py')} {shlex.quote(f'resume={run.directory}')}`"
         )
     return records
