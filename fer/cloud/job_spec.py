@@ -10,7 +10,6 @@ from pathlib import Path
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.config.quoting import read_text
-from fer.core.expansion import expand_path
 from fer.errors import ConfigError, UserError
 from fer.runs.run_directory import RUN_YAML, load_run_config
 
@@ -87,7 +86,7 @@ def parse_job_spec(
 
 
 def _find_run_yaml(run_path: str) -> Path:
-    path = Path(expand_path(run_path))
+    path = Path(run_path).expanduser()
     path = path / RUN_YAML if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{run_path}: is neither a run directory nor a run.yaml")
