@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
             raise UserError(
                 f"the processing job {processing.record.jobs[-1]} has ended ({status}) without {len(names)} of "
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
-                f"{format_command(PROGRAM)} resume={directory}"
+                f"{format_command(PROGRAM)} {shlex.quote(f'resume={directory}')}"
             )
     return run_stages(config, run, media)
 
@@ -145,7 +146,7 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
 def _build_processing(config: Config, client: AwsClient, directory: Path) -> SageMakerProcessing:
     assert isinstance(config.aws, SageMakerAws)
     return SageMakerProcessing(
-        client, config.aws, directory / PARTS_DIR, f"{format_command(PROGRAM)} resume={directory}"
+        client, config.aws, directory / PARTS_DIR, f"{format_command(PROGRAM)} {shlex.quote(f'resume={directory}')}"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
+from fer.config.quoting import read_text
 from fer.errors import ConfigError, UserError
 from fer.runs.run_directory import RUN_YAML, load_run_config
 
@@ -55,7 +56,12 @@ def parse_job_spec(
     aws_overrides = [text for text in overrides if AWS_OVERRIDE.match(text)]
     if not any(text.startswith("aws=") for text in aws_overrides):
         aws_overrides.insert(0, "aws=sagemaker")
-    directories = [text.removeprefix(directory_override) for text in overrides if text.startswith(directory_override)]
+    key = directory_override.removesuffix("=")
+    directories = [
+        read_text(key, text.removeprefix(directory_override))
+        for text in overrides
+        if text.startswith(directory_override)
+    ]
     training_overrides = [
         text for text in overrides if not AWS_OVERRIDE.match(text) and not text.startswith(directory_override)
     ]

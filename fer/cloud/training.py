@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import tempfile
 import time
 import uuid
@@ -186,7 +187,8 @@ def _wait_and_download(job: LoggedJob, directory: str | None) -> Path:
     log.info("Run directory: %s", run)
     if read_status(run) != "finished":
         raise UserError(
-            f"the training job {job.name} was stopped; go on with: {format_command('train.py')} resume={run}"
+            f"the training job {job.name} was stopped; go on with: {format_command('train.py')} "
+            f"{shlex.quote(f'resume={run}')}"
         )
     return run
 

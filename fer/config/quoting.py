@@ -163,7 +163,8 @@ def _add_to_map(key: str, entry: str | None, value: str) -> str:
     if value.lstrip().startswith("{"):
         parsed = _parse(value)
         exact = parsed is not None and (parsed.is_sweep_override() or _has_text_keys(parsed.value()))
-        value = value if exact else _requote(value)
+        # A sweep has several of them.
+        value = value if exact else ",".join(_requote(piece) for piece in _split(value, ","))
     return f"++{key}{'' if entry is None else f'.{entry}'}={value}"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -248,6 +249,6 @@ def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dic
     if len(records) < len(stores):
         raise UserError(
             f"{run.directory}: some videos are unfinished; go on with "
-            f"`{format_command('infer.py')} resume={run.directory}`"
+            f"`{format_command('infer.py')} {shlex.quote(f'resume={run.directory}')}`"
         )
     return records

@@ -94,7 +94,7 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     if chunks.loc[chunks["status"] == "ok", "emotion"].isna().any():
         raise UserError(
             f"{directory}: some faces are not classified yet; go on with "
-            f"`{format_command('infer.py')} resume={directory} extraction.stages=[predict,report]`"
+            f"`{format_command('infer.py')} {shlex.quote(f'resume={directory}')} 'extraction.stages=[predict,report]'`"
         )
     return chunks, classes
 

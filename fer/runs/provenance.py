@@ -15,8 +15,6 @@ from fer.core.installation import INSTALLED, PROJECT_ROOT
 
 # JSON: the state of git where the code is no checkout but was brought as an archive.
 GIT_STATE_ENV = "FER_GIT"
-# A resumed run changes the directory.
-_SCRIPT = os.path.abspath(sys.argv[0])
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
     *("opencv-python", "av", "onnxruntime", "trackers", "imagehash", "safetensors"),
@@ -30,7 +28,7 @@ def get_program_arguments() -> list[str]:
     """Return the arguments of `python` that start this program once more."""
     program, *arguments = get_command_line()
     if program != "-m":
-        return [_SCRIPT, *arguments]
+        return [sys.argv[0], *arguments]
     # -P: nothing is imported from the current directory, as it is not by the command `fer` either.
     return ["-P", *get_command_line()] if INSTALLED else get_command_line()
 

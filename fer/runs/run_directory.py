@@ -283,7 +283,8 @@ def return_to_directory(run: Path) -> None:
     """Change to the directory in which a run was begun: there are its caches, and what relative paths of it mean."""
     directory = read_provenance(run).get("directory")
     if isinstance(directory, str) and Path(directory).is_dir():
-        # Processes that are started from there must find the project.
+        # Processes that are started from there must find the program and the project.
+        sys.argv[0] = os.path.abspath(sys.argv[0])
         os.environ.update(with_project_path(os.environ))
         os.chdir(directory)
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from hydra.errors import HydraException
+from hydra.errors import OverrideParseException
 
+from fer.config.quoting import quote_overrides
 from fer.errors import ConfigError
 
 GRAMMAR = "interval(1e-4,1e-2), tag(log, interval(1e-4,1e-2)), int(interval(1,8)), range(1,9,step=2) and choice(a,b)"
@@ -49,9 +50,9 @@ def split_overrides(overrides: Sequence[str]) -> tuple[dict[str, SearchParameter
     parameters: dict[str, SearchParameter] = {}
     fixed: dict[str, str] = {}
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(f"{' '.join(str(error).splitlines()[:2])}; a search space is made of {GRAMMAR}") from None
+        parsed = OverridesParser.create().parse_overrides(quote_overrides(overrides, multirun=True))
+    except OverrideParseException as error:
+        raise ConfigError(f"{error.override}: cannot be read; a search space is made of {GRAMMAR}") from None
     for override in parsed:
         key = override.get_key_element()
         parameters.pop(key, None)

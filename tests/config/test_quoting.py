@@ -179,6 +179,13 @@ def test_a_map_takes_what_is_typed(typed: str, sign: str, tmp_path: Path) -> Non
     assert inside.dump()["dataset"]["sources"]["mine"]["class_map"] == MAPS[typed]
 
 
+def test_a_sweep_takes_several_maps() -> None:
+    [override] = quote_overrides([f"{MAP}={{Wütend: anger}},{{joy: fear, 01: null}}"], multirun=True)
+    jobs = OverridesParser.create().parse_override(override).sweep_string_iterator()
+    key = override.partition("=")[0]
+    assert [class_map(of_folder(f"{key}={job}")) for job in jobs] == [{"Wütend": "anger"}, {"joy": "fear", "01": None}]
+
+
 def test_a_map_takes_single_entries() -> None:
     config = of_folder(
         f"{MAP}.joy=happiness", f"{MAP}.0=anger", f"{MAP}.Wütend=anger", f"{MAP}.joy=fear", f"{MAP}.x=null"

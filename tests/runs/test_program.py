@@ -308,10 +308,11 @@ def test_nothing_of_outputs_is_left_where_no_run_began(tmp_path: Path, monkeypat
 def test_a_resumed_run_goes_back_to_where_it_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr("sys.argv", ["train.py"])
     (tmp_path / "begun").mkdir()
     (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "begun")}))
     return_to_directory(tmp_path)
-    assert Path.cwd() == tmp_path / "begun"
+    assert (Path.cwd(), sys.argv) == (tmp_path / "begun", [str(tmp_path / "train.py")])
     (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "gone")}))
     return_to_directory(tmp_path)
     assert Path.cwd() == tmp_path / "begun"

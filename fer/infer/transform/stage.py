@@ -1,6 +1,7 @@
 """The stage predict of infer.py by batch transform: from crops to requests, to answers, to the table."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -64,7 +65,8 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
     if pending:
         raise UserError(
             f"{len(pending)} of {len(requests)} requests were not answered in {cfg.attempts} attempts "
-            f"({pending[0].path.name} first); go on with: {format_command('infer.py')} resume={run_directory}"
+            f"({pending[0].path.name} first); go on with: {format_command('infer.py')} "
+            f"{shlex.quote(f'resume={run_directory}')}"
         )
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
