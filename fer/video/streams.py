@@ -50,6 +50,13 @@ def get_clock_start(container: InputContainer) -> float:
     return (container.start_time or 0) / av.time_base
 
 
+def compute_time(stamp: int, time_base: Fraction, clock_start: float) -> float:
+    """Seconds on the clock of a player."""
+    time_s = round(float(stamp * time_base) - clock_start, 6)
+    # FFmpeg rounds the start of the clock to microseconds; the first frame must not lie before it for that.
+    return 0.0 if abs(time_s) <= 2e-6 else time_s
+
+
 class TimestampReader:
     """When the frames of a stream are shown, as FFmpeg's programs guess it where a file is wrong about it."""
 
