@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fer.video.deinterlace import deinterlace
-from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, iter_packets
+from fer.video.streams import PixelAspect, TimestampReader, compute_time, get_clock_start, iter_packets
 from fer.video.upright import FrameConverter, read_orientation
 
 
@@ -64,7 +64,7 @@ def iter_timed_frames(
     for decoded in _iter_with_neighbours(container, stream):
         stamp = timestamps.read(decoded.frame)
         if stamp is not None and stream.time_base is not None:
-            now = round(float(stamp * stream.time_base) - clock_start, 6)
+            now = compute_time(stamp, stream.time_base, clock_start)
         else:
             now = start_s if time_s is None else time_s
         if time_s is not None and now <= time_s:

@@ -14,7 +14,14 @@ from av.video.stream import VideoStream
 from fer.core.image_decoding import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, is_image_content, read_image_header
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
-from fer.video.streams import PixelAspect, TimestampReader, get_clock_start, open_container, select_video_stream
+from fer.video.streams import (
+    PixelAspect,
+    TimestampReader,
+    compute_time,
+    get_clock_start,
+    open_container,
+    select_video_stream,
+)
 from fer.video.upright import compute_shown_size, read_orientation
 
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
@@ -200,7 +207,7 @@ def _read_start(path: Path, container: InputContainer, stream: VideoStream, fram
         stamp, unstamped = _find_first_timestamp(path, stream.index)
     if stamp is None or stream.time_base is None:
         return 0.0
-    return round(float(stamp * stream.time_base) - get_clock_start(container) - unstamped * step_s, 6)
+    return round(compute_time(stamp, stream.time_base, get_clock_start(container)) - unstamped * step_s, 6)
 
 
 def _find_first_timestamp(path: Path, index: int) -> tuple[int | None, int]:

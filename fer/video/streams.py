@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,13 +19,14 @@ _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _MAX_READ_ERRORS = 100
 # Pixels beyond this ratio of their sides are a mistake of the file, and taken as square.
 _MAX_ASPECT = 10
+# Titles and the like may be in any encoding; PyAV takes that for granted from version 19 on.
+_ANY_ENCODING: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def open_container(path: Path) -> InputContainer:
     """Open a video; raises ``av.FFmpegError``."""
-    # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`. Titles and the like
-    # may be in any encoding.
-    return av.open(str(path.absolute()), mode="r", metadata_errors="replace")
+    # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
+    return av.open(str(path.absolute()), mode="r", **_ANY_ENCODING)
 
 
 def select_video_stream(container: InputContainer) -> VideoStream | None:
@@ -48,6 +50,13 @@ def select_video_stream(container: InputContainer) -> VideoStream | None:
 def get_clock_start(container: InputContainer) -> float:
     """Where the clock of a player begins on that of the file: with the earliest of its streams; seconds."""
     return (container.start_time or 0) / av.time_base
+
+
+def compute_time(stamp: int, time_base: Fraction, clock_start: float) -> float:
+    """Seconds on the clock of a player."""
+    time_s = round(float(stamp * time_base) - clock_start, 6)
+    # FFmpeg rounds the start of the clock to microseconds; the first frame must not lie before it for that.
+    return 0.0 if abs(time_s) <= 2e-6 else time_s
 
 
 class TimestampReader:

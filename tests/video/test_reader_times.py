@@ -68,6 +68,15 @@ def test_a_silent_file_that_begins_before_zero(tmp_path: Path, name: str) -> Non
     assert frames[0].time_s == pytest.approx(0, abs=0.04)
 
 
+@pytest.mark.parametrize("first", [1, 2, 7, 11, 13])
+def test_the_first_frame_is_there_however_its_time_is_rounded(tmp_path: Path, first: int) -> None:
+    pictures, rate = [draw_number(n) for n in range(30)], Fraction(30_000, 1001)
+    path = encode(tmp_path / "a.ts", pictures, rate=rate, stamps=range(first, first + 30))
+    frames = read(path)
+    assert [read_number(frame.bgr) for frame in frames] == list(range(30))
+    assert str(frames[0].time_s) == str(open_video(path).start_s) == "0.0"
+
+
 def test_frames_before_the_clock_are_counted_but_never_sampled(tmp_path: Path) -> None:
     path = write_shifted(tmp_path / "a.mkv", -30, sound_from=0.0)
     assert open_video(path).start_s == pytest.approx(-1.2, abs=0.002)
