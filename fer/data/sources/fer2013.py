@@ -43,7 +43,7 @@ def read_fer2013(name: str, root: str) -> Source:
             problems=list_row_problems(table, rows),
             unused=tuple(files.list_unused([], {})),
         )
-    layout = find_class_folders(files, {})
+    layout = find_class_folders(files, None)
     if "" in layout.folders or not layout.folders:
         raise build_layout_error(
             files, "FER2013", ["train|test/<angry disgust fear happy neutral sad surprise>/", "fer2013.csv"]

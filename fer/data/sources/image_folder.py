@@ -33,14 +33,14 @@ class ClassLayout:
     """Where the class folders of a data set lie.
 
     Attributes:
-        class_map: Folder name: class, or None for a folder to leave out.
+        class_map: Folder name: class, or None for a folder to leave out; None for a kind of source without a map.
         extra: Folder name: class, of names that only this data set uses.
         folders: Part ("" where there are none): the folder that holds its class folders.
         left_out: Images in folders that ``class_map`` leaves out.
         others: Images below neither a part nor a class.
     """
 
-    class_map: ClassMap
+    class_map: ClassMap | None
     extra: Mapping[str, str]
     folders: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -48,10 +48,16 @@ class ClassLayout:
 
     def names_class(self, folder: str) -> bool:
         """Whether a folder's name stands for a class, or for one to leave out."""
-        return folder in self.class_map or folder in self.extra or normalize_label(folder) is not None
+        return folder in (self.class_map or {}) or folder in self.extra or normalize_label(folder) is not None
+
+    def leaves_out(self, folder: str) -> bool:
+        """Whether the map leaves a folder out."""
+        return self.class_map is not None and folder in self.class_map and self.class_map[folder] is None
 
 
-def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[str, str] | None = None) -> ClassLayout:
+def find_class_folders(
+    files: DatasetFiles, class_map: ClassMap | None, extra: Mapping[str, str] | None = None
+) -> ClassLayout:
     """Find the folders that hold class folders: those named as parts, or the one above all classes.
 
     What lies below the first folder that is named as a class may be named as it likes; of those above, the last that
@@ -59,7 +65,7 @@ def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[
 
     Args:
         files: The data set's files.
-        class_map: Folder name: class, or None to leave the folder out.
+        class_map: Folder name: class, or None to leave the folder out. None for a kind of source without a map.
         extra: Folder name: class, of names that only this data set uses.
 
     Raises:
@@ -74,7 +80,7 @@ def find_class_folders(files: DatasetFiles, class_map: ClassMap, extra: Mapping[
         if depth is None:
             layout.others.append(image)
         elif layout.names_class(folders[depth]):
-            if folders[depth] in class_map and class_map[folders[depth]] is None:
+            if layout.leaves_out(folders[depth]):
                 layout.left_out.append(image)
             else:
                 above_classes.setdefault("/".join(folders[:depth]), folders[depth])
@@ -211,7 +217,7 @@ def _list_class_folders(files: DatasetFiles, prefix: str, layout: ClassLayout) -
 
 def _resolve_class(folder: str, layout: ClassLayout, files: DatasetFiles) -> str | None:
     """Return the class that a folder's name stands for, None for a folder to leave out."""
-    if folder in layout.class_map:
+    if layout.class_map is not None and folder in layout.class_map:
         mapped = layout.class_map[folder]
         return None if mapped is None else normalize_label(mapped)
     if folder in layout.extra:

@@ -22,7 +22,7 @@ def read_rafdb(name: str, root: str) -> Source:
     files = DatasetFiles(root)
     if table := files.find(OFFICIAL_LIST):
         return _read_official(name, files, table)
-    layout = find_class_folders(files, {}, NUMBERS)
+    layout = find_class_folders(files, None, NUMBERS)
     if "" in layout.folders or not layout.folders:
         raise build_layout_error(
             files,
