@@ -174,6 +174,12 @@ def test_tables_pair_row_by_row_although_some_have_no_name(votes: str, lay_any: 
         "fer2.png": "neutral",
         "fer3.png": "happiness",
     }
+    nameless = "row without the name of an image: no face"
+    assert source.unused == (
+        ("fer2013new.csv, line 3", nameless),
+        ("fer2013new.csv, line 2 (fer0.png)", "row of an image that is named again"),
+        ("fer2013new.csv, line 6", nameless),
+    )
     for name, row in (("fer0.png", 3), ("fer1.png", 2), ("fer2.png", 5), ("fer3.png", 6)):
         assert np.array_equal(source.read(name), noise(row))
     assert source.notes == ("votes from fer2013new.csv",)

@@ -1,6 +1,7 @@
 """Data sets as they really lie on disks: parts of any name, odd files, links, archives; nothing silently left out."""
 
 import io
+import os
 import tarfile
 import zipfile
 from collections import Counter
@@ -162,6 +163,19 @@ def tarred(content: Content, mode: str = "w:gz") -> bytes:
 def test_a_zip_with_backslashes(tmp_path: Path) -> None:
     (tmp_path / "faces.zip").write_bytes(packed({**class_folders("train", "val"), "train/empty/": b""}, "\\"))
     assert counts(read(tmp_path / "faces.zip")) == {"train": 6, "val": 6}
+
+
+def test_a_zip_whose_names_begin_at_the_root(tmp_path: Path) -> None:
+    content = {f"/{name}": data for name, data in class_folders("train").items()}
+    (tmp_path / "faces.zip").write_bytes(packed({**content, "../../outside/happy/0.png": encoded(0)}))
+    assert counts(read(tmp_path / "faces.zip")) == {"train": 6}
+
+
+def test_names_that_are_no_text_can_be_written_to_a_table(lay: Laid) -> None:
+    root = lay(class_folders(""))
+    Path(os.fsdecode(os.path.join(os.fsencode(root), b"happy", b"caf\xe9.png"))).write_bytes(encoded(9))
+    source = read(root)
+    assert counts(source) == {"": 7} and r"happy/caf\udce9.png" in source.table["path"].tolist()
 
 
 def test_archives_in_a_folder_are_read_as_if_unpacked(lay: Laid) -> None:

@@ -55,9 +55,9 @@ class DatasetFiles:
 
         for folder, files in walk_files(self.root, refuse):
             relative = folder.relative_to(self.root)
-            self._paths |= {(relative / name).as_posix(): folder / name for name in files}
+            self._paths |= {_make_printable(relative / name): folder / name for name in files}
             if not files and not any(folder.iterdir()):
-                self.empty_folders.append(relative.as_posix())
+                self.empty_folders.append(_make_printable(relative))
         archives = [name for name in self._paths if has_archive_suffix(name)]
         if archives and not any("/" in name and self.is_image(name) for name in self._paths):
             for name in archives:
@@ -169,6 +169,11 @@ class DatasetFiles:
             f"{top} ({count} files)" if top.endswith("/") else top for top, count in list(tops.items())[:8]
         )
         return (shown + (", …" if len(tops) > 8 else "")) or "nothing"
+
+
+def _make_printable(path: Path) -> str:
+    """The name of a file with forward slashes; bytes that are not UTF-8 could not be written to a table."""
+    return path.as_posix().encode(errors="backslashreplace").decode()
 
 
 def build_layout_error(files: DatasetFiles, kind: str, accepted: Iterable[str]) -> DataError:

@@ -103,4 +103,4 @@ def _unpack_tar(path: Path, compression: Callable[..., Any]) -> IO[bytes]:
 
 
 def _normalize(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).as_posix()
+    return PurePosixPath(name.replace("\\", "/").lstrip("/")).as_posix()

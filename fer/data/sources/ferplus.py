@@ -149,6 +149,7 @@ def _read_tables(name: str, files: DatasetFiles, votes: str) -> Source:
         )
     samples: dict[str, VoteRow] = {}
     images: dict[str, np.ndarray] = {}
+    unused: list[tuple[str, str]] = []
     for pixel_row, row in zip(pixel_rows, vote_rows, strict=True):
         if pixel_row.pixels is None or row.problem:
             continue
@@ -157,9 +158,15 @@ def _read_tables(name: str, files: DatasetFiles, votes: str) -> Source:
                 f"{files.root}: fer2013.csv says {pixel_row.part} where fer2013new.csv says {row.part} "
                 f"({row.image or 'no name'}): the two files do not belong together"
             )
+        if row.image in samples:
+            unused.append(
+                (f"{NEW}, line {samples[row.image].line} ({row.image})", "row of an image that is named again")
+            )
         if row.image:
             samples[row.image] = row
             images[row.image] = pixel_row.pixels
+        else:
+            unused.append((f"{NEW}, line {row.line}", "row without the name of an image: no face"))
     counts = np.array([row.votes for row in samples.values()]).reshape(-1, len(FERPLUS_VOTES))
     return Source(
         name,
@@ -167,7 +174,7 @@ def _read_tables(name: str, files: DatasetFiles, votes: str) -> Source:
         images.__getitem__,
         notes=(f"votes from {NEW}",),
         problems=(*list_row_problems(table, pixel_rows), *_list_vote_problems(NEW, vote_rows)),
-        unused=tuple(files.list_unused([], {})),
+        unused=(*unused, *files.list_unused([], {})),
     )
 
 

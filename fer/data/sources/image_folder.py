@@ -36,24 +36,26 @@ class ClassLayout:
     """Where the class folders of a data set lie.
 
     Attributes:
-        class_map: Folder name: class, or None for a folder to leave out.
+        class_map: Folder name: class, or None for a folder to leave out; None for a kind of source without a map.
         extra: Folder name: class, of names that only this data set uses.
-        has_map: Whether a user can map names in this kind of source.
         folders: Part ("" where there are none): the folder that holds its class folders.
         left_out: Images in folders that ``class_map`` leaves out.
         others: Images below neither a part nor a class.
     """
 
-    class_map: ClassMap
+    class_map: ClassMap | None
     extra: Mapping[str, str]
-    has_map: bool
     folders: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
     def names_class(self, folder: str) -> bool:
         """Whether a folder's name stands for a class, or for one to leave out."""
-        return folder in self.class_map or folder in self.extra or normalize_label(folder) is not None
+        return folder in (self.class_map or {}) or folder in self.extra or normalize_label(folder) is not None
+
+    def leaves_out(self, folder: str) -> bool:
+        """Whether the map leaves a folder out."""
+        return self.class_map is not None and folder in self.class_map and self.class_map[folder] is None
 
 
 def find_class_folders(
@@ -72,7 +74,7 @@ def find_class_folders(
     Raises:
         DataError: A part is unknown or there twice, or parts and classes lie side by side.
     """
-    layout = ClassLayout(class_map or {}, extra or {}, class_map is not None)
+    layout = ClassLayout(class_map, extra or {})
     parts: dict[str, str] = {}
     above_classes: dict[str, str] = {}
     for image in files.list_images(""):
@@ -81,7 +83,7 @@ def find_class_folders(
         if depth is None:
             layout.others.append(image)
         elif layout.names_class(folders[depth]):
-            if layout.class_map.get(folders[depth], "") is None:
+            if layout.leaves_out(folders[depth]):
                 layout.left_out.append(image)
             else:
                 above_classes.setdefault("/".join(folders[:depth]), folders[depth])
@@ -218,7 +220,7 @@ def _list_class_folders(files: DatasetFiles, prefix: str, layout: ClassLayout) -
 
 def _resolve_class(name: str, folder: str, layout: ClassLayout, files: DatasetFiles) -> str | None:
     """Return the class that a folder's name stands for, None for a folder to leave out."""
-    if folder in layout.class_map:
+    if layout.class_map is not None and folder in layout.class_map:
         mapped = layout.class_map[folder]
         return None if mapped is None else normalize_label(mapped)
     if folder in layout.extra:
@@ -235,7 +237,7 @@ def _resolve_class(name: str, folder: str, layout: ClassLayout, files: DatasetFi
 
 def _format_remedy(name: str, folder: str, layout: ClassLayout, near: Sequence[str]) -> str:
     """Format what to type for a folder: a map to the emotion that is near, or one that leaves the folder out."""
-    if not layout.has_map:
+    if layout.class_map is None:
         return "rename it, or read the data set with dataset=folder, whose class_map maps names"
     key = json.dumps(folder, ensure_ascii=False) if re.search(r"""[:,"']""", folder) else folder
     emotion = normalize_label(near[0]) if near else None
