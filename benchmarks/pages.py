@@ -70,7 +70,8 @@ def make_table(case: Case, names: list[str], random: np.random.Generator) -> pd.
             **{f"p_{name}": np.where(ok, probabilities[:, number], np.nan) for number, name in enumerate(EMOTIONS)},
         }
     )
-    table["emotion"] = np.where(ok, np.array(EMOTIONS)[probabilities.argmax(axis=1)], None)
+    leading = np.array(EMOTIONS, dtype=object)[probabilities.argmax(axis=1)]
+    table["emotion"] = pd.Series(leading, dtype=object).where(pd.Series(ok), None)
     return table
 
 
@@ -96,7 +97,7 @@ def write_case(case: Case, folder: Path) -> Path:
             (folder / name).write_bytes(photo)
     table = smooth(make_table(case, names, np.random.default_rng(0)), "gaussian", 0.5, 2.0)
     duration = case.frames / SAMPLES_PER_S
-    facts = {"duration_s": duration, "fps": 25.0, "codec": "h264", "problem": ""}
+    facts: dict[str, Any] = {"duration_s": duration, "fps": 25.0, "codec": "h264", "problem": ""}
     videos = summarize_videos(table, pd.DataFrame({"video": names}).assign(**facts))
     media = [Media(folder / name, name, "image" if case.frames == 1 else "video") for name in names]
     groups = None

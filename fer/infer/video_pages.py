@@ -99,8 +99,8 @@ def _build_person(
 ) -> PersonFigures:
     pictures = thumbnails.loc[usable.index]
     smoothed, raw = (_build_figures(usable, pictures, classes, *basis) for basis in (SMOOTHED, RAW))
-    kinds = (usable[[f"{kind}_{name}" for name in classes]].to_numpy(float) for kind in ("s", "p"))
-    return PersonFigures(track, len(usable), smoothed, None if np.allclose(*kinds, atol=5e-4) else raw)
+    after, before = (usable[[f"{kind}_{name}" for name in classes]].to_numpy(float) for kind in ("s", "p"))
+    return PersonFigures(track, len(usable), smoothed, None if np.allclose(after, before, atol=5e-4) else raw)
 
 
 def _build_figures(

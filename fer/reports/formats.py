@@ -31,7 +31,9 @@ def p_value(value: float | None) -> str:
 
 def points(fraction: float | None) -> str:
     """Format a difference of fractions in percentage points, with its sign: -0.0213 -> ``−2.1``."""
-    return DASH if _is_missing(fraction) else f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+    if fraction is None or math.isnan(fraction):
+        return DASH
+    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed(value: float | None) -> str:

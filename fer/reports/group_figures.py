@@ -63,13 +63,17 @@ class Stroke:
 def build_stimuli(page: GroupPage, classes: Sequence[str], limit: int | None = None) -> list[_StimulusFigures]:
     """Draw the figures of the first ``limit`` stimuli of the page, in the order of the curves."""
     names = list(dict.fromkeys(page.curves["stimulus"]))[:limit]
+    quantity = "change of mean" if page.baseline_seconds else "mean probability"
     return [
-        _build_stimulus(number, str(name), page.curves[page.curves["stimulus"] == name], classes)
+        _build_stimulus(number, str(name), page.curves[page.curves["stimulus"] == name], classes, quantity)
         for number, name in enumerate(names)
     ]
 
 
-def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Sequence[str]) -> _StimulusFigures:
+def _build_stimulus(
+    number: int, name: str, curves: pd.DataFrame, classes: Sequence[str], quantity: str
+) -> _StimulusFigures:
+    """``quantity`` is the title of the axis of means."""
     groups = list(dict.fromkeys(curves["group"]))
     strokes = {group: get_stroke(index) for index, group in enumerate(groups)}
     respondents = curves.groupby("group")["respondents"].max()
@@ -82,12 +86,19 @@ def _build_stimulus(number: int, name: str, curves: pd.DataFrame, classes: Seque
         own_strokes = strokes if len(groups) > 1 else {group: Stroke(emotion_colour(emotion), ()) for group in groups}
         own_limits = _compute_y_limits(rows)
         prefix = f"stimulus-{number}"
-        means.append((emotion, _draw_group_curves(rows, "mean", limits, own_strokes, f"{prefix}-mean-{emotion}")))
+        means.append(
+            (emotion, _draw_group_curves(rows, "mean", limits, own_strokes, quantity, f"{prefix}-mean-{emotion}"))
+        )
         own_means.append(
-            (emotion, _draw_group_curves(rows, "mean", own_limits, own_strokes, f"{prefix}-own-{emotion}"))
+            (emotion, _draw_group_curves(rows, "mean", own_limits, own_strokes, quantity, f"{prefix}-own-{emotion}"))
         )
         shares.append(
-            (emotion, _draw_group_curves(rows, "share", (0.0, 1.0), own_strokes, f"{prefix}-share-{emotion}"))
+            (
+                emotion,
+                _draw_group_curves(
+                    rows, "share", (0.0, 1.0), own_strokes, "share showing it", f"{prefix}-share-{emotion}"
+                ),
+            )
         )
     return _StimulusFigures(
         name=name,
@@ -133,12 +144,17 @@ def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
 
 @house_style
 def _draw_group_curves(
-    curves: pd.DataFrame, measure: Measure, bounds: tuple[float, float], strokes: dict[Any, Stroke], name: str
+    curves: pd.DataFrame,
+    measure: Measure,
+    bounds: tuple[float, float],
+    strokes: dict[Any, Stroke],
+    title: str,
+    name: str,
 ) -> Markup:
     """Draw one emotion over the seconds of a stimulus, a curve a group; the mean with its band, or the share.
 
-    ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis. ``name`` must be unique on
-    the page.
+    ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis, ``title`` its title. ``name``
+    must be unique on the page.
     """
     figure, axes = create_axes(300, 168, left=62, right=10, top=8, bottom=36)
     descriptions = []
@@ -151,7 +167,7 @@ def _draw_group_curves(
     seconds = curves["second"].to_numpy(dtype=float)
     axes.set_xlim(seconds.min(initial=0), max(seconds.max(initial=0), seconds.min(initial=0) + 1))
     axes.set_xlabel("second")
-    axes.set_ylabel("share showing it" if measure == "share" else "change" if bounds[0] < 0 else "mean probability")
+    axes.set_ylabel(title)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %".replace("-", "−")))

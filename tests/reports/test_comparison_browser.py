@@ -135,7 +135,7 @@ def test_curves_are_of_the_chosen_figure_and_tell_the_run(opened: Any) -> None:
     assert len(opened.find_elements(By.CSS_SELECTOR, "#curves-drawing .line")) == 12
     svg = find(opened, "#curves-drawing svg")
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
-    # The best run ends in the upper right corner: 110 pixels, for the names, and 10 from the edges, less 4 %.
+    # The best run ends in the upper right corner: 110 pixels (for names) and 10 from the edges, less 4 % of the axis.
     ActionChains(opened).move_to_element_with_offset(
         svg, svg.size["width"] // 2 - 110, -svg.size["height"] // 2 + 21
     ).perform()

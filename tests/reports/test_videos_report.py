@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from fer.reports.videos import EmotionFigures, Peak, PersonFigures, VideoReport, write_video_report
+from fer.reports.videos import EmotionFigures, Peak, PersonFigures, VideoPage, VideoReport, write_video_report
 from tests.helpers.html import Page
 from tests.helpers.video_report import (
     CLASSES,
@@ -338,3 +338,41 @@ def test_what_is_not_known_of_the_model_is_said_so(
     assert "The model’s accuracy is not known." in text
     assert "The recall of each emotion is not known." in text and "What it was trained on is not known." in text
     assert "rarely found" not in text
+
+
+def noisy_page(source: Path, frames: int, people: int = 1, pictures: int = 7) -> VideoPage:
+    """A video of so many frames and people, of whom nothing can be left out without saying so."""
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "video": source.name,
+            "frame": np.repeat(np.arange(frames), people),
+            "time_s": np.repeat(np.arange(frames) / 5, people),
+            "track_id": np.tile(np.arange(people), frames),
+            "status": "ok",
+            "emotion": "fear",
+            **{f"{kind}_{name}": random.random(frames * people) for kind in "ps" for name in CLASSES},
+        }
+    )
+    image = random.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    peaks = [Peak(name, 1.0, 0.5, 0, image, 1.0) for name in CLASSES[:pictures]]
+    figures = EmotionFigures(per_emotion(), peaks)
+    persons = [PersonFigures(number, frames, figures, figures) for number in range(min(people, 8))]
+    return video_page(source, name=source.name, rows=rows, persons=persons, tracks=people, exclusions=[])
+
+
+@pytest.mark.parametrize(("files", "frames", "people"), [(5000, 1, 1), (1, 6000, 1), (14, 400, 9)])
+def test_the_page_stays_below_five_megabytes(files: int, frames: int, people: int, source: Path, write: Write) -> None:
+    """Whatever the input: sources that may be embedded, pictures of noise, curves of noise."""
+    source.write_bytes(b"x" * 400_000)
+    detailed = noisy_page(source, frames, people)
+    listed = replace(detailed, rows=detailed.rows[:0], persons=[])
+    videos = [replace(detailed if number < 12 else listed, name=f"clip {number}.mp4") for number in range(files)]
+    html = write(video_report(videos, groups=group_page(["A"], seconds=600) if people == 1 else None))
+    assert len(html.encode()) < 5_000_000
+    page = Page(html)
+    if files > 12:
+        assert f"Of {files:,} videos and images, " in page.text
+        assert "videos.csv" in [attributes.get("href") for attributes in page.attributes("a")]
+    if people > 8:
+        assert "The 8 with the most frames follow, all are in persons.csv." in page.text or files > 1
