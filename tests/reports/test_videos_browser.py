@@ -238,7 +238,7 @@ def test_small_emotions_are_seen_on_axes_of_their_own(opened: Any) -> None:
     assert sorted(axes()) == sorted(CLASSES)
     assert opened.find_element(By.CSS_SELECTOR, "#video-1 .timeline").size["height"] > height
     # Its highest value fills the axis: fear never passes 7 %.
-    assert "6.7\u00a0%" in opened.find_element(By.CSS_SELECTOR, "#video-1 .plot").text
+    assert "6.7 %" in opened.find_element(By.CSS_SELECTOR, "#video-1 .plot").text
     opened.find_element(By.CSS_SELECTOR, "#video-1 .own").click()
     until(opened, lambda: axes() == ["probability"])
     shared, single = (opened.find_element(By.CSS_SELECTOR, f"#groups .{name}") for name in ("shared-axis", "own-axis"))
