@@ -30,6 +30,12 @@ class ConfigError(UserError):
     exit_code = ExitCode.CONFIG
 
 
+class PreconditionError(UserError):
+    """What the configuration names is not there or does not fit; nothing was started."""
+
+    exit_code = ExitCode.CONFIG
+
+
 class DataError(UserError):
     """A data set is missing, broken or laid out otherwise than expected."""
 

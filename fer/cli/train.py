@@ -25,7 +25,13 @@ from fer.core.installation import CONF, format_command
 from fer.core.process import exit_with_parent
 from fer.errors import ConfigError
 from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
-from fer.runs.run_directory import redirect_log, remove_if_empty, return_to_directory
+from fer.runs.run_directory import (
+    load_run_config,
+    read_status,
+    redirect_log,
+    remove_if_empty,
+    return_to_directory,
+)
 from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.job import run_job
 
@@ -38,11 +44,14 @@ def main(composed: DictConfig) -> float | None:
     run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed)
-        # PyTorch takes seconds to import; a mistake above is reported before.
         if config.resume is None:
+            from fer.train.preconditions import check_preconditions
+
+            sources = check_preconditions(config)
+            # PyTorch takes seconds to import; a mistake above is reported before.
             from fer.train.pipeline import train
 
-            train(config, run_directory)
+            train(config, run_directory, sources)
         else:
             _resume_run(Path(config.resume), run_directory)
     return None
@@ -60,10 +69,15 @@ def _resume_run(saved: Path, run_directory: Path) -> None:
     if saved.resolve() != run_directory.resolve():
         remove_if_empty(run_directory)
         redirect_log(saved)
+    return_to_directory(saved)
+    # A run that was begun has begun with what is checked here; one that cannot be read is refused before PyTorch comes.
+    config = load_run_config(saved)
+    from fer.train.preconditions import check_preconditions
+
+    sources = check_preconditions(config) if read_status(saved) is None else None
     from fer.train.pipeline import resume
 
-    return_to_directory(saved)
-    resume(saved)
+    resume(saved, sources)
 
 
 def run() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import parse_s3_uri
-from fer.bundle.metadata import DESCRIPTION_FILE
+from fer.bundle.metadata import DESCRIPTION_FILE, read_description
 from fer.config import Config, SageMakerAws
+from fer.core.installation import format_command
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError, UserError
@@ -68,6 +69,33 @@ def pin_model_uri(config: Config) -> Config:
     elif not uri.startswith("s3://"):
         uri = str(Path(uri).expanduser().absolute())
     return config.model_copy(update={"model_uri": uri})
+
+
+def check_model_is_there(config: Config) -> None:
+    """Check that ``model_uri`` names a model, as far as this machine alone knows.
+
+    Raises:
+        UserError: There is no such file or directory, no bundle in it, or no local registry.
+        ConfigError: The URI has none of the allowed forms.
+    """
+    uri = config.model_uri or _find_newest_model()
+    if uri.startswith("models:"):
+        parse_registry_uri(uri)
+        store = Path(config.registry.store)
+        if config.aws.kind == "local" and not store.is_dir():
+            raise UserError(
+                f"model_uri={uri}: there is no registry in {store}; register a model "
+                f"({format_command('register.py')} model_uri=RUN), or name another registry.store"
+            )
+    elif not uri.startswith("s3://"):
+        path = Path(uri).expanduser()
+        if not path.exists():
+            raise UserError(
+                f"model_uri={uri}: no such file or directory; name a run, a bundle, a model.tar.gz, or "
+                "models:/NAME/VERSION or models:/NAME@ALIAS"
+            )
+        if not uri.endswith(ARCHIVE_SUFFIX):
+            read_description(uri)
 
 
 def parse_registry_uri(uri: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from fer.core.installation import format_command, with_project_path
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import LOCK_FILE, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
-from fer.errors import UserError, shorten_error
+from fer.errors import PreconditionError, UserError, shorten_error
 from fer.runs.provenance import collect_environment, get_command_line, get_timestamp
 
 OUTPUTS = "outputs"
@@ -214,7 +214,7 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
         program: The program whose rules the configuration must keep.
 
     Raises:
-        UserError: run.yaml cannot be read.
+        PreconditionError: run.yaml cannot be read.
         ConfigError: It breaks a rule.
     """
     try:
@@ -224,8 +224,10 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
         return Config.model_validate(content, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, content) from None
-    except (OSError, yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise UserError(f"{run / RUN_YAML}: cannot be read ({shorten_error(error)}); name a run directory") from None
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise PreconditionError(
+            f"{run / RUN_YAML}: cannot be read ({shorten_error(error)}); name a run directory"
+        ) from None
 
 
 def create_unique_directory(base_path: str) -> str:

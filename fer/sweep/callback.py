@@ -22,8 +22,9 @@ from fer.core.installation import format_command, with_project_path
 from fer.core.io import write_text
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
-from fer.runs.program import exit_with_error
+from fer.runs.program import exit_with_error, user_errors_to_exit_code
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
+from fer.sweep.validation import check_sweep
 
 RESUME = "sweep.resume="
 # Held until the process ends: two processes that lead one sweep would do its jobs twice.
@@ -38,6 +39,9 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
         _reject_passwords([*arguments, f"hydra.sweeper.storage={config.hydra.sweeper.get('storage')}"])
+        # Hydra makes warnings of a callback's errors. Naming the sweep's directory makes it: not before the check.
+        with user_errors_to_exit_code():
+            check_sweep(config)
         jobs = _count_jobs(config)
         directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 HISTORY_COLUMNS = (
     *("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy"),
-    *("val_macro_f1", "seconds", "images_per_second"),
+    *("val_macro_f1", "val_objective", "seconds", "images_per_second"),
 )
 
 
@@ -92,6 +92,16 @@ class MetricsHistory(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FaceClassifierModule)
+        if self.rows and "val_objective" not in self.rows[0]:
+            # The best epoch so far and the patience that is left were judged by it: one run has one measure.
+            pl_module.val_loss_is_objective = True
+            log.warning(
+                "The run was begun by an earlier version: its val_loss stays the value of the training objective"
+            )
 
     @property
     def images_per_second(self) -> float:

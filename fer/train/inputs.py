@@ -97,19 +97,21 @@ class PreparedData:
     notes: list[str]
 
 
-def prepare_data(config: Config, largest_side: int) -> PreparedData:
+def prepare_data(config: Config, largest_side: int, sources: list[Source] | None = None) -> PreparedData:
     """Read, decode, check and split the data of a configuration.
 
     Args:
         config: The configuration, of which the section ``dataset`` and the seed count.
         largest_side: Width and height up to which images keep their resolution, pixels.
+        sources: The data sets, where they were read already.
 
     Raises:
         UserError: A data set cannot be read, or breaks a rule of ``dataset``.
     """
     cfg = config.dataset
     specs = {name: spec.model_dump() for name, spec in cfg.sources.items()}
-    sources = read_sources(config)
+    if sources is None:
+        sources = read_sources(config)
     notes = [f"{source.name}: {note}" for source in sources for note in source.notes]
     for note in notes:
         log.info("Source %s", note)

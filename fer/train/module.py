@@ -80,6 +80,8 @@ class FaceClassifierModule(pl.LightningModule):
         self.val_outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.val_shards: list[ShardSlice] = []
         self.val_metrics: dict[str, float] = {}
+        # Of a run that was begun before 0.3, whose best epochs were chosen so.
+        self.val_loss_is_objective = False
 
     @property
     def eval_network(self) -> FaceNetwork:
@@ -146,12 +148,15 @@ class FaceClassifierModule(pl.LightningModule):
         self.val_shards.clear()
         # Callbacks read the sums when the epoch ends, before the module's own hook.
         all_reduce_sum(self.train_sums)
-        loss = self.compute_loss(logits, {"targets": targets, "weights": weights})
+        objective = float(self.compute_loss(logits, {"targets": targets, "weights": weights}))
+        # Neither smoothing, focusing nor weights: what it is does not depend on how the network was trained.
+        loss = float(compute_weighted_loss(logits, targets, torch.ones_like(weights), "cross_entropy", 0.0, 0.0))
         labels, predicted = targets.argmax(1).cpu().numpy(), logits.argmax(1).cpu().numpy()
         values = compute_metrics(compute_confusion_matrix(labels, predicted, targets.shape[1]))
         self.val_metrics = {
-            "val_loss": float(loss),
+            "val_loss": objective if self.val_loss_is_objective else loss,
             **{f"val_{name}": float(values[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
+            "val_objective": objective,
         }
         self.log_dict(self.val_metrics)
 

@@ -19,6 +19,7 @@ from fer.core.io import write_text
 from fer.core.process import get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
 from fer.data.image_store import convert_images
+from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
 from fer.models.network import FaceNetwork
 from fer.registry.resolve import fetch_model
@@ -31,16 +32,17 @@ from fer.train.distributed import apply_launcher, launch_workers, needs_launch, 
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import build_metrics, write_results
-from fer.train.trainer import OUT_OF_MEMORY
+from fer.train.trainer import OUT_OF_MEMORY, build_module
 
 SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: Path) -> None:
+def train(config: Config, directory: Path, sources: list[Source] | None = None) -> None:
     """Train, evaluate and export one model into a new run directory.
 
     Without ``fit`` in ``trainer.stages`` the model of ``model_uri`` is evaluated instead. With several devices the
@@ -49,6 +51,7 @@ def train(config: Config, directory: Path) -> None:
     Args:
         config: The checked configuration.
         directory: The run directory, which must not hold a run yet.
+        sources: The data sets, where they were read already.
 
     Raises:
         UserError: Something outside the program is wrong: data, weights, the device, another process.
@@ -58,10 +61,10 @@ def train(config: Config, directory: Path) -> None:
     Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
-    _run_or_launch(apply_launcher(config), directory, Run)
+    _run_or_launch(apply_launcher(config), directory, Run, sources)
 
 
-def resume(directory: Path) -> None:
+def resume(directory: Path, sources: list[Source] | None = None) -> None:
     """Go on with a killed run in its own directory, after its last finished epoch.
 
     Its metrics are those of an unbroken run. A run that has finished is left as it is, and a directory that holds
@@ -69,6 +72,7 @@ def resume(directory: Path) -> None:
 
     Args:
         directory: The run directory.
+        sources: The data sets, where they were read already.
 
     Raises:
         UserError: As ``train``, or the directory holds no readable run.yaml.
@@ -78,42 +82,57 @@ def resume(directory: Path) -> None:
     if read_status(directory) == "finished":
         log.info("%s: the run is finished", directory)
         return
-    _run_or_launch(apply_launcher(config), directory, lambda *_: Run.create_or_resume(directory, config, "train.py"))
+    _run_or_launch(
+        apply_launcher(config), directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources
+    )
 
 
-def _run_or_launch(config: Config, directory: Path, open_run: Callable[[Path, Config], Run]) -> None:
+def _run_or_launch(
+    config: Config, directory: Path, open_run: Callable[[Path, Config], Run], sources: list[Source] | None
+) -> None:
     """Run the stages in this process as its rank demands, or in several processes that are started here."""
     if needs_launch(config):
-        # What is wrong with the device is said once, before there are processes.
-        resolve_device(config)
+        # What is wrong with device or weights is said once, before there are processes.
+        _check_start(config)
         launch_workers(config, directory)
     elif get_global_rank():
         logging.getLogger().handlers.clear()
-        run_worker(lambda: _join_training(config, directory))
+        run_worker(lambda: _join_training(config, directory, sources))
     else:
-        run_worker(lambda: _run_with_trackers(config, open_run(directory, config)))
+        run_worker(lambda: _open_and_run(config, lambda: open_run(directory, config), sources))
 
 
-def _join_training(config: Config, directory: Path) -> None:
+def _check_start(config: Config) -> None:
+    """Check device, network and weights while there is nothing of the run. Raises PreconditionError."""
+    with refuse_before_start():
+        device = resolve_device(config)
+        if "fit" in config.trainer.stages:
+            # Its random weights are thrown away: the run draws its own after it was seeded.
+            build_module(config, config.dataset.classes, device)
+
+
+def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
     """Train as another rank than 0, which writes nothing."""
     if "fit" not in config.trainer.stages:
         return
     set_threads(config.trainer.threads, config.trainer.devices)
     seed_everything(config.seed)
     device = resolve_device(config)
-    data = prepare_data(config, config.model.image_size)
+    data = prepare_data(config, config.model.image_size, sources)
     try:
         fit(config, data, directory, device)
     except torch.OutOfMemoryError:
         raise UserError(OUT_OF_MEMORY) from None
 
 
-def _run_with_trackers(config: Config, run: Run) -> None:
+def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Source] | None) -> None:
+    _check_start(config)
+    run = open_run()
     with run_trackers(run.directory, config.tracker.collect_backends()):
-        _run_stages(config, run)
+        _run_stages(config, run, sources)
 
 
-def _run_stages(config: Config, run: Run) -> None:
+def _run_stages(config: Config, run: Run, sources: list[Source] | None) -> None:
     """Run the stages of a new or a resumed run, and mark how it ended."""
     with _record_failure(run):
         # Sums depend on the number of threads: a resumed run keeps the number that it began with.
@@ -122,9 +141,9 @@ def _run_stages(config: Config, run: Run) -> None:
         device = resolve_device(config)
         run.update_provenance(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
         if "fit" in config.trainer.stages:
-            interrupted = _fit_and_evaluate(config, run, device)
+            interrupted = _fit_and_evaluate(config, run, device, sources)
         else:
-            _evaluate_pretrained(config, run, device)
+            _evaluate_pretrained(config, run, device, sources)
             interrupted = False
     run.finish("interrupted" if interrupted else "finished")
     log.info("Run directory: %s", run.directory)
@@ -154,9 +173,9 @@ def _record_failure(run: Run) -> Iterator[None]:
         raise
 
 
-def _fit_and_evaluate(config: Config, run: Run, device: str) -> bool:
+def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
-    data = prepare_data(config, config.model.image_size)
+    data = prepare_data(config, config.model.image_size, sources)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
     assert fit_result is not None, "rank 0 has the result of a training"
@@ -200,12 +219,12 @@ def _write_reference_samples(bundle_dir: Path) -> None:
     write_samples(bundle_dir, ReferenceSamples(images, Predictor.load(str(bundle_dir)).predict(list(images))))
 
 
-def _evaluate_pretrained(config: Config, run: Run, device: str) -> None:
+def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
     """Evaluate the bundle of ``model_uri`` on this configuration's data, at the bundle's own temperature."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
     if (count := len(bundle.description.classes)) != config.dataset.classes:
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
-    data = prepare_data(config, bundle.network.image_size)
+    data = prepare_data(config, bundle.network.image_size, sources)
     record_data(run, data)
     faces, temperature = bundle.description.faces, bundle.description.temperature
     images = convert_images(data.store, faces.side, faces.colour)

@@ -252,7 +252,7 @@ def test_tasks_of_srun_are_the_processes(tmp_path: Path, two: Path, stopped: Sto
     [
         (["trainer.num_nodes=2"], 1, "trainer.num_nodes=2: start train.py by PyTorch's launcher on each machine"),
         ([*TWO, "trainer.compile=true"], 2, "with several devices use trainer.compile=false"),
-        ([*TWO, "trainer.accelerator=gpu"], 1, "trainer.accelerator=gpu: this machine has none"),
+        ([*TWO, "trainer.accelerator=gpu"], 2, "trainer.accelerator=gpu: this machine has none"),
     ],
 )
 def test_what_cannot_train_together_is_one_sentence(

@@ -52,10 +52,11 @@ def test_a_missing_test_part_is_said_and_validation_reported(
 def test_pretrained_weights_without_a_network_are_one_sentence(train: Program, tmp_path: Path) -> None:
     few = ("dataset.sources.synthetic.count=280", "trainer=cpu")
     done = train(*ONE_BATCH[:-3], *few, "model.weights=pretrained", f"hydra.run.dir={tmp_path / 'run'}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "cannot be fetched from the hub" in done.stderr
     assert "model.weights=FILE" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.nightly

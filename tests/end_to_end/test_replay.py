@@ -104,15 +104,15 @@ def test_changed_data_are_refused_unless_asked_for(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["run.yaml", "metrics.json"])
+@pytest.mark.parametrize(("missing", "code"), [("run.yaml", 2), ("metrics.json", 1)])
 def test_replaying_what_is_no_run_is_one_sentence(
-    program: Program, finished: Path, tmp_path: Path, missing: str
+    program: Program, finished: Path, tmp_path: Path, missing: str, code: int
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / missing).unlink()
     done = program("-m", "fer.replay", str(run))
-    assert done.returncode == 1
+    assert done.returncode == code
     assert f"{run / missing}: cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -37,18 +37,19 @@ def jobs_of(directory: Path) -> dict[int, SweepJob]:
 
 @pytest.fixture(scope="module")
 def swept(train: Program, workplace: Path) -> tuple[Path, Done]:
-    """Three jobs, two at a time; one has a bad value."""
+    """Three jobs, two at a time; one has a network that cannot be built for such small images."""
     directory = workplace / "swept"
     side_by_side = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "dataset.cache_dir=fresh-cache")
-    return directory, train("-m", *SHORT, *side_by_side, "optimizer.lr=1e-3,-1,2e-3", f"hydra.sweep.dir={directory}")
+    names = "model.name=mobilenetv2_050,inception_v3,mobilenetv2_035"
+    return directory, train("-m", *SHORT, *side_by_side, names, f"hydra.sweep.dir={directory}")
 
 
 def test_a_failed_job_is_recorded_and_the_others_go_on(swept: tuple[Path, Done]) -> None:
     directory, done = swept
     jobs = jobs_of(directory)
     assert {number: job.status for number, job in jobs.items()} == {0: "finished", 1: "failed", 2: "finished"}
-    assert jobs[1].reason == "optimizer.lr=-1: must be above 0.0"
-    assert "optimizer.lr=0.002" in jobs[2].overrides
+    assert jobs[1].reason.startswith("model.name=inception_v3: cannot be built for 48 pixels")
+    assert "model.name=mobilenetv2_035" in jobs[2].overrides
     for number in (0, 2):
         rows = list(csv.DictReader((directory / str(number) / "history.csv").open()))
         assert (jobs[number].metric, jobs[number].value) == ("val_accuracy", float(rows[-1]["val_accuracy"]))
@@ -58,7 +59,7 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(swept: tuple[Path, Done])
     assert "Traceback" not in done.stdout + done.stderr
     assert "1 of 3 jobs failed; to try them again: python train.py sweep.resume=" in done.stderr
     best = max((jobs[0], jobs[2]), key=lambda job: job.value)
-    assert f"Best: #{best.number} optimizer.lr=" in done.stdout
+    assert f"Best: #{best.number} model.name=" in done.stdout
     assert metrics_of(directory / "0")["weights_sha256"] != metrics_of(directory / "2")["weights_sha256"]
     rows = list(csv.DictReader((directory / "sweep.csv").open()))
     assert [row["status"] for row in rows] == ["finished", "failed", "finished"]
@@ -98,6 +99,7 @@ def test_a_job_replays_alone(swept: tuple[Path, Done], program: Program) -> None
         (("-m", "tracker=mlflow", "tracker.mlflow.uri=http://a:b@c", "seed=0,1"), 2, "must not hold a password"),
         (("-m", "optimizer.lr=interval(1,2)"), 2, "does not support sweep type"),
         # Before the first job begins.
+        (("-m", "optimizer.lr=1e-3,fast"), 2, "optimizer.lr=fast: must be a number"),
         (("-m", "seed=0,1", "model=mobilenetv2_050,nosuch"), 2, "model=nosuch: there is no such option"),
     ],
 )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -62,7 +63,7 @@ def test_random_state_is_set_once_and_only_after_loading() -> None:
 
 
 def fit(network: FaceNetwork, history: MetricsHistory, epochs: int) -> FaceClassifierModule:
-    module = FaceClassifierModule(network, settings(schedule_kind="cosine"))
+    module = FaceClassifierModule(network, settings(schedule_kind="cosine", label_smoothing=0.2))
     loader: DataLoader[Any] = DataLoader([batch_of(8), batch_of(4)], batch_size=None)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -83,8 +84,8 @@ def test_history_has_a_row_an_epoch(make_network: Make, tmp_path: Path) -> None:
     module = fit(make_network(), history, 2)
     with history.path.open() as file:
         rows = list(csv.DictReader(file))
-    columns = "epoch lr train_loss train_accuracy val_loss val_accuracy val_balanced_accuracy val_macro_f1 seconds "
-    assert list(rows[0]) == [*columns.split(), "images_per_second"]
+    columns = "epoch lr train_loss train_accuracy val_loss val_accuracy val_balanced_accuracy val_macro_f1 "
+    assert list(rows[0]) == [*columns.split(), "val_objective", "seconds", "images_per_second"]
     assert [row["epoch"] for row in rows] == ["1", "2"]
     total, right, count = module.train_sums.tolist()
     assert count == 12
@@ -103,6 +104,21 @@ def test_history_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:
     later.rows.append({"epoch": 3, "lr": 0.01})
     assert [row["epoch"] for row in later.rows] == [1, 2, 3]
     assert len(earlier.rows) == 2
+
+
+def test_a_run_of_an_earlier_version_keeps_its_measure(
+    make_network: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its best value and its patience are those of the training objective, which val_loss was up to 0.2."""
+    history = MetricsHistory(tmp_path / "history.csv")
+    history.load_state_dict({"rows": [{"epoch": 1, "lr": 0.1, "val_loss": 0.5, "val_accuracy": 0.4}]})
+    with caplog.at_level(logging.WARNING):
+        module = fit(make_network(), history, 1)
+    assert "its val_loss stays the value of the training objective" in caplog.text
+    assert module.val_metrics["val_loss"] == module.val_metrics["val_objective"]
+    assert list(pd.read_csv(history.path)["val_objective"].isna()) == [True, False]
+    later = fit(make_network(), MetricsHistory(tmp_path / "new.csv"), 1)
+    assert later.val_metrics["val_loss"] != later.val_metrics["val_objective"]
 
 
 def test_a_log_gets_a_line_an_epoch(make_network: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

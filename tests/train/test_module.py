@@ -1,5 +1,6 @@
 """The training of a network under Lightning: steps, averages, frozen epochs, figures."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -128,16 +129,33 @@ def test_validation_judges_the_average_where_there_is_one(make_network: Make, de
         logits = torch.cat([judged(batch["images"]) for batch in batches])
     targets, weights = (torch.cat([batch[key] for batch in batches]) for key in ("targets", "weights"))
     values = compute_metrics(compute_confusion_matrix(targets.argmax(1).numpy(), logits.argmax(1).numpy(), 7))
-    loss = compute_weighted_loss(logits, targets, weights, "cross_entropy", 0.1, 2.0)
+    objective = compute_weighted_loss(logits, targets, weights, "cross_entropy", 0.1, 2.0)
+    loss = -(targets * logits.log_softmax(1)).sum(1).mean()
     assert module.val_metrics == {
         "val_loss": pytest.approx(loss.item(), rel=1e-4),
         "val_accuracy": pytest.approx(float(values["accuracy"])),
         "val_balanced_accuracy": pytest.approx(float(values["balanced_accuracy"])),
         "val_macro_f1": pytest.approx(float(values["macro_f1"])),
+        "val_objective": pytest.approx(objective.item(), rel=1e-4),
     }
     assert {key: float(value) for key, value in module.trainer.callback_metrics.items()} == {
         key: pytest.approx(value) for key, value in module.val_metrics.items()
     }
+
+
+@pytest.mark.parametrize("other", [{"label_smoothing": 0.3}, {"loss_kind": "focal", "focal_gamma": 4.0}])
+def test_the_validation_loss_does_not_depend_on_what_training_minimises(
+    make_network: Make, other: dict[str, object]
+) -> None:
+    network = make_network()
+    found = []
+    # No step changes anything, so that the same network is validated.
+    for changes in ({}, other):
+        module = FaceClassifierModule(copy.deepcopy(network), settings(lr=1e-30, weight_decay=0.0, **changes))
+        fit(module, [batch_of(12)])
+        found.append(module.val_metrics)
+    assert found[0]["val_loss"] == pytest.approx(found[1]["val_loss"], rel=1e-3)
+    assert found[0]["val_objective"] != pytest.approx(found[1]["val_objective"], rel=1e-2)
 
 
 def test_training_sums_are_of_one_epoch_and_per_image(make_network: Make) -> None:

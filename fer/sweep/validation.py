@@ -1,0 +1,106 @@
+"""The check of a sweep's values before its first job begins."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, cast, get_args
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fer.config import Program
+from fer.config.compose import load_config
+from fer.errors import ConfigError
+from fer.sweep.search_space import SearchParameter, split_overrides
+
+# Checking a job takes tens of milliseconds. Of more jobs than this, each value is checked once, not each combination.
+MAX_CHECKED = 200
+MAX_SHOWN = 5
+
+
+def check_sweep(config: DictConfig) -> None:
+    """Check the configurations of a sweep's jobs, before there is anything of the sweep.
+
+    Every combination of a grid is checked, as far as they are few; of a sampler's ranges both ends are.
+
+    Args:
+        config: The sweep's own configuration, with Hydra's section.
+
+    Raises:
+        ConfigError: A job could never begin; the message has a line for each value that is wrong.
+        HydraException: A job cannot be composed.
+    """
+    errors: dict[str, list[str]] = {}
+    jobs = list(_list_jobs(config))
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for job in jobs:
+        try:
+            load_config(_compose_job(config, job, composed), _get_program(config))
+        except ConfigError as error:
+            errors.setdefault(str(error), job)
+    if errors:
+        # A rule between two keys names neither's value.
+        lines = [
+            line if any(line.startswith(text.lstrip("+")) for text in job) else f"{line} ({' '.join(job)})"
+            for message, job in list(errors.items())[:MAX_SHOWN]
+            for line in message.splitlines()
+        ]
+        lines += [f"and {len(errors) - MAX_SHOWN} more"] if len(errors) > MAX_SHOWN else []
+        raise ConfigError("\n".join([*dict.fromkeys(lines), "no job of the sweep was started"]))
+
+
+def _get_program(config: DictConfig) -> Program:
+    name = config.hydra.job.name
+    return cast(Program, name if name in get_args(Program) else "train")
+
+
+def _list_jobs(config: DictConfig) -> Iterator[list[str]]:
+    """The overrides of the jobs to check."""
+    params = config.hydra.sweeper.get("params") or {}
+    overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    if "n_trials" not in config.hydra.sweeper:
+        batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
+        jobs = [list(job) for batch in batches for job in batch]
+        yield from jobs if len(jobs) <= MAX_CHECKED else _select_each_value_once(jobs)
+        return
+    space, fixed = split_overrides(overrides)
+    values = {key: _list_values(parameter) for key, parameter in space.items()}
+    first = {key: choices[0] for key, choices in values.items()}
+    for key, choices in values.items():
+        for value in choices:
+            yield [*fixed, *(f"{name}={chosen}" for name, chosen in (first | {key: value}).items())]
+
+
+def _list_values(parameter: SearchParameter) -> list[Any]:
+    """All choices, or the ends of a range."""
+    return list(parameter.choices) if parameter.kind == "choice" else [parameter.low, parameter.high]
+
+
+def _select_each_value_once(jobs: list[list[str]]) -> Iterator[list[str]]:
+    seen: set[str] = set()
+    for job in jobs:
+        if not seen.issuperset(job):
+            seen.update(job)
+            yield job
+
+
+def _compose_job(config: DictConfig, job: list[str], composed: dict[tuple[str, ...], DictConfig]) -> DictConfig:
+    """Compose a job; what jobs share, which takes far longer than the rest, is composed once and kept in ``composed``.
+
+    Only values that choose an option of a config group decide what is composed; all others are set afterwards.
+    """
+    loader = cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader())
+    parsed = OverridesParser.create().parse_overrides(job)
+    chosen = [text for text, one in zip(job, parsed, strict=True) if loader.get_group_options(one.key_or_group)]
+    key = tuple(chosen)
+    if key not in composed:
+        composed[key] = loader.load_sweep_config(config, chosen)
+    job_config = copy.deepcopy(composed[key])
+    plain = [one for text, one in zip(job, parsed, strict=True) if text not in chosen and not one.is_hydra_override()]
+    with open_dict(job_config):
+        del job_config["hydra"]
+    OmegaConf.set_struct(job_config, True)
+    ConfigLoaderImpl._apply_overrides_to_config(plain, job_config)
+    return job_config

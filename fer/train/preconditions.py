@@ -1,0 +1,90 @@
+"""What a training needs and can be known at once: before PyTorch is imported, and before images are decoded."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer.config import Config
+from fer.core.gpu import get_cuda_visible_devices
+from fer.core.io import compute_sha256
+from fer.core.path_map import map_path
+from fer.errors import PreconditionError, UserError
+from fer.models.weights_header import check_weights_header
+
+if TYPE_CHECKING:
+    from fer.data.sources import Source
+
+# What a driver of GPUs makes: NVIDIA's, NVIDIA's inside of WSL, AMD's.
+GPU_NODES = ("nvidia[0-9]*", "dxg", "kfd")
+ACCELERATOR = "trainer.accelerator"
+
+
+def check_preconditions(config: Config) -> "list[Source]":
+    """Check device, weights, model and the layout of the data sets.
+
+    Args:
+        config: The configuration of train.py.
+
+    Returns:
+        The data sets, so that they are read once.
+
+    Raises:
+        PreconditionError: Something is not there or does not fit.
+    """
+    with refuse_before_start():
+        check_device(config)
+        if "fit" in config.trainer.stages:
+            check_weights(config)
+        # What follows needs pandas and OpenCV, which take a second.
+        from fer.registry.resolve import check_model_is_there
+        from fer.train.inputs import read_sources
+
+        if "fit" not in config.trainer.stages:
+            check_model_is_there(config)
+        return read_sources(config)
+
+
+@contextmanager
+def refuse_before_start() -> Iterator[None]:
+    """Give errors that are found before anything was started the exit code of a wrong configuration."""
+    try:
+        yield
+    except UserError as error:
+        raise PreconditionError(str(error)) from None
+
+
+def check_device(config: Config) -> None:
+    """Check that this machine can have the device, as far as is known without PyTorch. Raises UserError."""
+    trainer = config.trainer
+    if trainer.accelerator == "mps" and sys.platform != "darwin":
+        raise UserError(f"{ACCELERATOR}=mps: only Apple's machines have it; use {ACCELERATOR}=cpu or auto")
+    if sys.platform != "linux" or may_have_gpu():
+        return
+    if trainer.accelerator == "gpu":
+        raise UserError(f"{ACCELERATOR}=gpu: this machine has none; use {ACCELERATOR}=cpu or auto")
+    if trainer.precision == "16":
+        raise UserError("trainer.precision=16 needs a GPU, and this machine has none; use 32 or bf16")
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver of GPUs is at work on this Linux machine, and this process may use one."""
+    return get_cuda_visible_devices() != [] and any(any(Path("/dev").glob(name)) for name in GPU_NODES)
+
+
+def check_weights(config: Config) -> None:
+    """Check the SHA-256 of starting weights on this machine, and that they are those of the network. Raises UserError.
+
+    Of PyTorch's own format nothing is known here; it is read before the data are.
+    """
+    weights, wanted = config.model.weights, config.model.weights_sha256
+    path = Path(map_path(weights))
+    if weights in ("none", "pretrained") or not path.is_file():
+        return
+    if wanted is not None and (digest := compute_sha256(path)) != wanted:
+        raise UserError(
+            f"model.weights={weights}: has the SHA-256 {digest}, but model.weights_sha256 asks for {wanted}"
+        )
+    if path.suffix == ".safetensors":
+        check_weights_header(path, config.model.name)
