@@ -171,7 +171,7 @@ def test_the_wheel_holds_all_that_runs(wheel: Path) -> None:
         metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
         scripts = archive.read(next(name for name in archive.namelist() if name.endswith("/entry_points.txt")))
     templates = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "fer/reports/templates").iterdir()}
-    conf = {f"fer/{name}" for name in find("conf", "*.yaml")}
+    conf = {f"fer/{name}" for name in find("conf", "*.yaml") | find("schemas", "*.json")}
     assert names == {"fer/py.typed", *find("fer", "*.py"), *find("hydra_plugins", "*.py"), *templates, *conf}
     assert len(conf) > 30 and len(templates) > 5
     known = dict(line.split(": ", 1) for line in metadata.splitlines()[:4])
