@@ -15,6 +15,7 @@ from fer.bundle.model_card import render_model_card
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
+from fer.config.contradictions import find_contradictions
 from fer.core.io import write_text
 from fer.core.process import get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
@@ -128,6 +129,8 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
 def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Source] | None) -> None:
     _check_start(config)
     run = open_run()
+    for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
+        log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):
         _run_stages(config, run, sources)
 
