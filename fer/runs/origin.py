@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fer import __version__
 from fer.config.diff import read_saved_config
 from fer.config.migrations import describe_origin, format_maker
+from fer.core.installation import get_version
 from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError
 from fer.runs.run_directory import read_provenance
@@ -24,7 +24,7 @@ def describe_run_origin(run: Path) -> list[str]:
     """
     if not (run / RUN_YAML).is_file():
         return []
-    return describe_origin(read_saved_config(run), _read_provenance(run), __version__)
+    return describe_origin(read_saved_config(run), _read_provenance(run), get_version())
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def explain_other_version(run: Path | None) -> Iterator[None]:
         commit = provenance.get("git_commit")
         remedy = f"run it with that version (git checkout {commit})" if commit else "run it with that version"
         raise ConfigError(
-            f"{error}\n{run}: {format_maker(provenance)}; this is {__version__}: correct the values, or {remedy}"
+            f"{error}\n{run}: {format_maker(provenance)}; this is {get_version()}: correct the values, or {remedy}"
         ) from None
 
 

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer import __version__
-from fer.core.installation import INSTALLED, PROJECT_ROOT
+from fer.core.installation import INSTALLED, PROJECT_ROOT, get_version
 
 # JSON: the state of git where the code is no checkout but was brought as an archive.
 GIT_STATE_ENV = "FER_GIT"
@@ -53,7 +52,7 @@ def collect_environment() -> dict[str, Any]:
         ``processor`` and ``packages``, name to version or None.
     """
     return {
-        "fer_version": __version__,
+        "fer_version": get_version(),
         **_read_git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
