@@ -42,7 +42,12 @@ class ChangedBehaviour:
 
 
 # A new key gets a line here; tests/config/test_migrations.py compares them with the runs of every released version.
-ADDED_KEYS = (AddedKey("0.2.0", "trainer.sync_batchnorm", True),)
+ADDED_KEYS = (
+    AddedKey("0.2.0", "trainer.sync_batchnorm", True),
+    AddedKey("0.3.0", "optimizer.options", {}),
+    AddedKey("0.3.0", "trainer.max_time", None),
+    AddedKey("0.3.0", "trainer.accumulate", 1),
+)
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
         "0.2.0",

@@ -109,7 +109,7 @@ def _check_start(config: Config) -> None:
         device = resolve_device(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
-            build_module(config, config.dataset.classes, device)
+            build_module(config, config.dataset.classes, device)[0].build_optimizer()
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
