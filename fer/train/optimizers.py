@@ -31,7 +31,9 @@ def build_optimizer(
     """
     groups = param_groups_weight_decay(network, weight_decay)
     # Lists of the configuration are what optimizers call tuples, such as betas.
-    arguments: dict[str, Any] = {key: tuple(value) if isinstance(value, list | tuple) else value for key, value in options.items()}
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list | tuple) else value for key, value in options.items()
+    }
     try:
         if name == "adamw":
             return torch.optim.AdamW(groups, **{"lr": lr, "fused": fused or None, **arguments})
