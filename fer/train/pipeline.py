@@ -1,6 +1,7 @@
 """The pipeline of train.py: data, training, evaluation, bundle and report in one run directory."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
 from fer.core.io import write_text
-from fer.core.process import get_global_rank
+from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
@@ -127,7 +128,9 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
 
 
 def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Source] | None) -> None:
-    _check_start(config)
+    # The process that has started this one has checked it; the others would be ahead of the one that has the run.
+    if LAUNCHED_ENV not in os.environ:
+        _check_start(config)
     run = open_run()
     for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
         log.warning("%s", line)
