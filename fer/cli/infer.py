@@ -36,6 +36,13 @@ def main(composed: DictConfig) -> None:
             dry_run(config)
             return
         if (saved := _find_run_to_resume(config)) is None:
+            if config.model_uri is not None and "predict" in config.extraction.stages:
+                from fer.registry.resolve import check_model_is_there
+                from fer.train.preconditions import refuse_before_start
+
+                with refuse_before_start():
+                    check_model_is_there(config)
+            # PyTorch takes seconds to import; a model that is not there is told before.
             from fer.infer.pipeline import infer
 
             code = infer(config, run_directory)

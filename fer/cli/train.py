@@ -12,6 +12,7 @@ python train.py sweep.resume=SWEEP_DIR
     goes on with a killed sweep: only what is missing runs
 """
 
+import logging
 import shlex
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from omegaconf import DictConfig
 from fer.config.compose import load_config
 from fer.core.installation import CONF, format_command
 from fer.core.process import exit_with_parent
+from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError
+from fer.runs.origin import describe_run_origin, explain_other_version
 from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
 from fer.runs.run_directory import (
     load_run_config,
@@ -35,6 +38,8 @@ from fer.runs.run_directory import (
 from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.job import run_job
 
+log = logging.getLogger(__name__)
+
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> float | None:
@@ -43,7 +48,10 @@ def main(composed: DictConfig) -> float | None:
         return run_job(composed)
     run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
-        config = load_config(composed)
+        saved_run = _find_saved_run()
+        with explain_other_version(saved_run):
+            config = load_config(composed)
+        origin = describe_run_origin(saved_run) if saved_run else []
         if config.resume is None:
             from fer.train.preconditions import check_preconditions
 
@@ -51,10 +59,20 @@ def main(composed: DictConfig) -> float | None:
             # PyTorch takes seconds to import; a mistake above is reported before.
             from fer.train.pipeline import train
 
+            for line in origin:
+                log.info("%s: %s", saved_run, line)
             train(config, run_directory, sources)
         else:
             _resume_run(Path(config.resume), run_directory)
     return None
+
+
+def _find_saved_run() -> Path | None:
+    """The run that ``--config-dir RUN --config-name run`` runs again."""
+    hydra_config = HydraConfig.get()
+    folders = [Path(source.path) for source in hydra_config.runtime.config_sources if source.schema == "file"]
+    named = hydra_config.job.config_name == Path(RUN_YAML).stem
+    return next((folder for folder in folders if named and (folder / RUN_YAML).is_file()), None)
 
 
 def _resume_run(saved: Path, run_directory: Path) -> None:
@@ -71,7 +89,10 @@ def _resume_run(saved: Path, run_directory: Path) -> None:
         redirect_log(saved)
     return_to_directory(saved)
     # A run that was begun has begun with what is checked here; one that cannot be read is refused before PyTorch comes.
-    config = load_run_config(saved)
+    with explain_other_version(saved):
+        config = load_run_config(saved)
+    for line in describe_run_origin(saved):
+        log.info("%s: %s", saved, line)
     from fer.train.preconditions import check_preconditions
 
     sources = check_preconditions(config) if read_status(saved) is None else None

@@ -39,8 +39,14 @@ class Trainer(Section):
         description="Arithmetic: full, or mixed with half or bfloat16; 64 shows whether a difference is rounding alone"
     )
     max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
+    max_time: float | None = Field(
+        None, gt=0, description="Minutes after which no further epoch begins; a resumed run goes on counting. null: any"
+    )
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
     ema_decay: Fraction = Field(description="Decay of the moving average of weights that is evaluated; 0 is off")
+    accumulate: int = Field(
+        1, ge=1, le=4096, description="Batches whose gradients add up to one step of the optimizer, for larger batches"
+    )
     gradient_clip: float = Field(ge=0, description="Largest norm of the gradient; 0 is off")
     deterministic: bool = Field(description="Only deterministic kernels: exact repetition on a GPU, slower")
     threads: int | None = Field(ge=1, le=1024, description="CPU threads of a process; null divides the cores")

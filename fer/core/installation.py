@@ -67,6 +67,11 @@ def with_project_path(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
+def get_version() -> str:
+    """The version of this code, without an import of the package's root, which stands above all rooms."""
+    return str(sys.modules["fer"].__version__)
+
+
 def describe_name_clash() -> str | None:
     """What is wrong where the other project that calls its package ``fer`` was installed over this one."""
     # Its files and ours share one directory then. Ours are listed by fer_experiments-….dist-info.

@@ -17,6 +17,7 @@ from fer.core.installation import build_train_command, format_command, format_do
 from fer.core.io import compute_sha256
 from fer.core.run_layout import METRICS_JSON, PROVENANCE_JSON
 from fer.errors import DataError, UserError
+from fer.runs.origin import describe_run_origin, explain_other_version
 from fer.runs.program import user_errors_to_exit_code
 from fer.runs.provenance import collect_environment, get_timestamp
 from fer.runs.run_directory import create_unique_directory, load_run_config
@@ -84,13 +85,16 @@ def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]
 
 def _replay_run(run: Path, allow_changed_data: bool) -> bool:
     """Run a training again in a new directory; whether every metric and the weights came out identical."""
-    config = load_run_config(run)
+    with explain_other_version(run):
+        config = load_run_config(run)
     provenance, metrics = _read_run_json(run / PROVENANCE_JSON), _read_run_json(run / METRICS_JSON)
     if provenance.get("status") != "finished":
         raise UserError(
             f"{run}: the run is {provenance.get('status')}, so there is nothing to compare a whole one with; to run it "
             f"again: {format_command('train.py')} --config-dir {shlex.quote(str(run))} --config-name run"
         )
+    for line in describe_run_origin(run):
+        log.warning("Another version: %s", line)
     for line in _compare_environment(provenance):
         log.warning("Environment differs: %s", line)
     if changed := _compare_data(config, provenance):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer.core.installation import INSTALLED, PROJECT_ROOT
+from fer.core.installation import INSTALLED, PROJECT_ROOT, get_version
 
 # JSON: the state of git where the code is no checkout but was brought as an archive.
 GIT_STATE_ENV = "FER_GIT"
@@ -48,10 +48,11 @@ def collect_environment() -> dict[str, Any]:
     """Describe code, interpreter, machine and packages: what decides whether metrics can be repeated.
 
     Returns:
-        What provenance.json holds: ``git_commit``, ``git_diff_sha256``, ``python``, ``platform``, ``processor`` and
-        ``packages``, name to version or None.
+        What provenance.json holds: ``fer_version``, ``git_commit``, ``git_diff_sha256``, ``python``, ``platform``,
+        ``processor`` and ``packages``, name to version or None.
     """
     return {
+        "fer_version": get_version(),
         **_read_git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),

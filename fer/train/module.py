@@ -1,12 +1,11 @@
 """The training of a face network as a Lightning module."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3, distribute_bn
 from torch import Tensor
 from typing_extensions import override
@@ -17,6 +16,7 @@ from fer.models.freezing import freeze_except, has_frozen_parameters, select_tra
 from fer.models.losses import compute_weighted_loss
 from fer.models.network import FaceNetwork
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
+from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
 
 
@@ -37,6 +37,8 @@ class OptimizationConfig:
         head_epochs: First epochs in which only the classifier trains.
         unfreeze_per_epoch: Parameter groups that are unfrozen in each epoch after them; 0 unfreezes all at once.
         fused: Whether the optimizer's step is one kernel of the GPU.
+        optimizer: timm's name of the optimizer.
+        options: Its further arguments.
     """
 
     loss_kind: str
@@ -51,6 +53,8 @@ class OptimizationConfig:
     head_epochs: int
     unfreeze_per_epoch: int
     fused: bool
+    optimizer: str = "adamw"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FaceClassifierModule(pl.LightningModule):
@@ -80,6 +84,7 @@ class FaceClassifierModule(pl.LightningModule):
         self.val_outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.val_shards: list[ShardSlice] = []
         self.val_metrics: dict[str, float] = {}
+        self.averaged_step = 0
         # Of a run that was begun before 0.3, whose best epochs were chosen so.
         self.val_loss_is_objective = False
 
@@ -102,6 +107,7 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def on_train_epoch_start(self) -> None:
         self.train_sums.zero_()
+        self.averaged_step = self.global_step
         head_epochs, per_epoch = self.config.head_epochs, self.config.unfreeze_per_epoch
         if has_frozen_parameters(head_epochs, per_epoch):
             trainable = select_trainable_names(self.network, self.current_epoch, head_epochs, per_epoch)
@@ -124,7 +130,9 @@ class FaceClassifierModule(pl.LightningModule):
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.average is not None:
+        # Of batches whose gradients add up, the last one alone makes a step.
+        if self.average is not None and self.global_step != self.averaged_step:
+            self.averaged_step = self.global_step
             self.average.update(self.network, step=self.global_step)
 
     @override
@@ -160,11 +168,15 @@ class FaceClassifierModule(pl.LightningModule):
         }
         self.log_dict(self.val_metrics)
 
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """Build the optimizer of the network. Raises ModelError where it does not take its options."""
+        cfg = self.config
+        return build_optimizer(self.network, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.options, cfg.fused)
+
     @override
     def configure_optimizers(self) -> Any:
         cfg = self.config
-        groups = param_groups_weight_decay(self.network, cfg.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=cfg.lr, fused=cfg.fused or None)
+        optimizer = self.build_optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,

@@ -1,6 +1,7 @@
 """The pipeline of train.py: data, training, evaluation, bundle and report in one run directory."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from fer.bundle.model_card import render_model_card
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
+from fer.config.contradictions import find_contradictions
 from fer.core.io import write_text
-from fer.core.process import get_global_rank
+from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
@@ -108,7 +110,7 @@ def _check_start(config: Config) -> None:
         device = resolve_device(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
-            build_module(config, config.dataset.classes, device)
+            build_module(config, config.dataset.classes, device)[0].build_optimizer()
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
@@ -126,8 +128,12 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
 
 
 def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Source] | None) -> None:
-    _check_start(config)
+    # The process that has started this one has checked it; the others would be ahead of the one that has the run.
+    if LAUNCHED_ENV not in os.environ:
+        _check_start(config)
     run = open_run()
+    for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
+        log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):
         _run_stages(config, run, sources)
 

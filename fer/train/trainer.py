@@ -4,12 +4,13 @@ import logging
 import time
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, Timer
 from pytorch_lightning.trainer.states import TrainerStatus
 from timm.layers import convert_sync_batchnorm
 
@@ -134,6 +135,8 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         unfreeze_per_epoch=model.unfreeze_per_epoch,
         # Scaled half-precision gradients cannot be clipped inside a fused step.
         fused=device == "cuda" and config.trainer.precision != "16",
+        optimizer=config.optimizer.name,
+        options=config.optimizer.options,
     )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
@@ -168,6 +171,7 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
         strategy=build_ddp_strategy(config, device) if cfg.world_size > 1 else "auto",
         precision=PRECISIONS[cfg.precision],  # type: ignore[arg-type]
         max_epochs=cfg.max_epochs,
+        accumulate_grad_batches=cfg.accumulate,
         gradient_clip_val=cfg.gradient_clip or None,
         deterministic=cfg.deterministic,
         benchmark=device == "cuda" and not cfg.deterministic,
@@ -258,6 +262,9 @@ def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, f
                 stopping.monitor, stopping.min_delta, stopping.patience, mode=mode, check_on_train_epoch_end=True
             )
         )
+    if config.trainer.max_time is not None:
+        # In the midst of an epoch there are no figures to choose it by.
+        callbacks.append(Timer(timedelta(minutes=config.trainer.max_time), interval="epoch", verbose=False))
     # Lightning's save_last would keep the last epoch that was better, not the last one.
     for filename, monitor in ((BEST_CKPT, stopping.monitor), (LAST_CKPT, None)):
         callbacks.append(

@@ -200,7 +200,7 @@ def test_groups_train_from_their_epoch_on(make_network: Make, per_epoch: int) ->
 def test_settings_are_kept_as_plain_hyper_parameters(make_network: Make) -> None:
     module = FaceClassifierModule(make_network(), settings(lr=0.004))
     assert dict(module.hparams) == {"settings": asdict(settings(lr=0.004))}
-    assert {type(value) for value in module.hparams["settings"].values()} <= {str, int, float, bool}
+    assert {type(value) for value in module.hparams["settings"].values()} <= {str, int, float, bool, dict}
 
 
 def test_the_module_answers_with_the_judged_network(make_network: Make) -> None:

@@ -1,0 +1,107 @@
+"""Settings of a training that contradict each other or have no effect: told at its start, for each is allowed."""
+
+import re
+
+from fer.config import Config
+from fer.config.dataset import Augment
+from fer.config.model import Model
+from fer.config.optimizer import Schedule
+from fer.config.trainer import Trainer
+from fer.core.system import resolve_thread_count
+
+# The values of conf/config.yaml: a key that has another one was set on purpose.
+DEFAULT_FOCAL_GAMMA, DEFAULT_FINAL_RATES, DEFAULT_FRACTIONS = 2, (0.001, 0.01), (0.8, 0.1, 0.1)
+PATCH = re.compile(r"_patch(\d+)(?:_|$)")
+
+
+def find_contradictions(config: Config) -> list[str]:
+    """Find what a training ignores or does otherwise than its settings suggest.
+
+    Args:
+        config: A configuration that trains.
+
+    Returns:
+        A sentence each, which names the keys and the remedy.
+    """
+    found = [
+        *_find_in_model(config.model, config.trainer.max_epochs),
+        *_find_in_schedule(config.optimizer.schedule),
+        *_find_in_augmentation(config.dataset.augment),
+        *_find_in_trainer(config.trainer),
+    ]
+    if config.dataset.split == "official" and config.dataset.fractions != DEFAULT_FRACTIONS:
+        found.append(
+            "dataset.fractions has no effect with dataset.split=official, but for sources without parts; use "
+            "dataset.split=stratified"
+        )
+    return found
+
+
+def _find_in_model(model: Model, max_epochs: int) -> list[str]:
+    found = []
+    head = f"model.head_epochs={model.head_epochs}"
+    if model.head_epochs >= max_epochs:
+        found.append(
+            f"{head}: the training ends after trainer.max_epochs={max_epochs}, so nothing but the classifier ever "
+            "trains; use fewer"
+        )
+    if model.head_epochs and model.weights == "none":
+        found.append(
+            f"{head}: the classifier trains on a frozen body of random weights (model.weights=none); start from "
+            "weights (model.weights=pretrained), or use model.head_epochs=0"
+        )
+    if model.weights_sha256 is not None and model.weights == "none":
+        found.append("model.weights_sha256 has nothing to check with model.weights=none; name the file")
+    if model.loss.kind != "focal" and model.loss.focal_gamma != DEFAULT_FOCAL_GAMMA:
+        found.append(
+            f"model.loss.focal_gamma={model.loss.focal_gamma:g} has no effect with model.loss.kind={model.loss.kind}; "
+            "use model.loss.kind=focal"
+        )
+    if match := PATCH.search(model.name):
+        found += _describe_cut(model, int(match[1]))
+    return found
+
+
+def _describe_cut(model: Model, patch: int) -> list[str]:
+    """What a transformer of patches leaves out of its pictures."""
+    size = model.image_size
+    if (cut := size % patch) == 0 or size < patch:
+        return []
+    return [
+        f"model.image_size={size}: {model.name} sees whole patches of {patch} pixels, so the right and the bottom "
+        f"{cut} pixels of every image are cut off; use {size - cut + patch}"
+    ]
+
+
+def _find_in_schedule(schedule: Schedule) -> list[str]:
+    if schedule.kind != "constant" or schedule.final in DEFAULT_FINAL_RATES:
+        return []
+    return [
+        f"optimizer.schedule.final={schedule.final:g} has no effect with optimizer.schedule.kind=constant; use "
+        "one_cycle or cosine"
+    ]
+
+
+def _find_in_augmentation(augment: Augment) -> list[str]:
+    mixing = {"mixup": augment.mixup, "cutmix": augment.cutmix}
+    if augment.mix_probability > 0:
+        return []
+    return [
+        f"dataset.augment.{name}={alpha:g} has no effect with dataset.augment.mix_probability=0; use one above 0, or "
+        f"dataset.augment.{name}=0"
+        for name, alpha in mixing.items()
+        if alpha > 0
+    ]
+
+
+def _find_in_trainer(trainer: Trainer) -> list[str]:
+    cores = resolve_thread_count(None)
+    found = []
+    if trainer.accelerator == "cpu" and trainer.devices > cores:
+        found.append(
+            f"trainer.devices={trainer.devices}: more processes than the {cores} cores that this machine gives, so "
+            f"they wait for each other; use at most {cores}"
+        )
+    if trainer.threads is not None and trainer.threads > cores:
+        found.append(f"trainer.threads={trainer.threads}: this machine gives {cores} cores; more threads are slower")
+    return found

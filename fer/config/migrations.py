@@ -1,0 +1,119 @@
+"""Runs of earlier and later versions: what their run.yaml lacks, and what keeps their behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fer.config.diff import format_override_value
+
+FIRST_VERSION = "0.1.0"
+# Runs tell their version from here on.
+FIRST_RECORDED = "0.3.0"
+
+
+@dataclass(frozen=True)
+class AddedKey:
+    """A key that runs of earlier versions do not have.
+
+    Attributes:
+        version: The first version that has it.
+        key: The key.
+        value: What keeps the behaviour of runs without it, and is taken for them.
+    """
+
+    version: str
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class ChangedBehaviour:
+    """What no key brings back.
+
+    Attributes:
+        version: The first version that behaves so.
+        applies: Key: values of the runs that it concerns, all of which must hold; a missing key does not.
+        note: What differs.
+    """
+
+    version: str
+    applies: Mapping[str, tuple[Any, ...]]
+    note: str
+
+
+# A new key gets a line here; tests/config/test_migrations.py compares them with the runs of every released version.
+ADDED_KEYS = (
+    AddedKey("0.2.0", "trainer.sync_batchnorm", True),
+    AddedKey("0.3.0", "optimizer.options", {}),
+    AddedKey("0.3.0", "trainer.max_time", None),
+    AddedKey("0.3.0", "trainer.accumulate", 1),
+)
+CHANGED_BEHAVIOUR = (
+    ChangedBehaviour(
+        "0.2.0",
+        {"trainer.devices": tuple(range(2, 1025)), "trainer.accelerator": ("cpu", "auto")},
+        "several processes on CPUs computed batch norm and dropout over the whole batch; now each does over its part",
+    ),
+    ChangedBehaviour(
+        "0.3.0",
+        {"trainer.early_stopping.monitor": ("val_loss",)},
+        "val_loss was the training objective; it is the plain cross-entropy, by which another epoch may be the best",
+    ),
+)
+
+
+def describe_origin(saved: Mapping[str, Any], provenance: Mapping[str, Any], current: str) -> list[str]:
+    """Describe what differs between the version that made a run and this one.
+
+    Args:
+        saved: The run's configuration, values by dotted key.
+        provenance: Content of its provenance.json, empty where there is none.
+        current: This version.
+
+    Returns:
+        A line each; none for a run of this version that lacks nothing.
+    """
+    missing = [added for added in ADDED_KEYS if added.key not in saved]
+    version = provenance.get("fer_version") or _infer_version(missing)
+    # The code between two releases has the number of the earlier one.
+    behaviour = max(version, FIRST_RECORDED, key=_parse_version) if "fer_version" in provenance else version
+    changed = [
+        change.note
+        for change in CHANGED_BEHAVIOUR
+        if _parse_version(behaviour) < _parse_version(change.version)
+        and all(saved.get(key) in values for key, values in change.applies.items())
+    ]
+    if not missing and (not provenance or (not changed and provenance.get("fer_version") in (None, current))):
+        # A run that was not begun was written by this version.
+        return []
+    return [
+        f"{format_maker(provenance, version)}; this is {current}",
+        *(
+            f"its run.yaml has no {added.key}, which came with {added.version}: "
+            f"{added.key}={format_override_value(added.value)} keeps its behaviour, and is taken"
+            for added in missing
+        ),
+        *changed,
+    ]
+
+
+def format_maker(provenance: Mapping[str, Any], version: str | None = None) -> str:
+    """Say which version and which commit made a run, as far as it is known."""
+    version = version or provenance.get("fer_version")
+    commit = provenance.get("git_commit")
+    origin = f"commit {commit}" if commit else "an unknown commit"
+    changes = ", with changes of its own" if provenance.get("git_diff_sha256") else ""
+    return f"the run was made by {f'version {version}, ' if version else ''}{origin}{changes}"
+
+
+def _infer_version(missing: list[AddedKey]) -> str:
+    """The newest version that a run without these keys may be of; such runs do not tell it themselves."""
+    if not missing:
+        return "0.2.0"
+    earliest = min((added.version for added in missing), key=_parse_version)
+    known = sorted({FIRST_VERSION, *(added.version for added in ADDED_KEYS)}, key=_parse_version)
+    return [version for version in known if _parse_version(version) < _parse_version(earliest)][-1]
+
+
+def _parse_version(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(version).split(".")[:3] if part.isdigit())

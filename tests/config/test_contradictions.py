@@ -1,0 +1,72 @@
+"""Settings that contradict each other are told, each with its keys and a remedy."""
+
+import pytest
+import timm
+import torch
+
+from fer.config.compose import load_overrides
+from fer.config.contradictions import find_contradictions
+from fer.core.system import resolve_thread_count
+from tests.helpers.composing import composed
+from tests.helpers.paths import PROJECT
+
+MANY = resolve_thread_count(None) + 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model.head_epochs=3", "trainer.max_epochs=3"], "nothing but the classifier ever trains"),
+        (["model.head_epochs=1"], "a frozen body of random weights"),
+        ([f"model.weights_sha256={'a' * 64}"], "has nothing to check with model.weights=none"),
+        (["dataset.augment.mixup=0.2", "dataset.augment.mix_probability=0"], "dataset.augment.mixup=0.2 has no effect"),
+        (["dataset.augment.cutmix=1", "dataset.augment.mix_probability=0"], "dataset.augment.cutmix=1 has no effect"),
+        (["model.loss.focal_gamma=3"], "model.loss.focal_gamma=3 has no effect with model.loss.kind=cross_entropy"),
+        (["optimizer=adamw_constant", "optimizer.schedule.final=0.1"], "optimizer.schedule.final=0.1 has no effect"),
+        (["dataset.fractions=[0.6,0.2,0.2]"], "dataset.fractions has no effect with dataset.split=official"),
+        (
+            [f"trainer.devices={MANY}", "trainer=cpu"],
+            f"trainer.devices={MANY}: more processes than the {MANY - 1} cores",
+        ),
+        ([f"trainer.threads={MANY}"], f"trainer.threads={MANY}: "),
+        (
+            ["model.name=vit_tiny_patch16_224", "model.image_size=100"],
+            "the right and the bottom 4 pixels of every image",
+        ),
+    ],
+)
+def test_a_contradiction_is_told(overrides: list[str], words: str) -> None:
+    assert words in " / ".join(find_contradictions(load_overrides(overrides)))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *([f"optimizer={file.stem}"] for file in (PROJECT / "conf" / "optimizer").glob("*.yaml")),
+        *([f"model={file.stem}"] for file in (PROJECT / "conf" / "model").glob("*.yaml")),
+        ["trainer=debug"],
+        ["experiment=demo"],
+        ["model.loss.kind=focal", "model.loss.focal_gamma=3"],
+        ["model.name=vit_tiny_patch16_224", "model.image_size=96"],
+        ["model.name=resnet50", "model.image_size=100"],
+    ],
+)
+def test_what_agrees_is_silent(overrides: list[str]) -> None:
+    assert find_contradictions(load_overrides(overrides)) == []
+
+
+def test_the_values_that_count_as_untouched_are_those_of_the_configuration() -> None:
+    config = composed()
+    assert (config.model.loss.focal_gamma, config.optimizer.schedule.final) == (2, 0.001)
+    assert list(config.dataset.fractions) == [0.8, 0.1, 0.1]
+
+
+def test_a_transformer_does_not_see_what_is_said_to_be_cut() -> None:
+    network = timm.create_model("vit_tiny_patch16_224", img_size=100, num_classes=7).eval()
+    image = torch.zeros(1, 3, 100, 100)
+    changed = image.clone()
+    changed[..., 96:, :] = changed[..., :, 96:] = 1
+    with torch.no_grad():
+        assert torch.equal(network.forward_features(image), network.forward_features(changed))
+        changed[..., 95, 95] = 9
+        assert not torch.equal(network.forward_features(image), network.forward_features(changed))
