@@ -26,8 +26,8 @@ SAGEMAKER = (
     *("aws=sagemaker", f"aws.bucket={BUCKET}", f"aws.role={ROLE}", f"aws.processing.image={IMAGE}"),
     *("aws.processing.poll_s=0.1", "aws.processing.allow_changes=true"),
 )
-# Five clips (two of one name, one hidden), a picture, and what is no video: their names in tables, in order.
-NAMES = [".clip.mp4", "clip.mp4", "broken.mp4", "face.png", "a/talk.mp4", "b/talk.mp4", "talk, part 2.mp4"]
+# Five clips (two of one name), a picture, and what is no video: their names in tables, in order.
+NAMES = ["(0) clip.mp4", "clip.mp4", "broken.mp4", "face.png", "a/talk.mp4", "b/talk.mp4", "talk, part 2.mp4"]
 PATIENCE_S = 120
 EXCLUDED = 3
 
@@ -39,13 +39,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
         s3 = simulated.client("s3")
         for bucket in (BUCKET, VIDEOS):
             s3.create_bucket(Bucket=bucket)
-        clips = ["study/.clip.mp4", "study/a clip/clip.mp4", "study/talks/a/talk.mp4", "study/talks/b/talk.mp4"]
+        clips = ["study/(0) clip.mp4", "study/a clip/clip.mp4", "study/talks/a/talk.mp4", "study/talks/b/talk.mp4"]
         for number, key in enumerate([*clips, "study/talks/talk, part 2.mp4"]):
             clip = write_clip(tmp_path_factory.mktemp("clip"), seconds=0.6 + 0.2 * number)
             s3.upload_file(str(clip), VIDEOS, key)
         s3.put_object(Bucket=VIDEOS, Key="study/broken.mp4", Body=b"no video")
         s3.put_object(Bucket=VIDEOS, Key="study/face.png", Body=png(face(3, 96)))
-        s3.put_object(Bucket=VIDEOS, Key="study/notes.txt", Body=b"no video either")
+        for left_out in ("study/notes.txt", "study/.hidden.mp4", "study2/other.mp4"):
+            s3.put_object(Bucket=VIDEOS, Key=left_out, Body=b"no video either")
         yield simulated
 
 

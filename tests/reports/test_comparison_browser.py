@@ -187,7 +187,9 @@ def test_two_runs_are_picked_and_tested(opened: Any) -> None:
     first.select_by_visible_text("lr/0")
     assert text(opened, "#pair").startswith("The two runs have no test image in common")
     second.select_by_visible_text("lr/3")
-    assert "They differ in their data fingerprints: the test is of the images that both judged" in text(opened, "#pair")
+    assert "They differ in their data fingerprints: the test is of the images that both classified" in text(
+        opened, "#pair"
+    )
     second.select_by_visible_text("lr/12")
     assert text(opened, "#pair") == "lr/12 cannot be tested: it has no predictions of test."
     second.select_by_visible_text("lr/0")

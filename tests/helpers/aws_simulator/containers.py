@@ -17,6 +17,8 @@ ML = "/opt/ml"
 # What is read as text and may name a path below /opt/ml; data, checkpoints and models are left alone.
 TEXTS = {".py", ".sh", ".json", ".yaml"}
 SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
+# How the container's shell starts one of our programs.
+PROGRAM = "python3 -m fer."
 # Stands for python3 in the container's shell: our programs are noted, and then started as all those of the tests are.
 NOTING_PYTHON = """#!/bin/sh
 case "$1 $2" in
@@ -74,9 +76,11 @@ class Container:
         self, command: Sequence[str], ml: Path, environment: Mapping[str, str], note: Callable[[str], None]
     ) -> None:
         self.note = note
+        starts_program = any(PROGRAM in part for part in command)
         for file in ml.rglob("*"):
             if file.suffix in TEXTS and file.is_file() and ML in (text := file.read_text(encoding="utf-8")):
                 file.write_text(text.replace(ML, str(ml)), encoding="utf-8")
+                starts_program |= file.suffix == ".sh" and PROGRAM in text
         image = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
             **{"LANG": "C.UTF-8", "HOME": str(ml), "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"},
@@ -84,8 +88,9 @@ class Container:
             "MPLCONFIGDIR": matplotlib.get_cachedir(),
         }
         environment = {**image, **{name: value.replace(ML, str(ml)) for name, value in environment.items()}}
-        parts = [part.replace(ML, str(ml)) for part in command]
-        program, directory, environment, self.is_first = run_shell(parts, ml, environment, note)
+        program, directory, self.is_first = [part.replace(ML, str(ml)) for part in command], str(ml), True
+        if starts_program:
+            program, directory, environment, self.is_first = run_shell(program, ml, environment, note)
         self.process = subprocess.Popen(
             program,
             cwd=directory,
