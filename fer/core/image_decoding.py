@@ -39,7 +39,7 @@ IMAGE_SUFFIXES = frozenset(
 HEAD_BYTES = 32
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _ORIENTATION_TAG = 0x0112
-# Bytes from the marker SIZ to the bits of the first channel, less one.
+# Bytes from the marker of the sizes to the bits of the first channel, less one.
 _J2K_DEPTH_PLACE = 40
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -103,7 +103,7 @@ def test_a_saved_run_passes_and_a_misspelt_key_is_found(run: str, tmp_path: Path
         "optimizer: {schedule: {kind: onecycle}}",
         "name: a/b",
         "dataset: {fractions: [0.8, 0.2]}",
-        "defaults: [{overide /dataset: folder}]",
+        "defaults: [{overwrite /dataset: folder}]",
         "defaults: [{override /datasets: folder}]",
         "hydra: {sweeper: {params: {optimizer.lrr: '1,2'}}}",
         "hydra: {sweper: {params: {}}}",

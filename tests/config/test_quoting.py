@@ -49,16 +49,17 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("multirun", [False, True])
-def test_a_file_of_any_name_is_taken_as_it_is(name: str, multirun: bool, tmp_path: Path) -> None:
+def test_a_file_of_any_name_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     keys = ["extraction.input", "model_uri", "resume", "dataset.cache_dir", "extraction.groups", "registry.store"]
-    arguments = quote_overrides([f"{key}={name}" for key in keys], multirun)
-    # A second pass, as by a process that is started in turn, changes nothing.
-    assert quote_overrides(arguments, multirun) == arguments
-    config = load_overrides([*arguments, "trainer.stages=[test]"], "infer")
-    assert (config.extraction.input, config.model_uri, config.dataset.cache_dir) == (name, name, name)
-    assert config.resume == config.extraction.groups == str(tmp_path / name)
+    typed = [f"{key}={name}" for key in keys]
+    # A sweep quotes commas, too.
+    for arguments in {tuple(quote_overrides(typed, multirun)) for multirun in (False, True)}:
+        # A second pass, as by a process that is started in turn, changes nothing.
+        assert tuple(quote_overrides(arguments)) == arguments == tuple(quote_overrides(arguments, multirun=True))
+        config = load_overrides([*arguments, "trainer.stages=[test]"], "infer")
+        assert (config.extraction.input, config.model_uri, config.dataset.cache_dir) == (name, name, name)
+        assert config.resume == config.extraction.groups == str(tmp_path / name)
     # A saved run holds it, for Hydra and for other readers.
     write_config(tmp_path, config, "infer.py")
     assert load_run_config(tmp_path, "infer") == config
