@@ -1,6 +1,6 @@
 """A made-up inference run: the clip shows grey squares, and the probabilities were drawn, not measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from fer.reports.videos import EmotionFigures, GroupPage, Peak, PersonFigures, VideoPage, VideoReport
 
+Write = Callable[[VideoReport], str]
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 SECONDS = 20
 FPS = 10

@@ -1,6 +1,7 @@
-"""A made-up training run: no picture shows a face, and the figures were drawn, not measured."""
+"""A made-up training run (no picture shows a face, and the figures were drawn, not measured), and a written page."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 import pytest
 
 from fer.reports.training import CaptionedImage, TrainingReport
+from fer.reports.videos import VideoReport, write_video_report
+from tests.helpers.video_report import Write
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 
@@ -107,3 +110,21 @@ def make_report() -> Callable[..., TrainingReport]:
         return TrainingReport(metrics={**all_metrics, **(metrics or {})}, **{**complete, **fields})
 
     return make
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(report: VideoReport) -> str:
+        path = tmp_path / "report.html"
+        write_video_report(report, path)
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file with the name of a video; what is in it does not matter here."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"not a video")
+    return path

@@ -20,6 +20,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from tests.helpers.aws_simulator import storage
 from tests.helpers.aws_simulator.containers import ML, Container
 from tests.helpers.aws_simulator.job_checks import manifest, refuse
+from tests.helpers.aws_simulator.job_logs import put_line
 from tests.helpers.aws_simulator.strictness import replace
 from tests.helpers.aws_simulator.training_checks import ECR, lay_down, objects_below
 
@@ -141,12 +142,7 @@ class RunningJob:
 
         def note(line: str) -> None:
             with self.lock:
-                if GROUP not in self.logs.groups:
-                    self.logs.create_log_group(GROUP, {})
-                self.logs.ensure_log_stream(GROUP, stream)
-                # CloudWatch takes no empty message.
-                event = {"timestamp": int(time.time() * 1000), "message": line or " "}
-                self.logs.put_log_events(GROUP, stream, [event])
+                put_line(self.logs, GROUP, stream, line)
 
         return note
 

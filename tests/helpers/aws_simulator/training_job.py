@@ -18,6 +18,7 @@ from moto.logs.models import logs_backends
 
 from tests.helpers.aws_simulator import storage
 from tests.helpers.aws_simulator.containers import Container
+from tests.helpers.aws_simulator.job_logs import put_line
 from tests.helpers.aws_simulator.training_checks import lay_down, objects_below, own_entrypoint
 
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -244,12 +245,7 @@ class TrainingJob:
 
         def note(line: str) -> None:
             with self.lock:
-                if GROUP not in self.logs.groups:
-                    self.logs.create_log_group(GROUP, {})
-                self.logs.ensure_log_stream(GROUP, stream)
-                # CloudWatch takes no empty message.
-                event = {"timestamp": int(time.time() * 1000), "message": line or " "}
-                self.logs.put_log_events(GROUP, stream, [event])
+                put_line(self.logs, GROUP, stream, line)
                 for definition in definitions:
                     if found := re.search(definition["Regex"], line):
                         self.metrics[definition["Name"]] = float(found[1])

@@ -1,7 +1,6 @@
 """Transform jobs that do what SageMaker's do: the real package, over the real objects, into real `.out` objects."""
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from tests.helpers.aws_simulator import storage
 from tests.helpers.aws_simulator.job_checks import MB, Part, Served, check_job, limits_of, parts_of_input, served_by
+from tests.helpers.aws_simulator.job_logs import put_line
 from tests.helpers.aws_simulator.package_server import NotServing, PackageServer
 from tests.helpers.aws_simulator.strictness import replace
 
@@ -131,11 +131,7 @@ class RunningJob:
         stream = f"{self.job.transform_job_name}/i-simulated{'/data-log' if data else ''}"
         text = f"[sagemaker logs]: {line}" if data else line
         with self.lock:
-            if GROUP not in self.logs.groups:
-                self.logs.create_log_group(GROUP, {})
-            self.logs.ensure_log_stream(GROUP, stream)
-            # CloudWatch takes no empty message.
-            self.logs.put_log_events(GROUP, stream, [{"timestamp": int(time.time() * 1000), "message": text or " "}])
+            put_line(self.logs, GROUP, stream, text)
 
     def end(self) -> None:
         """Stop the job and wait for it."""
