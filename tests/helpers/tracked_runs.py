@@ -89,8 +89,10 @@ def mlflow_run(store: Path, run_id: str) -> tuple[MlflowClient, MlflowRun]:
 
 
 def offline_runs(directory: Path) -> list[OfflineRun]:
-    """W&B's offline runs, the earliest one first."""
-    return [read_offline_run(path) for path in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+    """W&B's offline runs, the earliest one first; a process of W&B's own may still be writing how they ended."""
+    paths = sorted(directory.glob("wandb/offline-run-*/*.wandb"))
+    wait_for(lambda: all(read_offline_run(path).exit_code is not None for path in paths))
+    return [read_offline_run(path) for path in paths]
 
 
 def wait_for(happened: Any, longest_s: float = 60) -> None:
