@@ -23,7 +23,7 @@ from fer.errors import UserError
 from fer.models.losses import PluginLoss
 from fer.runs.run_directory import Run
 
-TRIAL_IMAGES, TRIAL_SHARD = 4, slice(1, 3)
+TRIAL_IMAGES, TRIAL_SHARD = 4, slice(2, 4)
 # Parts of a checkpoint that are Lightning's and large.
 WEIGHTS = ("state_dict", "optimizer_states")
 log = logging.getLogger(__name__)
@@ -173,7 +173,9 @@ def _try_augmentation(use: PluginUse, side: int) -> None:
     change = {use.plugin.name: _build_augmentation(use)}
     rows = np.arange(TRIAL_IMAGES)
     for channels in (1, 3):
-        pixels = torch.linspace(0, 1, TRIAL_IMAGES * channels * side * side).view(TRIAL_IMAGES, channels, side, side)
+        # From dark to bright: no figure of the whole batch is one of the shard.
+        ramp = torch.linspace(0, 1, TRIAL_IMAGES * channels * side * side) ** 2
+        pixels = ramp.view(TRIAL_IMAGES, channels, side, side)
 
         def apply(part: slice, pixels: Tensor = pixels) -> Tensor:
             return apply_pixel_changes(change, pixels[part].clone(), rows[part], (0, 0, 0))

@@ -1,4 +1,4 @@
-"""A training with the package that the documentation shows: one plugin of each kind, resumed, and without the package."""
+"""A training with the package that the documentation shows, a plugin of each kind; resumed, and without the package."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Installed packages that offer plugins: modules with a dist-info directory beside them, which is what is looked for."""
+"""Packages that offer plugins, installed: a module and the dist-info directory beside it that is looked for."""
 
 import re
 import tomllib
