@@ -6,11 +6,13 @@ holds such names alone, never what to import.
 
 import logging
 import re
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
 from typing import Any
 
 from fer.errors import PreconditionError, UserError, shorten_error
@@ -112,12 +114,21 @@ def describe_plugin_error(error: BaseException) -> str:
 
 
 def _iter_plugins() -> Iterator[Plugin]:
-    for entry in entry_points(group=GROUP):
-        package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("an unknown package", "")
-        if match := _ENTRY_NAME.fullmatch(entry.name):
-            yield Plugin(match[1], match[2], package, version, entry.value)
-        else:
-            _warn_once(package, entry.name)
+    # `python -m` looks into the current directory first: what lies there, in a run of somebody else perhaps, is not
+    # installed.
+    path = [entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd()]
+    seen: set[str] = set()
+    for distribution in distributions(path=path):
+        entries = distribution.entry_points.select(group=GROUP)
+        # One that the path leads to twice counts once.
+        if not entries or distribution.name in seen:
+            continue
+        seen.add(distribution.name)
+        for entry in entries:
+            if match := _ENTRY_NAME.fullmatch(entry.name):
+                yield Plugin(match[1], match[2], distribution.name, distribution.version, entry.value)
+            else:
+                _warn_once(distribution.name, entry.name)
 
 
 @cache

@@ -48,6 +48,17 @@ def test_a_name_that_is_not_installed_is_told_with_those_that_are(packages: Inst
         find_plugin("tracker", "neptune", "tracker.plugins.neptune")
 
 
+def test_the_current_directory_is_not_looked_in_and_a_package_counts_once(
+    packages: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages("passed_on", {"loss.poly": "passed_on:poly"})
+    monkeypatch.syspath_prepend(install(tmp_path / "again", "passed_on", {"loss.poly": "passed_on:poly"}))
+    assert len(list_plugins("loss")["poly"]) == 1
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "passed_on")])
+    monkeypatch.chdir(tmp_path / "passed_on")
+    assert list_plugins("loss") == {}
+
+
 def test_two_packages_of_one_name_are_refused_by_both_names(packages: Install) -> None:
     for package in ("first_rain", "second_rain"):
         packages(package, {"augmentation.rain": f"{package}:Rain", f"augmentation.{package}": f"{package}:Rain"})
