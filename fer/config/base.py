@@ -1,6 +1,7 @@
 """The base of every section of the configuration, and types that several sections use."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fer.core.expansion import expand_path
 from fer.core.path_map import map_path, read_path_map
+from fer.core.plugins import NAME_PATTERN
 
 
 class Section(BaseModel):
@@ -99,3 +101,17 @@ def expand_tracking_uri(uri: str) -> str:
     """Expand `~` and environment variables in the path of a directory, or of a database (sqlite:///FILE)."""
     scheme, separator, path = uri.rpartition(":///")
     return uri if "://" in path else f"{scheme}{separator}{expand_path(path)}"
+
+
+# Name of a plugin (see `fer.core.plugins`): its options, plain values.
+Plugins = dict[str, dict[str, Any]]
+
+
+def check_plugin_names(plugins: Plugins, built_in: Collection[str] = ()) -> Plugins:
+    """Return plugins by name. Raises ValueError for a name that no plugin can have."""
+    for name in plugins:
+        if name in built_in:
+            raise ValueError(f"{name} is built in, and no plugin's name")
+        if re.fullmatch(NAME_PATTERN, name) is None:
+            raise ValueError(f"{name!r} is no plugin's name: letters, digits, '_' and '-', no digit first")
+    return plugins

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
+from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
@@ -32,6 +33,7 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
 
     Raises:
         ConfigError: Something is wrong; the message has a line for each error.
+        PreconditionError: A plugin of a training is not installed.
     """
     try:
         if missing := sorted(OmegaConf.missing_keys(cfg)):
@@ -40,9 +42,12 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
     except OmegaConfBaseException as error:
         raise convert_composition_error(error) from None
     try:
-        return Config.model_validate(plain, context={"program": program})
+        config = Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, plain) from None
+    if program == "train":
+        find_used_plugins(config)
+    return config
 
 
 def load_overrides(overrides: Sequence[str], program: Program = "train", saved: Path | None = None) -> Config:

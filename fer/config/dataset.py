@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import InputPath, NewPath, Probability, Section, name_entries
+from fer.config.base import InputPath, NewPath, Plugins, Probability, Section, check_plugin_names, name_entries
 from fer.emotions import CONTEMPT, EMOTIONS, normalize_label
 
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
@@ -117,6 +117,15 @@ class Augment(Section):
     mixup: float = Field(ge=0, description="Alpha of MixUp's Beta distribution; 0 is off")
     cutmix: float = Field(ge=0, description="Alpha of CutMix's Beta distribution; 0 is off")
     mix_probability: Probability = Field(description="Fraction of images that MixUp or CutMix changes")
+    plugins: Plugins = Field(
+        default_factory=dict, description="Augmentations of plugins, after those above but before mixing: name: options"
+    )
+
+    @field_validator("plugins")
+    @classmethod
+    def check_plugins(cls, value: Plugins) -> Plugins:
+        """Check the names."""
+        return check_plugin_names(value, cls.model_fields)
 
 
 class Dataset(Section):

@@ -95,6 +95,8 @@ def _format_error(error: ErrorDetails, config: Any) -> str:
             return f"{shown}: must be a number"
         case "bool_parsing" | "bool_type":
             return f"{shown}: must be true or false"
+        case "dict_type":
+            return f"{shown}: must be a map, such as {{}}"
         case "string_type":
             return f"{shown}: must be a text; a file of YAML has it in quotes"
         case kind if kind in LIMITS:

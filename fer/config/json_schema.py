@@ -145,7 +145,9 @@ def _build_sweeper_properties() -> dict[str, Any]:
     properties = dict(schema["properties"])
     properties["pruner"] = {**schema["$defs"]["Pruner"], "description": properties["pruner"]["description"]}
     keys = "|".join(re.escape(key.name).replace("<name>", r"[^.]+") for key in iter_keys(Config))
-    maps = "|".join(re.escape(key.name).replace("<name>", r"[^.]+") for key in iter_keys(Config) if key.holds == "map")
+    maps = "|".join(
+        re.escape(key.name).replace("<name>", r"[^.]+") for key in iter_keys(Config) if key.holds in ("map", "maps")
+    )
     properties["params"] = {
         "type": ["object", "null"],
         "description": properties["params"]["description"],

@@ -19,7 +19,7 @@ class _Key:
     allowed: str
     description: str
     # What an override of the key is made of.
-    holds: Literal["text", "map", "other"] = "other"
+    holds: Literal["text", "map", "maps", "other"] = "other"
 
 
 def find_sections(annotation: Any) -> list[type[BaseModel]]:
@@ -81,10 +81,10 @@ def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
             yield _Key(dotted, allowed, field.description or "", _find_content(annotation))
 
 
-def _find_content(annotation: Any) -> Literal["text", "map", "other"]:
-    """Whether a type is a map, or a text or a list of texts."""
+def _find_content(annotation: Any) -> Literal["text", "map", "maps", "other"]:
+    """Whether a type is a map, a map of maps, or a text or a list of texts."""
     if get_origin(annotation) is dict:
-        return "map"
+        return "maps" if get_origin(get_args(annotation)[1]) is dict else "map"
     return "text" if annotation is str or any(_find_content(a) == "text" for a in get_args(annotation)) else "other"
 
 

@@ -47,6 +47,10 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "optimizer.options", {}),
     AddedKey("0.3.0", "trainer.max_time", None),
     AddedKey("0.3.0", "trainer.accumulate", 1),
+    AddedKey("0.3.0", "model.loss.options", {}),
+    AddedKey("0.3.0", "trainer.callbacks", {}),
+    AddedKey("0.3.0", "dataset.augment.plugins", {}),
+    AddedKey("0.3.0", "tracker.plugins", {}),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
@@ -73,7 +77,8 @@ def describe_origin(saved: Mapping[str, Any], provenance: Mapping[str, Any], cur
     Returns:
         A line each; none for a run of this version that lacks nothing.
     """
-    missing = [added for added in ADDED_KEYS if added.key not in saved]
+    # Of a map that holds something, the keys of its entries stand in ``saved``.
+    missing = [added for added in ADDED_KEYS if not any(f"{key}.".startswith(f"{added.key}.") for key in saved)]
     version = provenance.get("fer_version") or _infer_version(missing)
     # The code between two releases has the number of the earlier one.
     behaviour = max(version, FIRST_RECORDED, key=_parse_version) if "fer_version" in provenance else version

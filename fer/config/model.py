@@ -5,12 +5,15 @@ import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fer.config.base import Fraction, Section, resolve_input_path
 from fer.core.path_map import map_path
+from fer.core.plugins import NAME_PATTERN
+
+BUILT_IN_LOSSES = ("cross_entropy", "focal")
 
 
 @cache
@@ -30,11 +33,21 @@ def list_timm_architectures() -> frozenset[str]:
 class Loss(Section):
     """What training minimises."""
 
-    kind: Literal["cross_entropy", "focal"] = Field(
-        description="Cross-entropy, or focal loss (arXiv:1708.02002), on hard or distributed targets"
+    kind: str = Field(
+        pattern=rf"^{NAME_PATTERN}$",
+        description="`cross_entropy`, or `focal` loss (arXiv:1708.02002), on hard or distributed targets; or the name "
+        "of a plugin's loss",
     )
+    options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of a plugin's loss")
     label_smoothing: Fraction = Field(description="Fraction of each target spread evenly over the classes")
     focal_gamma: float = Field(ge=0, le=10, description="Focal loss: how much easy images count less")
+
+    @model_validator(mode="after")
+    def check_options(self) -> Self:
+        """Check that options are those of a plugin."""
+        if self.options and self.kind in BUILT_IN_LOSSES:
+            raise ValueError(f"kind={self.kind} takes no options; they are for the loss of a plugin")
+        return self
 
 
 class Model(Section):

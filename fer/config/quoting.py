@@ -73,6 +73,10 @@ def _encode_map_key(key: str) -> str:
 def _compile_keys(holds: str) -> re.Pattern[str]:
     """The keys whose values are texts, or maps; ``<name>`` stands for any name."""
     names = [key.name for key in iter_keys(Config) if key.holds == holds]
+    if holds == "map":
+        outer = [key.name for key in iter_keys(Config) if key.holds == "maps"]
+        # The longer first: an entry of a map of maps is a map.
+        names += [*(f"{name}.<name>" for name in outer), *outer]
     names += TEXT_KEYS if holds == "text" else ["dataset.sources"]
     return re.compile("|".join(re.escape(name).replace("<name>", "[^.]+") for name in names))
 

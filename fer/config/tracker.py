@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
-from fer.config.base import Section, expand_tracking_uri, reject_password
+from fer.config.base import Plugins, Section, check_plugin_names, expand_tracking_uri, reject_password
 
 
 class Wandb(Section):
@@ -37,6 +37,13 @@ class Tracker(Section):
     tensorboard: bool = Field(False, description="Event files in tensorboard/ of the run directory")
     wandb: Wandb | None = Field(None, description="Weights & Biases; null is off")
     mlflow: Mlflow | None = Field(None, description="MLflow; null is off")
+    plugins: Plugins = Field(default_factory=dict, description="Trackers of plugins: name: options of each")
+
+    @field_validator("plugins")
+    @classmethod
+    def check_plugins(cls, value: Plugins) -> Plugins:
+        """Check the names."""
+        return check_plugin_names(value, ("csv", *cls.model_fields))
 
     def collect_backends(self) -> dict[str, dict[str, Any]]:
         """Return the trackers beside history.csv that are on, by kind, each with its options."""
@@ -44,4 +51,4 @@ class Tracker(Section):
         for name, section in (("wandb", self.wandb), ("mlflow", self.mlflow)):
             if section is not None:
                 enabled[name] = section.model_dump()
-        return enabled
+        return {**enabled, **self.plugins}

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, Fraction, Section
+from fer.config.base import ExistingPath, Fraction, Plugins, Section, check_plugin_names
 
 Monitor = Literal["val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss"]
 
@@ -60,6 +60,9 @@ class Trainer(Section):
     resume_from: ExistingPath | None = Field(
         description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
     )
+    callbacks: Plugins = Field(
+        default_factory=dict, description="Callbacks of plugins, in this order: name: options of each"
+    )
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -74,6 +77,12 @@ class Trainer(Section):
         if value not in (("fit",), ("test",), ("fit", "test")):
             raise ValueError("allowed are [fit, test], [fit] and [test]")
         return value
+
+    @field_validator("callbacks")
+    @classmethod
+    def check_callbacks(cls, value: Plugins) -> Plugins:
+        """Check the names."""
+        return check_plugin_names(value)
 
     @property
     def world_size(self) -> int:

@@ -7,15 +7,21 @@ the unbroken one would have drawn.
 """
 
 import math
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fer.errors import UserError
+
 MIN_ERASED, MAX_ERASED = 0.02, 0.2  # fraction of the image
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# A plugin's augmentation: (N, C, side, side) float32 in 0…1, and a generator for each image, to changed pixels.
+PixelChange = Callable[[Tensor, Sequence[np.random.Generator]], Tensor]
 ShardSlice = tuple[int, int, int]  # (start, stop, count): rows start…stop of a batch of ``count`` images
 
 
@@ -42,7 +48,8 @@ class Augmentation:
     """Random changes of training images, applied to a batch on its device.
 
     The fields are those of the configuration section `dataset.augment`: probabilities (0…1), largest changes either
-    way as a fraction, ``rotate`` in degrees, and the alphas of MixUp and CutMix.
+    way as a fraction, ``rotate`` in degrees, and the alphas of MixUp and CutMix; ``plugins`` are what the section's
+    names of plugins stand for.
 
     Examples:
         >>> augmentation = Augmentation(**config.dataset.augment.model_dump())
@@ -60,6 +67,7 @@ class Augmentation:
     mixup: float
     cutmix: float
     mix_probability: float
+    plugins: Mapping[str, PixelChange] = field(default_factory=dict)
 
     def sample_params(self, count: int, seed: tuple[int, int, int], device: torch.device) -> _AugmentationParams:
         """Draw the parameters of ``count`` images; ``seed`` is (seed of the run, epoch, batch)."""
@@ -128,6 +136,7 @@ class Augmentation:
         """
         start, stop, count = shard or (0, len(images), len(images))
         params = self.sample_params(count, seed, images.device)
+        rows = np.arange(count)
         if stop - start < count:
             rows = self.find_required_rows((start, stop, count), seed)
             params = params.select(torch.from_numpy(rows).to(images.device), stop - start)
@@ -141,6 +150,8 @@ class Augmentation:
                 params["hole_area"], params["hole_aspect"], params["hole_x"], params["hole_y"], side
             )
             pixels = torch.where(hole, params["hole_gray"], pixels)
+        if self.plugins:
+            pixels = apply_pixel_changes(self.plugins, pixels, rows, seed)
         if self.mixup or self.cutmix:
             pixels, targets = _apply_mixup_cutmix(pixels, targets, params, side)
         return pixels, targets
@@ -156,6 +167,34 @@ class Augmentation:
         if self.brightness:
             pixels = pixels * params["brightness"]
         return pixels.clamp_(0, 1) if self.contrast or self.saturation or self.brightness else pixels
+
+
+def apply_pixel_changes(
+    changes: Mapping[str, PixelChange], pixels: Tensor, rows: np.ndarray, seed: tuple[int, int, int]
+) -> Tensor:
+    """Apply the augmentations of plugins to images of a batch.
+
+    Each image has a generator of its own, so that it is changed alike wherever the rest of its batch is.
+
+    Args:
+        changes: The augmentations by name.
+        pixels: (N, C, side, side) float32 in 0…1.
+        rows: (N,) numbers of the images within the whole batch.
+        seed: (seed of the run, epoch, batch).
+
+    Raises:
+        UserError: One gives pixels of another shape or type.
+    """
+    for name, change in changes.items():
+        generators = [np.random.default_rng((*seed, zlib.crc32(name.encode()), int(row))) for row in rows]
+        changed = change(pixels, generators)
+        if not isinstance(changed, Tensor) or (changed.shape, changed.dtype) != (pixels.shape, pixels.dtype):
+            given = f"{changed.dtype} {tuple(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
+            raise UserError(
+                f"the augmentation {name} must give {pixels.dtype} {tuple(pixels.shape)}, as it gets, but gives {given}"
+            )
+        pixels = changed
+    return pixels
 
 
 def _warp(pixels: Tensor, params: _AugmentationParams, side: int) -> Tensor:

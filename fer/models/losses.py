@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fer.errors import UserError
+
 
 def smooth_targets(targets: Tensor, smoothing: float) -> Tensor:
     """Targets (N, classes) with the fraction ``smoothing`` spread evenly over the classes (arXiv:1512.00567)."""
@@ -25,12 +27,20 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     return -(targets * wrong**gamma * log_probabilities).sum(1)
 
 
-# The kinds of model.loss.kind: (logits, targets, gamma) to losses (N,).
+# A plugin's loss: (logits, targets) to losses (N,).
+PluginLoss = Callable[[Tensor, Tensor], Tensor]
+# The built-in kinds of model.loss.kind: (logits, targets, gamma) to losses (N,).
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"cross_entropy": cross_entropy, "focal": focal_loss}
 
 
 def compute_weighted_loss(
-    logits: Tensor, targets: Tensor, weights: Tensor, kind: str, smoothing: float, gamma: float
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    kind: str,
+    smoothing: float,
+    gamma: float,
+    plugin: PluginLoss | None = None,
 ) -> Tensor:
     """Compute the weighted mean loss of a batch, in float32 or wider.
 
@@ -38,13 +48,26 @@ def compute_weighted_loss(
         logits: (N, classes), of any floating type.
         targets: (N, classes), each row a distribution over the classes.
         weights: (N,) of the images; a batch whose weights are all 0 has loss 0.
-        kind: One of LOSSES.
+        kind: One of LOSSES, or the name of ``plugin``.
         smoothing: Fraction of each target that is spread evenly over the classes.
         gamma: Exponent of the focal loss.
+        plugin: A plugin's loss.
 
     Returns:
         A scalar.
+
+    Raises:
+        UserError: The plugin does not give a loss of each image.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    losses = LOSSES[kind](logits, smooth_targets(targets, smoothing), gamma)
+    targets = smooth_targets(targets, smoothing)
+    if plugin is None:
+        losses = LOSSES[kind](logits, targets, gamma)
+    else:
+        losses = plugin(logits, targets)
+        if losses.shape != weights.shape:
+            raise UserError(
+                f"model.loss.kind={kind}: must give a loss of each of {len(weights)} images, but gives "
+                f"{tuple(losses.shape)}"
+            )
     return (losses * weights).sum() / torch.clamp(weights.sum(), min=1e-12)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.config import Config
+from fer.config.plugins import describe_plugins, list_plugin_changes
 from fer.config.quoting import quote_literally
 from fer.core.flatten import flatten_dict
 from fer.core.installation import build_train_command, format_command, format_documentation, get_program_name
@@ -37,14 +38,15 @@ def _read_run_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _compare_environment(provenance: dict[str, Any]) -> list[str]:
+def _compare_environment(config: Config, provenance: dict[str, Any]) -> list[str]:
     """Describe what differs between machine and code of a run and those of this process, a line each."""
     current = collect_environment()
     packages = current.pop("packages")
     previous_packages = provenance.get("packages")
     if not isinstance(previous_packages, dict):
         previous_packages = {}
-    return [*_list_differences(provenance, current), *_list_differences(previous_packages, packages)]
+    plugins = list_plugin_changes(provenance.get("plugins"), describe_plugins(config))
+    return [*_list_differences(provenance, current), *_list_differences(previous_packages, packages), *plugins]
 
 
 def _list_differences(previous: dict[str, Any], current: dict[str, Any]) -> list[str]:
@@ -95,7 +97,7 @@ def _replay_run(run: Path, allow_changed_data: bool) -> bool:
         )
     for line in describe_run_origin(run):
         log.warning("Another version: %s", line)
-    for line in _compare_environment(provenance):
+    for line in _compare_environment(config, provenance):
         log.warning("Environment differs: %s", line)
     if changed := _compare_data(config, provenance):
         for line in changed:

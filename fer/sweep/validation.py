@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer.config import Program
 from fer.config.compose import load_config
-from fer.errors import ConfigError
+from fer.errors import ConfigError, PreconditionError
 from fer.sweep.search_space import SearchParameter, split_overrides
 
 # Checking a job takes tens of milliseconds. Of more jobs than this, each value is checked once, not each combination.
@@ -38,7 +38,7 @@ def check_sweep(config: DictConfig) -> None:
     for job in jobs:
         try:
             load_config(_compose_job(config, job, composed), _get_program(config))
-        except ConfigError as error:
+        except (ConfigError, PreconditionError) as error:
             errors.setdefault(str(error), job)
     if errors:
         # A rule between two keys names neither's value.

@@ -23,7 +23,7 @@ from fer.core.run_layout import TRACKERS_DIR
 from fer.errors import shorten_error
 from fer.trackers.background import FINISH_TIMEOUT_S
 from fer.trackers.base import RunInfo
-from fer.trackers.dispatch import TRACKERS, TrackerThread
+from fer.trackers.dispatch import TrackerThread, get_title
 from fer.trackers.run_reader import (
     TrackerState,
     compute_elapsed_seconds,
@@ -62,7 +62,7 @@ def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) 
     config, run_id, monitor = read_config(directory), get_run_id(directory), SystemMonitor(job["pid"])
 
     def build_run_info(kind: str) -> RunInfo:
-        warn = partial(stream.write, "WARNING", TRACKERS[kind].title + ":")
+        warn = partial(stream.write, "WARNING", get_title(kind) + ":")
         return RunInfo(directory, run_id, config, state.get(kind), partial(state.update, kind), warn)
 
     threads = [

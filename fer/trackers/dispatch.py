@@ -13,6 +13,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from fer.core.extras import require_packages
+from fer.core.plugins import find_plugin, load_plugin
 from fer.errors import shorten_error
 from fer.trackers.base import RunInfo, RunResult, Tracker
 from fer.trackers.run_reader import TrackerState
@@ -47,7 +48,7 @@ class TrackerThread:
     """One tracker's thread, with a queue of what the tracker is to log.
 
     Args:
-        kind: A key of ``TRACKERS``.
+        kind: A key of ``TRACKERS``, or the name of a plugin.
         options: Keyword arguments of its class.
         run: The run to log.
         state: Keeps the last epoch that was logged.
@@ -58,7 +59,7 @@ class TrackerThread:
         self, kind: str, options: Mapping[str, Any], run: RunInfo, state: TrackerState, notify: NotifyFn
     ) -> None:
         self.kind, self.options, self.run, self.state, self.notify = kind, options, run, state, notify
-        self.title = TRACKERS[kind].title
+        self.title = get_title(kind)
         self.last_epoch = int(state.get(kind).get("epoch", 0))
         self.queue: SimpleQueue[Callable[[Tracker], str | None]] = SimpleQueue()
         self.thread = Thread(target=self._process_queue, daemon=True)
@@ -101,8 +102,18 @@ class TrackerThread:
         return not self.thread.is_alive()
 
 
+def get_title(kind: str) -> str:
+    """Return the name of a kind of tracker for people; a plugin's own name."""
+    return TRACKERS[kind].title if kind in TRACKERS else kind
+
+
 def _create_tracker(kind: str, options: Mapping[str, Any], run: RunInfo) -> Tracker:
     """Import the tracker's library and begin. Raises whatever the library does."""
+    if kind not in TRACKERS:
+        key = f"tracker.plugins.{kind}"
+        with _IMPORT_LOCK:
+            plugin: Callable[..., Tracker] = load_plugin(find_plugin("tracker", kind, key), key)
+        return plugin(run, **options)
     tracker_type = TRACKERS[kind]
     require_packages(*tracker_type.packages, purpose=f"tracker.{kind}")
     with _IMPORT_LOCK:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from fer.data.augmentation import ShardSlice
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
-from fer.models.losses import compute_weighted_loss
+from fer.models.losses import PluginLoss, compute_weighted_loss
 from fer.models.network import FaceNetwork
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.optimizers import build_optimizer
@@ -25,7 +25,7 @@ class OptimizationConfig:
     """Loss, optimizer and schedule of a training.
 
     Attributes:
-        loss_kind: One of ``fer.models.losses.LOSSES``.
+        loss_kind: One of ``fer.models.losses.LOSSES``, or the name of a plugin's loss.
         label_smoothing: Fraction of each target that is spread evenly over the classes.
         focal_gamma: Exponent of the focal loss.
         lr: Largest learning rate.
@@ -65,16 +65,18 @@ class FaceClassifierModule(pl.LightningModule):
     Args:
         network: The network to train.
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
+        plugin_loss: The loss of a plugin, where it is none of the built-in ones.
     """
 
     train_sums: Tensor
 
-    def __init__(self, network: FaceNetwork, config: OptimizationConfig) -> None:
+    def __init__(self, network: FaceNetwork, config: OptimizationConfig, plugin_loss: PluginLoss | None = None) -> None:
         super().__init__()
         # Plain numbers and strings, so that a checkpoint loads without running code.
         self.save_hyperparameters({"settings": asdict(config)})
         self.network = network
         self.config = config
+        self.plugin_loss = plugin_loss
         self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
@@ -101,7 +103,13 @@ class FaceClassifierModule(pl.LightningModule):
         """Loss of a batch's ``targets`` (N, classes), weighted by its ``weights`` (N,)."""
         cfg = self.config
         return compute_weighted_loss(
-            logits, batch["targets"], batch["weights"], cfg.loss_kind, cfg.label_smoothing, cfg.focal_gamma
+            logits,
+            batch["targets"],
+            batch["weights"],
+            cfg.loss_kind,
+            cfg.label_smoothing,
+            cfg.focal_gamma,
+            self.plugin_loss,
         )
 
     @override

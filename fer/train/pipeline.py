@@ -34,6 +34,7 @@ from fer.train.distributed import apply_launcher, launch_workers, needs_launch, 
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
@@ -105,9 +106,10 @@ def _run_or_launch(
 
 
 def _check_start(config: Config) -> None:
-    """Check device, network and weights while there is nothing of the run. Raises PreconditionError."""
+    """Check device, plugins, network and weights while there is nothing of the run. Raises PreconditionError."""
     with refuse_before_start():
         device = resolve_device(config)
+        check_plugins(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             build_module(config, config.dataset.classes, device)[0].build_optimizer()
@@ -132,6 +134,7 @@ def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Sou
     if LAUNCHED_ENV not in os.environ:
         _check_start(config)
     run = open_run()
+    record_plugins(run, config)
     for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
         log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):

@@ -18,7 +18,6 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.process import interrupt_on_signals
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
-from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
@@ -28,6 +27,7 @@ from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
+from fer.train.plugins import build_augmentation, build_callbacks, load_loss
 from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
@@ -79,7 +79,7 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
         images,
         train,
         val,
-        augmentation=Augmentation(**config.dataset.augment.model_dump()),
+        augmentation=build_augmentation(config),
         side=config.model.image_size,
         batch_size=config.dataset.batch_size,
         seed=config.seed,
@@ -141,7 +141,7 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(network, optimization)
+    module = FaceClassifierModule(network, optimization, load_loss(config))
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -265,6 +265,7 @@ def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, f
     if config.trainer.max_time is not None:
         # In the midst of an epoch there are no figures to choose it by.
         callbacks.append(Timer(timedelta(minutes=config.trainer.max_time), interval="epoch", verbose=False))
+    callbacks += build_callbacks(config)
     # Lightning's save_last would keep the last epoch that was better, not the last one.
     for filename, monitor in ((BEST_CKPT, stopping.monitor), (LAST_CKPT, None)):
         callbacks.append(

@@ -1,6 +1,8 @@
 """Augmentation measured on pictures whose changes can be computed."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer.data.augmentation import MAX_ERASED, MIN_ERASED, Augmentation
+from fer.data.augmentation import MAX_ERASED, MIN_ERASED, Augmentation, PixelChange
+from fer.errors import UserError
 
 OFF = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
 STRONG = Augmentation(
@@ -26,7 +29,7 @@ STRONG = Augmentation(
 )
 
 
-def only(**strengths: float) -> Augmentation:
+def only(**strengths: Any) -> Augmentation:
     return dataclasses.replace(OFF, **strengths)
 
 
@@ -264,3 +267,48 @@ def test_a_share_of_a_batch_is_changed_as_the_whole_is(augment: Augmentation) ->
         assert len(rows) == stop - start or augment is STRONG
         share = augment(images[rows], targets[rows], 32, seed, (start, stop, 9))
         assert all(torch.equal(got, all_rows[start:stop]) for got, all_rows in zip(share, whole, strict=True))
+
+
+def speckle(pixels: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
+    """As a plugin changes each image by its own generator."""
+    return pixels + torch.tensor([generator.random() for generator in generators], dtype=torch.float32).view(
+        -1, 1, 1, 1
+    )
+
+
+@pytest.mark.parametrize("shard", [(0, 3, 8), (3, 8, 8), (7, 8, 8)])
+def test_a_plugin_changes_a_shard_as_the_whole_batch(shard: tuple[int, int, int]) -> None:
+    augment = dataclasses.replace(STRONG, plugins={"one": speckle, "two": speckle})
+    images, targets, seed = random_batch(8), labels(8), (3, 1, 2)
+    whole, whole_targets = augment(images, targets, 32, seed)
+    rows = augment.find_required_rows(shard, seed)
+    part, part_targets = augment(images[rows], targets[rows], 32, seed, shard)
+    assert torch.allclose(part, whole[shard[0] : shard[1]], atol=1e-5)
+    assert torch.allclose(part_targets, whole_targets[shard[0] : shard[1]])
+
+
+def test_a_plugin_sees_pixels_before_mixing_and_draws_anew_for_each_image_batch_and_name() -> None:
+    images = constant_batch(4)
+    seeds = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0))
+    added = [
+        (changed(only(plugins={name: speckle}), images, 32, seed) - changed(OFF, images, 32, seed))[:, 0, 0, 0]
+        for seed in seeds
+        for name in ("one", "two")
+    ]
+    assert len({round(value, 5) for values in added for value in values.tolist()}) == 4 * 4 * 2
+    mixing = dataclasses.replace(OFF, mixup=1.0, mix_probability=1.0)
+    constant = dataclasses.replace(mixing, plugins={"half": lambda pixels, _: torch.full_like(pixels, 0.5)})
+    assert torch.allclose(changed(constant, images, 32), torch.tensor(0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [
+        (lambda pixels, _: pixels[:, :, 1:], r"torch.float32 \(4, 1, 31, 32\)"),
+        (lambda pixels, _: pixels.double(), r"torch.float64 \(4, 1, 32, 32\)"),
+        (lambda pixels, _: None, "NoneType"),
+    ],
+)
+def test_pixels_of_another_shape_or_type_are_refused(change: PixelChange, given: str) -> None:
+    with pytest.raises(UserError, match=rf"the augmentation odd must give torch.float32 \(4, 1, 32, 32\).*{given}"):
+        changed(only(plugins={"odd": change}), constant_batch(4), 32)
