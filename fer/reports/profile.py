@@ -24,6 +24,8 @@ PHASES: Mapping[str, str] = MappingProxyType(
 )
 STEP_PHASES = ("loading", "transfer", "forward", "backward", "optimizer", "moving_average")
 MAX_OPERATORS = 20
+# Fewer steps are called few.
+MANY_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def write_profile_page(report: ProfileReport, path: Path) -> None:
         "images_per_second_of_steps": report.images / steps_total,
         "first_step": report.step_seconds[0],
         "median_step": later[len(later) // 2] if later else None,
+        "few_steps": len(report.step_seconds) < MANY_STEPS,
         "tables": _build_operator_tables(report),
     }
     write_page(render("profile.html.j2", content), path)

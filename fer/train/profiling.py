@@ -56,13 +56,18 @@ class TrainingProfiler(Profiler):
         self.seconds = dict.fromkeys((*PHASES, PROFILING), 0.0)
         self.calls = dict.fromkeys((*PHASES, PROFILING), 0)
         self.step_seconds: list[float] = []
-        self.images = 0
+        self.batch_images = 0
         self.first_epoch = self.last_epoch = 0
         self.traced = range(0)
         self.trace = OperatorTrace(device)
         self._frames: list[_Frame] = []
         self._step_start: float | None = None
         self._mark = time.perf_counter()
+
+    @property
+    def images(self) -> int:
+        """Images that were trained on, of all processes together; not those of a step that was broken off before."""
+        return self.batch_images * self.calls["backward"]
 
     @property
     def phase(self) -> str:
@@ -135,14 +140,14 @@ class TrainingProfiler(Profiler):
         if step == 1:
             self.first_epoch = self.trainer.current_epoch + 1
             self.traced = choose_traced_steps(int(self.trainer.num_training_batches))
+            loader: Any = self.trainer.train_dataloader
+            # An epoch has whole batches only, unless all images are fewer.
+            self.batch_images = min(loader.batch_size, len(loader.split.rows))
         if step == self.traced.start:
             self._enter(PROFILING, PROFILING)
             self.trace.start()
             self._leave(PROFILING)
         self.last_epoch = self.trainer.current_epoch + 1
-        loader: Any = self.trainer.train_dataloader
-        # An epoch has whole batches only, unless all images are fewer.
-        self.images += min(loader.batch_size, len(loader.split.rows))
         self._step_start = time.perf_counter()
 
     def _end_step(self) -> None:
