@@ -51,6 +51,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.callbacks", {}),
     AddedKey("0.3.0", "dataset.augment.plugins", {}),
     AddedKey("0.3.0", "tracker.plugins", {}),
+    AddedKey("0.3.0", "trainer.profile", False),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -57,6 +57,9 @@ class Trainer(Section):
     )
     resident: bool = Field(description="Keep all images on the device as bytes")
     limit_batches: int | None = Field(ge=1, description="Batches an epoch and split at most; null takes all")
+    profile: bool = Field(
+        False, description="Write `profile.html`: what the training spends its time on; results stay the same"
+    )
     resume_from: ExistingPath | None = Field(
         description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
     )

@@ -21,6 +21,8 @@ LAST_CKPT = "last.ckpt"
 UNFINISHED_CKPT = "unfinished.ckpt"
 BUNDLE_DIR = "bundle"
 TRACKERS_DIR = "trackers"
+PROFILE_HTML = "profile.html"
+PROFILE_TRACE_JSON = "profile_trace.json"
 FAILURE_TXT = "failure.txt"
 
 # A job of a sweep.

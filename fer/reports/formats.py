@@ -54,6 +54,13 @@ def interval(metric: Mapping[str, float | None]) -> str:
     return f"{100 * low:.1f}{DASH}{100 * high:.1f}"
 
 
+def short_duration(seconds: float | None) -> str:
+    """Format a time span of at most seconds: 0.01234 -> ``12.3 ms``; 1.18 -> ``1.18 s``."""
+    if seconds is None or math.isnan(seconds):
+        return DASH
+    return f"{significant(seconds)}{NO_BREAK}s" if seconds >= 1 else f"{significant(1000 * seconds)}{NO_BREAK}ms"
+
+
 def duration(seconds: float | None) -> str:
     """Format a time span in its two largest units: 754 -> ``12 min 34 s``."""
     if seconds is None or math.isnan(seconds):

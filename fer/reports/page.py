@@ -26,6 +26,7 @@ _FILTERS = (
     formats.count,
     formats.points,
     formats.signed,
+    formats.short_duration,
     formats.duration,
     formats.clock,
     png_data_uri,

@@ -44,6 +44,7 @@ class TrainingReport:
         config_yaml: Text of the configuration.
         environment: Facts about machine and code, by name.
         notes: Remarks for the top of the page.
+        profile: Name of the page beside this one on what the training spent its time on; None without one.
     """
 
     title: str
@@ -60,6 +61,7 @@ class TrainingReport:
     config_yaml: str
     environment: dict[str, str]
     notes: list[str]
+    profile: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from fer.config import Config
 from fer.config.contradictions import find_contradictions
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
-from fer.core.run_layout import BUNDLE_DIR, REPORT_HTML
+from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
@@ -158,6 +158,8 @@ def _run_stages(config: Config, run: Run, sources: list[Source] | None) -> None:
     log.info("Run directory: %s", run.directory)
     if (run.directory / REPORT_HTML).is_file():
         log.info("Report: %s", run.directory / REPORT_HTML)
+    if config.trainer.profile and (run.directory / PROFILE_HTML).is_file():
+        log.info("Profile: %s", run.directory / PROFILE_HTML)
     if interrupted:
         raise SystemExit(ExitCode.INTERRUPTED)
 

@@ -9,7 +9,7 @@ import torch
 
 from fer.config import Config
 from fer.core.installation import format_command
-from fer.core.run_layout import REPORT_HTML, TRACKERS_DIR
+from fer.core.run_layout import PROFILE_HTML, REPORT_HTML, TRACKERS_DIR
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
@@ -68,6 +68,7 @@ def write_report(
         config_yaml=run.config_text,
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
+        profile=PROFILE_HTML if config.trainer.profile and (run.directory / PROFILE_HTML).is_file() else None,
     )
     write_training_report(report, run.directory / REPORT_HTML)
 

@@ -28,6 +28,7 @@ from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.plugins import build_augmentation, build_callbacks, load_loss
+from fer.train.profile_report import attach_profiler, write_profile
 from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
@@ -228,6 +229,7 @@ def train_network(
     if checkpoint is not None:
         _check_checkpoint(checkpoint, module)
     datamodule = build_datamodule(config, data.store.images, train, val)
+    profiler = attach_profiler(trainer, config, device)
     start = time.monotonic()
     with interrupt_on_signals():
         try:
@@ -241,6 +243,8 @@ def train_network(
                 raise
             raise UserError(SINGLE_VALUE) from None
     seconds = round(time.monotonic() - start, 1)
+    if profiler is not None:
+        write_profile(profiler, config, directory)
     if trainer.is_global_zero and not (directory / CHECKPOINTS_DIR / BEST_CKPT).is_file():
         with atomic_write(directory / CHECKPOINTS_DIR / UNFINISHED_CKPT) as temporary:
             torch.save({"state_dict": module.state_dict()}, temporary)
