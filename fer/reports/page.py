@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,9 @@ _FILTERS = (
 )
 
 
-def render(template: str, content: Mapping[str, Any]) -> str:
-    """Render the HTML page of ``templates/<template>``.
-
-    Everything in ``content`` is escaped unless it is ``Markup``. Raises jinja2.UndefinedError where the template names
-    something that ``content`` lacks.
-    """
+@cache
+def create_environment() -> jinja2.Environment:
+    """Create the environment of the templates, which compiles each of them once."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -49,8 +47,17 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
+    return environment
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """Render the HTML page of ``templates/<template>``.
+
+    Everything in ``content`` is escaped unless it is ``Markup``. Raises jinja2.UndefinedError where the template names
+    something that ``content`` lacks.
+    """
     stylesheet = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    return environment.get_template(template).render(content, stylesheet=stylesheet)
+    return create_environment().get_template(template).render(content, stylesheet=stylesheet)
 
 
 def read_script(name: str) -> str:

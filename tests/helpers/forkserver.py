@@ -3,8 +3,9 @@
 Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. Within ``forking()``, and in all
 that is started there, ``subprocess.Popen`` asks a template, a process that holds nothing but libraries, for a copy.
 The copy is a child of whoever asked (Linux's CLONE_PARENT), and a process of its own in all else: it runs the program's
-file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. Only
-libraries are imported beforehand: the project's own modules are read by each program.
+file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. The
+libraries and the project's own modules are imported beforehand, and the templates of its pages compiled; nothing of a
+program has run. A program that finds another copy of the project on its path reads that one's modules itself.
 
 What the template cannot stand for is started as always: another interpreter, other flags, code in a string.
 """
@@ -14,8 +15,10 @@ import atexit
 import ctypes
 import gc
 import importlib
+import importlib.machinery
 import json
 import os
+import pkgutil
 import platform
 import resource
 import runpy
@@ -37,7 +40,8 @@ LIBRARIES = (
     *("torch.distributed.launcher", "torch.nn.parallel", "cv2", "av", "imagehash", "matplotlib.pyplot", "pandas"),
     *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
     *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
-    "sklearn.metrics",
+    *("sklearn.metrics", "timm.optim", "onnx", "mlflow", "mlflow.store.tracking.sqlalchemy_store"),
+    *("matplotlib.backends.backend_svg", "hydra._internal.core_plugins.basic_sweeper", "hydra.experimental.callback"),
 )
 # What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
 LIBRARY_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -191,6 +195,7 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
     try:
         sys.path = [*_build_search_path(order), *(path for path in sys.path[1:] if path != str(PROJECT))]
+        _forget_project_unless_found()
         if what == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
@@ -217,6 +222,26 @@ def _build_search_path(order: Mapping[str, Any]) -> list[str]:
     return [*first, *filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))]
 
 
+def _forget_project_unless_found() -> None:
+    """Leave the project's modules to be imported where the search path leads to others than those of the template."""
+    found = importlib.machinery.PathFinder.find_spec("fer", sys.path)
+    if found is None or found.origin != str(PROJECT / "fer" / "__init__.py"):
+        for name in [name for name in sys.modules if name == "fer" or name.startswith("fer.")]:
+            del sys.modules[name]
+
+
+def _import_project() -> None:
+    """Import the project's modules but for its programs and what needs W&B, and compile its templates."""
+    import fer
+
+    for module in pkgutil.walk_packages(fer.__path__, "fer."):
+        if not module.name.endswith((".__main__", ".wandb")):
+            importlib.import_module(module.name)
+    environment = importlib.import_module("fer.reports.page").create_environment()
+    for template in environment.list_templates(extensions=["j2"]):
+        environment.get_template(template)
+
+
 def _fork_template() -> None:
     """Leave a template behind for what this process will start, before it is anything else than libraries."""
     global _template
@@ -239,11 +264,12 @@ def _leave(code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Import the libraries and serve as the template of who started this process."""
+    """Import the libraries and the project, and serve as the template of who started this process."""
     # timm imports W&B where it is installed: a directory that it makes then would go with the first copy that ends.
     sys.modules["wandb"] = None  # type: ignore[assignment]
     for library in LIBRARIES:
         importlib.import_module(library)
+    _import_project()
     del sys.modules["wandb"]
     # The collector then passes over what the libraries have made, and copies none of its pages.
     gc.collect()
