@@ -1,6 +1,7 @@
 """Lightning's checkpoints and early stopping, made to go on in another run directory."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from typing_extensions import override
 
 from fer.core.run_layout import BEST_CKPT
+from fer.errors import ModelError
+from fer.train.schedules import SCHEDULES
 
 
 class RelocatableCheckpoint(ModelCheckpoint):
@@ -56,3 +59,24 @@ class ResumableEarlyStopping(EarlyStopping):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ModelError where a checkpoint holds the state of another optimizer or schedule.
+
+    Args:
+        path: The checkpoint.
+        saved: Settings of its training; those of earlier versions lack the later ones.
+        wanted: Settings of the training that is to go on from it.
+    """
+    keys = {"optimizer": "optimizer.name"}
+    # Our own schedules have one kind of state.
+    if {saved.get("schedule_kind", "one_cycle"), wanted["schedule_kind"]} - SCHEDULES.keys():
+        keys |= {"schedule_kind": "optimizer.schedule.kind", "schedule_interval": "optimizer.schedule.interval"}
+    before = {"optimizer": "adamw", "schedule_kind": "one_cycle", "schedule_interval": "epoch", **saved}
+    for key, name in keys.items():
+        if before[key] != wanted[key]:
+            raise ModelError(
+                f"{path}: its training had {name}={before[key]}, whose state {name}={wanted[key]} cannot go on from; "
+                f"keep {name}={before[key]}, or train anew without trainer.resume_from"
+            )

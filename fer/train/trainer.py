@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
-from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
+from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping, check_optimization_is_kept
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
@@ -137,6 +137,9 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         fused=device == "cuda" and config.trainer.precision != "16",
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
+        schedule_options=schedule.options,
+        schedule_interval=schedule.interval,
+        monitor=config.trainer.early_stopping.monitor,
     )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
@@ -192,10 +195,10 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
 
 
 def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
-    """Raise ModelError where a checkpoint is not one of this network."""
+    """Raise ModelError where a checkpoint is not one of this network and this optimizer."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        shapes = {key: value.shape for key, value in state.items()}
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        shapes = {key: value.shape for key, value in checkpoint["state_dict"].items()}
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
         raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
@@ -203,6 +206,7 @@ def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
         raise ModelError(
             f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
         )
+    check_optimization_is_kept(path, checkpoint.get("hyper_parameters", {}).get("settings", {}), asdict(module.config))
 
 
 def train_network(
