@@ -1,5 +1,6 @@
 """Runs of earlier and later versions: what their run.yaml lacks, and what keeps their behaviour."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,9 @@ def describe_origin(saved: Mapping[str, Any], provenance: Mapping[str, Any], cur
     Returns:
         A line each; none for a run of this version that lacks nothing.
     """
-    missing = [added for added in ADDED_KEYS if added.key not in saved]
+    # A map with entries is there under their keys alone.
+    present = {key[:end] for key in saved for end in (len(key), *(dot.start() for dot in re.finditer(r"\.", key)))}
+    missing = [added for added in ADDED_KEYS if added.key not in present]
     version = provenance.get("fer_version") or _infer_version(missing)
     # The code between two releases has the number of the earlier one.
     behaviour = max(version, FIRST_RECORDED, key=_parse_version) if "fer_version" in provenance else version

@@ -46,6 +46,7 @@ class LibraryScheduler:
         """Set the rate of the next epoch or step; plateaus need the metric of this one."""
         self.steps += 1
         if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            assert metric is not None, "a plateau is stepped with its metric"
             self.scheduler.step(metric)
         elif not isinstance(self.scheduler, Scheduler):
             self.scheduler.step()

@@ -213,7 +213,7 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def on_train_epoch_end(self) -> None:
         # Lightning steps after the checkpoints were written, which would lack this step.
-        scheduler = self.lr_schedulers()
+        scheduler: Any = self.lr_schedulers()
         if isinstance(scheduler, LibraryScheduler) and scheduler.interval == "epoch":
             scheduler.step(self.val_metrics[self.config.monitor])
 
