@@ -14,6 +14,9 @@ from fer.core.run_layout import BEST_CKPT
 from fer.errors import ModelError
 from fer.train.schedules import SCHEDULES
 
+# Our own schedules have one kind of state.
+OWN = " or ".join(SCHEDULES)
+
 
 class RelocatableCheckpoint(ModelCheckpoint):
     """The best or the last checkpoint; a resumed run brings along the best one of the run that it continues."""
@@ -66,17 +69,22 @@ def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Map
 
     Args:
         path: The checkpoint.
-        saved: Settings of its training; those of earlier versions lack the later ones.
-        wanted: Settings of the training that is to go on from it.
+        saved: Hyper-parameters of its training; those of earlier versions have fewer.
+        wanted: Hyper-parameters of the training that is to go on from it.
     """
-    keys = {"optimizer": "optimizer.name"}
-    # Our own schedules have one kind of state.
-    if {saved.get("schedule_kind", "one_cycle"), wanted["schedule_kind"]} - SCHEDULES.keys():
-        keys |= {"schedule_kind": "optimizer.schedule.kind", "schedule_interval": "optimizer.schedule.interval"}
-    before = {"optimizer": "adamw", "schedule_kind": "one_cycle", "schedule_interval": "epoch", **saved}
-    for key, name in keys.items():
-        if before[key] != wanted[key]:
+    before, now = _list_kinds(saved), _list_kinds(wanted)
+    for name, value in now.items():
+        if before.get(name, value) != value:
             raise ModelError(
-                f"{path}: its training had {name}={before[key]}, whose state {name}={wanted[key]} cannot go on from; "
-                f"keep {name}={before[key]}, or train anew without trainer.resume_from"
+                f"{path}: its training had {name}={before[name]}, whose state {name}={value} cannot go on from; "
+                f"keep {name}={before[name]}, or train anew without trainer.resume_from"
             )
+
+
+def _list_kinds(hyper_parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What the kinds of state of optimizer and schedule are chosen by."""
+    settings, schedule = hyper_parameters.get("settings", {}), hyper_parameters.get("library_schedule", {})
+    kinds = {"optimizer.name": settings.get("optimizer", "adamw"), "optimizer.schedule.kind": OWN}
+    if schedule:
+        kinds |= {"optimizer.schedule.kind": schedule["kind"], "optimizer.schedule.interval": schedule["interval"]}
+    return kinds

@@ -16,9 +16,9 @@ from fer.models.freezing import freeze_except, has_frozen_parameters, select_tra
 from fer.models.losses import compute_weighted_loss
 from fer.models.network import FaceNetwork
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
-from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
+from fer.train.library_schedules import LibrarySchedule
 from fer.train.optimizers import build_optimizer
-from fer.train.schedules import SCHEDULES, compute_lr_factor
+from fer.train.schedules import compute_lr_factor
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OptimizationConfig:
         focal_gamma: Exponent of the focal loss.
         lr: Largest learning rate.
         weight_decay: Decay of weights other than norms and biases.
-        schedule_kind: One of ``fer.train.schedules.SCHEDULES``, or a scheduler of PyTorch or timm.
+        schedule_kind: One of ``fer.train.schedules.SCHEDULES``, or what ``library_schedule`` describes.
         warmup: Fraction of the steps in which the learning rate rises.
         final: Learning rate at the last step, as a fraction of ``lr``.
         ema_decay: Decay of the moving average of the weights; 0 is none.
@@ -40,9 +40,6 @@ class OptimizationConfig:
         fused: Whether the optimizer's step is one kernel of the GPU.
         optimizer: timm's name of the optimizer.
         options: Its further arguments.
-        schedule_options: Arguments of a scheduler of PyTorch or timm.
-        schedule_interval: ``epoch`` or ``step``: when such a scheduler changes the rate.
-        monitor: The validation metric that chooses the best epoch.
     """
 
     loss_kind: str
@@ -59,15 +56,6 @@ class OptimizationConfig:
     fused: bool
     optimizer: str = "adamw"
     options: Mapping[str, Any] = field(default_factory=dict)
-    schedule_options: Mapping[str, Any] = field(default_factory=dict)
-    schedule_interval: str = "epoch"
-    monitor: str = "val_accuracy"
-
-    def get_library_schedule(self) -> LibrarySchedule | None:
-        """The schedule where it is one of PyTorch or timm."""
-        if self.schedule_kind in SCHEDULES:
-            return None
-        return LibrarySchedule(self.schedule_kind, self.schedule_options, self.schedule_interval, self.lr, self.monitor)
 
 
 class FaceClassifierModule(pl.LightningModule):
@@ -78,16 +66,21 @@ class FaceClassifierModule(pl.LightningModule):
     Args:
         network: The network to train.
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
+        library_schedule: The schedule where it is one of PyTorch or timm.
     """
 
     train_sums: Tensor
 
-    def __init__(self, network: FaceNetwork, config: OptimizationConfig) -> None:
+    def __init__(
+        self, network: FaceNetwork, config: OptimizationConfig, *, library_schedule: LibrarySchedule | None = None
+    ) -> None:
         super().__init__()
         # Plain numbers and strings, so that a checkpoint loads without running code.
-        self.save_hyperparameters({"settings": asdict(config)})
+        chosen = {} if library_schedule is None else {"library_schedule": asdict(library_schedule)}
+        self.save_hyperparameters({"settings": asdict(config), **chosen})
         self.network = network
         self.config = config
+        self.library_schedule = library_schedule
         self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
@@ -188,22 +181,24 @@ class FaceClassifierModule(pl.LightningModule):
 
     def check_optimization(self, epochs: int) -> None:
         """Raise ModelError where optimizer or schedule do not take their options."""
-        optimizer, schedule = self.build_optimizer(), self.config.get_library_schedule()
-        if schedule is not None:
-            schedule.check_before_data(optimizer, epochs)
+        optimizer = self.build_optimizer()
+        if self.library_schedule is not None:
+            self.library_schedule.check_before_data(optimizer, epochs)
 
     @override
     def configure_optimizers(self) -> Any:
         cfg = self.config
         optimizer = self.build_optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
-        if (library_schedule := cfg.get_library_schedule()) is not None:
-            length = library_schedule.choose_length(self.trainer.max_epochs or 0, steps)
+        if (schedule := self.library_schedule) is not None:
+            length = schedule.choose_length(self.trainer.max_epochs or 0, steps)
             # Rehearsed with an optimizer of its own, whose rates it changes.
-            library_schedule.check(self.build_optimizer(), length, length)
-            library_scheduler = library_schedule.build(optimizer, length)
-            interval = library_schedule.interval
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": library_scheduler, "interval": interval}}
+            schedule.check(self.build_optimizer(), length, length)
+            library_scheduler = schedule.build(optimizer, length)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": library_scheduler, "interval": schedule.interval},
+            }
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: compute_lr_factor(cfg.schedule_kind, step, steps, cfg.warmup, cfg.final),
@@ -214,10 +209,10 @@ class FaceClassifierModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         # Lightning steps after the checkpoints were written, which would lack this step.
         scheduler: Any = self.lr_schedulers()
-        if isinstance(scheduler, LibraryScheduler) and scheduler.interval == "epoch":
-            scheduler.step(self.val_metrics[self.config.monitor])
+        if self.library_schedule is not None and self.library_schedule.interval == "epoch":
+            scheduler.step(self.val_metrics[self.library_schedule.monitor])
 
     @override
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        if not (isinstance(scheduler, LibraryScheduler) and scheduler.interval == "epoch"):
+        if self.library_schedule is None or self.library_schedule.interval == "step":
             scheduler.step()

@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,8 +27,10 @@ from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallba
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping, check_optimization_is_kept
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
+from fer.train.library_schedules import LibrarySchedule
 from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.pruning import PruningCallback
+from fer.train.schedules import SCHEDULES
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
 SINGLE_VALUE = (
@@ -137,14 +139,20 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         fused=device == "cuda" and config.trainer.precision != "16",
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
-        schedule_options=schedule.options,
-        schedule_interval=schedule.interval,
-        monitor=config.trainer.early_stopping.monitor,
     )
+    library_schedule = None
+    if schedule.kind not in SCHEDULES:
+        library_schedule = LibrarySchedule(
+            schedule.kind,
+            schedule.options,
+            schedule.interval,
+            config.optimizer.lr,
+            config.trainer.early_stopping.monitor,
+        )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(network, optimization)
+    module = FaceClassifierModule(network, optimization, library_schedule=library_schedule)
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -206,7 +214,7 @@ def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
         raise ModelError(
             f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
         )
-    check_optimization_is_kept(path, checkpoint.get("hyper_parameters", {}).get("settings", {}), asdict(module.config))
+    check_optimization_is_kept(path, checkpoint.get("hyper_parameters", {}), module.hparams)
 
 
 def train_network(

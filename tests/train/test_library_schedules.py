@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -271,13 +272,13 @@ def fit(module: FaceClassifierModule, folder: Path, checkpoint: Path | None = No
 def test_a_resumed_training_is_the_unbroken_one(
     kind: str, interval: str, options: dict[str, Any], make_network: Make, tmp_path: Path
 ) -> None:
-    chosen = settings(schedule_kind=kind, schedule_interval=interval, schedule_options=options, lr=0.01)
+    chosen = LibrarySchedule(kind, options, interval, LR, "val_accuracy")
     start = make_network().state_dict()
 
     def begin() -> FaceClassifierModule:
         network = make_network()
         network.load_state_dict(start)
-        return FaceClassifierModule(network, chosen)
+        return FaceClassifierModule(network, settings(lr=LR), library_schedule=chosen)
 
     whole = begin()
     rates = fit(whole, tmp_path)
@@ -291,8 +292,9 @@ def test_a_resumed_training_is_the_unbroken_one(
 
 def test_rates_are_those_of_the_library_alone(make_network: Make, tmp_path: Path) -> None:
     def train_with(kind: str, interval: str, accumulate: int = 1, **options: Any) -> list[float]:
-        chosen = settings(schedule_kind=kind, schedule_interval=interval, schedule_options=options, lr=0.01)
-        return fit(FaceClassifierModule(make_network(), chosen), tmp_path, accumulate=accumulate)
+        chosen = LibrarySchedule(kind, options, interval, LR, "val_accuracy")
+        module = FaceClassifierModule(make_network(), settings(lr=LR), library_schedule=chosen)
+        return fit(module, tmp_path, accumulate=accumulate)
 
     assert train_with("StepLR", "epoch", step_size=2) == pytest.approx([0.01] * 6 + [0.001] * 6)
     assert train_with("ExponentialLR", "step", gamma=0.5) == pytest.approx([0.01 * 0.5**n for n in range(12)])
@@ -309,28 +311,28 @@ def test_rates_are_those_of_the_library_alone(make_network: Make, tmp_path: Path
 
 
 def test_too_few_steps_are_said_before_the_training(make_network: Make, tmp_path: Path) -> None:
-    chosen = settings(schedule_kind="OneCycleLR", schedule_interval="step", schedule_options={"total_steps": 11})
+    chosen = schedule("OneCycleLR", "step", total_steps=11)
     with pytest.raises(ModelError, match="OneCycleLR: fails after step 12 of 12 with"):
-        fit(FaceClassifierModule(make_network(), chosen), tmp_path)
+        fit(FaceClassifierModule(make_network(), settings(lr=LR), library_schedule=chosen), tmp_path)
 
 
 def test_the_state_of_another_schedule_is_refused() -> None:
-    old: dict[str, Any] = {"schedule_kind": "one_cycle"}
-    own = {"optimizer": "adamw", "schedule_kind": "cosine", "schedule_interval": "epoch"}
+    old = {"settings": {"schedule_kind": "one_cycle"}}
+    own = {"settings": {"optimizer": "adamw", "schedule_kind": "cosine"}}
     path = Path("last.ckpt")
     # Of 0.2.0, and of our own schedules, which have one kind of state.
     check_optimization_is_kept(path, old, own)
     check_optimization_is_kept(path, {}, own)
-    step_lr = {**own, "schedule_kind": "StepLR"}
+    step_lr = {**own, "library_schedule": asdict(schedule("StepLR"))}
     check_optimization_is_kept(path, step_lr, step_lr)
-    with pytest.raises(ModelError, match=r"last\.ckpt: its training had optimizer\.schedule\.kind=one_cycle"):
+    with pytest.raises(ModelError, match=r"last\.ckpt: its training had optimizer\.schedule\.kind=one_cycle or cosine"):
         check_optimization_is_kept(path, old, step_lr)
     with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.kind=StepLR"):
         check_optimization_is_kept(path, step_lr, own)
     with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.interval=epoch"):
-        check_optimization_is_kept(path, step_lr, {**step_lr, "schedule_interval": "step"})
+        check_optimization_is_kept(path, step_lr, {**own, "library_schedule": asdict(schedule("StepLR", "step"))})
     with pytest.raises(ModelError, match=r"had optimizer\.name=adamw"):
-        check_optimization_is_kept(path, old, {**own, "optimizer": "sgd"})
+        check_optimization_is_kept(path, old, {"settings": {"optimizer": "sgd"}})
 
 
 def test_a_training_that_is_made_longer_follows_the_longer_schedule() -> None:
