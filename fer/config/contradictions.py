@@ -5,12 +5,13 @@ import re
 from fer.config import Config
 from fer.config.dataset import Augment
 from fer.config.model import Model
-from fer.config.optimizer import Schedule
+from fer.config.optimizer import OWN_SCHEDULES, Schedule
 from fer.config.trainer import Trainer
 from fer.core.system import resolve_thread_count
 
-# The values of conf/config.yaml: a key that has another one was set on purpose.
+# The values of conf/: a key that has another one was set on purpose.
 DEFAULT_FOCAL_GAMMA, DEFAULT_FINAL_RATES, DEFAULT_FRACTIONS = 2, (0.001, 0.01), (0.8, 0.1, 0.1)
+DEFAULT_WARMUPS = (0.2, 0.05, 0)
 PATCH = re.compile(r"_patch(\d+)(?:_|$)")
 
 
@@ -74,12 +75,27 @@ def _describe_cut(model: Model, patch: int) -> list[str]:
 
 
 def _find_in_schedule(schedule: Schedule) -> list[str]:
-    if schedule.kind != "constant" or schedule.final in DEFAULT_FINAL_RATES:
-        return []
-    return [
-        f"optimizer.schedule.final={schedule.final:g} has no effect with optimizer.schedule.kind=constant; use "
-        "one_cycle or cosine"
-    ]
+    kind = f"no effect with optimizer.schedule.kind={schedule.kind}"
+    if schedule.kind not in OWN_SCHEDULES:
+        keys = (("warmup", schedule.warmup, DEFAULT_WARMUPS), ("final", schedule.final, DEFAULT_FINAL_RATES))
+        return [
+            f"optimizer.schedule.{key}={value:g} has {kind}; use optimizer.schedule.options, or one_cycle or cosine"
+            for key, value, defaults in keys
+            if value not in defaults
+        ]
+    found = []
+    if schedule.kind == "constant" and schedule.final not in DEFAULT_FINAL_RATES:
+        found.append(f"optimizer.schedule.final={schedule.final:g} has {kind}; use one_cycle or cosine")
+    if schedule.options:
+        found.append(
+            f"optimizer.schedule.options has {kind}; use optimizer.schedule.warmup and optimizer.schedule.final, or a "
+            "scheduler of PyTorch or timm"
+        )
+    if schedule.interval != "epoch":
+        found.append(
+            f"optimizer.schedule.interval={schedule.interval} has {kind}, which changes the rate in every step anyway"
+        )
+    return found
 
 
 def _find_in_augmentation(augment: Augment) -> list[str]:

@@ -52,6 +52,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "dataset.augment.plugins", {}),
     AddedKey("0.3.0", "tracker.plugins", {}),
     AddedKey("0.3.0", "trainer.profile", False),
+    AddedKey("0.3.0", "optimizer.schedule.options", {}),
+    AddedKey("0.3.0", "optimizer.schedule.interval", "epoch"),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -7,19 +7,97 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fer.config.base import Fraction, Probability, Section
+
+OWN_SCHEDULES = ("one_cycle", "cosine", "constant")
+# What they take is functions or other schedulers.
+WITHOUT_VALUES = frozenset({"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"})
 
 
 class Schedule(Section):
     """The learning rate over the steps of a training."""
 
-    kind: Literal["one_cycle", "cosine", "constant"] = Field(
-        description="`one_cycle` (arXiv:1708.07120), `cosine` decay, or `constant`, each after a warm-up"
+    kind: str = Field(
+        description="`one_cycle` (arXiv:1708.07120), `cosine` decay, or `constant`, each after a warm-up; or any "
+        "scheduler of PyTorch or timm by its class name, such as CosineAnnealingWarmRestarts or TanhLRScheduler",
+        json_schema_extra={"pattern": rf"^({'|'.join(OWN_SCHEDULES)}|[A-Z]\w+)$"},
     )
-    warmup: Fraction = Field(description="Fraction of all steps in which the rate rises to `optimizer.lr`")
-    final: Probability = Field(description="Rate at the last step, as a fraction of `optimizer.lr` (not constant)")
+    warmup: Fraction = Field(description="Fraction of all steps in which the rate rises to `optimizer.lr` (own kinds)")
+    final: Probability = Field(
+        description="Rate at the last step, as a fraction of `optimizer.lr` (own kinds, not constant)"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of a scheduler of PyTorch or timm, such as {T_0: 5}; its length, its largest rate and "
+        "the mode of a plateau follow from the training where they are not given",
+    )
+    interval: Literal["epoch", "step"] = Field(
+        default="epoch",
+        description="When a scheduler of PyTorch or timm changes the rate, and in what its arguments count",
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def check_kind(cls, value: str) -> str:
+        """Check that PyTorch or timm has the scheduler."""
+        if value in OWN_SCHEDULES or value in list_library_schedules():
+            return value
+        if value in WITHOUT_VALUES:
+            raise ValueError("takes functions or other schedulers, which a configuration cannot hold")
+        near = _find_near_schedules(value)
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else f"those are {', '.join(sorted(list_library_schedules()))}"
+        )
+        raise ValueError(
+            f"allowed are one_cycle, cosine or constant, and the schedulers of PyTorch and timm by class name; {hint}"
+        )
+
+    @field_validator("options")
+    @classmethod
+    def check_options(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Check that no option stands for a key of its own."""
+        if "t_in_epochs" in value:
+            raise ValueError("t_in_epochs is no option; use optimizer.schedule.interval")
+        return value
+
+    @model_validator(mode="after")
+    def check_interval(self) -> "Schedule":
+        """Check that what watches a metric changes the rate when there is one."""
+        if "Plateau" in self.kind and self.interval == "step":
+            raise ValueError(f"{self.kind} watches a metric, which there is once an epoch; use interval=epoch")
+        return self
+
+
+def _read_library_files(library: str, pattern: str) -> str:
+    """The text of a library's files, which takes seconds less than to import it."""
+    spec = importlib.util.find_spec(library)
+    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    files = [file for folder in folders for file in sorted(Path(folder).glob(pattern))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+@cache
+def list_library_schedules() -> frozenset[str]:
+    """List the class names of PyTorch's and timm's schedulers that values describe, read from their files."""
+    text = _read_library_files("torch", "optim/lr_scheduler.py") + _read_library_files("timm", "scheduler/*.py")
+    return frozenset(re.findall(r"^class ([A-Z]\w*)\((?:LR)?Scheduler\)", text, re.MULTILINE)) - WITHOUT_VALUES
+
+
+def _find_near_schedules(name: str) -> list[str]:
+    """The kinds that a misspelt one, or one in another spelling (`step`, `cosine_annealing`), most likely means."""
+
+    def simplify(kind: str) -> str:
+        return re.sub(r"[^a-z]|lr|scheduler", "", kind.lower())
+
+    meant = simplify(name)
+    known = {kind: simplify(kind) for kind in (*OWN_SCHEDULES, *sorted(list_library_schedules()))}
+    near = [kind for kind, simple in known.items() if meant == simple or (len(meant) > 3 and meant in simple)]
+    if not near:
+        alike = get_close_matches(meant, known.values(), n=3)
+        near = [kind for kind, simple in known.items() if simple in alike]
+    return sorted(near, key=lambda kind: (known[kind] != meant, len(kind)))[:4]
 
 
 @cache
@@ -28,11 +106,8 @@ def list_timm_optimizers() -> frozenset[str]:
 
     Importing it takes seconds.
     """
-    spec = importlib.util.find_spec("timm")
-    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
-    files = [Path(folder, "optim", "_optim_factory.py") for folder in folders]
-    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
-    names = frozenset(name for text in texts for name in re.findall(r"name='(\w+)'", text))
+    text = _read_library_files("timm", "optim/_optim_factory.py")
+    names = frozenset(re.findall(r"name='(\w+)'", text))
     # Those that need several passes or second derivatives a step, which a training here has not.
     return (names | {"adamw"}) - {"lbfgs", "adahessian"}
 

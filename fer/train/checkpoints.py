@@ -1,6 +1,7 @@
 """Lightning's checkpoints and early stopping, made to go on in another run directory."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from typing_extensions import override
 
 from fer.core.run_layout import BEST_CKPT
+from fer.errors import ModelError
+from fer.train.schedules import SCHEDULES
+
+# Our own schedules have one kind of state.
+OWN = " or ".join(SCHEDULES)
 
 
 class RelocatableCheckpoint(ModelCheckpoint):
@@ -56,3 +62,29 @@ class ResumableEarlyStopping(EarlyStopping):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ModelError where a checkpoint holds the state of another optimizer or schedule.
+
+    Args:
+        path: The checkpoint.
+        saved: Hyper-parameters of its training; those of earlier versions have fewer.
+        wanted: Hyper-parameters of the training that is to go on from it.
+    """
+    before, now = _list_kinds(saved), _list_kinds(wanted)
+    for name, value in now.items():
+        if before.get(name, value) != value:
+            raise ModelError(
+                f"{path}: its training had {name}={before[name]}, whose state {name}={value} cannot go on from; "
+                f"keep {name}={before[name]}, or train anew without trainer.resume_from"
+            )
+
+
+def _list_kinds(hyper_parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What the kinds of state of optimizer and schedule are chosen by."""
+    settings, schedule = hyper_parameters.get("settings", {}), hyper_parameters.get("library_schedule", {})
+    kinds = {"optimizer.name": settings.get("optimizer", "adamw"), "optimizer.schedule.kind": OWN}
+    if schedule:
+        kinds |= {"optimizer.schedule.kind": schedule["kind"], "optimizer.schedule.interval": schedule["interval"]}
+    return kinds

@@ -16,6 +16,7 @@ from fer.models.freezing import freeze_except, has_frozen_parameters, select_tra
 from fer.models.losses import PluginLoss, compute_weighted_loss
 from fer.models.network import FaceNetwork
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
+from fer.train.library_schedules import LibrarySchedule
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
 
@@ -30,7 +31,7 @@ class OptimizationConfig:
         focal_gamma: Exponent of the focal loss.
         lr: Largest learning rate.
         weight_decay: Decay of weights other than norms and biases.
-        schedule_kind: One of ``fer.train.schedules.SCHEDULES``.
+        schedule_kind: One of ``fer.train.schedules.SCHEDULES``, or what ``library_schedule`` describes.
         warmup: Fraction of the steps in which the learning rate rises.
         final: Learning rate at the last step, as a fraction of ``lr``.
         ema_decay: Decay of the moving average of the weights; 0 is none.
@@ -66,17 +67,27 @@ class FaceClassifierModule(pl.LightningModule):
         network: The network to train.
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
         plugin_loss: The loss of a plugin, where it is none of the built-in ones.
+        library_schedule: The schedule where it is one of PyTorch or timm.
     """
 
     train_sums: Tensor
 
-    def __init__(self, network: FaceNetwork, config: OptimizationConfig, plugin_loss: PluginLoss | None = None) -> None:
+    def __init__(
+        self,
+        network: FaceNetwork,
+        config: OptimizationConfig,
+        *,
+        plugin_loss: PluginLoss | None = None,
+        library_schedule: LibrarySchedule | None = None,
+    ) -> None:
         super().__init__()
         # Plain numbers and strings, so that a checkpoint loads without running code.
-        self.save_hyperparameters({"settings": asdict(config)})
+        chosen = {} if library_schedule is None else {"library_schedule": asdict(library_schedule)}
+        self.save_hyperparameters({"settings": asdict(config), **chosen})
         self.network = network
         self.config = config
         self.plugin_loss = plugin_loss
+        self.library_schedule = library_schedule
         self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
@@ -181,13 +192,40 @@ class FaceClassifierModule(pl.LightningModule):
         cfg = self.config
         return build_optimizer(self.network, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.options, cfg.fused)
 
+    def check_optimization(self, epochs: int) -> None:
+        """Raise ModelError where optimizer or schedule do not take their options."""
+        optimizer = self.build_optimizer()
+        if self.library_schedule is not None:
+            self.library_schedule.check_before_data(optimizer, epochs)
+
     @override
     def configure_optimizers(self) -> Any:
         cfg = self.config
         optimizer = self.build_optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
+        if (schedule := self.library_schedule) is not None:
+            length = schedule.choose_length(self.trainer.max_epochs or 0, steps)
+            # Rehearsed with an optimizer of its own, whose rates it changes.
+            schedule.check(self.build_optimizer(), length, length)
+            library_scheduler = schedule.build(optimizer, length)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": library_scheduler, "interval": schedule.interval},
+            }
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: compute_lr_factor(cfg.schedule_kind, step, steps, cfg.warmup, cfg.final),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @override
+    def on_train_epoch_end(self) -> None:
+        # Lightning steps after the checkpoints were written, which would lack this step.
+        scheduler: Any = self.lr_schedulers()
+        if self.library_schedule is not None and self.library_schedule.interval == "epoch":
+            scheduler.step(self.val_metrics[self.library_schedule.monitor])
+
+    @override
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if self.library_schedule is None or self.library_schedule.interval == "step":
+            scheduler.step()

@@ -106,13 +106,14 @@ def _run_or_launch(
 
 
 def _check_start(config: Config) -> None:
-    """Check device, plugins, network and weights while there is nothing of the run. Raises PreconditionError."""
+    """Check device, plugins, network, weights and optimizer while there is no run. Raises PreconditionError."""
     with refuse_before_start():
         device = resolve_device(config)
         check_plugins(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
-            build_module(config, config.dataset.classes, device)[0].build_optimizer()
+            module, _ = build_module(config, config.dataset.classes, device)
+            module.check_optimization(config.trainer.max_epochs)
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:

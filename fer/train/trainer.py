@@ -23,13 +23,15 @@ from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
-from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
+from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping, check_optimization_is_kept
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
+from fer.train.library_schedules import LibrarySchedule
 from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.plugins import build_augmentation, build_callbacks, load_loss
 from fer.train.profile_report import attach_profiler, write_profile
 from fer.train.pruning import PruningCallback
+from fer.train.schedules import SCHEDULES
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
 SINGLE_VALUE = (
@@ -139,10 +141,21 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
     )
+    library_schedule = None
+    if schedule.kind not in SCHEDULES:
+        library_schedule = LibrarySchedule(
+            schedule.kind,
+            schedule.options,
+            schedule.interval,
+            config.optimizer.lr,
+            config.trainer.early_stopping.monitor,
+        )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(network, optimization, load_loss(config))
+    module = FaceClassifierModule(
+        network, optimization, plugin_loss=load_loss(config), library_schedule=library_schedule
+    )
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -193,10 +206,10 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
 
 
 def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
-    """Raise ModelError where a checkpoint is not one of this network."""
+    """Raise ModelError where a checkpoint is not one of this network and this optimizer."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        shapes = {key: value.shape for key, value in state.items()}
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        shapes = {key: value.shape for key, value in checkpoint["state_dict"].items()}
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
         raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
@@ -204,6 +217,7 @@ def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
         raise ModelError(
             f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
         )
+    check_optimization_is_kept(path, checkpoint.get("hyper_parameters", {}), module.hparams)
 
 
 def train_network(

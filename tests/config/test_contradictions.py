@@ -23,6 +23,16 @@ MANY = resolve_thread_count(None) + 1
         (["dataset.augment.cutmix=1", "dataset.augment.mix_probability=0"], "dataset.augment.cutmix=1 has no effect"),
         (["model.loss.focal_gamma=3"], "model.loss.focal_gamma=3 has no effect with model.loss.kind=cross_entropy"),
         (["optimizer=adamw_constant", "optimizer.schedule.final=0.1"], "optimizer.schedule.final=0.1 has no effect"),
+        (
+            ["optimizer.schedule.kind=CosineAnnealingLR", "optimizer.schedule.warmup=0.1"],
+            "optimizer.schedule.warmup=0.1 has no effect with optimizer.schedule.kind=CosineAnnealingLR",
+        ),
+        (
+            ["optimizer.schedule.kind=CosineLRScheduler", "optimizer.schedule.final=0.1"],
+            "optimizer.schedule.final=0.1 has no effect with optimizer.schedule.kind=CosineLRScheduler",
+        ),
+        (["optimizer.schedule.options={T_0: 5}"], "optimizer.schedule.options has no effect"),
+        (["optimizer.schedule.interval=step"], "optimizer.schedule.interval=step has no effect"),
         (["dataset.fractions=[0.6,0.2,0.2]"], "dataset.fractions has no effect with dataset.split=official"),
         (
             [f"trainer.devices={MANY}", "trainer=cpu"],
@@ -46,6 +56,10 @@ def test_a_contradiction_is_told(overrides: list[str], words: str) -> None:
         *([f"model={file.stem}"] for file in (PROJECT / "conf" / "model").glob("*.yaml")),
         ["trainer=debug"],
         ["experiment=demo"],
+        [
+            *("optimizer=adamw_cosine", "optimizer.schedule.kind=StepLR"),
+            *("optimizer.schedule.options={step_size: 2}", "optimizer.schedule.interval=step"),
+        ],
         ["model.loss.kind=focal", "model.loss.focal_gamma=3"],
         ["model.name=vit_tiny_patch16_224", "model.image_size=96"],
         ["model.name=resnet50", "model.image_size=100"],

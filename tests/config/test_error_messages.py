@@ -54,7 +54,8 @@ WRONG_VALUES = {
     "trainer.devices=0": "trainer.devices=0: must be at least 1",
     "trainer.early_stopping=3": "trainer.early_stopping=3: input should be a valid dictionary or instance of "
     "EarlyStopping",
-    "optimizer.schedule.kind=onecycle": "optimizer.schedule.kind=onecycle: allowed are one_cycle, cosine or constant",
+    "optimizer.schedule.kind=onecycle": "optimizer.schedule.kind=onecycle: allowed are one_cycle, cosine or constant, "
+    "and the schedulers of PyTorch and timm by class name; did you mean one_cycle or OneCycleLR?",
     "dataset.split=offical": "dataset.split=offical: allowed are official or stratified",
     "dataset.classes=6": "dataset.classes=6: allowed are 7 or 8",
     "trainer.precision=48": "trainer.precision=48: allowed are 32, 16, bf16 or 64",

@@ -51,6 +51,13 @@ def test_a_run_of_this_version_is_silent(tmp_path: Path) -> None:
     assert describe_run_origin(tmp_path) == []
 
 
+def test_a_map_with_entries_is_not_missing() -> None:
+    maps = ["optimizer.options.momentum=0.9", "optimizer.schedule.options={T_0: 5}"]
+    saved = flatten_dict(load_overrides(maps).dump(), keep_empty=True)
+    assert describe_origin(saved, {"fer_version": __version__, "git_commit": "a"}, __version__) == []
+    assert describe_origin(saved, {}, "0.3.0") == []
+
+
 def test_a_run_that_this_version_does_not_take_names_its_commit(tmp_path: Path) -> None:
     text = (RELEASED / "0.2.0" / "run.yaml").read_text()
     (tmp_path / "run.yaml").write_text(text.replace("trainer:\n", "trainer:\n  not_known_yet: 3\n"))
