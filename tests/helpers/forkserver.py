@@ -44,7 +44,12 @@ LIBRARIES = (
     *("matplotlib.backends.backend_svg", "hydra._internal.core_plugins.basic_sweeper", "hydra.experimental.callback"),
 )
 # What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
-LIBRARY_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
+LIBRARY_ENVIRONMENT = {
+    **{"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"},
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+# Modules that set the environment of their program, or need what is not imported here.
+NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
 SCRIPTS = ("train.py", "infer.py", "register.py")
 READY = b"ready"
 MAX_ORDER = 1 << 20
@@ -231,11 +236,11 @@ def _forget_project_unless_found() -> None:
 
 
 def _import_project() -> None:
-    """Import the project's modules but for its programs and what needs W&B, and compile its templates."""
+    """Import the project's modules, and compile the templates of its pages."""
     import fer
 
     for module in pkgutil.walk_packages(fer.__path__, "fer."):
-        if not module.name.endswith((".__main__", ".wandb")):
+        if not module.name.endswith(NOT_IMPORTED):
             importlib.import_module(module.name)
     environment = importlib.import_module("fer.reports.page").create_environment()
     for template in environment.list_templates(extensions=["j2"]):
