@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -71,19 +72,20 @@ class ImageHeader:
     animated: bool
 
 
-def read_image_header(data: bytes | memoryview) -> ImageHeader:
+def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
     """Read an image's header without decoding it.
 
     Args:
-        data: The bytes of the file.
+        source: The bytes of the file, or the file itself, of which no more is read than the header.
 
     Raises:
         DataError: The bytes are no image; the message says why, without a name.
     """
-    with _open_image(data) as image:
+    file = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
+    with _open_image(file) as image:
         width, height = image.size
         # Pillow gives the size of a TIFF as it is upright already.
-        if image.format != "TIFF" and _read_orientation(image) in (5, 6, 7, 8):
+        if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
             width, height = height, width
         animated = image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False)
         return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format), animated)
@@ -109,7 +111,7 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
         data = completed
     if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
         raise DataError(DAMAGED)
-    with _open_image(data) as image:
+    with _open_image(io.BytesIO(data)) as image:
         _refuse_unknown_range(image, data)
         try:
             image.load()
@@ -134,15 +136,33 @@ def is_image_content(head: bytes) -> bool:
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 
+def is_moving_image(file: BinaryIO) -> bool:
+    """Whether an image file is a moving picture of several frames; no more of it is read than tells that.
+
+    Raises:
+        DataError: The file is no image.
+    """
+    head = file.read(HEAD_BYTES)
+    if head[8:16] == b"WEBPVP8X" and len(head) == HEAD_BYTES:
+        return bool(head[20] & 0b10)
+    # Pillow would read the whole of an AVIF, of which `avis` is the moving kind.
+    if not head.startswith((b"GIF8", b"\x89PNG")) and head[4:12] != b"ftypavis":
+        return False
+    with _open_image(file) as image:
+        return bool(getattr(image, "is_animated", False))
+
+
 @contextmanager
-def _open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
+def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit of pixels, and remarks about odd metadata
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         # Pillow's own message holds a memory address.
-        raise DataError(_explain_unknown(bytes(data[:HEAD_BYTES]))) from None
+        file.seek(0)
+        raise DataError(_explain_unknown(file.read(HEAD_BYTES))) from None
     except Image.DecompressionBombError:
         raise DataError(TOO_LARGE) from None
     except Exception as error:
@@ -162,11 +182,26 @@ def _explain_unknown(start: bytes) -> str:
     return DAMAGED if is_image_content(start) else "not an image"
 
 
-def _read_orientation(image: Image.Image) -> int:
+def _read_orientation(image: Image.Image, undecoded: BinaryIO | None = None) -> int:
+    """The Exif orientation, 1 where there is none; ``undecoded`` is the file where the pixels were not decoded yet."""
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        # Pillow decodes the whole of a PNG to find what stands behind its pixels.
+        early = undecoded is not None and image.format == "PNG" and not _has_late_metadata(undecoded)
+        exif = Image.Image.getexif(image) if early else image.getexif()
+        return int(exif.get(_ORIENTATION_TAG, 1))
     except Exception:
         return 1  # damaged metadata do not make the picture a damaged one
+
+
+def _has_late_metadata(file: BinaryIO) -> bool:
+    """Whether metadata that may hold an orientation stand behind the pixels of a PNG."""
+    place, has_pixels = 8, False
+    while file.seek(place) == place and len(head := file.read(8)) == 8:
+        has_pixels = has_pixels or head[4:] == b"IDAT"
+        if has_pixels and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        place += 12 + int.from_bytes(head[:4], "big")
+    return False
 
 
 def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:

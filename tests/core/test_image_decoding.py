@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.core.image_decoding import DAMAGED, HEAD_BYTES, decode_image, is_image_content, read_image_header
+from fer.core.image_decoding import (
+    DAMAGED,
+    HEAD_BYTES,
+    decode_image,
+    is_image_content,
+    is_moving_image,
+    read_image_header,
+)
 from fer.errors import DataError
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8), (0, 0), 4)
@@ -187,6 +194,45 @@ def test_only_moving_pictures_are_animated() -> None:
     frames = [Image.fromarray(COLOUR), Image.fromarray(COLOUR[::-1].copy())]
     for kind in ("GIF", "WEBP", "PNG", "AVIF"):
         moving = save(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert read_image_header(moving).animated and not read_image_header(save(frames[0], kind)).animated
+        still = save(frames[0], kind)
+        assert read_image_header(moving).animated and not read_image_header(still).animated
+        assert is_moving_image(io.BytesIO(moving)) and not is_moving_image(io.BytesIO(still))
     pages = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     assert not read_image_header(pages).animated and difference(pages, COLOUR) == 0
+
+
+class CountingFile(io.BytesIO):
+    """A file that counts the bytes that were read of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF"])
+def test_the_header_is_known_without_reading_the_picture(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    file = CountingFile(save(Image.fromarray(noise), kind))
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("the pixels were decoded"))
+    header = read_image_header(file)
+    assert (header.width, header.height) == (900, 700)
+    if kind != "GIF":  # whether it moves is said behind its first picture
+        assert file.count < 70_000
+        file.count = 0
+        assert not is_moving_image(file) and file.count < 70_000
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = save(Image.fromarray(COLOUR), "PNG", exif=exif)
+    start = data.index(b"eXIf") - 4
+    size = 12 + int.from_bytes(data[start : start + 4], "big")
+    late = data[:start] + data[start + size : -12] + data[start : start + size] + data[-12:]
+    for content in (data, late):
+        header = read_image_header(content)
+        assert (header.width, header.height) == COLOUR.shape[:2]
+        assert np.array_equal(decode_image(content), np.rot90(COLOUR, -1))
