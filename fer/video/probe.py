@@ -26,6 +26,7 @@ from fer.video.streams import (
     TimestampReader,
     compute_time,
     get_clock_start,
+    iter_packets,
     open_container,
     select_video_stream,
 )
@@ -197,9 +198,9 @@ def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
 def _decode_first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     """The first frame that can be decoded."""
     try:
-        for packet in container.demux(stream):
+        for packet in iter_packets(container, stream):
             try:
-                frames = packet.decode()
+                frames = stream.decode(packet)
             except av.FFmpegError:
                 continue  # a damaged packet; later ones may be whole
             if frames:
