@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer.core.jpeg import complete_jpeg
+from fer.core.transparency import WHITE, lay_on_white
 from fer.errors import DataError, shorten_error
 
 # Pillow's readers of pictures; those that start other programs (EPS) or only describe a file are not among them.
@@ -42,6 +43,7 @@ _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _ORIENTATION_TAG = 0x0112
 # Bytes from the marker of the sizes to the bits of the first channel, less one.
 _J2K_DEPTH_PLACE = 40
+_PNG_DEPTH_PLACE = 24
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -116,7 +118,11 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
         try:
             image.load()
             turn = _TURNS.get(_read_orientation(image))
-            return _convert_to_8_bits(image if turn is None else image.transpose(turn))
+            # The fourth channel of these is unused more often than not, and then 0 everywhere.
+            if image.format in ("BMP", "DIB", "TGA") and image.mode == "RGBA" and not image.getchannel("A").getbbox():
+                image.putalpha(255)
+            depth = data[_PNG_DEPTH_PLACE] if image.format == "PNG" else 8
+            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth)
         except Exception:
             # Damaged data end in errors of many kinds, from OSError to struct.error.
             raise DataError(DAMAGED) from None
@@ -216,13 +222,29 @@ def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
         raise DataError("its colours are CIELAB; save it as RGB")
 
 
-def _convert_to_8_bits(image: Image.Image) -> np.ndarray:
+def _convert_to_8_bits(image: Image.Image, depth: int) -> np.ndarray:
+    """Pixels on white; ``depth`` is in how many bits a file names the one colour that is transparent, if it does."""
+    is_gray, key = image.mode in _GRAY_MODES, image.info.get("transparency")
     if image.mode.startswith("I"):
-        return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
-    if image.mode in _GRAY_MODES:
-        # The colours under transparency are kept: no background is the right one for every face.
-        return np.asarray(image.getchannel(0) if image.mode in ("LA", "La") else image.convert("L"))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        wide = np.asarray(image).astype(np.int64)
+        return np.where(wide == (-1 if key is None else key), WHITE, wide >> 8).astype(np.uint8)
+    if image.mode in ("1", "L", "RGB"):
+        pixels = np.asarray(image.convert("L") if is_gray else image)
+        return pixels if key is None else _hide_colour(pixels, key, depth)
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L" if is_gray else "RGB"))
+    layers = np.asarray(image.convert("LA" if is_gray else "RGBA"))
+    return lay_on_white(layers[..., 0] if is_gray else layers[..., :3], layers[..., -1])
+
+
+def _hide_colour(pixels: np.ndarray, key: int | tuple[int, ...], depth: int) -> np.ndarray:
+    """White where a picture (H, W) or (H, W, 3) has the one colour that stands for transparent."""
+    levels = np.array(key)
+    levels = levels >> (depth - 8) if depth > 8 else levels * 255 // (2**depth - 1)
+    hidden = (pixels == levels).reshape(*pixels.shape[:2], -1).all(axis=-1)
+    shown = pixels.copy()
+    shown[hidden] = WHITE
+    return shown
 
 
 def _has_right_checksums(data: bytes) -> bool:
