@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from fer.core.transparency import lay_on_white
+from fer.video.tone_mapping import is_hdr, map_tones
 
 _UNSPECIFIED_COLORSPACE = 2
 
@@ -97,7 +98,7 @@ class FrameConverter:
             orientation: How it becomes upright.
 
         Returns:
-            (height, width, 3) uint8 BGR, on white where it is transparent.
+            (height, width, 3) uint8 BGR, on white where it is transparent; HDR in the range of an ordinary screen.
 
         Raises:
             av.FFmpegError: There is no way to convert the frame.
@@ -112,8 +113,10 @@ class FrameConverter:
         return orientation.apply(bgr)
 
     def _to_bgr(self, frame: VideoFrame, width: int) -> np.ndarray:
-        if _has_alpha(frame.format):
-            layers = self._reformat(frame, frame.width, "bgra")
+        is_wide = is_hdr(frame)
+        if is_wide or _has_alpha(frame.format):
+            layers = self._reformat(frame, frame.width, "rgba64le" if is_wide else "bgra")
+            layers = map_tones(layers, frame.color_trc) if is_wide else layers
             bgr = lay_on_white(layers[..., :3], layers[..., 3])
             if width == frame.width:
                 return bgr
