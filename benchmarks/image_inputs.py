@@ -88,14 +88,23 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
 
 
+def put_on_white(rgba: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 as (H, W, 3) on white."""
+    opacity = rgba[..., 3:] / 255
+    return np.rint(rgba[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
 def decode_with_opencv(data: bytes) -> np.ndarray | None:
-    """Decode by OpenCV's readers, (H, W, 3) RGB; None where it has none."""
+    """Decode by OpenCV's readers, (H, W, 3) RGB on white; None where it has none."""
+    layers = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if layers is not None and layers.ndim == 3 and layers.shape[2] == 4 and layers.dtype == np.uint8:
+        return put_on_white(cv2.cvtColor(layers, cv2.COLOR_BGRA2RGBA))
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def decode_with_ffmpeg(data: bytes) -> np.ndarray | None:
-    """Decode by FFmpeg's own decoders, (H, W, 3) RGB, alpha dropped; None where it has none."""
+    """Decode by FFmpeg's own decoders, (H, W, 3) RGB on white; None where it has none."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "picture")
@@ -105,7 +114,7 @@ def decode_with_ffmpeg(data: bytes) -> np.ndarray | None:
                 if frame.format.name in ("gray16le", "gray16be", "ya16be", "rgb48be", "rgb48le"):
                     # swscale dithers what has more than 8 bits; here the upper 8 are compared.
                     return to_rgb((frame.to_ndarray().astype(np.uint16) >> 8).astype(np.uint8))
-                return frame.to_ndarray(format="rgb24")
+                return put_on_white(frame.to_ndarray(format="rgba"))
     except (av.FFmpegError, StopIteration, ValueError):
         return None
 

@@ -1,18 +1,22 @@
 """S3: URIs, encryption, the check that a bucket is not public, and transfers in parallel."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from fer.aws.client import AwsClient, CloudError
+from fer.core.file_tree import is_hidden
 from fer.core.progress import track_progress
 from fer.errors import ModelError
 
 MAX_TRANSFERS = 8
-# What operating systems and jobs leave beside the files of people.
-HIDDEN_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini", "_SUCCESS"}
+# What Hadoop's jobs leave beside their results, besides what is hidden on this machine too.
+JOB_MARK = "_SUCCESS"
+MAX_LISTED = 5
 Item = TypeVar("Item")
+log = logging.getLogger(__name__)
 
 PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 PUBLIC_GRANTEES = {
@@ -92,7 +96,8 @@ def run_in_parallel(func: Callable[[Item], None], items: Sequence[Item], title: 
 def find_objects(client: AwsClient, uri: str) -> list[dict[str, Any]]:
     """List what s3://BUCKET/KEY names: the object KEY itself or, where there is none, the folder KEY/ with all below.
 
-    Objects beside it whose names only begin so are others, and hidden ones are a file manager's or a job's.
+    Objects beside it whose names only begin so are others. Hidden ones are a file manager's or a job's: they are left
+    out, and counted in the log.
 
     Args:
         client: Client for AWS.
@@ -112,17 +117,34 @@ def find_objects(client: AwsClient, uri: str) -> list[dict[str, Any]]:
         if first is not None and first["Key"] == key:
             return [first]
     folder = f"{key.rstrip('/')}/" if key else ""
-    return [entry for entry in client.iter_objects(bucket, folder) if not _is_hidden(entry["Key"].removeprefix(folder))]
+    entries, hidden = [], []
+    for entry in client.iter_objects(bucket, folder):
+        name = entry["Key"].removeprefix(folder)
+        if _stands_for_folder(name):
+            continue
+        if _is_hidden(name):
+            hidden.append(name)
+        else:
+            entries.append(entry)
+    if hidden:
+        log.warning("%s: %d objects are hidden: not used: %s", uri, len(hidden), format_examples(hidden))
+    return entries
+
+
+def format_examples(names: Sequence[str]) -> str:
+    """The first few of many names, for the log."""
+    return ", ".join([*names[:MAX_LISTED], *["…"] * (len(names) > MAX_LISTED)])
+
+
+def _stands_for_folder(name: str) -> bool:
+    """Whether an object is no file but what consoles and Hadoop put where a folder is to be seen."""
+    return name == "" or name.endswith(("/", "_$folder$"))
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether the name of an object below a folder is hidden, or stands for a folder as consoles make one."""
-    parts = name.split("/")
-    return (
-        parts[-1] == ""
-        or name.endswith("_$folder$")
-        or any((part.startswith(".") and part.strip(".")) or part in HIDDEN_NAMES for part in parts)
-    )
+    """Whether the name of an object below a folder is hidden; `.` and `..` are names like others in S3."""
+    parts = [part for part in name.split("/") if part.strip(".")]
+    return JOB_MARK in parts or any(is_hidden(PurePosixPath(part)) for part in parts)
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:

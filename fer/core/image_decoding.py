@@ -10,11 +10,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer.core.jpeg import complete_jpeg
+from fer.core.transparency import WHITE, lay_on_white
 from fer.errors import DataError, shorten_error
 
 # Pillow's readers of pictures; those that start other programs (EPS) or only describe a file are not among them.
@@ -41,6 +43,7 @@ _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _ORIENTATION_TAG = 0x0112
 # Bytes from the marker of the sizes to the bits of the first channel, less one.
 _J2K_DEPTH_PLACE = 40
+_PNG_DEPTH_PLACE = 24
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,19 +74,20 @@ class ImageHeader:
     animated: bool
 
 
-def read_image_header(data: bytes | memoryview) -> ImageHeader:
+def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
     """Read an image's header without decoding it.
 
     Args:
-        data: The bytes of the file.
+        source: The bytes of the file, or the file itself, of which no more is read than the header.
 
     Raises:
         DataError: The bytes are no image; the message says why, without a name.
     """
-    with _open_image(data) as image:
+    file = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
+    with _open_image(file) as image:
         width, height = image.size
         # Pillow gives the size of a TIFF as it is upright already.
-        if image.format != "TIFF" and _read_orientation(image) in (5, 6, 7, 8):
+        if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
             width, height = height, width
         animated = image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False)
         return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format), animated)
@@ -109,12 +113,16 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
         data = completed
     if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
         raise DataError(DAMAGED)
-    with _open_image(data) as image:
+    with _open_image(io.BytesIO(data)) as image:
         _refuse_unknown_range(image, data)
         try:
             image.load()
             turn = _TURNS.get(_read_orientation(image))
-            return _convert_to_8_bits(image if turn is None else image.transpose(turn))
+            # The fourth channel of these is unused more often than not, and then 0 everywhere.
+            if image.format in ("BMP", "DIB", "TGA") and image.mode == "RGBA" and not image.getchannel("A").getbbox():
+                image.putalpha(255)
+            depth = data[_PNG_DEPTH_PLACE] if image.format == "PNG" else 8
+            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth)
         except Exception:
             # Damaged data end in errors of many kinds, from OSError to struct.error.
             raise DataError(DAMAGED) from None
@@ -134,15 +142,33 @@ def is_image_content(head: bytes) -> bool:
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 
+def is_moving_image(file: BinaryIO) -> bool:
+    """Whether an image file is a moving picture of several frames; no more of it is read than tells that.
+
+    Raises:
+        DataError: The file is no image.
+    """
+    head = file.read(HEAD_BYTES)
+    if head[8:16] == b"WEBPVP8X" and len(head) == HEAD_BYTES:
+        return bool(head[20] & 0b10)
+    # Pillow would read the whole of an AVIF, of which `avis` is the moving kind.
+    if not head.startswith((b"GIF8", b"\x89PNG")) and head[4:12] != b"ftypavis":
+        return False
+    with _open_image(file) as image:
+        return bool(getattr(image, "is_animated", False))
+
+
 @contextmanager
-def _open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
+def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit of pixels, and remarks about odd metadata
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         # Pillow's own message holds a memory address.
-        raise DataError(_explain_unknown(bytes(data[:HEAD_BYTES]))) from None
+        file.seek(0)
+        raise DataError(_explain_unknown(file.read(HEAD_BYTES))) from None
     except Image.DecompressionBombError:
         raise DataError(TOO_LARGE) from None
     except Exception as error:
@@ -162,11 +188,26 @@ def _explain_unknown(start: bytes) -> str:
     return DAMAGED if is_image_content(start) else "not an image"
 
 
-def _read_orientation(image: Image.Image) -> int:
+def _read_orientation(image: Image.Image, undecoded: BinaryIO | None = None) -> int:
+    """The Exif orientation, 1 where there is none; ``undecoded`` is the file where the pixels were not decoded yet."""
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        # Pillow decodes the whole of a PNG to find what stands behind its pixels.
+        early = undecoded is not None and image.format == "PNG" and not _has_late_metadata(undecoded)
+        exif = Image.Image.getexif(image) if early else image.getexif()
+        return int(exif.get(_ORIENTATION_TAG, 1))
     except Exception:
         return 1  # damaged metadata do not make the picture a damaged one
+
+
+def _has_late_metadata(file: BinaryIO) -> bool:
+    """Whether metadata that may hold an orientation stand behind the pixels of a PNG."""
+    place, has_pixels = 8, False
+    while file.seek(place) == place and len(head := file.read(8)) == 8:
+        has_pixels = has_pixels or head[4:] == b"IDAT"
+        if has_pixels and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        place += 12 + int.from_bytes(head[:4], "big")
+    return False
 
 
 def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
@@ -181,13 +222,29 @@ def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
         raise DataError("its colours are CIELAB; save it as RGB")
 
 
-def _convert_to_8_bits(image: Image.Image) -> np.ndarray:
+def _convert_to_8_bits(image: Image.Image, depth: int) -> np.ndarray:
+    """Pixels on white; ``depth`` is in how many bits a file names the one colour that is transparent, if it does."""
+    is_gray, key = image.mode in _GRAY_MODES, image.info.get("transparency")
     if image.mode.startswith("I"):
-        return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
-    if image.mode in _GRAY_MODES:
-        # The colours under transparency are kept: no background is the right one for every face.
-        return np.asarray(image.getchannel(0) if image.mode in ("LA", "La") else image.convert("L"))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        wide = np.asarray(image).astype(np.int64)
+        return np.where(wide == (-1 if key is None else key), WHITE, wide >> 8).astype(np.uint8)
+    if image.mode in ("1", "L", "RGB"):
+        pixels = np.asarray(image.convert("L") if is_gray else image)
+        return pixels if key is None else _hide_colour(pixels, key, depth)
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L" if is_gray else "RGB"))
+    layers = np.asarray(image.convert("LA" if is_gray else "RGBA"))
+    return lay_on_white(layers[..., 0] if is_gray else layers[..., :3], layers[..., -1])
+
+
+def _hide_colour(pixels: np.ndarray, key: int | tuple[int, ...], depth: int) -> np.ndarray:
+    """White where a picture (H, W) or (H, W, 3) has the one colour that stands for transparent."""
+    levels = np.array(key)
+    levels = levels >> (depth - 8) if depth > 8 else levels * 255 // (2**depth - 1)
+    hidden = (pixels == levels).reshape(*pixels.shape[:2], -1).all(axis=-1)
+    shown = pixels.copy()
+    shown[hidden] = WHITE
+    return shown
 
 
 def _has_right_checksums(data: bytes) -> bool:

@@ -3,9 +3,6 @@
 import numpy as np
 
 from fer.core.image_decoding import decode_image, read_image_header
-from fer.errors import DataError
-
-MAX_PIXELS = 64_000_000
 
 
 def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
@@ -18,13 +15,11 @@ def read_header(data: bytes | np.ndarray) -> tuple[int, bool]:
         The longer side in pixels, and whether the image has colour.
 
     Raises:
-        DataError: The bytes are no image, or one of more than 64 megapixels.
+        DataError: The bytes are no image, or one of too many pixels.
     """
     if isinstance(data, np.ndarray):
         return max(data.shape[:2]), data.ndim == 3
     header = read_image_header(data)
-    if header.width * header.height > MAX_PIXELS:
-        raise DataError(f"{header.width}×{header.height} pixels are too many")
     return max(header.width, header.height), header.colour
 
 
@@ -38,9 +33,6 @@ def decode(data: bytes | np.ndarray) -> np.ndarray:
         (H, W) uint8 if gray, (H, W, 3) uint8 RGB if coloured.
 
     Raises:
-        DataError: The bytes are no image, are damaged, or are one of more than 64 megapixels.
+        DataError: The bytes are no image, are damaged, or are one of too many pixels.
     """
-    if isinstance(data, np.ndarray):
-        return data
-    read_header(data)
-    return decode_image(data)
+    return data if isinstance(data, np.ndarray) else decode_image(data)

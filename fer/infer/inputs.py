@@ -1,12 +1,13 @@
 """Videos and images that a run looks at: files of this machine, and objects of S3 that are fetched one at a time."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import find_objects, map_uri_to_path, parse_s3_uri
+from fer.aws.s3 import find_objects, format_examples, map_uri_to_path, parse_s3_uri
 from fer.config import Config
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR
@@ -15,6 +16,7 @@ from fer.video.media import Media, find_media, get_media_kind, is_media, make_un
 
 FETCHED = "fetched"
 MEDIA = "media.json"
+log = logging.getLogger(__name__)
 
 
 def list_inputs(config: Config) -> tuple[str, ...]:
@@ -51,7 +53,19 @@ def resolve_media(inputs: Sequence[str], directory: Path, client: AwsClient | No
 def _list_media_uris(client: AwsClient, uri: str) -> list[str]:
     """The videos and images that s3://BUCKET/KEY names, an object or a folder. Raises UserError."""
     bucket, _ = parse_s3_uri(uri)
-    keys = [entry["Key"] for entry in find_objects(client, uri) if is_media(Path(entry["Key"].rpartition("/")[2]))]
+    keys, unused = [], []
+    for entry in find_objects(client, uri):
+        name = entry["Key"].rpartition("/")[2]
+        if is_media(Path(name)):
+            keys.append(entry["Key"])
+        else:
+            unused.append(name)
+    if unused:
+        # Only names are known: looking into each would fetch it.
+        log.warning(
+            "%s: %d objects are no video or image by their suffix: not used: %s",
+            *(uri, len(unused), format_examples(unused)),
+        )
     if not keys and not client.dry_run:
         raise DataError(f"{uri}: no video or image there")
     return [f"s3://{bucket}/{key}" for key in keys]

@@ -21,6 +21,7 @@ from fer.core.installation import format_command, format_documentation, get_prog
 from fer.core.process import LAUNCHED_ENV, end_on_closed_pipe, get_global_rank
 from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, ExitCode, UserError
+from fer.runs.hydra_options import check_hydra_options
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
 # Packages whose RuntimeError means that a process of theirs was killed.
@@ -104,6 +105,7 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
         sys.argv[1:] = _resume_in_place(quote_overrides(arguments, multirun))
         refuse_executable_yaml(sys.argv[1:])
         check_config_name(sys.argv[1:])
+        check_hydra_options(sys.argv[1:])
         main()
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from fer.core.transparency import lay_on_white
+
 # Browsers show a frame so long where the file asks for 10 ms or less.
 _SHORTEST_MS, _INSTEAD_MS = 10, 100
 
@@ -62,13 +64,14 @@ def read_webp(path: Path) -> WebpAnimation:
 
 
 def decode_webp(animation: WebpAnimation) -> Iterator[np.ndarray | None]:
-    """(height, width, 3) uint8 BGR of each frame in turn; None from the first one on that is damaged."""
+    """(height, width, 3) uint8 BGR of each frame in turn, on white; None from the first one on that is damaged."""
     decoded = 0
     try:
         with Image.open(io.BytesIO(animation.content), formats=["WEBP"]) as image:
             for number in range(len(animation.starts)):
                 image.seek(number)
-                bgr = cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+                layers = np.asarray(image.convert("RGBA"))
+                bgr = cv2.cvtColor(lay_on_white(layers[..., :3], layers[..., 3]), cv2.COLOR_RGB2BGR)
                 decoded += 1
                 yield bgr
     except (OSError, EOFError, ValueError, SyntaxError):

@@ -11,7 +11,14 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fer.core.image_decoding import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, is_image_content, read_image_header
+from fer.core.image_decoding import (
+    HEAD_BYTES,
+    MAX_PIXELS,
+    TOO_LARGE,
+    is_image_content,
+    is_moving_image,
+    read_image_header,
+)
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
 from fer.video.streams import (
@@ -19,6 +26,7 @@ from fer.video.streams import (
     TimestampReader,
     compute_time,
     get_clock_start,
+    iter_packets,
     open_container,
     select_video_stream,
 )
@@ -128,12 +136,13 @@ def _check_readable(path: Path) -> None:
 def is_image(path: Path) -> bool:
     """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video."""
     with path.open("rb") as file:
-        if not is_image_content(file.read(HEAD_BYTES)) or is_animated_webp(path):
+        if not is_image_content(file.read(HEAD_BYTES)):
             return False
-    try:
-        return not read_image_header(path.read_bytes()).animated
-    except DataError:
-        return True
+        file.seek(0)
+        try:
+            return not is_moving_image(file)
+        except DataError:
+            return True
 
 
 def _open_animated_webp(path: Path) -> VideoInfo:
@@ -149,7 +158,8 @@ def _open_animated_webp(path: Path) -> VideoInfo:
 
 def _open_image(path: Path) -> VideoInfo:
     try:
-        header = read_image_header(path.read_bytes())
+        with path.open("rb") as file:
+            header = read_image_header(file)
     except DataError as error:
         raise VideoError(path, str(error)) from None
     return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
@@ -188,9 +198,9 @@ def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
 def _decode_first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     """The first frame that can be decoded."""
     try:
-        for packet in container.demux(stream):
+        for packet in iter_packets(container, stream):
             try:
-                frames = packet.decode()
+                frames = stream.decode(packet)
             except av.FFmpegError:
                 continue  # a damaged packet; later ones may be whole
             if frames:

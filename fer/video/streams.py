@@ -104,11 +104,21 @@ class PixelAspect:
 
 
 def iter_packets(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream] | None]":
-    """The packets of a stream, past places that cannot be read, and then one that empties the decoder."""
+    """The packets of a stream, past places that cannot be read, and then one that empties the decoder.
+
+    A last packet that the end of the file cuts off is left out: part of a picture is a damaged one, and which of the
+    frames before it a decoder still gives would depend on its version and its threads.
+    """
+    held: Packet[VideoStream] | None = None
     for _ in range(_MAX_READ_ERRORS):
         try:
-            yield from container.demux(stream)
-            return
+            for packet in container.demux(stream):
+                if held is not None and (packet.size or not held.is_corrupt):
+                    yield held
+                held = packet
+            break
         except av.FFmpegError:
             continue
+    if held is not None and not held.is_corrupt:
+        yield held
     yield None

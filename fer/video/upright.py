@@ -8,8 +8,12 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+
+from fer.core.transparency import lay_on_white
+from fer.video.tone_mapping import is_hdr, map_tones
 
 _UNSPECIFIED_COLORSPACE = 2
 
@@ -94,7 +98,7 @@ class FrameConverter:
             orientation: How it becomes upright.
 
         Returns:
-            (height, width, 3) uint8 BGR. What is transparent is shown as if it were not.
+            (height, width, 3) uint8 BGR, on white where it is transparent; HDR in the range of an ordinary screen.
 
         Raises:
             av.FFmpegError: There is no way to convert the frame.
@@ -109,7 +113,23 @@ class FrameConverter:
         return orientation.apply(bgr)
 
     def _to_bgr(self, frame: VideoFrame, width: int) -> np.ndarray:
+        is_wide = is_hdr(frame)
+        if is_wide or _has_alpha(frame.format):
+            layers = self._reformat(frame, frame.width, "rgba64le" if is_wide else "bgra")
+            layers = map_tones(layers, frame.color_trc) if is_wide else layers
+            bgr = lay_on_white(layers[..., :3], layers[..., 3])
+            if width == frame.width:
+                return bgr
+            frame = VideoFrame.from_ndarray(bgr, "bgr24")
+        return self._reformat(frame, width, "bgr24")
+
+    def _reformat(self, frame: VideoFrame, width: int, pixels: str) -> np.ndarray:
         converted = self._reformatter.reformat(
-            frame, width=width, format="bgr24", interpolation=Interpolation.BICUBIC, threads=self.threads
+            frame, width=width, format=pixels, interpolation=Interpolation.BICUBIC, threads=self.threads
         )
         return converted.to_ndarray()
+
+
+def _has_alpha(pixels: VideoFormat) -> bool:
+    """Whether pixels can be transparent; those of a palette can."""
+    return pixels.has_palette or any(component.is_alpha for component in pixels.components)

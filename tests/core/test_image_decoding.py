@@ -2,13 +2,21 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from fer.core.image_decoding import DAMAGED, HEAD_BYTES, decode_image, is_image_content, read_image_header
+from fer.core.image_decoding import (
+    DAMAGED,
+    HEAD_BYTES,
+    decode_image,
+    is_image_content,
+    is_moving_image,
+    read_image_header,
+)
 from fer.errors import DataError
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8), (0, 0), 4)
@@ -58,10 +66,25 @@ def palette_image() -> Image.Image:
     return Image.fromarray(COLOUR).quantize(64)
 
 
-def with_alpha(pixels: np.ndarray) -> Image.Image:
+ALPHA = (GRAY > 100).astype(np.uint8) * 255
+SOFT = cv2.GaussianBlur(ALPHA, (0, 0), 3)
+
+
+def with_alpha(pixels: np.ndarray, alpha: np.ndarray = ALPHA) -> Image.Image:
     image = Image.fromarray(pixels)
-    image.putalpha(Image.fromarray((GRAY > 100).astype(np.uint8) * 255))
+    image.putalpha(Image.fromarray(alpha))
     return image
+
+
+def on_white(pixels: np.ndarray, alpha: np.ndarray = ALPHA) -> np.ndarray:
+    opacity = alpha.reshape(*alpha.shape, *[1] * (pixels.ndim - 2)) / 255
+    return np.rint(pixels * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
+def palette_on_white(opacities: dict[int, int]) -> np.ndarray:
+    image = palette_image()
+    alpha = np.array([opacities.get(index, 255) for index in range(256)], np.uint8)[np.asarray(image)]
+    return on_white(np.asarray(image.convert("RGB")), alpha)
 
 
 WIDE = GRAY.astype(np.uint16) * 257
@@ -69,19 +92,70 @@ WIDE_COLOUR = cv2.cvtColor(COLOUR, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
 CMYK = Image.fromarray(COLOUR).convert("CMYK")
 KINDS: dict[str, tuple[Callable[[], bytes], np.ndarray, int]] = {
     "gray": (lambda: save(Image.fromarray(GRAY), "PNG"), GRAY, 0),
-    "gray and alpha": (lambda: save(with_alpha(GRAY), "PNG"), GRAY, 0),
-    "gray and alpha TIFF": (lambda: save(with_alpha(GRAY), "TIFF"), GRAY, 0),
-    "RGBA": (lambda: save(with_alpha(COLOUR), "PNG"), COLOUR, 0),
-    "RGBA WebP": (lambda: save(with_alpha(COLOUR), "WEBP", lossless=True, exact=True), COLOUR, 0),
+    "gray and alpha": (lambda: save(with_alpha(GRAY), "PNG"), on_white(GRAY), 0),
+    "gray and alpha TIFF": (lambda: save(with_alpha(GRAY), "TIFF"), on_white(GRAY), 0),
+    "gray, half transparent": (lambda: save(with_alpha(GRAY, SOFT), "PNG"), on_white(GRAY, SOFT), 0),
+    "RGBA": (lambda: save(with_alpha(COLOUR), "PNG"), on_white(COLOUR), 0),
+    "RGBA, half transparent": (lambda: save(with_alpha(COLOUR, SOFT), "PNG"), on_white(COLOUR, SOFT), 0),
+    "RGBA WebP": (lambda: save(with_alpha(COLOUR), "WEBP", lossless=True, exact=True), on_white(COLOUR), 0),
+    "RGBA WebP, half transparent": (
+        lambda: save(with_alpha(COLOUR, SOFT), "WEBP", lossless=True, exact=True),
+        on_white(COLOUR, SOFT),
+        0,
+    ),
+    "RGBA AVIF": (
+        lambda: save(with_alpha(COLOUR), "AVIF", quality=100, subsampling="4:4:4"),
+        on_white(COLOUR),
+        8,
+    ),
+    **{
+        f"RGBA {kind}": (partial(save, with_alpha(COLOUR, SOFT), kind), on_white(COLOUR, SOFT), 0)
+        for kind in ("TIFF", "TGA", "QOI", "SGI", "JPEG2000")
+    },
+    "RGBA TGA whose fourth channel is empty": (
+        lambda: save(with_alpha(COLOUR, np.zeros_like(GRAY)), "TGA"),
+        COLOUR,
+        0,
+    ),
+    "RGBA PNG of which nothing is seen": (
+        lambda: save(with_alpha(COLOUR, np.zeros_like(GRAY)), "PNG"),
+        np.full_like(COLOUR, 255),
+        0,
+    ),
+    "gray with a transparent level": (
+        lambda: save(Image.fromarray(GRAY), "PNG", transparency=int(GRAY[9, 9])),
+        np.where(GRAY == GRAY[9, 9], 255, GRAY).astype(np.uint8),
+        0,
+    ),
+    "RGB with a transparent colour": (
+        lambda: save(Image.fromarray(COLOUR), "PNG", transparency=tuple(map(int, COLOUR[9, 9]))),
+        np.where((COLOUR == COLOUR[9, 9]).all(-1, keepdims=True), 255, COLOUR).astype(np.uint8),
+        0,
+    ),
+    "1 bit with a transparent level": (
+        lambda: save(Image.fromarray(GRAY > 100), "PNG", transparency=0),
+        np.full_like(GRAY, 255),
+        0,
+    ),
+    "16 bits with a transparent level": (
+        lambda: save(Image.fromarray(WIDE), "PNG", transparency=int(WIDE[9, 9])),
+        np.where(GRAY == GRAY[9, 9], 255, GRAY).astype(np.uint8),
+        0,
+    ),
+    "GIF with a transparent colour": (
+        lambda: save(palette_image(), "GIF", transparency=3),
+        palette_on_white({3: 0}),
+        0,
+    ),
     "palette": (lambda: save(palette_image(), "PNG"), np.asarray(palette_image().convert("RGB")), 0),
     "palette with a transparent colour": (
         lambda: save(palette_image(), "PNG", transparency=3),
-        np.asarray(palette_image().convert("RGB")),
+        palette_on_white({3: 0}),
         0,
     ),
     "palette with half-transparent colours": (
         lambda: save(palette_image(), "PNG", transparency=bytes(range(64))),
-        np.asarray(palette_image().convert("RGB")),
+        palette_on_white({index: index for index in range(64)}),
         0,
     ),
     "1 bit": (lambda: save(Image.fromarray(GRAY > 100), "PNG"), (GRAY > 100).astype(np.uint8) * 255, 0),
@@ -187,6 +261,45 @@ def test_only_moving_pictures_are_animated() -> None:
     frames = [Image.fromarray(COLOUR), Image.fromarray(COLOUR[::-1].copy())]
     for kind in ("GIF", "WEBP", "PNG", "AVIF"):
         moving = save(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert read_image_header(moving).animated and not read_image_header(save(frames[0], kind)).animated
+        still = save(frames[0], kind)
+        assert read_image_header(moving).animated and not read_image_header(still).animated
+        assert is_moving_image(io.BytesIO(moving)) and not is_moving_image(io.BytesIO(still))
     pages = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     assert not read_image_header(pages).animated and difference(pages, COLOUR) == 0
+
+
+class CountingFile(io.BytesIO):
+    """A file that counts the bytes that were read of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF"])
+def test_the_header_is_known_without_reading_the_picture(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    file = CountingFile(save(Image.fromarray(noise), kind))
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("the pixels were decoded"))
+    header = read_image_header(file)
+    assert (header.width, header.height) == (900, 700)
+    if kind != "GIF":  # whether it moves is said behind its first picture
+        assert file.count < 70_000
+        file.count = 0
+        assert not is_moving_image(file) and file.count < 70_000
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = save(Image.fromarray(COLOUR), "PNG", exif=exif)
+    start = data.index(b"eXIf") - 4
+    size = 12 + int.from_bytes(data[start : start + 4], "big")
+    late = data[:start] + data[start + size : -12] + data[start : start + size] + data[-12:]
+    for content in (data, late):
+        header = read_image_header(content)
+        assert (header.width, header.height) == COLOUR.shape[:2]
+        assert np.array_equal(decode_image(content), np.rot90(COLOUR, -1))

@@ -71,6 +71,13 @@ def registered(place: Place, model: Path, inferred: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
+def registered_here(registered: Place, model: Path) -> Place:
+    """The place, with the model in its local registry as well."""
+    succeeded(registered.run(REGISTER, f"model_uri={model}", *ANY_MODEL))
+    return registered
+
+
+@pytest.fixture(scope="module")
 def judged(registered: Place, sampled: tuple[str, ...]) -> Path:
     """The run in which SageMaker judged the clip, undisturbed."""
     run = registered.directory / "judged"
@@ -86,15 +93,14 @@ def _without_faults(aws: Simulated) -> Iterator[None]:
 
 
 def test_the_same_model_gives_the_same_table_by_every_route(
-    registered: Place, model: Path, judged: Path, sampled: tuple[str, ...]
+    registered_here: Place, judged: Path, sampled: tuple[str, ...]
 ) -> None:
-    succeeded(registered.run(REGISTER, f"model_uri={model}", *ANY_MODEL))
     for route in ("process", "transform"):
-        run = registered.directory / route
+        run = registered_here.directory / route
         chosen = (f"model_uri={CHAMPION}", f"inference.route={route}", f"hydra.run.dir={run}")
-        succeeded(registered.infer(*chosen, *sampled))
+        succeeded(registered_here.infer(*chosen, *sampled))
         assert_same_table(run, judged)
-    for run in (judged, registered.directory / "process", registered.directory / "transform"):
+    for run in (judged, registered_here.directory / "process", registered_here.directory / "transform"):
         assert yaml.safe_load((run / "run.yaml").read_text())["model_uri"] == FIRST
         model = provenance_of(run)["model"]
         assert model["uri"] == FIRST and re.fullmatch("[0-9a-f]{64}", model["package_sha256"])
@@ -246,9 +252,9 @@ def test_the_policy_allows_what_the_programs_do(
     ],
 )
 def test_mistakes_are_one_sentence(
-    registered: Place, packages: None, sampled: tuple[str, ...], overrides: list[str], code: int, words: list[str]
+    registered_here: Place, packages: None, sampled: tuple[str, ...], overrides: list[str], code: int, words: list[str]
 ) -> None:
-    refused(registered.infer(*overrides, *sampled, "hydra.run.dir=mistake/${now:%f}"), code, *words)
+    refused(registered_here.infer(*overrides, *sampled, "hydra.run.dir=mistake/${now:%f}"), code, *words)
 
 
 @pytest.fixture(scope="module")

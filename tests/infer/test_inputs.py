@@ -85,6 +85,24 @@ def test_siblings_and_hidden_objects_of_a_folder_are_left_out(
     assert named.remote == f"s3://{BUCKET}/study1/.a.mp4"
 
 
+def test_objects_that_are_left_out_are_counted_in_the_log(
+    stored: Simulated, calls: AwsClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    used = [f"study/{number}.mp4" for number in range(3)]
+    notes = [f"study/{number}.txt" for number in range(6)] + ["study/deep/recording"]
+    hidden = ["study/.DS_Store", "study/thumbs.DB", "study/@eaDir/0.mp4", "study/_SUCCESS", "study/a/.git/1.mp4"]
+    put(stored, dict.fromkeys([*used, *notes, *hidden, "study/", "study/deep/", "study/x_$folder$"], b"1"))
+    uri = f"s3://{BUCKET}/study"
+    assert [item.remote for item in resolve_media([uri], tmp_path, calls)] == [f"s3://{BUCKET}/{key}" for key in used]
+    assert sorted(caplog.messages) == [
+        f"{uri}: 5 objects are hidden: not used: .DS_Store, @eaDir/0.mp4, _SUCCESS, a/.git/1.mp4, thumbs.DB",
+        f"{uri}: 7 objects are no video or image by their suffix: not used: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, …",
+    ]
+    caplog.clear()
+    assert resolve_media([f"{uri}/0.mp4", f"s3://{BUCKET}/other"], tmp_path, calls)
+    assert not caplog.messages
+
+
 def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
     stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:

@@ -47,6 +47,12 @@ def test_what_is_in_s3_is_fetched_once(
     put(aws, {"faces/fear/3.png": png(face(3))})
     assert list(read_sources(config)[0].table["path"]) == ["anger/1.png", "fear/3.png"]
     assert Path(localize(f"s3://{BUCKET}/w.pth", config)).read_bytes() == b"1"
+    caplog.clear()
+    put(aws, {"faces/.cache/4.png": b"1", "faces/fear/Thumbs.db": b"1"})
+    assert list(read_sources(config)[0].table["path"]) == ["anger/1.png", "fear/3.png"]
+    assert caplog.messages == [
+        f"s3://{BUCKET}/faces: 2 objects are hidden: not used: .cache/4.png, fear/Thumbs.db",
+    ]
     with pytest.raises(DataError, match="there is no such object or folder in S3"):
         localize(f"s3://{BUCKET}/face", config)
     with pytest.raises(ConfigError, match="must have the form s3://BUCKET/KEY"):
