@@ -47,6 +47,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "optimizer.options", {}),
     AddedKey("0.3.0", "trainer.max_time", None),
     AddedKey("0.3.0", "trainer.accumulate", 1),
+    AddedKey("0.3.0", "trainer.swa_start", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

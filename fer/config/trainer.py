@@ -44,6 +44,11 @@ class Trainer(Section):
     )
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
     ema_decay: Fraction = Field(description="Decay of the moving average of weights that is evaluated; 0 is off")
+    swa_start: Fraction | None = Field(
+        None,
+        description="Fraction of `max_epochs` after which the weights at the end of each epoch are averaged equally "
+        "(arXiv:1803.05407) and the average is evaluated; null is off",
+    )
     accumulate: int = Field(
         1, ge=1, le=4096, description="Batches whose gradients add up to one step of the optimizer, for larger batches"
     )
@@ -85,6 +90,16 @@ class Trainer(Section):
         """Check that several processes do not compile the network."""
         if self.world_size > 1 and self.compile:
             raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
+        return self
+
+    @model_validator(mode="after")
+    def check_averages(self) -> Self:
+        """Check that one average of the weights is chosen."""
+        if self.ema_decay and self.swa_start is not None:
+            raise ValueError(
+                f"swa_start={self.swa_start:g} and ema_decay={self.ema_decay:g} are two averages of the weights, "
+                "of which one can be evaluated; use trainer.ema_decay=0, or trainer.swa_start=null"
+            )
         return self
 
     @model_validator(mode="after")

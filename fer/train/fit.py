@@ -59,7 +59,9 @@ def fit(config: Config, data: PreparedData, directory: Path, device: str) -> Fit
     if get_global_rank():
         return None
     best, unfinished = directory / CHECKPOINTS_DIR / BEST_CKPT, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
-    network = _load_best_network(config, len(data.manifest.classes), best if best.is_file() else unfinished)
+    # Weights are averaged as soon as they are trained, or at the end of an epoch.
+    averaged = bool(config.trainer.ema_decay) or (config.trainer.swa_start is not None and best.is_file())
+    network = _load_network(config, len(data.manifest.classes), best if best.is_file() else unfinished, averaged)
     if not best.is_file():
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
@@ -89,9 +91,9 @@ def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
     return path
 
 
-def _load_best_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
-    """The network of a checkpoint that was validated: the moving average where there is one."""
-    prefix = "average.module." if config.trainer.ema_decay else "network."
+def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool) -> FaceNetwork:
+    """The network of a checkpoint, or its average, which is what was validated where there is one."""
+    prefix = "average.module." if averaged else "network."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     network = build_network(config, classes)
     network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})

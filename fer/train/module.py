@@ -15,6 +15,7 @@ from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
 from fer.models.losses import compute_weighted_loss
 from fer.models.network import FaceNetwork
+from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
@@ -58,24 +59,29 @@ class OptimizationConfig:
 
 
 class FaceClassifierModule(pl.LightningModule):
-    """Trains a network; its moving average is what is validated where ``ema_decay`` is above 0.
+    """Trains a network; its average is what is validated where ``ema_decay`` is above 0, or ``swa_epoch`` given.
 
     Where several processes train together, each gets its slice of every batch, and all have the same metrics.
 
     Args:
         network: The network to train.
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
+        swa_epoch: The first epoch, from 0, at whose end weights are averaged equally; None averages none so.
     """
 
     train_sums: Tensor
 
-    def __init__(self, network: FaceNetwork, config: OptimizationConfig) -> None:
+    def __init__(self, network: FaceNetwork, config: OptimizationConfig, swa_epoch: int | None = None) -> None:
         super().__init__()
         # Plain numbers and strings, so that a checkpoint loads without running code.
         self.save_hyperparameters({"settings": asdict(config)})
         self.network = network
         self.config = config
-        self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
+        self.average: ModelEmaV3 | EpochAverage | None = None
+        if config.ema_decay:
+            self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        elif swa_epoch is not None:
+            self.average = EpochAverage(network, swa_epoch)
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
             self.average.requires_grad_(False)
@@ -90,7 +96,7 @@ class FaceClassifierModule(pl.LightningModule):
 
     @property
     def eval_network(self) -> FaceNetwork:
-        """The network that is validated and exported: the moving average where there is one."""
+        """The network that is validated and exported: the average where there is one."""
         return self.network if self.average is None else self.average.module
 
     @override
@@ -131,7 +137,7 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         # Of batches whose gradients add up, the last one alone makes a step.
-        if self.average is not None and self.global_step != self.averaged_step:
+        if isinstance(self.average, ModelEmaV3) and self.global_step != self.averaged_step:
             self.averaged_step = self.global_step
             self.average.update(self.network, step=self.global_step)
 
@@ -140,6 +146,8 @@ class FaceClassifierModule(pl.LightningModule):
         if get_world_size() > 1:
             # Each process has normalised its own slice of the batches; all validate one network.
             distribute_bn(self, get_world_size(), reduce=True)
+        if isinstance(self.average, EpochAverage):
+            self.average.update(self.network, self.current_epoch)
 
     @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

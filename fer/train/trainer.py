@@ -23,6 +23,7 @@ from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
 from fer.models.network import FaceNetwork, load_pretrained_weights
+from fer.train.averaging import find_first_averaged_epoch
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
@@ -141,7 +142,9 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(network, optimization)
+    swa_start, max_epochs = config.trainer.swa_start, config.trainer.max_epochs
+    swa_epoch = None if swa_start is None else find_first_averaged_epoch(swa_start, max_epochs)
+    module = FaceClassifierModule(network, optimization, swa_epoch)
     if config.trainer.precision == "64":
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
@@ -201,7 +204,7 @@ def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
         raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
     if shapes != {key: value.shape for key, value in module.state_dict().items()}:
         raise ModelError(
-            f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
+            f"{path}: is of another network or has no average of weights as this one; resume with its own run.yaml"
         )
 
 
