@@ -48,6 +48,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.max_time", None),
     AddedKey("0.3.0", "trainer.accumulate", 1),
     AddedKey("0.3.0", "trainer.swa_start", None),
+    AddedKey("0.3.0", "trainer.overfit_batches", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -62,6 +62,12 @@ class Trainer(Section):
     )
     resident: bool = Field(description="Keep all images on the device as bytes")
     limit_batches: int | None = Field(ge=1, description="Batches an epoch and split at most; null takes all")
+    overfit_batches: int | None = Field(
+        None,
+        ge=1,
+        description="Train and validate on the same first batches, without augmentation, mixing or weighted sampling, "
+        "to see whether the network can learn at all; null is off",
+    )
     resume_from: ExistingPath | None = Field(
         description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
     )

@@ -1,6 +1,7 @@
 """The report of a training, gathered from the run."""
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from fer.config import Config
 from fer.core.installation import format_command
 from fer.core.run_layout import REPORT_HTML, TRACKERS_DIR
-from fer.data.augmentation import Augmentation
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
@@ -20,6 +20,7 @@ from fer.train.callbacks import HISTORY_COLUMNS
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
 from fer.train.inputs import PreparedData
+from fer.train.overfitting import build_augmentation
 
 SAMPLES_PER_CLASS = 6
 MAX_ERRORS = 24
@@ -92,9 +93,9 @@ def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
     samples = pd.concat([training[training["label"] == name].head(SAMPLES_PER_CLASS) for name in classes])
     targets = torch.zeros(len(samples), len(classes))
     # A sheet shows single faces: mixing two would make each caption wrong.
-    settings = {**config.dataset.augment.model_dump(), "mixup": 0, "cutmix": 0}
+    augmentation = replace(build_augmentation(config), mixup=0, cutmix=0)
     images = torch.from_numpy(data.store.images[samples.index.to_numpy()])
-    augmented, _ = Augmentation(**settings)(images, targets, config.model.image_size, (config.seed, 0, 0))
+    augmented, _ = augmentation(images, targets, config.model.image_size, (config.seed, 0, 0))
     pixels = (augmented.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     return [CaptionedImage(_squeeze_gray(image), label) for image, label in zip(pixels, samples["label"], strict=True)]
 

@@ -18,7 +18,6 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.process import interrupt_on_signals
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
-from fer.data.augmentation import Augmentation
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
@@ -29,6 +28,7 @@ from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
+from fer.train.overfitting import build_augmentation, describe_overfitting, select_splits
 from fer.train.pruning import PruningCallback
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
@@ -80,11 +80,11 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
         images,
         train,
         val,
-        augmentation=Augmentation(**config.dataset.augment.model_dump()),
+        augmentation=build_augmentation(config),
         side=config.model.image_size,
         batch_size=config.dataset.batch_size,
         seed=config.seed,
-        weighted_sampling=config.dataset.balance == "weighted_sampling",
+        weighted_sampling=config.dataset.balance == "weighted_sampling" and config.trainer.overfit_batches is None,
         resident=config.trainer.resident,
     )
 
@@ -223,7 +223,9 @@ def train_network(
     Raises:
         UserError: The weights or the checkpoint cannot be used.
     """
-    train, val = build_splits(data.manifest)
+    train, val = select_splits(config, *build_splits(data.manifest))
+    for line in describe_overfitting(config):
+        log.warning("%s", line)
     module, weights_sha256 = build_module(config, train.targets.shape[1], device)
     history = MetricsHistory(directory / HISTORY_CSV)
     callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
