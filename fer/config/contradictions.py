@@ -111,11 +111,21 @@ def _find_in_trainer(trainer: Trainer) -> list[str]:
 
 
 def _find_in_averaging(trainer: Trainer, schedule: Schedule) -> list[str]:
-    """Epochs between which a small learning rate changes little, so that their average is much like the last one."""
-    if trainer.swa_start is None or schedule.kind not in ("one_cycle", "cosine") or schedule.final >= SMALL_RATE:
+    """Validations without a new average, and epochs between which a small learning rate changes little."""
+    if trainer.swa_start is None:
         return []
+    found = []
+    if trainer.validations > 1:
+        found.append(
+            f"trainer.validations={trainer.validations}: the average of trainer.swa_start changes at the end of each "
+            "epoch alone, so that other validations repeat its figures, and count for trainer.early_stopping.patience; "
+            "use trainer.validations=1"
+        )
+    if schedule.kind not in ("one_cycle", "cosine") or schedule.final >= SMALL_RATE:
+        return found
     return [
+        *found,
         f"trainer.swa_start={trainer.swa_start:g} averages epochs in which optimizer.schedule.kind={schedule.kind} "
         f"lets the learning rate fall to {schedule.final:g} of its largest, so that their weights differ less and "
-        "less; use optimizer.schedule.kind=constant"
+        "less; use optimizer.schedule.kind=constant",
     ]

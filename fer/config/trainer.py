@@ -13,7 +13,10 @@ class EarlyStopping(Section):
     """When training ends before `max_epochs`, and which checkpoint is the best."""
 
     monitor: Monitor = Field(description="The validation metric that chooses the best checkpoint")
-    patience: int | None = Field(ge=1, description="Epochs without a better value before stopping; null never stops")
+    patience: int | None = Field(
+        ge=1,
+        description="Validations without a better one before stopping, see `trainer.validations`; null never stops",
+    )
     min_delta: float = Field(ge=0, description="Smallest change that counts as better")
 
 
@@ -41,6 +44,13 @@ class Trainer(Section):
     max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
     max_time: float | None = Field(
         None, gt=0, description="Minutes after which no further epoch begins; a resumed run goes on counting. null: any"
+    )
+    validations: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Validations of an epoch, evenly spaced, the last at its end; each is a row of history.csv, may be "
+        "the best and counts for `early_stopping.patience`",
     )
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
     ema_decay: Fraction = Field(description="Decay of the moving average of weights that is evaluated; 0 is off")

@@ -33,8 +33,10 @@ class EpochAverage(AveragedModel):
         super().__init__(network, avg_fn=_average_equally, use_buffers=True)
         self.first_epoch = first_epoch
 
-    def update(self, network: FaceNetwork, epoch: int) -> None:
-        """Take in the network's weights at the end of ``epoch``, from 0."""
+    def update(self, network: FaceNetwork, epoch: int, ended: bool) -> None:
+        """Take in the network's weights at a validation in ``epoch``, from 0; once there is an average, at its end."""
+        if epoch > self.first_epoch and not ended:
+            return
         # A training that goes on with another number of epochs may have averaged fewer than its phase had.
         averaged = min(int(self.n_averaged), max(epoch - self.first_epoch, 0))
         with torch.no_grad():

@@ -24,8 +24,8 @@ class FitResult:
 
     Attributes:
         network: The network of the best epoch, on the CPU.
-        history: A row of history.csv each epoch.
-        best_epoch: Counted from 1; None where no epoch was finished.
+        history: A row of history.csv each validation.
+        best_epoch: Counted from 1, a fraction within an epoch; None where nothing was validated.
         interrupted: Whether Ctrl-C or SIGTERM ended it.
         seconds: Time of the training alone.
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
@@ -33,7 +33,7 @@ class FitResult:
 
     network: FaceNetwork
     history: list[dict[str, float]]
-    best_epoch: int | None
+    best_epoch: float | None
     interrupted: bool
     seconds: float
     starting_weights_sha256: str | None
@@ -100,7 +100,7 @@ def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool
     return network.eval()
 
 
-def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
-    """The first epoch, counted from 1, with the best value of the monitored metric; None without epochs."""
+def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> float | None:
+    """The first epoch, counted from 1, with the best value of the monitored metric; None without validations."""
     rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
-    return int(rows[0]["epoch"]) if rows else None
+    return rows[0]["epoch"] if rows else None

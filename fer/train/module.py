@@ -19,6 +19,7 @@ from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
+from fer.train.validation_points import is_epoch_end
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class FaceClassifierModule(pl.LightningModule):
             self.average.requires_grad_(False)
         # Sums stay on the device: reading one back each step would make a GPU wait.
         self.register_buffer("train_sums", torch.zeros(3), persistent=False)
+        # The same of all processes together, up to the last validation.
+        self.epoch_sums = torch.zeros(3)
         self.val_outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.val_shards: list[ShardSlice] = []
         self.val_metrics: dict[str, float] = {}
@@ -147,7 +150,7 @@ class FaceClassifierModule(pl.LightningModule):
             # Each process has normalised its own slice of the batches; all validate one network.
             distribute_bn(self, get_world_size(), reduce=True)
         if isinstance(self.average, EpochAverage):
-            self.average.update(self.network, self.current_epoch)
+            self.average.update(self.network, self.current_epoch, is_epoch_end(self.trainer))
 
     @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -162,8 +165,9 @@ class FaceClassifierModule(pl.LightningModule):
         )
         self.val_outputs.clear()
         self.val_shards.clear()
-        # Callbacks read the sums when the epoch ends, before the module's own hook.
-        all_reduce_sum(self.train_sums)
+        # Callbacks read the sums when the epoch ends, before the module's own hook; an epoch may go on with its own.
+        self.epoch_sums = self.train_sums.clone()
+        all_reduce_sum(self.epoch_sums)
         objective = float(self.compute_loss(logits, {"targets": targets, "weights": weights}))
         # Neither smoothing, focusing nor weights: what it is does not depend on how the network was trained.
         loss = float(compute_weighted_loss(logits, targets, torch.ones_like(weights), "cross_entropy", 0.0, 0.0))

@@ -70,7 +70,7 @@ def build_metrics(
     return {
         "monitor": config.trainer.early_stopping.monitor,
         "best_epoch": fit_result.best_epoch if fit_result else None,
-        "epochs": len(fit_result.history) if fit_result else 0,
+        "epochs": fit_result.history[-1]["epoch"] if fit_result and fit_result.history else 0,
         "temperature": temperature,
         **{split: results[split].metrics() if split in results else None for split in ("val", "test")},
     }

@@ -30,6 +30,7 @@ from fer.train.inputs import PreparedData, localize
 from fer.train.module import FaceClassifierModule, OptimizationConfig
 from fer.train.overfitting import build_augmentation, describe_overfitting, select_splits
 from fer.train.pruning import PruningCallback
+from fer.train.validation_points import validate_several_times
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
 SINGLE_VALUE = (
@@ -45,7 +46,7 @@ class TrainerResult:
     """How a training ended; its weights are in the run directory.
 
     Attributes:
-        history: A row of history.csv each epoch.
+        history: A row of history.csv each validation.
         interrupted: Whether Ctrl-C or SIGTERM ended it.
         seconds: Time of the training alone.
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
@@ -191,20 +192,27 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
     # and all would agree before every batch whether one got it.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    if cfg.validations > 1:
+        validate_several_times(trainer, cfg.validations)
     return trainer
 
 
 def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
-    """Raise ModelError where a checkpoint is not one of this network."""
+    """Raise ModelError where a checkpoint is not one of this network at the end of an epoch."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        shapes = {key: value.shape for key, value in state.items()}
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        shapes = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        ended = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
         raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
     if shapes != {key: value.shape for key, value in module.state_dict().items()}:
         raise ModelError(
             f"{path}: is of another network or has no average of weights as this one; resume with its own run.yaml"
+        )
+    if not ended:
+        raise ModelError(
+            f"{path}: is of the midst of an epoch, from which no training goes on; resume from {LAST_CKPT} of its run"
         )
 
 
@@ -227,7 +235,7 @@ def train_network(
     for line in describe_overfitting(config):
         log.warning("%s", line)
     module, weights_sha256 = build_module(config, train.targets.shape[1], device)
-    history = MetricsHistory(directory / HISTORY_CSV)
+    history = MetricsHistory(directory / HISTORY_CSV, config.trainer.validations)
     callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
     trainer = build_trainer(config, device, callbacks, directory)
     if checkpoint is not None:

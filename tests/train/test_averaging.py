@@ -89,7 +89,7 @@ def test_a_phase_that_was_moved_averages_what_it_has(make_network: Make) -> None
     with torch.no_grad():
         network.body.classifier.bias.add_(1.0)  # type: ignore[union-attr, operator]
     before = average.module.body.classifier.bias.clone()
-    average.update(network, 4)
+    average.update(network, 4, True)
     torch.testing.assert_close(average.module.body.classifier.bias, before + 0.5)
     assert int(average.n_averaged) == 2
 
