@@ -29,8 +29,9 @@ from fer.data.manifest import Manifest
 from fer.train.callbacks import MetricsHistory
 from fer.train.device import resolve_device
 from fer.train.inputs import prepare_data
+from fer.train.module_factory import build_module
 from fer.train.reproducibility import seed_everything, set_threads
-from fer.train.trainer import build_datamodule, build_module, build_splits, build_trainer
+from fer.train.trainer import build_datamodule, build_splits, build_trainer
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

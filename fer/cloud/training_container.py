@@ -155,7 +155,7 @@ def _log_best_metrics(run: Path) -> None:
     best_epoch = _read_json(run / METRICS_JSON)["best_epoch"]
     with (run / HISTORY_CSV).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if int(row["epoch"]) == best_epoch:
+            if float(row["epoch"]) == best_epoch:
                 log.info("Best epoch: %s", ", ".join(f"{k} {v}" for k, v in row.items() if k.startswith("val_")))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fer.config.diff import read_saved_config
@@ -158,7 +159,8 @@ def _read_run(directory: Path, label: str) -> ComparedRun:
     status, reason = _determine_status(provenance, job, bool(split_metrics), problems)
     seconds = parse_number(provenance.get("fit_seconds"))
     if seconds is None and "seconds" in history:
-        seconds = parse_number(history["seconds"].sum())
+        # The rows within an epoch hold the time of the epoch so far.
+        seconds = parse_number(float(history["seconds"].groupby(np.ceil(history.index)).max().sum()))
     rate = parse_number(history["images_per_second"].median()) if "images_per_second" in history else None
     facts = {**provenance, **{key: value for key, value in metrics.items() if key not in SPLITS}}
     return ComparedRun(directory, label, settings, status, reason, split_metrics, facts, history, seconds, rate)

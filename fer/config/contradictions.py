@@ -12,6 +12,8 @@ from fer.core.system import resolve_thread_count
 # The values of conf/: a key that has another one was set on purpose.
 DEFAULT_FOCAL_GAMMA, DEFAULT_FINAL_RATES, DEFAULT_FRACTIONS = 2, (0.001, 0.01), (0.8, 0.1, 0.1)
 DEFAULT_WARMUPS = (0.2, 0.05, 0)
+# A last learning rate, as a fraction of the largest, below which weights come to rest.
+SMALL_RATE = 0.1
 PATCH = re.compile(r"_patch(\d+)(?:_|$)")
 
 
@@ -29,6 +31,7 @@ def find_contradictions(config: Config) -> list[str]:
         *_find_in_schedule(config.optimizer.schedule),
         *_find_in_augmentation(config.dataset.augment),
         *_find_in_trainer(config.trainer),
+        *_find_in_averaging(config.trainer, config.optimizer.schedule),
     ]
     if config.dataset.split == "official" and config.dataset.fractions != DEFAULT_FRACTIONS:
         found.append(
@@ -121,3 +124,24 @@ def _find_in_trainer(trainer: Trainer) -> list[str]:
     if trainer.threads is not None and trainer.threads > cores:
         found.append(f"trainer.threads={trainer.threads}: this machine gives {cores} cores; more threads are slower")
     return found
+
+
+def _find_in_averaging(trainer: Trainer, schedule: Schedule) -> list[str]:
+    """Validations without a new average, and epochs between which a small learning rate changes little."""
+    if trainer.swa_start is None:
+        return []
+    found = []
+    if trainer.validations > 1:
+        found.append(
+            f"trainer.validations={trainer.validations}: the average of trainer.swa_start changes at the end of each "
+            "epoch alone, so that other validations repeat its figures, and count for trainer.early_stopping.patience; "
+            "use trainer.validations=1"
+        )
+    if schedule.kind not in ("one_cycle", "cosine") or schedule.final >= SMALL_RATE:
+        return found
+    return [
+        *found,
+        f"trainer.swa_start={trainer.swa_start:g} averages epochs in which optimizer.schedule.kind={schedule.kind} "
+        f"lets the learning rate fall to {schedule.final:g} of its largest, so that their weights differ less and "
+        "less; use optimizer.schedule.kind=constant",
+    ]

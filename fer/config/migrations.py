@@ -54,6 +54,9 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.profile", False),
     AddedKey("0.3.0", "optimizer.schedule.options", {}),
     AddedKey("0.3.0", "optimizer.schedule.interval", "epoch"),
+    AddedKey("0.3.0", "trainer.swa_start", None),
+    AddedKey("0.3.0", "trainer.overfit_batches", None),
+    AddedKey("0.3.0", "trainer.validations", 1),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -13,7 +13,10 @@ class EarlyStopping(Section):
     """When training ends before `max_epochs`, and which checkpoint is the best."""
 
     monitor: Monitor = Field(description="The validation metric that chooses the best checkpoint")
-    patience: int | None = Field(ge=1, description="Epochs without a better value before stopping; null never stops")
+    patience: int | None = Field(
+        ge=1,
+        description="Validations without a better one before stopping, see `trainer.validations`; null never stops",
+    )
     min_delta: float = Field(ge=0, description="Smallest change that counts as better")
 
 
@@ -42,8 +45,20 @@ class Trainer(Section):
     max_time: float | None = Field(
         None, gt=0, description="Minutes after which no further epoch begins; a resumed run goes on counting. null: any"
     )
+    validations: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Validations of an epoch, evenly spaced, the last at its end; each is a row of history.csv, may be "
+        "the best and counts for `early_stopping.patience`",
+    )
     early_stopping: EarlyStopping = Field(description="When to stop, and which checkpoint is the best")
     ema_decay: Fraction = Field(description="Decay of the moving average of weights that is evaluated; 0 is off")
+    swa_start: Fraction | None = Field(
+        None,
+        description="Fraction of `max_epochs` after which the weights at the end of each epoch are averaged equally "
+        "(arXiv:1803.05407) and the average is evaluated; null is off",
+    )
     accumulate: int = Field(
         1, ge=1, le=4096, description="Batches whose gradients add up to one step of the optimizer, for larger batches"
     )
@@ -59,6 +74,12 @@ class Trainer(Section):
     limit_batches: int | None = Field(ge=1, description="Batches an epoch and split at most; null takes all")
     profile: bool = Field(
         False, description="Write `profile.html`: what the training spends its time on; results stay the same"
+    )
+    overfit_batches: int | None = Field(
+        None,
+        ge=1,
+        description="Train and validate on the same first batches, without augmentation, mixing or weighted sampling, "
+        "to see whether the network can learn at all; null is off",
     )
     resume_from: ExistingPath | None = Field(
         description="A checkpoint (or a run directory, whose last.ckpt is meant) to go on from, exactly"
@@ -97,6 +118,16 @@ class Trainer(Section):
         """Check that several processes do not compile the network."""
         if self.world_size > 1 and self.compile:
             raise ValueError("compile=true is for one process; with several devices use trainer.compile=false")
+        return self
+
+    @model_validator(mode="after")
+    def check_averages(self) -> Self:
+        """Check that one average of the weights is chosen."""
+        if self.ema_decay and self.swa_start is not None:
+            raise ValueError(
+                f"swa_start={self.swa_start:g} and ema_decay={self.ema_decay:g} are two averages of the weights, "
+                "of which one can be evaluated; use trainer.ema_decay=0, or trainer.swa_start=null"
+            )
         return self
 
     @model_validator(mode="after")

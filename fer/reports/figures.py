@@ -51,8 +51,8 @@ _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 
 
 @house_style
-def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
-    """Draw training and validation loss over epochs; ``history`` has a row an epoch (at least one)."""
+def draw_loss_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
+    """Draw training and validation loss over epochs; ``history`` has a row a validation (at least one)."""
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _LOSS, best_epoch)
     axes.set_ylabel("loss")
@@ -60,7 +60,7 @@ def draw_loss_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
 
 
 @house_style
-def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Markup:
+def draw_accuracy_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
     """Draw accuracy (training, validation) and validation macro-F1 over epochs."""
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _ACCURACY, best_epoch)
@@ -70,7 +70,7 @@ def draw_accuracy_curves(history: pd.DataFrame, best_epoch: int | None) -> Marku
 
 
 @house_style
-def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> Markup:
+def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: float | None) -> Markup:
     """Draw the learning rate over epochs, a small figure."""
     figure, axes = create_axes(_CURVES_WIDTH, 150, left=76, right=12, top=10, bottom=40)
     _draw_curves(axes, history, _LEARNING_RATE, best_epoch)
@@ -81,7 +81,7 @@ def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: int | None) -> M
     return render_svg(figure, "learning-rate", _describe("Learning rate", history, _LEARNING_RATE, best_epoch))
 
 
-def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: int | None) -> None:
+def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: float | None) -> None:
     epochs = history["epoch"].to_numpy()
     for curve in curves:
         values = _mask_non_finite(history[curve.column])
@@ -115,13 +115,13 @@ def _mask_non_finite(values: pd.Series) -> np.ndarray:
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _describe(name: str, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: int | None) -> str:
+def _describe(name: str, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: float | None) -> str:
     epochs = history["epoch"].to_numpy()
     descriptions = []
     for curve in curves:
         values = _mask_non_finite(history[curve.column])
         descriptions.append(
-            f"{curve.label} {values[0]:.3g} at epoch {epochs[0]}, {values[-1]:.3g} at epoch {epochs[-1]}"
+            f"{curve.label} {values[0]:.3g} at epoch {epochs[0]:g}, {values[-1]:.3g} at epoch {epochs[-1]:g}"
         )
     best = f" Best epoch: {best_epoch}." if best_epoch is not None else ""
     return f"{name} over epochs: {'; '.join(descriptions)}.{best}"

@@ -134,7 +134,7 @@ def read_metric(directory: Path, metric: str) -> float | None:
     if metrics["best_epoch"] is None:
         return None
     with (directory / HISTORY_CSV).open(encoding="utf-8", newline="") as file:
-        return next(float(row[metric]) for row in csv.DictReader(file) if int(row["epoch"]) == metrics["best_epoch"])
+        return next(float(row[metric]) for row in csv.DictReader(file) if float(row["epoch"]) == metrics["best_epoch"])
 
 
 def format_progress(directory: Path, sweep: Sweep) -> str:

@@ -65,7 +65,7 @@ class Tracker(Protocol):
     """Where a run is logged. Any method may raise anything, or never return: the caller is prepared."""
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log a row of history.csv; each epoch comes once."""
+        """Log a row of history.csv; each comes once. ``epoch`` is its number where an epoch has several."""
 
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         """Log what the training uses of the machine, so many seconds after the run's start."""

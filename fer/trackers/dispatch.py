@@ -79,7 +79,7 @@ class TrackerThread:
             self.notify("WARNING", f"{self.title} is off ({reason}); the run goes on without it")
 
     def put_epochs(self, rows: Mapping[int, Mapping[str, float]]) -> None:
-        """Queue rows of history.csv by epoch, without those that were queued before, in this process or an earlier."""
+        """Queue rows of history.csv by number, without those that were queued before, in this process or an earlier."""
         for epoch in sorted(epoch for epoch in rows if epoch > self.last_epoch):
             self.last_epoch = epoch
             self.queue.put(partial(self._log_epoch, epoch=epoch, row=rows[epoch]))

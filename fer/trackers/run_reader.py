@@ -36,15 +36,15 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 def read_history(directory: Path) -> dict[int, dict[str, float]]:
-    """Read the rows of history.csv by their epoch; none where there is no such file yet."""
+    """Read the rows of history.csv by their number, from 1: the epoch, where each has one; none without the file."""
     try:
         text = (directory / HISTORY_CSV).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    rows = (
+    rows = [
         {name: float(value or math.nan) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))
-    )
-    return {int(row["epoch"]): row for row in rows}
+    ]
+    return dict(enumerate(rows, start=1))
 
 
 def compute_elapsed_seconds(directory: Path) -> int:

@@ -17,6 +17,7 @@ from typing_extensions import override
 from fer.core.io import write_text
 from fer.core.progress import LINE_SECONDS, create_progress_bar, format_progress
 from fer.train.module import FaceClassifierModule
+from fer.train.validation_points import is_epoch_end, list_validation_batches
 
 REFRESH_SECONDS = 0.5
 log = logging.getLogger(__name__)
@@ -67,22 +68,27 @@ class RngStateCallback(Callback):
 
 
 class MetricsHistory(Callback):
-    """Writes history.csv, a row an epoch; the rows of the run that a resumed one continues come first.
+    """Writes history.csv, a row a validation; the rows of the run that a resumed one continues come first.
 
     All processes of a training keep the rows, and rank 0 writes them.
 
     Args:
         path: The file.
+        validations: Validations of an epoch.
     """
 
     # As above.
     state_key = "History"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, validations: int = 1) -> None:
         self.path = path
+        self.validations = validations
+        self.points: list[int] = []
         self.rows: list[dict[str, float]] = []
         self.epoch_start = 0.0
         self.train_seconds = 0.0
+        self.validation_start = 0.0
+        self.validation_seconds = 0.0
         self.images = 0
 
     @override
@@ -110,25 +116,43 @@ class MetricsHistory(Callback):
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.epoch_start, self.train_seconds, self.images = time.monotonic(), 0.0, 0
+        self.points = list_validation_batches(int(trainer.num_training_batches), self.validations)
+        self.epoch_start, self.train_seconds, self.validation_seconds, self.images = time.monotonic(), 0.0, 0.0, 0
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.images += batch["shard"][2]
-        if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
+        if batch_idx + 1 in self.points and pl_module.device.type == "cuda":
             # A GPU lags behind the program that feeds it: its speed is known once it has done the last batch.
             torch.cuda.synchronize()
-        self.train_seconds = time.monotonic() - self.epoch_start
+        self.train_seconds = time.monotonic() - self.epoch_start - self.validation_seconds
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validation_start = time.monotonic()
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validation_seconds += time.monotonic() - self.validation_start
+        if not is_epoch_end(trainer):
+            # Rounded, so that a reader of the file finds it again.
+            fraction = (self.points.index(trainer.fit_loop.epoch_loop.batch_idx + 1) + 1) / len(self.points)
+            self._add_row(trainer, pl_module, round(trainer.current_epoch + fraction, 4))
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # An early stop in the midst of an epoch came after its row.
+        if is_epoch_end(trainer):
+            self._add_row(trainer, pl_module, trainer.current_epoch + 1)
+
+    def _add_row(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> None:
         assert isinstance(pl_module, FaceClassifierModule)
-        total, correct, count = pl_module.train_sums.tolist()
+        total, correct, count = pl_module.epoch_sums.tolist()
         self.rows.append(
             {
-                "epoch": trainer.current_epoch + 1,
+                "epoch": epoch,
                 "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "train_loss": total / max(count, 1),
                 "train_accuracy": correct / max(count, 1),
@@ -155,6 +179,7 @@ class ProgressCallback(Callback):
         self.bar: Any = None
         self.last_update = 0.0
         self.metric = ""
+        self.logged_rows = 0
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -188,17 +213,31 @@ class ProgressCallback(Callback):
             log.info("%s, %s", format_progress(title, images, total_images, "images", seconds), loss)
 
     @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if is_epoch_end(trainer):
+            return
+        if self.bar is not None:
+            self.bar.clear()
+        self._log_row(trainer, self.history.rows[-1]["epoch"])
+
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close_bar()
+        # An early stop in the midst of an epoch came after its line.
+        if len(self.history.rows) > self.logged_rows:
+            self._log_row(trainer, trainer.current_epoch + 1)
+
+    def _log_row(self, trainer: pl.Trainer, epoch: float) -> None:
+        self.logged_rows = len(self.history.rows)
         row = self.history.rows[-1]
         values = [past[self.monitor] for past in self.history.rows]
         best = min(values) if self.monitor == "val_loss" else max(values)
         self.metric = f", {self.monitor} {row[self.monitor]:.4f}"
-        epochs_left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
+        seconds_left = ((trainer.max_epochs or 0) - epoch) * row["seconds"] / (epoch - trainer.current_epoch)
         log.info(
-            "Epoch %d/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f images/s, at most %.0f s left",
-            *(trainer.current_epoch + 1, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
-            *(row[self.monitor], best, row["images_per_second"], epochs_left * row["seconds"]),
+            "Epoch %g/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f images/s, at most %.0f s left",
+            *(epoch, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
+            *(row[self.monitor], best, row["images_per_second"], seconds_left),
         )
 
     @override

@@ -13,6 +13,7 @@ from typing_extensions import override
 from fer.core.run_layout import BEST_CKPT
 from fer.errors import ModelError
 from fer.train.schedules import SCHEDULES
+from fer.train.validation_points import is_epoch_end
 
 # Our own schedules have one kind of state.
 OWN = " or ".join(SCHEDULES)
@@ -26,6 +27,17 @@ class RelocatableCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         # The name under which checkpoints of earlier versions hold it.
         return super().state_key.replace(type(self).__qualname__, "Checkpoints", 1)
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # In the midst of an epoch there may be a better network, but nothing from which a training goes on exactly.
+        if self.monitor is not None and not is_epoch_end(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if is_epoch_end(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -62,6 +74,17 @@ class ResumableEarlyStopping(EarlyStopping):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not is_epoch_end(trainer):
+            self._run_early_stopping_check(trainer)
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Where it has stopped in the midst of an epoch, it has seen the last validation.
+        if is_epoch_end(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -13,7 +13,8 @@ from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, LAST_CKPT, UNFINISHE
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
 from fer.train.inputs import PreparedData
-from fer.train.trainer import build_network, train_network
+from fer.train.module_factory import build_network
+from fer.train.trainer import train_network
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ class FitResult:
 
     Attributes:
         network: The network of the best epoch, on the CPU.
-        history: A row of history.csv each epoch.
-        best_epoch: Counted from 1; None where no epoch was finished.
+        history: A row of history.csv each validation.
+        best_epoch: Counted from 1, a fraction within an epoch; None where nothing was validated.
         interrupted: Whether Ctrl-C or SIGTERM ended it.
         seconds: Time of the training alone.
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
@@ -33,7 +34,7 @@ class FitResult:
 
     network: FaceNetwork
     history: list[dict[str, float]]
-    best_epoch: int | None
+    best_epoch: float | None
     interrupted: bool
     seconds: float
     starting_weights_sha256: str | None
@@ -59,7 +60,9 @@ def fit(config: Config, data: PreparedData, directory: Path, device: str) -> Fit
     if get_global_rank():
         return None
     best, unfinished = directory / CHECKPOINTS_DIR / BEST_CKPT, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
-    network = _load_best_network(config, len(data.manifest.classes), best if best.is_file() else unfinished)
+    # Weights are averaged as soon as they are trained, or at the end of an epoch.
+    averaged = bool(config.trainer.ema_decay) or (config.trainer.swa_start is not None and best.is_file())
+    network = _load_network(config, len(data.manifest.classes), best if best.is_file() else unfinished, averaged)
     if not best.is_file():
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
@@ -89,16 +92,16 @@ def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
     return path
 
 
-def _load_best_network(config: Config, classes: int, checkpoint: Path) -> FaceNetwork:
-    """The network of a checkpoint that was validated: the moving average where there is one."""
-    prefix = "average.module." if config.trainer.ema_decay else "network."
+def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool) -> FaceNetwork:
+    """The network of a checkpoint, or its average, which is what was validated where there is one."""
+    prefix = "average.module." if averaged else "network."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     network = build_network(config, classes)
     network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
     return network.eval()
 
 
-def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> int | None:
-    """The first epoch, counted from 1, with the best value of the monitored metric; None without epochs."""
+def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> float | None:
+    """The first epoch, counted from 1, with the best value of the monitored metric; None without validations."""
     rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
-    return int(rows[0]["epoch"]) if rows else None
+    return rows[0]["epoch"] if rows else None

@@ -15,10 +15,12 @@ from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
 from fer.models.losses import PluginLoss, compute_weighted_loss
 from fer.models.network import FaceNetwork
+from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.library_schedules import LibrarySchedule
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
+from fer.train.validation_points import is_epoch_end
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class OptimizationConfig:
 
 
 class FaceClassifierModule(pl.LightningModule):
-    """Trains a network; its moving average is what is validated where ``ema_decay`` is above 0.
+    """Trains a network; its average is what is validated where ``ema_decay`` is above 0, or ``swa_epoch`` given.
 
     Where several processes train together, each gets its slice of every batch, and all have the same metrics.
 
@@ -68,6 +70,7 @@ class FaceClassifierModule(pl.LightningModule):
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
         plugin_loss: The loss of a plugin, where it is none of the built-in ones.
         library_schedule: The schedule where it is one of PyTorch or timm.
+        swa_epoch: The first epoch, from 0, at whose end weights are averaged equally; None averages none so.
     """
 
     train_sums: Tensor
@@ -79,6 +82,7 @@ class FaceClassifierModule(pl.LightningModule):
         *,
         plugin_loss: PluginLoss | None = None,
         library_schedule: LibrarySchedule | None = None,
+        swa_epoch: int | None = None,
     ) -> None:
         super().__init__()
         # Plain numbers and strings, so that a checkpoint loads without running code.
@@ -88,12 +92,18 @@ class FaceClassifierModule(pl.LightningModule):
         self.config = config
         self.plugin_loss = plugin_loss
         self.library_schedule = library_schedule
-        self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
+        self.average: ModelEmaV3 | EpochAverage | None = None
+        if config.ema_decay:
+            self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        elif swa_epoch is not None:
+            self.average = EpochAverage(network, swa_epoch)
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
             self.average.requires_grad_(False)
         # Sums stay on the device: reading one back each step would make a GPU wait.
         self.register_buffer("train_sums", torch.zeros(3), persistent=False)
+        # The same of all processes together, up to the last validation.
+        self.epoch_sums = torch.zeros(3)
         self.val_outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.val_shards: list[ShardSlice] = []
         self.val_metrics: dict[str, float] = {}
@@ -103,7 +113,7 @@ class FaceClassifierModule(pl.LightningModule):
 
     @property
     def eval_network(self) -> FaceNetwork:
-        """The network that is validated and exported: the moving average where there is one."""
+        """The network that is validated and exported: the average where there is one."""
         return self.network if self.average is None else self.average.module
 
     @override
@@ -150,7 +160,7 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         # Of batches whose gradients add up, the last one alone makes a step.
-        if self.average is not None and self.global_step != self.averaged_step:
+        if isinstance(self.average, ModelEmaV3) and self.global_step != self.averaged_step:
             self.averaged_step = self.global_step
             self.average.update(self.network, step=self.global_step)
 
@@ -159,6 +169,8 @@ class FaceClassifierModule(pl.LightningModule):
         if get_world_size() > 1:
             # Each process has normalised its own slice of the batches; all validate one network.
             distribute_bn(self, get_world_size(), reduce=True)
+        if isinstance(self.average, EpochAverage):
+            self.average.update(self.network, self.current_epoch, is_epoch_end(self.trainer))
 
     @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -173,8 +185,9 @@ class FaceClassifierModule(pl.LightningModule):
         )
         self.val_outputs.clear()
         self.val_shards.clear()
-        # Callbacks read the sums when the epoch ends, before the module's own hook.
-        all_reduce_sum(self.train_sums)
+        # Callbacks read the sums when the epoch ends, before the module's own hook; an epoch may go on with its own.
+        self.epoch_sums = self.train_sums.clone()
+        all_reduce_sum(self.epoch_sums)
         objective = float(self.compute_loss(logits, {"targets": targets, "weights": weights}))
         # Neither smoothing, focusing nor weights: what it is does not depend on how the network was trained.
         loss = float(compute_weighted_loss(logits, targets, torch.ones_like(weights), "cross_entropy", 0.0, 0.0))

@@ -34,12 +34,13 @@ from fer.train.distributed import apply_launcher, launch_workers, needs_launch, 
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.module_factory import build_module
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import build_metrics, write_results
-from fer.train.trainer import OUT_OF_MEMORY, build_module
+from fer.train.trainer import OUT_OF_MEMORY
 
 SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)

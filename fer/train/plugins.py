@@ -75,7 +75,7 @@ def build_callbacks(config: Config) -> list[Callback]:
 
 
 def build_augmentation(config: Config, **changed: float) -> Augmentation:
-    """Build the augmentation of a configuration, with those of its plugins.
+    """Build the augmentation of a configuration, with those of its plugins; one that changes nothing for overfitting.
 
     Args:
         config: The configuration.
@@ -84,6 +84,9 @@ def build_augmentation(config: Config, **changed: float) -> Augmentation:
     Raises:
         UserError: A plugin cannot be built.
     """
+    if config.trainer.overfit_batches is not None:
+        strengths = dict.fromkeys(set(config.dataset.augment.model_dump()) - {"plugins"}, 0.0)
+        return Augmentation(**strengths)
     plugins = {use.plugin.name: _build_augmentation(use) for use in _find("augmentation", config)}
     return Augmentation(**{**config.dataset.augment.model_dump(), **changed, "plugins": plugins})
 

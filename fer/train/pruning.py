@@ -14,6 +14,7 @@ from fer.core.run_layout import PRUNED_JSON, TRIAL_JSON
 from fer.errors import shorten_error
 from fer.sweep.study import StudyConfig, open_study
 from fer.train.module import FaceClassifierModule
+from fer.train.validation_points import is_epoch_end
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class PruningCallback(Callback):
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FaceClassifierModule)
+        if not is_epoch_end(trainer):
+            return
         epoch = trainer.current_epoch + 1
         prune = trainer.is_global_zero and self._should_prune(epoch, pl_module.val_metrics[self.metric])
         if trainer.strategy.reduce_boolean_decision(prune, all=False):

@@ -9,6 +9,7 @@ from fer.runs.run_directory import Run
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
 from fer.train.inputs import PreparedData
+from fer.train.overfitting import describe_overfitting
 from fer.train.report import write_report
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def write_results(
     for split, result in results.items():
         result.write_predictions(run.directory / format_predictions_name(split))
     run.write_metrics(metrics)
-    notes = []
+    notes = describe_overfitting(config)
     if "test" in config.trainer.stages and "test" not in results:
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
@@ -69,7 +70,7 @@ def build_metrics(
     return {
         "monitor": config.trainer.early_stopping.monitor,
         "best_epoch": fit_result.best_epoch if fit_result else None,
-        "epochs": len(fit_result.history) if fit_result else 0,
+        "epochs": fit_result.history[-1]["epoch"] if fit_result and fit_result.history else 0,
         "temperature": temperature,
         **{split: results[split].metrics() if split in results else None for split in ("val", "test")},
     }

@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Timer
 from pytorch_lightning.trainer.states import TrainerStatus
-from timm.layers import convert_sync_batchnorm
 
 from fer.config import Config
 from fer.core.io import atomic_write
@@ -21,17 +20,17 @@ from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CK
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
-from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping, check_optimization_is_kept
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
-from fer.train.inputs import PreparedData, localize
-from fer.train.library_schedules import LibrarySchedule
-from fer.train.module import FaceClassifierModule, OptimizationConfig
-from fer.train.plugins import build_augmentation, build_callbacks, load_loss
+from fer.train.inputs import PreparedData
+from fer.train.module import FaceClassifierModule
+from fer.train.module_factory import build_module
+from fer.train.overfitting import describe_overfitting, select_splits
+from fer.train.plugins import build_augmentation, build_callbacks
 from fer.train.profile_report import attach_profiler, write_profile
 from fer.train.pruning import PruningCallback
-from fer.train.schedules import SCHEDULES
+from fer.train.validation_points import validate_several_times
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
 SINGLE_VALUE = (
@@ -47,7 +46,7 @@ class TrainerResult:
     """How a training ended; its weights are in the run directory.
 
     Attributes:
-        history: A row of history.csv each epoch.
+        history: A row of history.csv each validation.
         interrupted: Whether Ctrl-C or SIGTERM ended it.
         seconds: Time of the training alone.
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
@@ -86,82 +85,9 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
         side=config.model.image_size,
         batch_size=config.dataset.batch_size,
         seed=config.seed,
-        weighted_sampling=config.dataset.balance == "weighted_sampling",
+        weighted_sampling=config.dataset.balance == "weighted_sampling" and config.trainer.overfit_batches is None,
         resident=config.trainer.resident,
     )
-
-
-def build_network(config: Config, classes: int) -> FaceNetwork:
-    """Build the network of a configuration with random weights.
-
-    Args:
-        config: The configuration.
-        classes: Number of classes.
-
-    Raises:
-        ModelError: timm has no such architecture, or it does not take images of this size.
-    """
-    model = config.model
-    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
-
-
-def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
-    """Build the module to train, with the weights that it starts from.
-
-    Args:
-        config: The run's configuration.
-        classes: Number of classes.
-        device: ``cpu``, ``cuda`` or ``mps``.
-
-    Returns:
-        The module, and the SHA-256 of the file of weights; None where they are random.
-
-    Raises:
-        ModelError: The network cannot be built, or the weights are not its own.
-    """
-    model, schedule = config.model, config.optimizer.schedule
-    network = build_network(config, classes)
-    weights_sha256 = None
-    if model.weights != "none":
-        weights_sha256 = load_pretrained_weights(network, localize(model.weights, config), model.weights_sha256)
-    optimization = OptimizationConfig(
-        loss_kind=model.loss.kind,
-        label_smoothing=model.loss.label_smoothing,
-        focal_gamma=model.loss.focal_gamma,
-        lr=config.optimizer.lr,
-        weight_decay=config.optimizer.weight_decay,
-        schedule_kind=schedule.kind,
-        warmup=schedule.warmup,
-        final=schedule.final,
-        ema_decay=config.trainer.ema_decay,
-        head_epochs=model.head_epochs,
-        unfreeze_per_epoch=model.unfreeze_per_epoch,
-        # Scaled half-precision gradients cannot be clipped inside a fused step.
-        fused=device == "cuda" and config.trainer.precision != "16",
-        optimizer=config.optimizer.name,
-        options=config.optimizer.options,
-    )
-    library_schedule = None
-    if schedule.kind not in SCHEDULES:
-        library_schedule = LibrarySchedule(
-            schedule.kind,
-            schedule.options,
-            schedule.interval,
-            config.optimizer.lr,
-            config.trainer.early_stopping.monitor,
-        )
-    if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
-        # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
-        network.body = convert_sync_batchnorm(network.body)
-    module = FaceClassifierModule(
-        network, optimization, plugin_loss=load_loss(config), library_schedule=library_schedule
-    )
-    if config.trainer.precision == "64":
-        # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
-        module.double()
-    if config.trainer.compile:
-        module.network.body.compile(mode="reduce-overhead" if device == "cuda" else None)
-    return module, weights_sha256
 
 
 def build_trainer(config: Config, device: str, callbacks: list[Callback], directory: Path) -> pl.Trainer:
@@ -202,20 +128,27 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
     # and all would agree before every batch whether one got it.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    if cfg.validations > 1:
+        validate_several_times(trainer, cfg.validations)
     return trainer
 
 
 def _check_checkpoint(path: Path, module: FaceClassifierModule) -> None:
-    """Raise ModelError where a checkpoint is not one of this network and this optimizer."""
+    """Raise ModelError where a checkpoint is not one of this network and optimizer at the end of an epoch."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        ended = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
         raise ModelError(f"{path}: cannot be read as a checkpoint ({shorten_error(error)})") from None
     if shapes != {key: value.shape for key, value in module.state_dict().items()}:
         raise ModelError(
-            f"{path}: is of another network or has no moving average as this one; resume with its own run.yaml"
+            f"{path}: is of another network or has no average of weights as this one; resume with its own run.yaml"
+        )
+    if not ended:
+        raise ModelError(
+            f"{path}: is of the midst of an epoch, from which no training goes on; resume from {LAST_CKPT} of its run"
         )
     check_optimization_is_kept(path, checkpoint.get("hyper_parameters", {}), module.hparams)
 
@@ -235,9 +168,11 @@ def train_network(
     Raises:
         UserError: The weights or the checkpoint cannot be used.
     """
-    train, val = build_splits(data.manifest)
+    train, val = select_splits(config, *build_splits(data.manifest))
+    for line in describe_overfitting(config):
+        log.warning("%s", line)
     module, weights_sha256 = build_module(config, train.targets.shape[1], device)
-    history = MetricsHistory(directory / HISTORY_CSV)
+    history = MetricsHistory(directory / HISTORY_CSV, config.trainer.validations)
     callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
     trainer = build_trainer(config, device, callbacks, directory)
     if checkpoint is not None:

@@ -87,6 +87,14 @@ def test_a_damaged_run_is_kept_with_its_reason(tmp_path: Path, name: str, conten
     assert (run.status, run.reason) == ("damaged", reason)
 
 
+def test_validations_within_an_epoch_add_no_time(tmp_path: Path) -> None:
+    directory = make_run(tmp_path / "run")
+    edit(directory, "provenance.json", fit_seconds=None)
+    (directory / "history.csv").write_text("epoch,val_loss,seconds\n0.5,3,2\n1.0,2,5\n1.5,1,3\n")
+    (run,) = read(directory)
+    assert run.history.index.tolist() == [0.5, 1, 1.5] and run.seconds == 8.0
+
+
 def test_figures_that_are_none_are_no_figures(tmp_path: Path) -> None:
     directory = make_run(tmp_path / "run")
     edit(directory, "metrics.json", val="<b>", test={"accuracy": {"value": "high", "low": [], "high": 10**400}})

@@ -39,6 +39,7 @@ MANY = resolve_thread_count(None) + 1
             f"trainer.devices={MANY}: more processes than the {MANY - 1} cores",
         ),
         ([f"trainer.threads={MANY}"], f"trainer.threads={MANY}: "),
+        (["trainer.ema_decay=0", "trainer.swa_start=0.5"], "so that their weights differ less and less"),
         (
             ["model.name=vit_tiny_patch16_224", "model.image_size=100"],
             "the right and the bottom 4 pixels of every image",
@@ -63,6 +64,7 @@ def test_a_contradiction_is_told(overrides: list[str], words: str) -> None:
         ["model.loss.kind=focal", "model.loss.focal_gamma=3"],
         ["model.name=vit_tiny_patch16_224", "model.image_size=96"],
         ["model.name=resnet50", "model.image_size=100"],
+        ["trainer.ema_decay=0", "trainer.swa_start=0.5", "optimizer=adamw_constant"],
     ],
 )
 def test_what_agrees_is_silent(overrides: list[str]) -> None:

@@ -21,8 +21,8 @@ from fer.runs.run_directory import write_config
 from fer.train.checkpoints import check_optimization_is_kept
 from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
 from fer.train.module import FaceClassifierModule
+from fer.train.module_factory import build_module
 from fer.train.pipeline import train
-from fer.train.trainer import build_module
 from tests.helpers.composing import refusal
 from tests.helpers.networks import batch_of, settings
 from tests.helpers.programs import FAST

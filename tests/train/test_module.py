@@ -42,13 +42,13 @@ class Watch(pl.Callback):
         self.sums.append(module.train_sums.tolist())
 
 
-def fit(module: FaceClassifierModule, batches: list[dict[str, Any]], epochs: int = 1) -> Watch:
+def fit(module: FaceClassifierModule, batches: list[dict[str, Any]], epochs: int = 1, *callbacks: pl.Callback) -> Watch:
     watch = Watch()
     loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[watch],
+        callbacks=[watch, *callbacks],
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,

@@ -10,9 +10,9 @@ from fer.config.compose import load_overrides
 from fer.errors import ModelError, PreconditionError
 from fer.models.network import FaceNetwork
 from fer.train.module import FaceClassifierModule
+from fer.train.module_factory import build_module
 from fer.train.optimizers import build_optimizer
 from fer.train.pipeline import train
-from fer.train.trainer import build_module
 from tests.helpers.composing import refusal
 from tests.helpers.networks import batch_of, settings
 from tests.helpers.programs import FAST, metrics_of

@@ -15,10 +15,10 @@ from fer.core.run_layout import PROVENANCE_JSON
 from fer.errors import ExitCode, PreconditionError, UserError
 from fer.models.losses import LOSSES, compute_weighted_loss
 from fer.runs.run_directory import Run, load_run_config
+from fer.train.module_factory import build_module
 from fer.train.pipeline import resume, train
 from fer.train.plugins import build_augmentation, build_callbacks, check_plugins, load_loss, record_plugins
 from fer.train.preconditions import check_preconditions
-from fer.train.trainer import build_module
 from tests.helpers.composing import refusal
 from tests.helpers.plugin_package import install, install_documented
 

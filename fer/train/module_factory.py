@@ -1,0 +1,90 @@
+"""The network and the module that a configuration trains."""
+
+from timm.layers import convert_sync_batchnorm
+
+from fer.config import Config
+from fer.models.network import FaceNetwork, load_pretrained_weights
+from fer.train.averaging import find_first_averaged_epoch
+from fer.train.inputs import localize
+from fer.train.library_schedules import LibrarySchedule
+from fer.train.module import FaceClassifierModule, OptimizationConfig
+from fer.train.plugins import load_loss
+from fer.train.schedules import SCHEDULES
+
+
+def build_network(config: Config, classes: int) -> FaceNetwork:
+    """Build the network of a configuration with random weights.
+
+    Args:
+        config: The configuration.
+        classes: Number of classes.
+
+    Raises:
+        ModelError: timm has no such architecture, or it does not take images of this size.
+    """
+    model = config.model
+    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
+
+
+def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
+    """Build the module to train, with the weights that it starts from.
+
+    Args:
+        config: The run's configuration.
+        classes: Number of classes.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        The module, and the SHA-256 of the file of weights; None where they are random.
+
+    Raises:
+        ModelError: The network cannot be built, or the weights are not its own.
+    """
+    model, schedule = config.model, config.optimizer.schedule
+    network = build_network(config, classes)
+    weights_sha256 = None
+    if model.weights != "none":
+        weights_sha256 = load_pretrained_weights(network, localize(model.weights, config), model.weights_sha256)
+    optimization = OptimizationConfig(
+        loss_kind=model.loss.kind,
+        label_smoothing=model.loss.label_smoothing,
+        focal_gamma=model.loss.focal_gamma,
+        lr=config.optimizer.lr,
+        weight_decay=config.optimizer.weight_decay,
+        schedule_kind=schedule.kind,
+        warmup=schedule.warmup,
+        final=schedule.final,
+        ema_decay=config.trainer.ema_decay,
+        head_epochs=model.head_epochs,
+        unfreeze_per_epoch=model.unfreeze_per_epoch,
+        # Scaled half-precision gradients cannot be clipped inside a fused step.
+        fused=device == "cuda" and config.trainer.precision != "16",
+        optimizer=config.optimizer.name,
+        options=config.optimizer.options,
+    )
+    library_schedule = None
+    if schedule.kind not in SCHEDULES:
+        library_schedule = LibrarySchedule(
+            schedule.kind,
+            schedule.options,
+            schedule.interval,
+            config.optimizer.lr,
+            config.trainer.early_stopping.monitor,
+        )
+    if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
+        # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
+        network.body = convert_sync_batchnorm(network.body)
+    swa_start, max_epochs = config.trainer.swa_start, config.trainer.max_epochs
+    module = FaceClassifierModule(
+        network,
+        optimization,
+        plugin_loss=load_loss(config),
+        library_schedule=library_schedule,
+        swa_epoch=None if swa_start is None else find_first_averaged_epoch(swa_start, max_epochs),
+    )
+    if config.trainer.precision == "64":
+        # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
+        module.double()
+    if config.trainer.compile:
+        module.network.body.compile(mode="reduce-overhead" if device == "cuda" else None)
+    return module, weights_sha256
