@@ -85,7 +85,7 @@ def build_augmentation(config: Config, **changed: float) -> Augmentation:
         UserError: A plugin cannot be built.
     """
     if config.trainer.overfit_batches is not None:
-        strengths = dict.fromkeys(set(config.dataset.augment.model_dump()) - {"plugins"}, 0.0)
+        strengths: Any = dict.fromkeys(set(config.dataset.augment.model_dump()) - {"plugins"}, 0.0)
         return Augmentation(**strengths)
     plugins = {use.plugin.name: _build_augmentation(use) for use in _find("augmentation", config)}
     return Augmentation(**{**config.dataset.augment.model_dump(), **changed, "plugins": plugins})

@@ -41,7 +41,7 @@ LIBRARIES = (
     *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
     *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
     *("sklearn.metrics", "timm.optim", "onnx", "mlflow", "mlflow.store.tracking.sqlalchemy_store"),
-    *("matplotlib.backends.backend_svg", "hydra._internal.core_plugins.basic_sweeper", "hydra.experimental.callback"),
+    "matplotlib.backends.backend_svg",
 )
 # What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
 LIBRARY_ENVIRONMENT = {
@@ -237,8 +237,12 @@ def _forget_project_unless_found() -> None:
 
 def _import_project() -> None:
     """Import the project's modules, and compile the templates of its pages."""
+    from hydra.core.plugins import Plugins
+
     import fer
 
+    # Hydra loads the files of its own plugins itself, and would load those again that are here already.
+    Plugins.instance()
     for module in pkgutil.walk_packages(fer.__path__, "fer."):
         if not module.name.endswith(NOT_IMPORTED):
             importlib.import_module(module.name)
