@@ -28,7 +28,6 @@ FORMATS = (
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
 DAMAGED = "the image is damaged"
-ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 # What a name says where nothing has been opened yet. HEIC and JPEG XL are images too, though they cannot be read.
 IMAGE_SUFFIXES = frozenset(
     {
@@ -64,14 +63,12 @@ class ImageHeader:
         height: Pixels of the upright image.
         colour: Whether it is decoded to RGB; gray otherwise.
         format: Name of the format, as Pillow spells it.
-        animated: Whether it is a moving picture of several frames (pages of a TIFF are none).
     """
 
     width: int
     height: int
     colour: bool
     format: str
-    animated: bool
 
 
 def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
@@ -89,8 +86,7 @@ def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
         # Pillow gives the size of a TIFF as it is upright already.
         if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
             width, height = height, width
-        animated = image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False)
-        return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format), animated)
+        return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format))
 
 
 def decode_image(data: bytes | memoryview) -> np.ndarray:
@@ -142,6 +138,11 @@ def is_image_content(head: bytes) -> bool:
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 
+def is_animated_webp_head(head: bytes) -> bool:
+    """Whether the first ``HEAD_BYTES`` of a file are those of an animated WebP."""
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == HEAD_BYTES and bool(head[20] & 0b10)
+
+
 def is_moving_image(file: BinaryIO) -> bool:
     """Whether an image file is a moving picture of several frames; no more of it is read than tells that.
 
@@ -149,8 +150,8 @@ def is_moving_image(file: BinaryIO) -> bool:
         DataError: The file is no image.
     """
     head = file.read(HEAD_BYTES)
-    if head[8:16] == b"WEBPVP8X" and len(head) == HEAD_BYTES:
-        return bool(head[20] & 0b10)
+    if is_animated_webp_head(head):
+        return True
     # Pillow would read the whole of an AVIF, of which `avis` is the moving kind.
     if not head.startswith((b"GIF8", b"\x89PNG")) and head[4:12] != b"ftypavis":
         return False

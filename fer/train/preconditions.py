@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.config import Config
-from fer.config.plugins import find_used_plugins
 from fer.core.gpu import get_cuda_visible_devices
 from fer.core.io import compute_sha256
 from fer.core.path_map import map_path
@@ -36,7 +35,6 @@ def check_preconditions(config: Config) -> "list[Source]":
     """
     with refuse_before_start():
         check_device(config)
-        find_used_plugins(config)
         if "fit" in config.trainer.stages:
             check_weights(config)
         # What follows needs pandas and OpenCV, which take a second.

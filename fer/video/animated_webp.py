@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from fer.core.image_decoding import HEAD_BYTES, is_animated_webp_head
 from fer.core.transparency import lay_on_white
 
 # Browsers show a frame so long where the file asks for 10 ms or less.
@@ -39,8 +40,7 @@ class WebpAnimation:
 def is_animated_webp(path: Path) -> bool:
     """Whether the content is an animated WebP."""
     with path.open("rb") as file:
-        start = file.read(30)
-    return start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X" and len(start) == 30 and bool(start[20] & 0b10)
+        return is_animated_webp_head(file.read(HEAD_BYTES))
 
 
 def read_webp(path: Path) -> WebpAnimation:

@@ -142,6 +142,8 @@ def test_failed_job_is_explained_and_what_it_finished_is_kept(place: Place, capl
     said = caplog.text
     assert f"Processing job {processing.record.jobs[0]}: Failed: AlgorithmError" in said and "exit code: 9" in said
     assert "no memory" in said
+    # The command itself would go on.
+    (place.told / "each.sh").write_text(f"{EACH}\nsleep 60\n")
     place.aws.fault("job_killed")
     assert place.begun().wait(RESULTS) == "Failed"
     assert "InternalServerError" in caplog.text

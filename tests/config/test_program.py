@@ -127,7 +127,7 @@ def test_the_schema_holds_what_the_check_holds(schema: dict[str, Any]) -> None:
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["Trainer"]["additionalProperties"] is False
     assert schema["$defs"]["Trainer"]["properties"]["max_epochs"]["minimum"] == 1
-    assert schema["$defs"]["Schedule"]["properties"]["kind"]["enum"] == ["one_cycle", "cosine", "constant"]
+    assert schema["$defs"]["Schedule"]["properties"]["interval"]["enum"] == ["epoch", "step"]
     kinds = schema["$defs"]["Dataset"]["properties"]["sources"]["additionalProperties"]["discriminator"]
     assert sorted(kinds["mapping"]) == ["fer2013", "ferplus", "folder", "rafdb", "synthetic"]
     references = re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(schema))

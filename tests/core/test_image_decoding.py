@@ -262,10 +262,9 @@ def test_only_moving_pictures_are_animated() -> None:
     for kind in ("GIF", "WEBP", "PNG", "AVIF"):
         moving = save(frames[0], kind, save_all=True, append_images=frames[1:])
         still = save(frames[0], kind)
-        assert read_image_header(moving).animated and not read_image_header(still).animated
         assert is_moving_image(io.BytesIO(moving)) and not is_moving_image(io.BytesIO(still))
     pages = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
-    assert not read_image_header(pages).animated and difference(pages, COLOUR) == 0
+    assert not is_moving_image(io.BytesIO(pages)) and difference(pages, COLOUR) == 0
 
 
 class CountingFile(io.BytesIO):

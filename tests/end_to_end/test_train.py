@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
+import pty
 import re
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -197,19 +199,25 @@ def test_a_mistake_is_answered_in_one_sentence_and_leaves_nothing(tmp_path: Path
 
 
 def test_a_progress_bar_is_shown_in_a_terminal(tmp_path: Path, workplace: Path) -> None:
-    """`script` gives the program a terminal of its own."""
     command = [sys.executable, str(PROJECT / "train.py"), *FAST, f"dataset.cache_dir={workplace / 'outputs/cache'}"]
-    done = subprocess.run(
-        ["script", "-qefc", shlex.join([*command, "trainer.max_epochs=2", "dataset.batch_size=8"]), "/dev/null"],
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [*command, "trainer.max_epochs=2", "dataset.batch_size=8"],
         cwd=tmp_path,
         env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
+        stdin=subprocess.DEVNULL,
+        stdout=its,
+        stderr=its,
     )
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"Epoch 1/2: +\d+%.*loss \d", done.stdout)
-    assert "images/s" in done.stdout
+    os.close(its)
+    shown = b""
+    # A terminal that its last process has left cannot be read.
+    with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):
+        while part := terminal.read(1 << 16):
+            shown += part
+    assert process.wait(30) == 0, shown.decode()
+    assert re.search(r"Epoch 1/2: +\d+%.*loss \d", shown.decode())
+    assert "images/s" in shown.decode()
 
 
 def test_json_metrics_are_plain_json(finished: Path) -> None:

@@ -51,6 +51,7 @@ LIBRARY_ENVIRONMENT = {
 # Modules that set the environment of their program, or need what is not imported here.
 NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
 SCRIPTS = ("train.py", "infer.py", "register.py")
+COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.")
 READY = b"ready"
 MAX_ORDER = 1 << 20
 # What a process inherits from whoever starts it.
@@ -137,7 +138,7 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
         flags.add(command.pop(0))
     if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None
-    is_module = command[0] == "-m" and command[1].startswith(("fer.", "tests.helpers.", "torch.distributed.run"))
+    is_module = command[0] == "-m" and command[1].startswith(COPIED_MODULES)
     if is_module or Path(command[0]).name in SCRIPTS:
         cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
         return {"command": command, "flags": sorted(flags), "cwd": cwd, "environment": environment}

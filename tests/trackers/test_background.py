@@ -30,6 +30,7 @@ from tests.helpers.tracked_runs import (
     text_of,
     wait_for,
 )
+from tests.helpers.wandb_files import read_offline_run
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +134,7 @@ def test_trackers_that_fail_or_never_answer_warn_once_and_hold_up_nothing(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         run = begun(place / "run")
         (run.directory / "tensorboard").touch()
         mlflow = {"uri": f"http://127.0.0.1:{silent.getsockname()[1]}", "experiment": "tests"}
@@ -145,8 +147,8 @@ def test_trackers_that_fail_or_never_answer_warn_once_and_hold_up_nothing(
     assert "is off (" in warnings[1]
     assert "this run is kept offline" in warnings[2]
     # What could not be sent is there to be sent later; the key is nowhere.
-    (kept,) = offline_runs(run.directory)
-    assert kept.figures("val_loss") == {1: 2.5, 2: 1.25}
+    (kept,) = run.directory.glob("wandb/offline-run-*/*.wandb")
+    wait_for(lambda: read_offline_run(kept).figures("val_loss") == {1: 2.5, 2: 1.25})
     assert not [file for file in place.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
