@@ -57,7 +57,7 @@ def place(aws: Simulated, workplace: Path) -> Place:
 def read(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """A training that reads a directory and a file of this machine."""
     weights = tmp_path_factory.mktemp("weights") / "start.safetensors"
-    save_file(timm.create_model("mobilenetv2_050", num_classes=7).state_dict(), weights)
+    save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), weights)
     data = ("dataset=folder", f"dataset.sources.folder.root={face_folder}", "dataset.split=stratified")
     return (*data, f"model.weights={weights}", *FAST_ANY_DATA, "trainer.max_epochs=3")
 
