@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from fer.config.compose import load_overrides
-from fer.config.optimizer import WITHOUT_VALUES, list_library_schedules
+from fer.config.contradictions import LAST_RATES
+from fer.config.optimizer import OWN_SCHEDULES, WITHOUT_VALUES, list_library_schedules, watches_metric
 from fer.errors import ModelError, PreconditionError
 from fer.models.network import FaceNetwork
 from fer.runs.run_directory import write_config
@@ -23,6 +24,7 @@ from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
 from fer.train.module import FaceClassifierModule
 from fer.train.module_factory import build_module
 from fer.train.pipeline import train
+from fer.train.schedules import SCHEDULES
 from tests.helpers.composing import refusal
 from tests.helpers.networks import batch_of, settings
 from tests.helpers.programs import FAST
@@ -57,6 +59,10 @@ def make_optimizer(lr: float = LR) -> torch.optim.Optimizer:
     return torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=lr, momentum=0.9)
 
 
+def make_adamw() -> torch.optim.Optimizer:
+    return torch.optim.AdamW(torch.nn.Linear(2, 2).parameters(), lr=LR)
+
+
 def schedule(kind: str, interval: str = "epoch", monitor: str = "val_accuracy", **options: Any) -> LibrarySchedule:
     return LibrarySchedule(kind, options or OPTIONS.get(kind, {}), interval, LR, monitor)
 
@@ -67,12 +73,17 @@ def step(optimizer: torch.optim.Optimizer, scheduler: LibraryScheduler, metrics:
     for metric in metrics:
         optimizer.step()
         scheduler.step(metric)
-        found.append([(group["lr"], group["momentum"]) for group in optimizer.param_groups])
+        found.append(read_rates(optimizer))
     return found
 
 
+def read_rates(optimizer: torch.optim.Optimizer) -> list[Any]:
+    """Rate and momentum of each group."""
+    return [(group["lr"], group.get("momentum"), group.get("betas")) for group in optimizer.param_groups]
+
+
 def intervals(kind: str) -> list[str]:
-    return ["epoch"] if "Plateau" in kind else ["epoch", "step"]
+    return ["epoch"] if watches_metric(kind) else ["epoch", "step"]
 
 
 EVERY = [(kind, interval) for kind in sorted(list_library_schedules()) for interval in intervals(kind)]
@@ -239,14 +250,16 @@ class Rates(pl.Callback):
         self.rates.append(optimizer.param_groups[0]["lr"])
 
 
-def fit(module: FaceClassifierModule, folder: Path, checkpoint: Path | None = None, accumulate: int = 1) -> list[float]:
-    """Train four epochs of three batches, with a checkpoint of each epoch; the rate of each step."""
+def fit(
+    module: FaceClassifierModule, folder: Path, checkpoint: Path | None = None, accumulate: int = 1, epochs: int = 4
+) -> list[float]:
+    """Train epochs of three batches, with a checkpoint of each epoch; the rate of each step."""
     watch = Rates()
     loader: DataLoader[Any] = DataLoader([batch_of(4), batch_of(7), batch_of(2)], batch_size=None)  # type: ignore[arg-type]
     keep = ModelCheckpoint(folder, "{epoch}", monitor=None, save_top_k=-1, save_on_train_epoch_end=True)
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=4,
+        max_epochs=epochs,
         accumulate_grad_batches=accumulate,
         callbacks=[watch, keep],
         num_sanity_val_steps=0,
@@ -325,9 +338,13 @@ def test_the_state_of_another_schedule_is_refused() -> None:
     check_optimization_is_kept(path, {}, own)
     step_lr = {**own, "library_schedule": asdict(schedule("StepLR"))}
     check_optimization_is_kept(path, step_lr, step_lr)
-    with pytest.raises(ModelError, match=r"last\.ckpt: its training had optimizer\.schedule\.kind=one_cycle or cosine"):
+    with pytest.raises(ModelError, match=r"had optimizer\.schedule\.kind=one_cycle, .*kind=StepLR cannot go on"):
         check_optimization_is_kept(path, old, step_lr)
-    with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.kind=StepLR"):
+    with pytest.raises(ModelError, match=r"last\.ckpt: its training .*; keep optimizer\.schedule\.kind=cosine, or"):
+        check_optimization_is_kept(path, own, step_lr)
+    with pytest.raises(
+        ModelError, match=r"state optimizer\.schedule\.kind=cosine .*; keep optimizer\.schedule\.kind=StepLR, or"
+    ):
         check_optimization_is_kept(path, step_lr, own)
     with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.interval=epoch"):
         check_optimization_is_kept(path, step_lr, {**own, "library_schedule": asdict(schedule("StepLR", "step"))})
@@ -335,10 +352,116 @@ def test_the_state_of_another_schedule_is_refused() -> None:
         check_optimization_is_kept(path, old, {"settings": {"optimizer": "sgd"}})
 
 
-def test_a_training_that_is_made_longer_follows_the_longer_schedule() -> None:
-    short, optimizer = schedule("CosineAnnealingLR"), make_optimizer()
-    scheduler = short.build(optimizer, 2)
-    step(optimizer, scheduler, METRICS[:1])
-    longer = short.build(make_optimizer(), 6)
-    longer.load_state_dict(scheduler.state_dict())
-    assert (longer.scheduler.T_max, longer.scheduler.last_epoch) == (6, 1)
+@pytest.mark.parametrize("make", [make_optimizer, make_adamw])
+@pytest.mark.parametrize(("kind", "interval"), EVERY)
+def test_a_training_that_is_made_longer_has_the_rates_of_the_longer_one(
+    kind: str, interval: str, make: Callable[[], torch.optim.Optimizer]
+) -> None:
+    chosen, optimizer = schedule(kind, interval), make()
+    unbroken = step(optimizer, chosen.build(optimizer, 6), METRICS)
+    # The last one was finished, where the rate of many is 0.
+    for stop in (1, 2, 3):
+        first, second = make(), make()
+        scheduler = chosen.build(first, 3)
+        step(first, scheduler, METRICS[:stop])
+        longer = chosen.build(second, 6)
+        second.load_state_dict(first.state_dict())
+        longer.load_state_dict(scheduler.state_dict())
+        assert read_rates(second) == unbroken[stop - 1]
+        assert step(second, longer, METRICS[stop:]) == unbroken[stop:]
+
+
+def test_a_length_that_is_given_anew_counts_from_the_start() -> None:
+    first, second, optimizer = make_optimizer(), make_optimizer(), make_optimizer()
+    unbroken = step(optimizer, schedule("CosineAnnealingLR", T_max=8).build(optimizer, 6), METRICS)
+    scheduler = schedule("CosineAnnealingLR", T_max=2).build(first, 6)
+    step(first, scheduler, METRICS[:2])
+    resumed = schedule("CosineAnnealingLR", T_max=8).build(second, 6)
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    assert step(second, resumed, METRICS[2:]) == unbroken[2:]
+
+
+def test_a_training_that_is_made_too_short_is_a_sentence() -> None:
+    first, second = make_optimizer(), make_optimizer()
+    scheduler = schedule("OneCycleLR", "step").build(first, 6)
+    step(first, scheduler, METRICS[:4])
+    shorter = schedule("OneCycleLR", "step").build(second, 3)
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ModelError, match=r"OneCycleLR: cannot go on after 4 steps with total_steps=3 \(.*max_epochs"):
+        shorter.load_state_dict(scheduler.state_dict())
+
+
+@pytest.mark.parametrize(("kind", "interval"), [("CosineAnnealingLR", "epoch"), ("OneCycleLR", "step")])
+def test_a_finished_training_goes_on_at_the_rate_of_a_longer_one(
+    kind: str, interval: str, make_network: Make, tmp_path: Path
+) -> None:
+    def begin() -> FaceClassifierModule:
+        return FaceClassifierModule(
+            make_network(), settings(lr=LR), library_schedule=LibrarySchedule(kind, {}, interval, LR, "val_accuracy")
+        )
+
+    rates = fit(begin(), tmp_path / "whole")
+    fit(begin(), tmp_path / "short", epochs=2)
+    longer = fit(begin(), tmp_path / "longer", tmp_path / "short" / "epoch=1.ckpt")
+    assert longer == rates[6:] and longer[0] > LR / 10
+
+
+@pytest.mark.parametrize(("kind", "interval"), EVERY)
+def test_the_rehearsal_of_a_long_training_is_short(kind: str, interval: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def count(method: Callable[..., None]) -> Callable[..., None]:
+        def counted(self: LibraryScheduler, *arguments: Any) -> None:
+            method(self, *arguments)
+            steps.append(self.steps)
+
+        return counted
+
+    for name in ("step", "jump"):
+        monkeypatch.setattr(LibraryScheduler, name, count(getattr(LibraryScheduler, name)))
+    schedule(kind, interval).check(make_optimizer(), 10**6, 10**6)
+    assert 1000 < len(steps) <= 3000 and steps[-1] == 10**6
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of", "ignore:The epoch parameter")
+@pytest.mark.parametrize(("kind", "interval"), [pair for pair in EVERY if not watches_metric(pair[0])])
+def test_a_rehearsal_jumps_to_the_rate_that_steps_lead_to(kind: str, interval: str) -> None:
+    optimizer = make_optimizer()
+    walked = step(optimizer, schedule(kind, interval).build(optimizer, 6), METRICS)
+    for steps, rates in enumerate(walked, 1):
+        jumped = make_optimizer()
+        schedule(kind, interval).build(jumped, 6).jump(steps)
+        assert [group["lr"] for group in jumped.param_groups] == [pytest.approx(rate) for rate, *_ in rates]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("OneCycleLR", {"total_steps": 9999}, "OneCycleLR: fails after step 10000 of 10000"),
+        ("OneCycleLR", {"total_steps": 5000}, "OneCycleLR: fails after step 50.. of 10000"),
+        ("CosineAnnealingLR", {"eta_min": -0.01}, "CosineAnnealingLR: gives the rate -"),
+        ("StepLR", {"step_size": 4000, "gamma": -0.1}, "StepLR: gives the rate -0.001 in step 40"),
+        (
+            "CosineLRScheduler",
+            {"cycle_mul": 0.5, "t_initial": 3000},
+            "CosineLRScheduler: fails after step 60.. of 10000",
+        ),
+    ],
+)
+def test_what_goes_wrong_late_is_found_in_a_long_training(kind: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        schedule(kind, "step", **options).check(make_optimizer(), 10_000, 10_000)
+
+
+def test_own_schedules_are_known_by_the_same_names_everywhere() -> None:
+    assert tuple(SCHEDULES) == OWN_SCHEDULES
+
+
+def test_all_schedulers_that_fall_over_the_training_are_known_where_weights_are_averaged() -> None:
+    spanning = {
+        kind
+        for kind in list_library_schedules()
+        if schedule(kind).build(make_optimizer(), 6).lengths and not watches_metric(kind)
+    }
+    assert spanning == {*LAST_RATES, "OneCycleLR"}
