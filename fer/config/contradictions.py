@@ -1,11 +1,13 @@
 """Settings of a training that contradict each other or have no effect: told at its start, for each is allowed."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from fer.config import Config
 from fer.config.dataset import Augment
 from fer.config.model import Model
-from fer.config.optimizer import OWN_SCHEDULES, Schedule
+from fer.config.optimizer import LENGTHS, OWN_SCHEDULES, Optimizer, Schedule
 from fer.config.trainer import Trainer
 from fer.core.system import resolve_thread_count
 
@@ -14,6 +16,11 @@ DEFAULT_FOCAL_GAMMA, DEFAULT_FINAL_RATES, DEFAULT_FRACTIONS = 2, (0.001, 0.01), 
 DEFAULT_WARMUPS = (0.2, 0.05, 0)
 # A last learning rate, as a fraction of the largest, below which weights come to rest.
 SMALL_RATE = 0.1
+# The argument that is the last learning rate of schedulers that fall to it over the length of the training.
+LAST_RATES = {
+    "CosineAnnealingLR": "eta_min",
+    **dict.fromkeys(("CosineLRScheduler", "PolyLRScheduler", "TanhLRScheduler", "WSDLRScheduler"), "lr_min"),
+}
 PATCH = re.compile(r"_patch(\d+)(?:_|$)")
 
 
@@ -31,7 +38,7 @@ def find_contradictions(config: Config) -> list[str]:
         *_find_in_schedule(config.optimizer.schedule),
         *_find_in_augmentation(config.dataset.augment),
         *_find_in_trainer(config.trainer),
-        *_find_in_averaging(config.trainer, config.optimizer.schedule),
+        *_find_in_averaging(config.trainer, config.optimizer),
     ]
     if config.dataset.split == "official" and config.dataset.fractions != DEFAULT_FRACTIONS:
         found.append(
@@ -126,8 +133,8 @@ def _find_in_trainer(trainer: Trainer) -> list[str]:
     return found
 
 
-def _find_in_averaging(trainer: Trainer, schedule: Schedule) -> list[str]:
-    """Validations without a new average, and epochs between which a small learning rate changes little."""
+def _find_in_averaging(trainer: Trainer, optimizer: Optimizer) -> list[str]:
+    """Validations without a new average, a single averaged epoch, and epochs that a small rate makes alike."""
     if trainer.swa_start is None:
         return []
     found = []
@@ -137,11 +144,40 @@ def _find_in_averaging(trainer: Trainer, schedule: Schedule) -> list[str]:
             "epoch alone, so that other validations repeat its figures, and count for trainer.early_stopping.patience; "
             "use trainer.validations=1"
         )
-    if schedule.kind not in ("one_cycle", "cosine") or schedule.final >= SMALL_RATE:
-        return found
-    return [
-        *found,
-        f"trainer.swa_start={trainer.swa_start:g} averages epochs in which optimizer.schedule.kind={schedule.kind} "
-        f"lets the learning rate fall to {schedule.final:g} of its largest, so that their weights differ less and "
-        "less; use optimizer.schedule.kind=constant",
-    ]
+    # Where the last epoch but one begins no average.
+    if trainer.swa_start >= (before_last := (trainer.max_epochs - 1) / trainer.max_epochs):
+        remedy = f"a smaller trainer.swa_start, below {before_last:g}" if before_last else "a larger trainer.max_epochs"
+        found.append(
+            f"trainer.swa_start={trainer.swa_start:g} with trainer.max_epochs={trainer.max_epochs} averages one epoch "
+            f"alone; use {remedy}"
+        )
+    last_rate = _find_last_rate(optimizer, trainer.max_epochs)
+    if last_rate is not None and last_rate < SMALL_RATE:
+        found.append(
+            f"trainer.swa_start={trainer.swa_start:g} averages epochs in which optimizer.schedule.kind="
+            f"{optimizer.schedule.kind} lets the learning rate fall to {last_rate:g} of its largest, so that their "
+            "weights differ less and less; use optimizer.schedule.kind=constant"
+        )
+    return found
+
+
+def _find_last_rate(optimizer: Optimizer, max_epochs: int) -> float | None:
+    """The last learning rate as a fraction of the largest, where a schedule falls over the length of the training."""
+    schedule, options = optimizer.schedule, optimizer.schedule.options
+    if schedule.kind in ("one_cycle", "cosine"):
+        return schedule.final
+    given = [options[name] for name in (*LENGTHS, "epochs") if name in options]
+    if given and (schedule.interval == "step" or given != [max_epochs]):
+        return None
+    if schedule.kind == "OneCycleLR":
+        divisor = _get_number(options, "div_factor", 25) * _get_number(options, "final_div_factor", 1e4)
+        return 1 / divisor if divisor > 0 else None
+    if schedule.kind not in LAST_RATES:
+        return None
+    return _get_number(options, LAST_RATES[schedule.kind], 0) / optimizer.lr
+
+
+def _get_number(options: Mapping[str, Any], name: str, default: float) -> float:
+    """An option; what is no number is refused where the scheduler is built."""
+    value = options.get(name, default)
+    return value if isinstance(value, int | float) else default

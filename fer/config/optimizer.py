@@ -11,7 +11,10 @@ from pydantic import Field, field_validator, model_validator
 
 from fer.config.base import Fraction, Probability, Section
 
+# The kinds of fer.train.schedules, which takes seconds to import.
 OWN_SCHEDULES = ("one_cycle", "cosine", "constant")
+# Arguments of schedulers that are the length of the training where they are not given.
+LENGTHS = ("T_max", "t_initial", "total_steps")
 # What they take is functions or other schedulers.
 WITHOUT_VALUES = frozenset({"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"})
 
@@ -65,9 +68,14 @@ class Schedule(Section):
     @model_validator(mode="after")
     def check_interval(self) -> "Schedule":
         """Check that what watches a metric changes the rate when there is one."""
-        if "Plateau" in self.kind and self.interval == "step":
+        if watches_metric(self.kind) and self.interval == "step":
             raise ValueError(f"{self.kind} watches a metric, which there is once an epoch; use interval=epoch")
         return self
+
+
+def watches_metric(kind: str) -> bool:
+    """Whether a schedule changes the rate where a metric gets no better."""
+    return "Plateau" in kind
 
 
 def _read_library_files(library: str, pattern: str) -> str:

@@ -15,9 +15,6 @@ from fer.errors import ModelError
 from fer.train.schedules import SCHEDULES
 from fer.train.validation_points import is_epoch_end
 
-# Our own schedules have one kind of state.
-OWN = " or ".join(SCHEDULES)
-
 
 class RelocatableCheckpoint(ModelCheckpoint):
     """The best or the last checkpoint; a resumed run brings along the best one of the run that it continues."""
@@ -96,6 +93,9 @@ def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Map
         wanted: Hyper-parameters of the training that is to go on from it.
     """
     before, now = _list_kinds(saved), _list_kinds(wanted)
+    if before["optimizer.schedule.kind"] in SCHEDULES and now["optimizer.schedule.kind"] in SCHEDULES:
+        # Our own schedules have one kind of state.
+        del now["optimizer.schedule.kind"]
     for name, value in now.items():
         if before.get(name, value) != value:
             raise ModelError(
@@ -107,7 +107,10 @@ def check_optimization_is_kept(path: Path, saved: Mapping[str, Any], wanted: Map
 def _list_kinds(hyper_parameters: Mapping[str, Any]) -> dict[str, str]:
     """What the kinds of state of optimizer and schedule are chosen by."""
     settings, schedule = hyper_parameters.get("settings", {}), hyper_parameters.get("library_schedule", {})
-    kinds = {"optimizer.name": settings.get("optimizer", "adamw"), "optimizer.schedule.kind": OWN}
+    kinds = {
+        "optimizer.name": settings.get("optimizer", "adamw"),
+        "optimizer.schedule.kind": settings.get("schedule_kind", "one_cycle"),
+    }
     if schedule:
         kinds |= {"optimizer.schedule.kind": schedule["kind"], "optimizer.schedule.interval": schedule["interval"]}
     return kinds

@@ -12,14 +12,15 @@ import timm.scheduler
 import torch
 from timm.scheduler.scheduler import Scheduler
 
+from fer.config.optimizer import LENGTHS, watches_metric
 from fer.errors import ModelError, shorten_error
 
 # Arguments that no option stands for.
 NOT_OPTIONS = frozenset({"optimizer", "last_epoch", "initialize", "t_in_epochs"})
-# Arguments that are the length of the training.
-LENGTHS = ("T_max", "t_initial", "total_steps")
 # Longer than any training: before there are data, nobody knows how many steps it has.
 UNKNOWN_LENGTH = 10**9
+# In intervals; every process rehearses, at every start.
+LONGEST_REHEARSAL = 2000
 # What schedulers raise for values that make no sense to them.
 ERRORS = (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, AttributeError)
 
@@ -27,7 +28,8 @@ ERRORS = (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, A
 class LibraryScheduler:
     """A scheduler, of which checkpoints keep what has changed since it was built.
 
-    What it was built from is not kept, so that a training that is made longer follows the longer schedule.
+    What it was built from is not kept but for its length: a training that goes on with another one gets the rates of
+    a training that always had it.
 
     Args:
         scheduler: One of PyTorch or timm.
@@ -41,6 +43,8 @@ class LibraryScheduler:
         # timm's plateau steps one of PyTorch, whose counters its own state leaves out.
         self.parts = [part for part in (scheduler, vars(scheduler).get("lr_scheduler")) if part is not None]
         self.built = [copy.deepcopy(_read_values(part)) for part in self.parts]
+        self.lengths = {name: value for name, value in vars(scheduler).items() if name in LENGTHS}
+        self.first_rates = [_read_rates(group) for group in self.optimizer.param_groups]
 
     def step(self, metric: float | None = None) -> None:
         """Set the rate of the next epoch or step; plateaus need the metric of this one."""
@@ -55,20 +59,55 @@ class LibraryScheduler:
         else:
             self.scheduler.step_update(self.steps)
 
+    def jump(self, steps: int) -> None:
+        """Set the rate that follows a number of steps, without taking those between; plateaus take one."""
+        if isinstance(self.scheduler, Scheduler | torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.steps = steps - 1
+            self.step(0.0)
+        else:
+            # PyTorch computes it in closed form, not from the rate before.
+            self.steps = steps
+            self.scheduler.step(steps)
+
     def state_dict(self) -> dict[str, Any]:
-        """The number of steps, and the values that they have changed."""
+        """The number of steps, the values that they have changed, and the length of the training."""
         missing = object()
         changed = [
             {name: value for name, value in _read_values(part).items() if built.get(name, missing) != value}
             for part, built in zip(self.parts, self.built, strict=True)
         ]
-        return {"steps": self.steps, "changed": changed}
+        return {"steps": self.steps, "changed": changed, "lengths": self.lengths}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state, with the optimizer's own already loaded.
+
+        Raises:
+            ModelError: The training was made so short that the scheduler cannot take the steps that were made.
+        """
+        if state_dict["lengths"] != self.lengths:
+            self._replay(state_dict["steps"])
+            return
         self.steps = state_dict["steps"]
         for part, changed in zip(self.parts, state_dict["changed"], strict=True):
             vars(part).update(changed)
+
+    def _replay(self, steps: int) -> None:
+        """Take steps from the first rate on: the loaded one is of the other length, and others may follow from it."""
+        for group, rates in zip(self.optimizer.param_groups, self.first_rates, strict=True):
+            group.update(rates)
+        try:
+            with warnings.catch_warnings():
+                # It is stepped without its optimizer.
+                warnings.simplefilter("ignore")
+                for _ in range(steps):
+                    self.step()
+        except ERRORS as error:
+            kind = type(self.scheduler).__name__
+            length = ", ".join(f"{name}={value}" for name, value in self.lengths.items())
+            raise ModelError(
+                f"optimizer.schedule.kind={kind}: cannot go on after {steps} {self.interval}s with {length} "
+                f"({shorten_error(error)}); use a larger trainer.max_epochs, or train anew without trainer.resume_from"
+            ) from None
 
 
 def _read_values(part: Any) -> dict[str, Any]:
@@ -78,6 +117,11 @@ def _read_values(part: Any) -> dict[str, Any]:
         for name, value in vars(part).items()
         if name not in ("optimizer", "lr_scheduler") and not callable(value)
     }
+
+
+def _read_rates(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The rates of a parameter group: its own, and those that schedulers keep there (initial_lr, max_lr, min_lr)."""
+    return {name: value for name, value in group.items() if name.endswith("lr")}
 
 
 @dataclass(frozen=True)
@@ -142,6 +186,9 @@ class LibrarySchedule:
     def check(self, optimizer: torch.optim.Optimizer, length: int, steps: int) -> None:
         """Rehearse the schedule, whose errors would end the training in its midst.
 
+        A rehearsal longer than LONGEST_REHEARSAL takes half as many steps, and as many samples of the rest, the last
+        interval among them. What is wrong between two samples alone is not found, nor is what comes of rounding.
+
         Args:
             optimizer: An optimizer that is not used afterwards.
             length: Length of the training in intervals.
@@ -151,19 +198,19 @@ class LibrarySchedule:
             ModelError: The scheduler cannot be built, fails on the way, or gives a rate that is none.
         """
         scheduler = self.build(optimizer, length)
-        for step in range(steps + 1):
-            rates = [float(group["lr"]) for group in optimizer.param_groups]
-            if not all(0 <= rate < math.inf for rate in rates):
-                raise self._build_error(f"gives the rate {rates[0]:g} in {self.interval} {step + 1}")
-            if step == steps:
-                return
+        self._refuse_rates(optimizer, 0)
+        for step in _choose_rehearsed(steps):
             try:
                 with warnings.catch_warnings():
                     # It is stepped without its optimizer.
                     warnings.simplefilter("ignore")
-                    scheduler.step(0.0)
+                    if step == scheduler.steps + 1:
+                        scheduler.step(0.0)
+                    else:
+                        scheduler.jump(step)
             except ERRORS as error:
-                raise self._build_error(f"fails after {self.interval} {step + 1} of {steps}", error) from None
+                raise self._build_error(f"fails after {self.interval} {step} of {steps}", error) from None
+            self._refuse_rates(optimizer, step)
 
     def _derive_arguments(self, parameters: Mapping[str, inspect.Parameter], length: int) -> dict[str, Any]:
         """The arguments that follow from the training."""
@@ -176,7 +223,7 @@ class LibrarySchedule:
             del derived["total_steps"]
         if "t_initial" in parameters and self._has_warmup_before(parameters):
             derived["t_initial"] = max(length - (self.options.get("warmup_t") or 0), 1)
-        if "Plateau" in self.kind:
+        if watches_metric(self.kind):
             derived["mode"] = "min" if self.monitor == "val_loss" else "max"
         return {name: value for name, value in derived.items() if name in parameters}
 
@@ -185,6 +232,12 @@ class LibrarySchedule:
         if "warmup_prefix" not in parameters:
             return True
         return bool(self.options.get("warmup_prefix", parameters["warmup_prefix"].default))
+
+    def _refuse_rates(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        """Raise ModelError where a rate is none."""
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        if not all(0 <= rate < math.inf for rate in rates):
+            raise self._build_error(f"gives the rate {rates[0]:g} in {self.interval} {steps + 1}")
 
     def _refuse_texts(self, known: Mapping[str, inspect.Parameter]) -> None:
         """Raise ModelError where a text stands for a number, with which some schedulers never change the rate."""
@@ -208,6 +261,14 @@ class LibrarySchedule:
         options = f"optimizer.schedule.options={dict(self.options)}"
         reason = f" ({shorten_error(error)})" if error is not None else ""
         return ModelError(f"optimizer.schedule.kind={self.kind}: {problem} with {options}{reason}")
+
+
+def _choose_rehearsed(steps: int) -> list[int]:
+    """The steps to rehearse, from 1: all, or the first ones and samples up to the last."""
+    if steps <= LONGEST_REHEARSAL:
+        return list(range(1, steps + 1))
+    half = LONGEST_REHEARSAL // 2
+    return [*range(1, half + 1), *(half + (steps - half) * sample // half for sample in range(1, half + 1))]
 
 
 def _format_annotation(parameter: inspect.Parameter) -> str:

@@ -11,6 +11,8 @@ from tests.helpers.composing import composed
 from tests.helpers.paths import PROJECT
 
 MANY = resolve_thread_count(None) + 1
+KIND = "optimizer.schedule.kind"
+SWA = ("trainer.ema_decay=0", "trainer.swa_start=0.5", "trainer.max_epochs=20")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,23 @@ MANY = resolve_thread_count(None) + 1
         ),
         ([f"trainer.threads={MANY}"], f"trainer.threads={MANY}: "),
         (["trainer.ema_decay=0", "trainer.swa_start=0.5"], "so that their weights differ less and less"),
+        *(
+            ([*SWA, f"{KIND}={kind}", *more], f"kind={kind} lets the learning rate fall to {rate} of its largest")
+            for kind, rate, more in (
+                ("CosineAnnealingLR", 0, ()),
+                ("CosineAnnealingLR", 0.05, ("optimizer.lr=0.01", "optimizer.schedule.options.eta_min=0.0005")),
+                ("CosineAnnealingLR", 0, ("optimizer.schedule.options.T_max=20",)),
+                ("CosineLRScheduler", 0, ("optimizer.schedule.interval=step",)),
+                ("TanhLRScheduler", 0.01, ("optimizer.lr=0.01", "optimizer.schedule.options.lr_min=0.0001")),
+                ("PolyLRScheduler", 0, ()),
+                ("WSDLRScheduler", 0, ("optimizer.schedule.options.decay_t=5",)),
+                ("OneCycleLR", 4e-06, ()),
+                ("OneCycleLR", 0.01, ("optimizer.schedule.options={div_factor: 10, final_div_factor: 10}",)),
+            )
+        ),
+        ([*SWA, "trainer.swa_start=0.9", "trainer.max_epochs=10"], "one epoch alone; use a smaller trainer.swa_start"),
+        ([*SWA, "trainer.swa_start=0.97"], "trainer.swa_start=0.97 with trainer.max_epochs=20 averages one epoch"),
+        ([*SWA, "trainer.max_epochs=1"], "averages one epoch alone; use a larger trainer.max_epochs"),
         (
             ["model.name=vit_tiny_patch16_224", "model.image_size=100"],
             "the right and the bottom 4 pixels of every image",
@@ -65,6 +84,20 @@ def test_a_contradiction_is_told(overrides: list[str], words: str) -> None:
         ["model.name=vit_tiny_patch16_224", "model.image_size=96"],
         ["model.name=resnet50", "model.image_size=100"],
         ["trainer.ema_decay=0", "trainer.swa_start=0.5", "optimizer=adamw_constant"],
+        [*SWA, "optimizer=adamw_constant", "trainer.swa_start=0.89", "trainer.max_epochs=10"],
+        *(
+            [*SWA, "optimizer=adamw_cosine", f"{KIND}={kind}", f"optimizer.schedule.options={{{options}}}"]
+            for kind, options in (
+                ("StepLR", "step_size: 2"),
+                ("CosineAnnealingWarmRestarts", "T_0: 2"),
+                ("CosineAnnealingLR", "T_max: 3"),
+                ("CosineAnnealingLR", "eta_min: 1"),
+                ("CosineLRScheduler", "t_initial: 1000"),
+                ("OneCycleLR", "div_factor: 2, final_div_factor: 2"),
+                ("OneCycleLR", "total_steps: [20]"),
+                ("ReduceLROnPlateau", "patience: 2"),
+            )
+        ),
     ],
 )
 def test_what_agrees_is_silent(overrides: list[str]) -> None:

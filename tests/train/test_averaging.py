@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fer.config.compose import load_overrides
+from fer.config.contradictions import find_contradictions
 from fer.models.network import FaceNetwork
 from fer.train.averaging import EpochAverage, find_first_averaged_epoch
 from fer.train.callbacks import MetricsHistory
@@ -34,6 +35,14 @@ SWA = (
 )
 def test_the_phase_begins_with_the_first_epoch_that_ends_after_its_start(start: float, epochs: int, first: int) -> None:
     assert find_first_averaged_epoch(start, epochs) == first
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 10, 100])
+@pytest.mark.parametrize("start", [0, 0.5, 0.66, 0.67, 0.89, 0.9, 0.99])
+def test_an_average_of_one_epoch_is_told(start: float, epochs: int) -> None:
+    config = load_overrides(["trainer.ema_decay=0", f"trainer.swa_start={start}", f"trainer.max_epochs={epochs}"])
+    alone = find_first_averaged_epoch(start, epochs) == epochs - 1
+    assert any("averages one epoch alone" in line for line in find_contradictions(config)) == alone
 
 
 class States(pl.Callback):

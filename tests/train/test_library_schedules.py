@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from fer.config.compose import load_overrides
-from fer.config.optimizer import WITHOUT_VALUES, list_library_schedules
+from fer.config.contradictions import LAST_RATES
+from fer.config.optimizer import OWN_SCHEDULES, WITHOUT_VALUES, list_library_schedules, watches_metric
 from fer.errors import ModelError, PreconditionError
 from fer.models.network import FaceNetwork
 from fer.runs.run_directory import write_config
@@ -23,6 +24,7 @@ from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
 from fer.train.module import FaceClassifierModule
 from fer.train.module_factory import build_module
 from fer.train.pipeline import train
+from fer.train.schedules import SCHEDULES
 from tests.helpers.composing import refusal
 from tests.helpers.networks import batch_of, settings
 from tests.helpers.programs import FAST
@@ -67,12 +69,17 @@ def step(optimizer: torch.optim.Optimizer, scheduler: LibraryScheduler, metrics:
     for metric in metrics:
         optimizer.step()
         scheduler.step(metric)
-        found.append([(group["lr"], group["momentum"]) for group in optimizer.param_groups])
+        found.append(read_rates(optimizer))
     return found
 
 
+def read_rates(optimizer: torch.optim.Optimizer) -> list[Any]:
+    """Rate and momentum of each group."""
+    return [(group["lr"], group.get("momentum"), group.get("betas")) for group in optimizer.param_groups]
+
+
 def intervals(kind: str) -> list[str]:
-    return ["epoch"] if "Plateau" in kind else ["epoch", "step"]
+    return ["epoch"] if watches_metric(kind) else ["epoch", "step"]
 
 
 EVERY = [(kind, interval) for kind in sorted(list_library_schedules()) for interval in intervals(kind)]
@@ -239,14 +246,16 @@ class Rates(pl.Callback):
         self.rates.append(optimizer.param_groups[0]["lr"])
 
 
-def fit(module: FaceClassifierModule, folder: Path, checkpoint: Path | None = None, accumulate: int = 1) -> list[float]:
-    """Train four epochs of three batches, with a checkpoint of each epoch; the rate of each step."""
+def fit(
+    module: FaceClassifierModule, folder: Path, checkpoint: Path | None = None, accumulate: int = 1, epochs: int = 4
+) -> list[float]:
+    """Train epochs of three batches, with a checkpoint of each epoch; the rate of each step."""
     watch = Rates()
     loader: DataLoader[Any] = DataLoader([batch_of(4), batch_of(7), batch_of(2)], batch_size=None)  # type: ignore[arg-type]
     keep = ModelCheckpoint(folder, "{epoch}", monitor=None, save_top_k=-1, save_on_train_epoch_end=True)
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=4,
+        max_epochs=epochs,
         accumulate_grad_batches=accumulate,
         callbacks=[watch, keep],
         num_sanity_val_steps=0,
@@ -325,9 +334,13 @@ def test_the_state_of_another_schedule_is_refused() -> None:
     check_optimization_is_kept(path, {}, own)
     step_lr = {**own, "library_schedule": asdict(schedule("StepLR"))}
     check_optimization_is_kept(path, step_lr, step_lr)
-    with pytest.raises(ModelError, match=r"last\.ckpt: its training had optimizer\.schedule\.kind=one_cycle or cosine"):
+    with pytest.raises(ModelError, match=r"had optimizer\.schedule\.kind=one_cycle, .*kind=StepLR cannot go on"):
         check_optimization_is_kept(path, old, step_lr)
-    with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.kind=StepLR"):
+    with pytest.raises(ModelError, match=r"last\.ckpt: its training .*; keep optimizer\.schedule\.kind=cosine, or"):
+        check_optimization_is_kept(path, own, step_lr)
+    with pytest.raises(
+        ModelError, match=r"state optimizer\.schedule\.kind=cosine .*; keep optimizer\.schedule\.kind=StepLR, or"
+    ):
         check_optimization_is_kept(path, step_lr, own)
     with pytest.raises(ModelError, match=r"keep optimizer\.schedule\.interval=epoch"):
         check_optimization_is_kept(path, step_lr, {**own, "library_schedule": asdict(schedule("StepLR", "step"))})
@@ -335,10 +348,14 @@ def test_the_state_of_another_schedule_is_refused() -> None:
         check_optimization_is_kept(path, old, {"settings": {"optimizer": "sgd"}})
 
 
-def test_a_training_that_is_made_longer_follows_the_longer_schedule() -> None:
-    short, optimizer = schedule("CosineAnnealingLR"), make_optimizer()
-    scheduler = short.build(optimizer, 2)
-    step(optimizer, scheduler, METRICS[:1])
-    longer = short.build(make_optimizer(), 6)
-    longer.load_state_dict(scheduler.state_dict())
-    assert (longer.scheduler.T_max, longer.scheduler.last_epoch) == (6, 1)
+def test_own_schedules_are_known_by_the_same_names_everywhere() -> None:
+    assert tuple(SCHEDULES) == OWN_SCHEDULES
+
+
+def test_all_schedulers_that_fall_over_the_training_are_known_where_weights_are_averaged() -> None:
+    spanning = {
+        kind
+        for kind in list_library_schedules()
+        if schedule(kind).build(make_optimizer(), 6).lengths and not watches_metric(kind)
+    }
+    assert spanning == {*LAST_RATES, "OneCycleLR"}
