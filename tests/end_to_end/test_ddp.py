@@ -267,7 +267,7 @@ def test_what_cannot_train_together_is_one_sentence(
 
 def test_a_mistake_that_only_the_processes_see_is_one_sentence(train: Program, two: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = train(*FAST, *TWO, "model=mobilenetv2_100", f"trainer.resume_from={two}", f"hydra.run.dir={run}")
+    done = train(*FAST, *TWO, "model.name=mobilenetv2_100", f"trainer.resume_from={two}", f"hydra.run.dir={run}")
     assert done.returncode == 1
     assert done.stderr.count("is of another network") == 1 and "Traceback" not in done.stderr
     assert provenance_of(run)["status"] == "failed"
