@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -126,9 +126,11 @@ def test_a_checkpoint_within_a_validation_is_no_part_of_it(clock: Clock) -> None
         profiler.start("[LightningModule]Face.on_validation_model_eval")
         profiler.stop("[LightningModule]Face.on_validation_model_eval")
         clock.now += 2
-        with profiler.profile("[Callback]Checkpoints.on_validation_end"), profiler.profile("save_checkpoint"):
-            with profiler.profile("[Strategy]One.barrier"):
-                clock.now += 128
+        actions = ("[Callback]Checkpoints.on_validation_end", "save_checkpoint", "[Strategy]One.barrier")
+        with ExitStack() as stack:
+            for action in actions:
+                stack.enter_context(profiler.profile(action))
+            clock.now += 128
         with profiler.profile("[Strategy]One.on_validation_end"):
             clock.now += 1
     profiler.finish()
