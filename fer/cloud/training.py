@@ -166,7 +166,9 @@ def _stage_input(staging: Staging, path: str, channel: str) -> InputChannel:
 def _build_metric_patterns(config: Config) -> dict[str, str]:
     """Return regular expressions of the metrics that train.py prints, and of those that its container prints last."""
     monitor = config.trainer.early_stopping.monitor
-    epoch = {name: rf"Epoch [0-9]+/[0-9]+: .*\b{name} {NUMBER_PATTERN}" for name in ("train_loss", "val_loss", monitor)}
+    names = ("train_loss", "val_loss", monitor)
+    # The first number has a fraction where validation came within an epoch.
+    epoch = {name: rf"Epoch [0-9.e-]+/[0-9]+: .*\b{name} {NUMBER_PATTERN}" for name in names}
     metric = config.sweep.metric or monitor
     return {
         **epoch,

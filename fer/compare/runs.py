@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fer.config.diff import read_saved_config
+from fer.core.history import compute_epoch_seconds
 from fer.core.progress import track_progress
 from fer.core.run_layout import HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import ConfigError, UserError
@@ -38,9 +38,9 @@ class ComparedRun:
         reason: Why, for all but finished.
         metrics: The splits (val, test) of metrics.json that are there.
         facts: The rest of metrics.json, and provenance.json.
-        history: A row an epoch, numbers only.
+        history: A row a validation, numbers only.
         seconds: Duration of the training.
-        images_per_second: Median over the epochs.
+        images_per_second: Median over the rows.
     """
 
     directory: Path
@@ -159,8 +159,8 @@ def _read_run(directory: Path, label: str) -> ComparedRun:
     status, reason = _determine_status(provenance, job, bool(split_metrics), problems)
     seconds = parse_number(provenance.get("fit_seconds"))
     if seconds is None and "seconds" in history:
-        # The rows within an epoch hold the time of the epoch so far.
-        seconds = parse_number(float(history["seconds"].groupby(np.ceil(history.index)).max().sum()))
+        epochs = history.index.to_series()
+        seconds = parse_number(float(compute_epoch_seconds(epochs, history["seconds"]).sum()))
     rate = parse_number(history["images_per_second"].median()) if "images_per_second" in history else None
     facts = {**provenance, **{key: value for key, value in metrics.items() if key not in SPLITS}}
     return ComparedRun(directory, label, settings, status, reason, split_metrics, facts, history, seconds, rate)

@@ -17,6 +17,8 @@ EXCLUSIONS_PARQUET = "exclusions.parquet"
 CHECKPOINTS_DIR = "checkpoints"
 BEST_CKPT = "best.ckpt"
 LAST_CKPT = "last.ckpt"
+# The best one up to last.ckpt, while best.ckpt is of later.
+PREVIOUS_BEST_CKPT = "previous_best.ckpt"
 # The weights at an interruption before any epoch was finished.
 UNFINISHED_CKPT = "unfinished.ckpt"
 BUNDLE_DIR = "bundle"

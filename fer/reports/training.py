@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from fer.core.history import compute_epoch_seconds
 from fer.reports import figures
 from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
@@ -33,7 +34,7 @@ class TrainingReport:
         reproduce: What repeats it.
         metrics: The content of metrics.json; its splits ("val", "test") may be None, and so may the metrics of a
             class without images.
-        history: A row an epoch with epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy,
+        history: A row a validation with epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy,
             val_balanced_accuracy, val_macro_f1, seconds, images_per_second.
         classes: Names of the classes, in their order.
         class_counts: Images by class (index) and split (columns).
@@ -98,6 +99,7 @@ def write_training_report(report: TrainingReport, path: Path) -> None:
         "splits": _build_evaluated_splits(report),
         "best": _find_best_epoch_row(report),
         "history": report.history.to_dict("records"),
+        "epoch_seconds": compute_epoch_seconds(report.history["epoch"], report.history["seconds"]),
         "curves": _draw_curves(report),
         "class_bars": _draw_class_bars(report),
         "samples": [

@@ -75,7 +75,7 @@ def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) 
         running = not stop_event.wait(POLL_INTERVAL_S)
         rows = read_history(directory)
         for thread in threads:
-            thread.put_epochs(rows)
+            thread.put_rows(rows)
         if running and time.monotonic() >= next_sample:
             next_sample = time.monotonic() + SAMPLE_INTERVAL_S
             seconds, metrics = compute_elapsed_seconds(directory), monitor.sample()

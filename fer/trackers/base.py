@@ -46,7 +46,7 @@ class RunResult:
 
     Attributes:
         status: A key of ``EXIT_CODES``.
-        epochs: Number of epochs.
+        epochs: Number of rows of history.csv: of epochs, where each has one validation.
         metrics: The numbers of metrics.json, each named by its keys (`test/accuracy/value`).
         texts: Its other values, named alike.
         images: RGB, by name.
@@ -64,8 +64,13 @@ class RunResult:
 class Tracker(Protocol):
     """Where a run is logged. Any method may raise anything, or never return: the caller is prepared."""
 
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log a row of history.csv; each comes once. ``epoch`` is its number where an epoch has several."""
+    def log_epoch(self, row_number: int, metrics: Mapping[str, float]) -> None:
+        """Log a row of history.csv; each comes once.
+
+        Args:
+            row_number: Its number from 1: the epoch, where each has one validation (``trainer.validations``).
+            metrics: Its columns; ``epoch`` has a fraction within an epoch.
+        """
 
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         """Log what the training uses of the machine, so many seconds after the run's start."""

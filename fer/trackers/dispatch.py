@@ -51,7 +51,7 @@ class TrackerThread:
         kind: A key of ``TRACKERS``, or the name of a plugin.
         options: Keyword arguments of its class.
         run: The run to log.
-        state: Keeps the last epoch that was logged.
+        state: Keeps the number of the last row that was logged.
         notify: Called with the name of a logging level and a sentence for the user.
     """
 
@@ -60,7 +60,8 @@ class TrackerThread:
     ) -> None:
         self.kind, self.options, self.run, self.state, self.notify = kind, options, run, state, notify
         self.title = get_title(kind)
-        self.last_epoch = int(state.get(kind).get("epoch", 0))
+        # Runs of earlier versions have it under this name, too: each epoch had one row.
+        self.last_row = int(state.get(kind).get("epoch", 0))
         self.queue: SimpleQueue[Callable[[Tracker], str | None]] = SimpleQueue()
         self.thread = Thread(target=self._process_queue, daemon=True)
         self.thread.start()
@@ -78,15 +79,15 @@ class TrackerThread:
             reason = f"{type(error).__name__}: {shorten_error(error)}"
             self.notify("WARNING", f"{self.title} is off ({reason}); the run goes on without it")
 
-    def put_epochs(self, rows: Mapping[int, Mapping[str, float]]) -> None:
+    def put_rows(self, rows: Mapping[int, Mapping[str, float]]) -> None:
         """Queue rows of history.csv by number, without those that were queued before, in this process or an earlier."""
-        for epoch in sorted(epoch for epoch in rows if epoch > self.last_epoch):
-            self.last_epoch = epoch
-            self.queue.put(partial(self._log_epoch, epoch=epoch, row=rows[epoch]))
+        for number in sorted(number for number in rows if number > self.last_row):
+            self.last_row = number
+            self.queue.put(partial(self._log_row, number=number, row=rows[number]))
 
-    def _log_epoch(self, tracker: Tracker, epoch: int, row: Mapping[str, float]) -> None:
-        tracker.log_epoch(epoch, row)
-        self.state.update(self.kind, epoch=epoch)
+    def _log_row(self, tracker: Tracker, number: int, row: Mapping[str, float]) -> None:
+        tracker.log_epoch(number, row)
+        self.state.update(self.kind, epoch=number)
 
     def put_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:
         """Queue what the training uses of the machine, so many seconds after the run's start."""

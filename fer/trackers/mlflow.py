@@ -75,8 +75,8 @@ class MlflowTracker(Tracker):
         self.client.log_artifact(self.run_id, str(self.run.directory / RUN_YAML))
 
     @override
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self._log_metrics(metrics, epoch)
+    def log_epoch(self, row_number: int, metrics: Mapping[str, float]) -> None:
+        self._log_metrics(metrics, row_number)
 
     @override
     def log_system_metrics(self, seconds: int, metrics: Mapping[str, float]) -> None:

@@ -88,7 +88,7 @@ def _draw_images(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image
 
 
 class TrackerState:
-    """What a later process of the same run must know of each tracker: ids, and the last epoch that it logged."""
+    """What a later process of the same run must know of each tracker: ids, and the last row that it logged."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

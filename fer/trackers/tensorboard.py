@@ -44,8 +44,8 @@ class TensorBoardTracker(Tracker):
             run.save_state(begun=True)
 
     @override
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self._add_scalars(metrics, epoch)
+    def log_epoch(self, row_number: int, metrics: Mapping[str, float]) -> None:
+        self._add_scalars(metrics, row_number)
         self.writer.flush()
 
     @override

@@ -66,7 +66,7 @@ class WandbTracker(Tracker):
         self.epoch_metrics = {"epoch"}
 
     @override
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def log_epoch(self, row_number: int, metrics: Mapping[str, float]) -> None:
         for name in metrics.keys() - self.epoch_metrics:
             self.wandb.define_metric(name, step_metric="epoch")
             self.epoch_metrics.add(name)

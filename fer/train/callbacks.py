@@ -17,7 +17,7 @@ from typing_extensions import override
 from fer.core.io import write_text
 from fer.core.progress import LINE_SECONDS, create_progress_bar, format_progress
 from fer.train.module import FaceClassifierModule
-from fer.train.validation_points import is_epoch_end, list_validation_batches
+from fer.train.validation_points import compute_epoch_fraction, is_epoch_end, list_validation_batches
 
 REFRESH_SECONDS = 0.5
 log = logging.getLogger(__name__)
@@ -137,9 +137,9 @@ class MetricsHistory(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.validation_seconds += time.monotonic() - self.validation_start
         if not is_epoch_end(trainer):
-            # Rounded, so that a reader of the file finds it again.
-            fraction = (self.points.index(trainer.fit_loop.epoch_loop.batch_idx + 1) + 1) / len(self.points)
-            self._add_row(trainer, pl_module, round(trainer.current_epoch + fraction, 4))
+            done, batches = trainer.fit_loop.epoch_loop.batch_idx + 1, int(trainer.num_training_batches)
+            fraction = compute_epoch_fraction(done, batches, self.validations)
+            self._add_row(trainer, pl_module, round(trainer.current_epoch + fraction, 6))
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,29 +1,44 @@
 """Lightning's checkpoints and early stopping, made to go on in another run directory."""
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.utilities import rank_zero_only
 from typing_extensions import override
 
-from fer.core.run_layout import BEST_CKPT
+from fer.core.io import atomic_write
+from fer.core.run_layout import BEST_CKPT, LAST_CKPT, PREVIOUS_BEST_CKPT
 from fer.errors import ModelError
 from fer.train.schedules import SCHEDULES
 from fer.train.validation_points import is_epoch_end
 
+# The names under which checkpoints of earlier versions hold the states of callbacks.
+CHECKPOINTS_STATE, PATIENCE_STATE = "Checkpoints", "Patience"
+
 
 class RelocatableCheckpoint(ModelCheckpoint):
-    """The best or the last checkpoint; a resumed run brings along the best one of the run that it continues."""
+    """The best or the last checkpoint.
+
+    A best one is not lost to a later one before last.ckpt is as late: a killed run goes on from last.ckpt.
+    """
 
     @property
     @override
     def state_key(self) -> str:
-        # The name under which checkpoints of earlier versions hold it.
-        return super().state_key.replace(type(self).__qualname__, "Checkpoints", 1)
+        return super().state_key.replace(type(self).__qualname__, CHECKPOINTS_STATE, 1)
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        # Where the best one was not found, one that is worse is better than none.
+        found = trainer.strategy.broadcast(Path(str(self.dirpath), BEST_CKPT).is_file())
+        if self.monitor is not None and not found:
+            self.best_k_models = {}
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -37,11 +52,20 @@ class RelocatableCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     @override
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        path = Path(filepath)
+        previous = path.with_name(PREVIOUS_BEST_CKPT)
+        if trainer.is_global_zero and self.monitor is not None:
+            last = path.with_name(LAST_CKPT)
+            if path.is_file() and last.is_file() and not previous.is_file():
+                path.replace(previous)
+        super()._save_checkpoint(trainer, filepath)
+        if trainer.is_global_zero and self.monitor is None:
+            previous.unlink(missing_ok=True)
+
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        source, directory = Path(state_dict["dirpath"]), Path(str(self.dirpath))
-        # A run that goes on in its own directory has it there already.
-        if source != directory and (source / BEST_CKPT).is_file():
-            _copy_checkpoint(source / BEST_CKPT, directory)
+        directory = Path(str(self.dirpath))
 
         def relocate(path: str) -> str:
             return str(directory / Path(path).name) if path else path
@@ -52,11 +76,57 @@ class RelocatableCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": str(directory)})
 
 
-@rank_zero_only
-def _copy_checkpoint(file: Path, directory: Path) -> None:
-    """Copy a file into a directory; rank 0 alone does."""
-    directory.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, directory / file.name)
+def restore_best_checkpoint(checkpoint: Path | None, directory: Path) -> None:
+    """Give a training the best checkpoint of what it goes on from; none where it begins anew.
+
+    Those that were saved after the one that it goes on from are no part of it: they may never come again.
+
+    Args:
+        checkpoint: The one to go on from.
+        directory: Directory of the training's own checkpoints.
+    """
+    best = directory / BEST_CKPT
+    source = None if checkpoint is None else _find_best_until(checkpoint)
+    if source is None:
+        best.unlink(missing_ok=True)
+    elif source != best:
+        with atomic_write(best) as temporary:
+            shutil.copyfile(source, temporary)
+    (directory / PREVIOUS_BEST_CKPT).unlink(missing_ok=True)
+
+
+def _find_best_until(checkpoint: Path) -> Path | None:
+    """Find the best checkpoint of a training up to this one: beside it, or where it was saved."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    folders = [state["dirpath"] for key, state in saved["callbacks"].items() if key.startswith(CHECKPOINTS_STATE)]
+    epoch = read_epoch(checkpoint)
+    found = (find_best_checkpoint(Path(folder), epoch) for folder in (checkpoint.parent, *folders[:1]))
+    return next((path for path in found if path is not None), None)
+
+
+def find_best_checkpoint(directory: Path, until: float | None = None) -> Path | None:
+    """Find the best checkpoint in a directory; none that is damaged.
+
+    Args:
+        directory: Directory of a training's checkpoints.
+        until: The last epoch that it may be of; None is any.
+    """
+    for name in (BEST_CKPT, PREVIOUS_BEST_CKPT):
+        epoch = read_epoch(directory / name)
+        if epoch is not None and epoch <= (math.inf if until is None else until):
+            return directory / name
+    return None
+
+
+def read_epoch(path: Path) -> float | None:
+    """Read the epoch of a checkpoint, that of its last row of history.csv; None where it cannot be read."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        epoch: float = saved["callbacks"]["History"]["rows"][-1]["epoch"]
+    except Exception:
+        # Damaged files raise whatever the damaged part is read by.
+        return None
+    return epoch
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -65,8 +135,7 @@ class ResumableEarlyStopping(EarlyStopping):
     @property
     @override
     def state_key(self) -> str:
-        # As above.
-        return super().state_key.replace(type(self).__qualname__, "Patience", 1)
+        return super().state_key.replace(type(self).__qualname__, PATIENCE_STATE, 1)
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

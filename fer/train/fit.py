@@ -9,9 +9,10 @@ import torch
 from fer.config import Config
 from fer.core.path_map import map_path
 from fer.core.process import get_global_rank
-from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
+from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
+from fer.train.checkpoints import find_best_checkpoint, read_epoch
 from fer.train.inputs import PreparedData
 from fer.train.module_factory import build_network
 from fer.train.trainer import train_network
@@ -59,17 +60,17 @@ def fit(config: Config, data: PreparedData, directory: Path, device: str) -> Fit
     result = train_network(config, data, directory, device, checkpoint)
     if get_global_rank():
         return None
-    best, unfinished = directory / CHECKPOINTS_DIR / BEST_CKPT, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
+    best, unfinished = find_best_checkpoint(directory / CHECKPOINTS_DIR), directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
     # Weights are averaged as soon as they are trained, or at the end of an epoch.
-    averaged = bool(config.trainer.ema_decay) or (config.trainer.swa_start is not None and best.is_file())
-    network = _load_network(config, len(data.manifest.classes), best if best.is_file() else unfinished, averaged)
-    if not best.is_file():
+    averaged = bool(config.trainer.ema_decay) or (config.trainer.swa_start is not None and best is not None)
+    network = _load_network(config, len(data.manifest.classes), best or unfinished, averaged)
+    if best is None:
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
     return FitResult(
         network=network,
         history=result.history,
-        best_epoch=_find_best_epoch(result.history, config.trainer.early_stopping.monitor),
+        best_epoch=None if best is None else read_epoch(best),
         interrupted=result.interrupted,
         seconds=result.seconds,
         starting_weights_sha256=result.starting_weights_sha256,
@@ -99,9 +100,3 @@ def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool
     network = build_network(config, classes)
     network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
     return network.eval()
-
-
-def _find_best_epoch(history: list[dict[str, float]], monitor: str) -> float | None:
-    """The first epoch, counted from 1, with the best value of the monitored metric; None without validations."""
-    rows = sorted(history, key=lambda row: row[monitor] if monitor == "val_loss" else -row[monitor])
-    return rows[0]["epoch"] if rows else None

@@ -235,7 +235,9 @@ class FaceClassifierModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         # Lightning steps after the checkpoints were written, which would lack this step.
         scheduler: Any = self.lr_schedulers()
-        if self.library_schedule is not None and self.library_schedule.interval == "epoch":
+        # After a stop within the epoch there is no step of it to take.
+        ended = is_epoch_end(self.trainer)
+        if ended and self.library_schedule is not None and self.library_schedule.interval == "epoch":
             scheduler.step(self.val_metrics[self.library_schedule.monitor])
 
     @override

@@ -87,13 +87,22 @@ def _find_in_data(config: Config, figures: ProfileFigures, fractions: Mapping[st
 
 
 def _find_in_validation_and_files(config: Config, fractions: Mapping[str, float]) -> Iterator[Finding]:
+    validations = config.trainer.validations
     if (fraction := fractions["checkpoints"]) > SLOW_CHECKPOINTS:
         finding, rule = _describe_phase("checkpoints", fraction, SLOW_CHECKPOINTS)
-        remedy = "Each epoch writes one, a better one writes two: put the run on a fast disk (`hydra.run.dir`)."
+        remedy = (
+            "Each epoch writes one, and each better validation: put the run on a fast disk (`hydra.run.dir`)"
+            f"{f', or validate less often (`trainer.validations={validations}`)' if validations > 1 else ''}."
+        )
         yield fraction, Hint(finding, remedy, rule)
     fraction = fractions["validation"]
-    if fraction > SLOW_VALIDATION and config.dataset.split != "official":
-        finding, rule = _describe_phase("validation", fraction, SLOW_VALIDATION)
+    if fraction <= SLOW_VALIDATION:
+        return
+    finding, rule = _describe_phase("validation", fraction, SLOW_VALIDATION)
+    if validations > 1:
+        remedy = f"Validate less often: an epoch has {validations} validations (`trainer.validations`)."
+        yield fraction, Hint(finding, remedy, f"{rule} with `trainer.validations={validations}`")
+    elif config.dataset.split != "official":
         remedy = "Every epoch validates the whole split: give it fewer images (`dataset.fractions`)."
         yield fraction, Hint(finding, remedy, f"{rule} with `dataset.split={config.dataset.split}`")
 

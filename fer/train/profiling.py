@@ -16,7 +16,7 @@ from fer.train.operator_trace import OperatorTrace
 # Steps before the traced ones warm up: first batches allocate memory and choose kernels.
 FIRST_TRACED, TRACED_STEPS = 3, 4
 NEXT_BATCH, VALIDATION_BEGINS, EPOCH = "train_dataloader_next", "on_validation_model_eval", "run_training_epoch"
-VALIDATION, MOVING_AVERAGE = "validation", "moving_average"
+VALIDATION, MOVING_AVERAGE, CHECKPOINTS = "validation", "moving_average", "checkpoints"
 # What a training without a profile does not do is no phase of it.
 PROFILING = "profiling"
 PHASE_OF_HOOK = {
@@ -25,7 +25,7 @@ PHASE_OF_HOOK = {
     "training_step": "forward",
     "backward": "backward",
     "optimizer_step": "optimizer",
-    "save_checkpoint": "checkpoints",
+    "save_checkpoint": CHECKPOINTS,
 }
 
 
@@ -86,8 +86,9 @@ class TrainingProfiler(Profiler):
         phase = PHASE_OF_HOOK.get(hook)
         if hook == "on_train_batch_end" and action_name.startswith("[LightningModule]"):
             phase = MOVING_AVERAGE
-        # Batches of the validation are part of it.
-        self._enter(action_name, self.phase if phase is None or self.phase == VALIDATION else phase)
+        # Batches of the validation are part of it; the checkpoint of a better one within an epoch is not.
+        within = self.phase == VALIDATION and phase != CHECKPOINTS
+        self._enter(action_name, self.phase if phase is None or within else phase)
 
     @override
     def stop(self, action_name: str) -> None:

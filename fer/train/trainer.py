@@ -15,13 +15,19 @@ from pytorch_lightning.trainer.states import TrainerStatus
 
 from fer.config import Config
 from fer.core.io import atomic_write
-from fer.core.process import interrupt_on_signals
+from fer.core.process import get_global_rank, interrupt_on_signals
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
-from fer.train.checkpoints import RelocatableCheckpoint, ResumableEarlyStopping, check_optimization_is_kept
+from fer.train.checkpoints import (
+    RelocatableCheckpoint,
+    ResumableEarlyStopping,
+    check_optimization_is_kept,
+    find_best_checkpoint,
+    restore_best_checkpoint,
+)
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData
 from fer.train.module import FaceClassifierModule
@@ -30,7 +36,7 @@ from fer.train.overfitting import describe_overfitting, select_splits
 from fer.train.plugins import build_augmentation, build_callbacks
 from fer.train.profile_report import attach_profiler, write_profile
 from fer.train.pruning import PruningCallback
-from fer.train.validation_points import validate_several_times
+from fer.train.validation_points import set_validation_points
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
 SINGLE_VALUE = (
@@ -128,8 +134,7 @@ def build_trainer(config: Config, device: str, callbacks: list[Callback], direct
     # and all would agree before every batch whether one got it.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-    if cfg.validations > 1:
-        validate_several_times(trainer, cfg.validations)
+    set_validation_points(trainer, cfg.validations)
     return trainer
 
 
@@ -177,6 +182,8 @@ def train_network(
     trainer = build_trainer(config, device, callbacks, directory)
     if checkpoint is not None:
         _check_checkpoint(checkpoint, module)
+    if get_global_rank() == 0:
+        restore_best_checkpoint(checkpoint, directory / CHECKPOINTS_DIR)
     datamodule = build_datamodule(config, data.store.images, train, val)
     profiler = attach_profiler(trainer, config, device)
     start = time.monotonic()
@@ -194,7 +201,7 @@ def train_network(
     seconds = round(time.monotonic() - start, 1)
     if profiler is not None:
         write_profile(profiler, config, directory)
-    if trainer.is_global_zero and not (directory / CHECKPOINTS_DIR / BEST_CKPT).is_file():
+    if trainer.is_global_zero and find_best_checkpoint(directory / CHECKPOINTS_DIR) is None:
         with atomic_write(directory / CHECKPOINTS_DIR / UNFINISHED_CKPT) as temporary:
             torch.save({"state_dict": module.state_dict()}, temporary)
     return TrainerResult(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)

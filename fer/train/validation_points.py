@@ -1,4 +1,4 @@
-"""Validation several times an epoch: after which batches, and how Lightning is brought to do it."""
+"""Validations of an epoch: after which batches, and how Lightning is brought to do it."""
 
 import pytorch_lightning as pl
 
@@ -19,15 +19,28 @@ def is_epoch_end(trainer: pl.Trainer) -> bool:
     return trainer.fit_loop.epoch_loop.batch_progress.current.ready >= trainer.num_training_batches
 
 
-def validate_several_times(trainer: pl.Trainer, validations: int) -> None:
-    """Make a trainer validate so many times an epoch.
+def compute_epoch_fraction(done: int, batches: int, validations: int) -> float:
+    """Compute the fraction of an epoch after ``done`` of its batches, rounded so that a reader of it finds it again.
+
+    A planned validation has that of the validations; one that a stop within the epoch has caused, that of the batches.
+    """
+    points = list_validation_batches(batches, validations)
+    return round((points.index(done) + 1) / len(points), 4) if done in points else round(done / batches, 6)
+
+
+def set_validation_points(trainer: pl.Trainer, validations: int) -> None:
+    """Make a trainer validate so many times an epoch, and where something stops it within one.
 
     Its own `val_check_interval` rounds the batches between two validations down, and may miss the epoch's end.
     """
-    progress = trainer.fit_loop.epoch_loop.batch_progress
+    fit_loop = trainer.fit_loop
+    progress = fit_loop.epoch_loop.batch_progress
 
     def should_validate(data_fetcher: object) -> bool:
+        if trainer.should_stop and fit_loop._can_stop_early:
+            # A callback may stop it after any batch: what was trained until then can be the best.
+            return True
         # 0 stands before the first batch: a resumed training asks there whether it ended with a validation.
         return progress.current.ready in (0, *list_validation_batches(int(trainer.num_training_batches), validations))
 
-    trainer.fit_loop.epoch_loop._should_check_val_fx = should_validate  # type: ignore[method-assign]
+    fit_loop.epoch_loop._should_check_val_fx = should_validate  # type: ignore[method-assign]

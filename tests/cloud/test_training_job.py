@@ -2,15 +2,21 @@
 
 import io
 import json
+import logging
+import re
 import tarfile
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from fer.cloud.training import _build_metric_patterns
 from fer.config.compose import load_overrides
 from fer.core.archive import CHECKSUMS
+from fer.train.callbacks import MetricsHistory, ProgressCallback
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.paths import PROJECT
 from tests.helpers.registering import BUCKET, IMAGE, ROLE, put, until
@@ -90,6 +96,20 @@ def artifact(aws: Simulated, job: dict[str, Any]) -> set[str]:
     body = aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as archive:
         return set(archive.getnames())
+
+
+@pytest.mark.parametrize("epoch", [3, 2.25, 2.3333, 2.000033, 0.000033])
+def test_metrics_are_found_in_the_line_of_each_validation(epoch: float, caplog: pytest.LogCaptureFixture) -> None:
+    history = MetricsHistory(Path("history.csv"))
+    values = {"train_loss": 1.25, "val_loss": 1.5, "val_accuracy": 0.625, "seconds": 9.0, "images_per_second": 100.0}
+    history.rows = [{"epoch": epoch, **values}]
+    trainer = SimpleNamespace(max_epochs=10, current_epoch=int(epoch - 1e-6))
+    with caplog.at_level(logging.INFO):
+        ProgressCallback(history, "val_accuracy")._log_row(cast(Any, trainer), epoch)
+    patterns = _build_metric_patterns(load_overrides(["trainer.early_stopping.monitor=val_accuracy"]))
+    for name in ("train_loss", "val_loss", "val_accuracy"):
+        found = re.search(patterns[name], caplog.messages[-1])
+        assert found and float(found[1]) == values[name], caplog.messages[-1]
 
 
 def test_hosts_know_each_other_and_the_first_one_has_the_run(aws: Simulated) -> None:

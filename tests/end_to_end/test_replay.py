@@ -181,6 +181,8 @@ def test_resuming_from_nothing_is_one_sentence(
 
 
 def test_resuming_another_network_is_refused(train: Program, finished: Path, tmp_path: Path) -> None:
-    done = train(*FAST, "model.name=mobilenetv2_100", f"trainer.resume_from={finished}", f"hydra.run.dir={tmp_path / 'run'}")
+    done = train(
+        *FAST, "model.name=mobilenetv2_100", f"trainer.resume_from={finished}", f"hydra.run.dir={tmp_path / 'run'}"
+    )
     assert done.returncode == 1
     assert "is of another network" in done.stderr

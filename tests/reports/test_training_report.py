@@ -91,6 +91,13 @@ def test_every_given_figure_appears_rounded(make_report: MakeReport, write: Writ
         assert given in page.text
 
 
+def test_validations_within_an_epoch_add_no_time(make_report: MakeReport, write: Write) -> None:
+    rows = pd.concat([make_report().history] * 2, ignore_index=True)[:5]
+    rows["epoch"], rows["seconds"] = [0.5, 1, 1.5, 2, 2.25], [40.0, 100, 60, 120, 30]
+    text = Page(write(make_report(history=rows))).text
+    assert "Epochs recorded 3 All of them 4 min 10 s One epoch, median 1 min 40 s" in text
+
+
 def test_largest_confusions_are_shares_of_the_true_class(make_report: MakeReport, write: Write) -> None:
     report = make_report()
     matrix = np.diag([100] * 7)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -118,6 +118,27 @@ def test_each_moment_belongs_to_one_phase(clock: Clock) -> None:
     assert profiler.images == 32
 
 
+def test_a_checkpoint_within_a_validation_is_no_part_of_it(clock: Clock) -> None:
+    """So it is where a validation within an epoch is the best one so far."""
+    profiler = build_profiler(batches=2)
+    with profiler.profile(EPOCH):
+        run_step(profiler, clock)
+        profiler.start("[LightningModule]Face.on_validation_model_eval")
+        profiler.stop("[LightningModule]Face.on_validation_model_eval")
+        clock.now += 2
+        actions = ("[Callback]Checkpoints.on_validation_end", "save_checkpoint", "[Strategy]One.barrier")
+        with ExitStack() as stack:
+            for action in actions:
+                stack.enter_context(profiler.profile(action))
+            clock.now += 128
+        with profiler.profile("[Strategy]One.on_validation_end"):
+            clock.now += 1
+    profiler.finish()
+    assert (profiler.seconds["validation"], profiler.seconds["checkpoints"]) == (3, 128)
+    assert (profiler.calls["validation"], profiler.calls["checkpoints"]) == (1, 1)
+    assert sum(profiler.seconds.values()) == clock.now
+
+
 @pytest.mark.parametrize(
     ("batches", "first", "last"), [(1, 1, 1), (2, 2, 2), (3, 3, 3), (5, 3, 5), (6, 3, 6), (900, 3, 6)]
 )
@@ -193,6 +214,9 @@ def figures(device: str = "cpu", busy: float | None = None, threads: int = 4, **
         ([], figures("cuda", transfer=21), "`trainer.resident=true`"),
         ([], figures(checkpoints=16), "`hydra.run.dir`"),
         (["dataset.split=stratified"], figures(validation=41), "`dataset.fractions`"),
+        (["trainer.validations=4"], figures(validation=41), "an epoch has 4 validations (`trainer.validations`)"),
+        (["trainer.validations=2", "dataset.split=stratified"], figures(validation=41), "an epoch has 2 validations"),
+        (["trainer.validations=4"], figures(checkpoints=16), "or validate less often (`trainer.validations=4`)"),
         ([], figures(optimizer=16, moving_average=15), "`dataset.batch_size` (32)"),
         ([], figures(forward=20, backward=31, threads=2), "They used 2 of 4 cores"),
         (["trainer.channels_last=false"], figures(forward=20, backward=31), "`trainer.channels_last=true`"),
@@ -214,6 +238,7 @@ def test_a_hint_follows_from_the_figures(overrides: list[str], measured: Profile
     [
         ([], figures(loading=20, transfer=20, checkpoints=15, optimizer=15, moving_average=15)),
         ([], figures(validation=90)),
+        (["trainer.validations=4"], figures(validation=40, checkpoints=15)),
         (["trainer.resident=true"], figures("cuda", loading=40, transfer=40)),
         (["trainer.precision=bf16"], figures("cuda", 0.95, forward=60)),
         ([], figures("cuda", 0.6, forward=60)),

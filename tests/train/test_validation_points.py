@@ -1,11 +1,13 @@
 """Validation several times an epoch: where, what each one counts for, and what stays exact."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback, Timer
 
 import fer.train.pruning
 from fer.config import Config
@@ -16,7 +18,8 @@ from fer.sweep.job import read_metric
 from fer.trackers.run_reader import read_history
 from fer.train.callbacks import MetricsHistory
 from fer.train.pipeline import resume, train
-from fer.train.validation_points import list_validation_batches
+from fer.train.validation_points import compute_epoch_fraction, list_validation_batches
+from tests.helpers.breaking_off import BreakOff, add_callback
 from tests.helpers.composing import refusal
 from tests.helpers.programs import FAST, metrics_of
 
@@ -61,6 +64,13 @@ def test_validations_are_evenly_spaced_and_end_with_the_epoch(
     batches: int, validations: int, expected: list[int]
 ) -> None:
     assert list_validation_batches(batches, validations) == expected
+
+
+def test_each_batch_of_an_epoch_has_a_fraction_of_its_own() -> None:
+    for batches, validations in [(10, 3), (7, 7), (5, 1), (30_000, 1), (30_000, 1000)]:
+        fractions = [compute_epoch_fraction(done, batches, validations) for done in range(1, batches + 1)]
+        assert fractions == sorted(set(fractions)) and 0 < fractions[0] and fractions[-1] == 1
+    assert [compute_epoch_fraction(done, 10, 3) for done in (3, 4)] == [0.3, 0.3333]
 
 
 def test_an_epoch_has_at_least_one() -> None:
@@ -131,3 +141,34 @@ def test_a_run_that_crashed_within_an_epoch_ends_as_an_unbroken_one(
     resume(broken)
     pd.testing.assert_frame_equal(history_of(broken), history_of(whole))
     assert metrics_of(broken)["weights_sha256"] == metrics_of(whole)["weights_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("callback", "validations", "epochs"),
+    [
+        (BreakOff(3), 1, [0.6]),
+        (BreakOff(3), 3, [0.3333, 0.6]),
+        (BreakOff(7), 1, [1, 1.4]),
+        # Where it would have been validated anyway, and at the end of an epoch.
+        (BreakOff(4), 3, [0.3333, 0.6667]),
+        (BreakOff(5), 1, [1]),
+        (Timer(timedelta(microseconds=1), interval="step"), 1, [0.2]),
+    ],
+)
+def test_a_callback_may_stop_a_training_after_any_batch(
+    callback: Callback, validations: int, epochs: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was trained until then is validated, and may be the best; a schedule by epoch takes no step for it."""
+    monkeypatch.chdir(tmp_path)
+    add_callback(callback, monkeypatch)
+    run = tmp_path / "run"
+    stepped = ["optimizer.schedule.kind=StepLR", "optimizer.schedule.options.step_size=1"]
+    train(configure(f"trainer.validations={validations}", *stepped), run)
+    rows = history_of(run)
+    assert rows["epoch"].tolist() == epochs
+    assert rows["lr"].nunique() == (2 if epochs == [1, 1.4] else 1)
+    metrics = metrics_of(run)
+    assert metrics["epochs"] == epochs[-1]
+    assert metrics["best_epoch"] == rows["epoch"][rows["val_accuracy"].idxmax()]
+    assert metrics["val"] is not None and read_metric(run, "val_accuracy") == rows["val_accuracy"].max()
