@@ -18,7 +18,6 @@ from fer.runs.run_directory import Run, load_run_config
 from fer.train.module_factory import build_module
 from fer.train.pipeline import resume, train
 from fer.train.plugins import build_augmentation, build_callbacks, check_plugins, load_loss, record_plugins
-from fer.train.preconditions import check_preconditions
 from tests.helpers.composing import refusal
 from tests.helpers.plugin_package import install, install_documented
 
@@ -232,7 +231,7 @@ def test_a_run_is_read_but_not_resumed_without_its_package(
     sentence = (
         "trainer.callbacks.epoch_log: no installed package offers a callback of this name; there are again, count"
     )
-    for attempt in (lambda: resume(run.directory), lambda: check_preconditions(saved)):
+    for attempt in (lambda: resume(run.directory), lambda: load_overrides([], "train", run.directory)):
         with pytest.raises(PreconditionError, match=sentence):
             attempt()
     assert (run.directory / PROVENANCE_JSON).exists() == begun
