@@ -110,6 +110,7 @@ def test_what_stands_in_s3_is_used_as_it_is(aws: Simulated, monkeypatch: pytest.
 
 
 # The SDK's own files have many.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_aws_own_image_installs_the_locked_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: dict[str, bytes] = {}

@@ -179,6 +179,7 @@ MISTAKES = {**WRONG_KEYS, **WRONG_VALUES, **WRONG_OPTIONS, **WRONG_COMBINATIONS,
 MISTAKES |= WRONG_TRACKERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", MISTAKES)
 def test_a_mistake_is_a_sentence(overrides: str) -> None:
     assert refusal(*overrides.split(" ")) == MISTAKES[overrides]

@@ -79,6 +79,7 @@ def test_every_shipped_file_passes_and_a_misspelt_key_is_found(file: Path) -> No
         assert not validator.is_valid(wrong), wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_saved_run_passes_and_a_misspelt_key_is_found(run: str, tmp_path: Path) -> None:
     write_config(tmp_path, load_overrides(RUNS[run]), "train.py")

@@ -53,6 +53,7 @@ KEYS = ["extraction.input", "model_uri", "resume", "dataset.cache_dir", "extract
 GROUPS = [NAMES[start : start + len(KEYS)] for start in range(0, len(NAMES), len(KEYS))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_any_name_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
@@ -186,6 +187,7 @@ def class_map(config: Config) -> object:
     return config.dump()["dataset"]["sources"]["folder"]["class_map"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", MAPS)
 @pytest.mark.parametrize("sign", ["", "+", "++"])
 def test_a_map_takes_what_is_typed(typed: str, sign: str, tmp_path: Path) -> None:

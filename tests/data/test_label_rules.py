@@ -160,6 +160,7 @@ def test_the_rules_keep_and_label_what_the_published_procedure_does(rule: str) -
     assert np.allclose(targets.sum(axis=1), labels >= 0) and 500 < (labels >= 0).sum() < len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "of_eight", "of_seven"),
     [("majority", 25_060, 24_941), ("probability", 27_956, 27_796), ("argmax", 28_389, 28_224)],

@@ -73,6 +73,7 @@ def test_what_a_mac_adds_is_no_class(lay: Laid, lay_zip: Laid) -> None:
         assert source.table["path"].tolist() == ["fear/0.png", "sad/1.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "hint", "remedy"),
     [

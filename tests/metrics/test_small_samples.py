@@ -26,6 +26,7 @@ POPULATIONS: dict[str, tuple[Draw, float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", POPULATIONS)
 @pytest.mark.parametrize("count", [5, 8, 15, 30])
 def test_the_interval_covers_the_mean_as_often_as_it_says(population: str, count: int) -> None:
@@ -73,6 +74,7 @@ def test_one_person_unlike_all_others_does_not_stretch_the_interval_without_boun
     assert (equal[0][0], equal[1][0]) == pytest.approx((0.3, 0.3), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", ["normal", "exponential", "beta(1/2, 3)"])
 @pytest.mark.parametrize("count", [4, 8, 15])
 def test_the_interval_of_a_difference_covers_it(population: str, count: int) -> None:

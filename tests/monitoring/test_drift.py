@@ -103,6 +103,7 @@ def test_limits_are_wider_where_the_faces_of_a_video_are_alike() -> None:
     assert wide["psi"] > 0.25 and wide["low"] < 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 0.3, 0.6])
 def test_the_lower_limit_is_seldom_above_the_truth(shift: float) -> None:
     """30 batches each of 20 videos of faces that are alike; 2.5 % is what the limit promises."""

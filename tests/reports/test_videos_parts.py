@@ -146,6 +146,7 @@ def test_group_curves_share_one_scale_that_includes_their_bands() -> None:
     assert ticks["anger"] == ticks["happiness"] == ["−50 %", "0 %", "50 %"]
 
 
+@pytest.mark.slow
 def test_many_groups_look_different() -> None:
     (stimulus,) = build_stimuli(group_page([f"group {number}" for number in range(12)]), CLASSES)
     assert len({(entry.colour, entry.dashes) for entry in stimulus.legend}) == 12

@@ -23,6 +23,7 @@ def check(*arguments: str) -> None:
 OPTUNA = "hydra/sweeper=optuna"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -37,6 +38,7 @@ def test_a_sweep_whose_values_are_allowed_passes(arguments: tuple[str, ...]) -> 
     check(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

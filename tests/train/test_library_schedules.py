@@ -267,6 +267,7 @@ def fit(
     return watch.rates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "interval", "options"),
     [
@@ -299,6 +300,7 @@ def test_a_resumed_training_is_the_unbroken_one(
     assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
+@pytest.mark.slow
 def test_rates_are_those_of_the_library_alone(make_network: Make, tmp_path: Path) -> None:
     def train_with(kind: str, interval: str, accumulate: int = 1, **options: Any) -> list[float]:
         chosen = LibrarySchedule(kind, options, interval, LR, "val_accuracy")

@@ -75,6 +75,7 @@ def test_a_long_video_leaves_nothing_behind() -> None:
     assert len(tracker._tracker.tracks) <= 1
 
 
+@pytest.mark.slow
 def test_drawn_people_who_walk_past_each_other() -> None:
     """The person in front covers the other for some samples; both keep their ids."""
     detector = YuNetDetector(yunet_weights())

@@ -134,6 +134,7 @@ def test_without_the_file_the_remedy_is_named(
     assert names(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_named(zoo: Zoo, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = tmp_path / "file" / "cache"
