@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from fer.config import Config
 from fer.config.compose import load_config
 from fer.core.installation import CONF, format_command
 from fer.core.process import exit_with_parent
@@ -37,6 +38,7 @@ from fer.runs.run_directory import (
 )
 from fer.sweep.callback import resolve_resume_arguments
 from fer.sweep.job import run_job
+from fer.sweep.validation import JOB_CHECKS
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +103,16 @@ def _resume_run(saved: Path, run_directory: Path) -> None:
     resume(saved, sources)
 
 
+def _check_job(config: Config) -> None:
+    from fer.train.preconditions import check_job
+
+    check_job(config)
+
+
 def run() -> None:
     """Train as the command line says."""
     exit_with_parent()
+    JOB_CHECKS.append(_check_job)
     run_program(main, resolve_resume_arguments)
 
 

@@ -1,5 +1,6 @@
 """The base of every section of the configuration, and types that several sections use."""
 
+import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -87,6 +88,17 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+def _reject_non_finite(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of a library. Raises ValueError where one is nan or infinite, which no run file holds."""
+    for name, value in options.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, float) and not math.isfinite(item):
+                raise ValueError(f"{name}={item}: must be a number that is finite")
+            if isinstance(item, dict):
+                _reject_non_finite(item)
+    return options
+
+
 def reject_password(uri: str) -> str:
     """Return the URI. Raises ValueError where it holds a password: run directories are passed from hand to hand."""
     if re.search(r"://[^/@]*:[^/@]*@", uri):
@@ -104,7 +116,8 @@ def expand_tracking_uri(uri: str) -> str:
 
 
 # Name of a plugin (see `fer.core.plugins`): its options, plain values.
-Plugins = dict[str, dict[str, Any]]
+Options = Annotated[dict[str, Any], AfterValidator(_reject_non_finite)]
+Plugins = dict[str, Options]
 
 
 def check_plugin_names(plugins: Plugins, built_in: Collection[str] = ()) -> Plugins:

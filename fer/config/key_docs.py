@@ -83,8 +83,10 @@ def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
 
 def _find_content(annotation: Any) -> Literal["text", "map", "maps", "other"]:
     """Whether a type is a map, a map of maps, or a text or a list of texts."""
+    if get_origin(annotation) is Annotated:
+        return _find_content(get_args(annotation)[0])
     if get_origin(annotation) is dict:
-        return "maps" if get_origin(get_args(annotation)[1]) is dict else "map"
+        return "maps" if _find_content(get_args(annotation)[1]) == "map" else "map"
     return "text" if annotation is str or any(_find_content(a) == "text" for a in get_args(annotation)) else "other"
 
 

@@ -5,11 +5,11 @@ import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import Fraction, Section, resolve_input_path
+from fer.config.base import Fraction, Options, Section, resolve_input_path
 from fer.core.path_map import map_path
 from fer.core.plugins import NAME_PATTERN
 
@@ -38,7 +38,7 @@ class Loss(Section):
         description="`cross_entropy`, or `focal` loss (arXiv:1708.02002), on hard or distributed targets; or the name "
         "of a plugin's loss",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of a plugin's loss")
+    options: Options = Field(default_factory=dict, description="Further arguments of a plugin's loss")
     label_smoothing: Fraction = Field(description="Fraction of each target spread evenly over the classes")
     focal_gamma: float = Field(ge=0, le=10, description="Focal loss: how much easy images count less")
 

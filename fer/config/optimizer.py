@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import Fraction, Probability, Section
+from fer.config.base import Fraction, Options, Probability, Section
 
 # The kinds of fer.train.schedules, which takes seconds to import.
 OWN_SCHEDULES = ("one_cycle", "cosine", "constant")
@@ -31,7 +31,7 @@ class Schedule(Section):
     final: Probability = Field(
         description="Rate at the last step, as a fraction of `optimizer.lr` (own kinds, not constant)"
     )
-    options: dict[str, Any] = Field(
+    options: Options = Field(
         default_factory=dict,
         description="Arguments of a scheduler of PyTorch or timm, such as {T_0: 5}; its length, its largest rate and "
         "the mode of a plateau follow from the training where they are not given",
@@ -124,7 +124,7 @@ class Optimizer(Section):
     """The optimizer; norms and biases are never decayed."""
 
     name: str = Field(description="Any optimizer of timm or PyTorch by timm's name, such as adamw, sgd, lamb or lion")
-    options: dict[str, Any] = Field(
+    options: Options = Field(
         default_factory=dict,
         description="Further arguments of the optimizer, such as {betas: [0.9, 0.98]} or {momentum: 0.9}",
     )

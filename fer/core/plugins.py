@@ -77,7 +77,7 @@ def find_plugin(kind: str, name: str, key: str, built_in: Collection[str] = ()) 
         known = [*built_in, *offers]
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        have = f"there are {', '.join(known)}" if known else f"no {kind} is installed"
+        have = f"there are {', '.join(known)}" if known else f"no plugin for a {kind} is installed"
         raise PreconditionError(
             f"{key}: no installed package offers a {kind} of this name{hint}; {have}; {HOW_TO} says how to offer one"
         )

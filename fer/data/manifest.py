@@ -259,7 +259,10 @@ class _ManifestBuilder:
         """Move rows to the exclusions; a series gives each row its own reason."""
         mask = np.asarray(mask)
         if mask.any():
-            self.dropped.append(self.samples[mask].assign(reason=reason)[EXCLUSION_COLUMNS])
+            dropped = self.samples[mask].assign(reason=reason)[EXCLUSION_COLUMNS]
+            for why, count in dropped["reason"].value_counts().items():
+                log.info("Left out: %d (%s)", count, why)
+            self.dropped.append(dropped)
             self.samples = self.samples[~mask]
 
     def _report(self, finding: str, count: int, action: str) -> None:

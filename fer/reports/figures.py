@@ -28,6 +28,8 @@ from fer.reports.svg import create_axes, house_style, render_svg
 _CURVES_WIDTH = 420
 # With more epochs than this, markers run together into a thick line.
 _MAX_MARKED_EPOCHS = 30
+# Below it, objective and cross-entropy differ by rounding.
+_SAME_LOSS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ _LOSS = (
     _Curve("train_loss", "training", MUTED, dashed=True),
     _Curve("val_loss", "validation", FIRST_CURVE),
 )
+_OBJECTIVE = (
+    _LOSS[0],
+    _Curve("val_objective", "validation", FIRST_CURVE),
+    _Curve("val_loss", "cross-entropy", SECOND_CURVE),
+)
 _ACCURACY = (
     _Curve("train_accuracy", "training accuracy", MUTED, dashed=True),
     _Curve("val_accuracy", "accuracy", FIRST_CURVE),
@@ -52,11 +59,17 @@ _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 
 @house_style
 def draw_loss_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
-    """Draw training and validation loss over epochs; ``history`` has a row a validation (at least one)."""
+    """Draw training and validation loss over epochs; ``history`` has a row a validation (at least one).
+
+    Training minimises another function than cross-entropy where there is label smoothing, a weighting or another loss:
+    then both are drawn of the validation.
+    """
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
-    _draw_curves(axes, history, _LOSS, best_epoch)
+    objective = pd.to_numeric(history["val_objective"], errors="coerce")
+    curves = _OBJECTIVE if (objective - history["val_loss"]).abs().max() > _SAME_LOSS else _LOSS
+    _draw_curves(axes, history, curves, best_epoch)
     axes.set_ylabel("loss")
-    return render_svg(figure, "loss", _describe("Loss", history, _LOSS, best_epoch))
+    return render_svg(figure, "loss", _describe("Loss", history, curves, best_epoch))
 
 
 @house_style

@@ -1,7 +1,7 @@
 """The check of a sweep's values before its first job begins."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fer.config import Program
+from fer.config import Config, Program
 from fer.config.compose import load_config
 from fer.errors import ConfigError, PreconditionError
 from fer.sweep.search_space import SearchParameter, split_overrides
@@ -18,6 +18,8 @@ from fer.sweep.search_space import SearchParameter, split_overrides
 # Checking a job takes tens of milliseconds. Of more jobs than this, each value is checked once, not each combination.
 MAX_CHECKED = 200
 MAX_SHOWN = 5
+# What a program checks of a job beyond its configuration; rooms above this one enter their checks.
+JOB_CHECKS: list[Callable[[Config], None]] = []
 
 
 def check_sweep(config: DictConfig) -> None:
@@ -34,10 +36,14 @@ def check_sweep(config: DictConfig) -> None:
     """
     errors: dict[str, list[str]] = {}
     jobs = list(_list_jobs(config))
+    if not jobs and "n_trials" not in config.hydra.sweeper:
+        raise ConfigError("the sweep has no job: one of its ranges or choices holds no value")
     composed: dict[tuple[str, ...], DictConfig] = {}
     for job in jobs:
         try:
-            load_config(_compose_job(config, job, composed), _get_program(config))
+            job_config = load_config(_compose_job(config, job, composed), _get_program(config))
+            for check in JOB_CHECKS:
+                check(job_config)
         except (ConfigError, PreconditionError) as error:
             errors.setdefault(str(error), job)
     if errors:

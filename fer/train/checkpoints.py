@@ -1,5 +1,6 @@
 """Lightning's checkpoints and early stopping, made to go on in another run directory."""
 
+import logging
 import math
 import shutil
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from fer.train.validation_points import is_epoch_end
 
 # The names under which checkpoints of earlier versions hold the states of callbacks.
 CHECKPOINTS_STATE, PATIENCE_STATE = "Checkpoints", "Patience"
+log = logging.getLogger(__name__)
 
 
 class RelocatableCheckpoint(ModelCheckpoint):
@@ -139,7 +141,17 @@ class ResumableEarlyStopping(EarlyStopping):
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+            log.warning(
+                "Early stopping had ended the training at this checkpoint: nothing is trained. To train on, add "
+                "trainer.early_stopping.patience=null to trainer.resume_from"
+            )
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            log.info("Early stopping: %s was no better in the last %d validations", self.monitor, self.wait_count)
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

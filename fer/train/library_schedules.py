@@ -165,7 +165,7 @@ class LibrarySchedule:
                 f"optimizer.schedule.kind={self.kind}: takes no {unknown[0]}, but {', '.join(known)}; take it out of "
                 f"optimizer.schedule.options (of a saved run with ~optimizer.schedule.options.{unknown[0]})"
             )
-        self._refuse_texts(known)
+        self._refuse_wrong_types(known)
         arguments = {**self._derive_arguments(parameters, length), **self.options}
         self._refuse_missing(known, arguments)
         try:
@@ -239,12 +239,14 @@ class LibrarySchedule:
         if not all(0 <= rate < math.inf for rate in rates):
             raise self._build_error(f"gives the rate {rates[0]:g} in {self.interval} {steps + 1}")
 
-    def _refuse_texts(self, known: Mapping[str, inspect.Parameter]) -> None:
-        """Raise ModelError where a text stands for a number, with which some schedulers never change the rate."""
+    def _refuse_wrong_types(self, known: Mapping[str, inspect.Parameter]) -> None:
+        """Raise ModelError where a text or a fraction stands for a number, with which some schedulers go wrong."""
         for name, value in self.options.items():
             wanted = _format_annotation(known[name])
             values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, str) for item in values) and not ("str" in wanted or "Literal" in wanted):
+            text = any(isinstance(item, str) for item in values) and not ("str" in wanted or "Literal" in wanted)
+            fraction = wanted == "int" and any(isinstance(item, float) and item % 1 for item in values)
+            if text or fraction:
                 raise self._build_error("cannot be built", ValueError(f"{name} takes {wanted}"))
 
     def _refuse_missing(self, known: Mapping[str, inspect.Parameter], arguments: Mapping[str, Any]) -> None:

@@ -205,12 +205,6 @@ class FaceClassifierModule(pl.LightningModule):
         cfg = self.config
         return build_optimizer(self.network, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.options, cfg.fused)
 
-    def check_optimization(self, epochs: int) -> None:
-        """Raise ModelError where optimizer or schedule do not take their options."""
-        optimizer = self.build_optimizer()
-        if self.library_schedule is not None:
-            self.library_schedule.check_before_data(optimizer, epochs)
-
     @override
     def configure_optimizers(self) -> Any:
         cfg = self.config

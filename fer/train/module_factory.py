@@ -1,6 +1,7 @@
 """The network and the module that a configuration trains."""
 
 from timm.layers import convert_sync_batchnorm
+from torch import nn
 
 from fer.config import Config
 from fer.models.network import FaceNetwork, load_pretrained_weights
@@ -8,6 +9,7 @@ from fer.train.averaging import find_first_averaged_epoch
 from fer.train.inputs import localize
 from fer.train.library_schedules import LibrarySchedule
 from fer.train.module import FaceClassifierModule, OptimizationConfig
+from fer.train.optimizers import build_optimizer
 from fer.train.plugins import load_loss
 from fer.train.schedules import SCHEDULES
 
@@ -24,6 +26,26 @@ def build_network(config: Config, classes: int) -> FaceNetwork:
     """
     model = config.model
     return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
+
+
+def build_library_schedule(config: Config) -> LibrarySchedule | None:
+    """Build the schedule of a configuration where it is one of PyTorch or timm."""
+    schedule, monitor = config.optimizer.schedule, config.trainer.early_stopping.monitor
+    if schedule.kind in SCHEDULES:
+        return None
+    return LibrarySchedule(schedule.kind, schedule.options, schedule.interval, config.optimizer.lr, monitor)
+
+
+def check_optimization(network: nn.Module, config: Config) -> None:
+    """Build optimizer and schedule of a configuration, for any network.
+
+    Raises:
+        ModelError: One of them does not take its options.
+    """
+    chosen = config.optimizer
+    optimizer = build_optimizer(network, chosen.name, chosen.lr, chosen.weight_decay, chosen.options, fused=False)
+    if (schedule := build_library_schedule(config)) is not None:
+        schedule.check_before_data(optimizer, config.trainer.max_epochs)
 
 
 def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
@@ -62,15 +84,6 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
     )
-    library_schedule = None
-    if schedule.kind not in SCHEDULES:
-        library_schedule = LibrarySchedule(
-            schedule.kind,
-            schedule.options,
-            schedule.interval,
-            config.optimizer.lr,
-            config.trainer.early_stopping.monitor,
-        )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
@@ -79,7 +92,7 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         network,
         optimization,
         plugin_loss=load_loss(config),
-        library_schedule=library_schedule,
+        library_schedule=build_library_schedule(config),
         swa_epoch=None if swa_start is None else find_first_averaged_epoch(swa_start, max_epochs),
     )
     if config.trainer.precision == "64":

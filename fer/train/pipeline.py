@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
+from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
@@ -34,7 +36,7 @@ from fer.train.distributed import apply_launcher, launch_workers, needs_launch, 
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
-from fer.train.module_factory import build_module
+from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
@@ -114,7 +116,7 @@ def _check_start(config: Config) -> None:
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
-            module.check_optimization(config.trainer.max_epochs)
+            check_optimization(module.network, config)
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
@@ -193,6 +195,12 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     fit_result = fit(config, data, run.directory, device)
     assert fit_result is not None, "rank 0 has the result of a training"
     raise_if_pruned(run.directory)
+    if fit_result.interrupted:
+        epochs = fit_result.history[-1]["epoch"] if fit_result.history else 0
+        log.warning(
+            "Interrupted after %g of %d epochs; what follows is of the best until then. To go on: %s resume=%s",
+            *(epochs, config.trainer.max_epochs, format_command("train.py"), shlex.quote(str(run.directory))),
+        )
     run.update_provenance(
         fit_seconds=fit_result.seconds,
         starting_weights_sha256=fit_result.starting_weights_sha256,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.config import Config
+from fer.config.optimizer import OWN_SCHEDULES
+from fer.config.plugins import find_used_plugins
 from fer.core.gpu import get_cuda_visible_devices
 from fer.core.io import compute_sha256
 from fer.core.path_map import map_path
@@ -44,6 +46,28 @@ def check_preconditions(config: Config) -> "list[Source]":
         if "fit" not in config.trainer.stages:
             check_model_is_there(config)
         return read_sources(config)
+
+
+def check_job(config: Config) -> None:
+    """Check what a job of a sweep gives to libraries and plugins; all else is checked with its configuration.
+
+    Raises:
+        PreconditionError: An optimizer, a schedule or a plugin does not take its options.
+    """
+    optimizer, uses_plugins = config.optimizer, bool(find_used_plugins(config))
+    library = optimizer.name != "adamw" or optimizer.options or optimizer.schedule.kind not in OWN_SCHEDULES
+    if "fit" not in config.trainer.stages or not (library or uses_plugins):
+        return
+    # These need PyTorch, which takes seconds.
+    from torch import nn
+
+    from fer.train.module_factory import check_optimization
+    from fer.train.plugins import check_plugins
+
+    with refuse_before_start():
+        check_optimization(nn.Linear(2, 2), config)
+        if uses_plugins:
+            check_plugins(config)
 
 
 @contextmanager

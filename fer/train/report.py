@@ -48,7 +48,8 @@ def write_report(
     result = results.get("test") or results.get("val")
     errors = result.top_errors(MAX_ERRORS) if result else []
     if fit_result and fit_result.interrupted:
-        notes = ["Interrupted: the figures are those of the best epoch until then.", *notes]
+        command = f"{format_command('train.py')} resume={shlex.quote(str(run.directory))}"
+        notes = [f"Interrupted: the figures are those of the best epoch until then. To go on: {command}", *notes]
     samples = _render_samples(config, data)
     if config.tracker.collect_backends():
         sheet = [(sample.image, sample.caption) for sample in samples]

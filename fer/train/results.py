@@ -40,6 +40,7 @@ def write_results(
     if "test" in config.trainer.stages and "test" not in results:
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
+    notes += _describe_missed_classes(metrics)
     write_report(config, run, data, results, metrics, fit_result, notes)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
@@ -49,6 +50,18 @@ def write_results(
                 *(title, split_metrics["samples"]),
                 *(_format_interval(split_metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
             )
+
+
+def _describe_missed_classes(metrics: dict[str, Any]) -> list[str]:
+    """Say which classes the model never recognises."""
+    split = next((name for name in ("test", "val") if metrics[name]), None)
+    if split is None:
+        return []
+    classes = metrics[split]["per_class"]
+    missed = [name for name, row in classes.items() if row["samples"] and not row["recall"]["value"]]
+    if not missed:
+        return []
+    return [f"No image of {', '.join(missed)} is recognised: recall is 0 on the {split} part."]
 
 
 def _format_interval(metric: dict[str, float]) -> str:

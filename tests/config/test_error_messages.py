@@ -81,6 +81,7 @@ WRONG_OPTIONS = {
 }
 
 WRONG_COMBINATIONS = {
+    "optimizer.options={momentum:nan}": "optimizer.options: momentum=nan: must be a number that is finite",
     "trainer.stages=[test]": "the configuration: trainer.stages=[test] needs model_uri, the run or bundle to evaluate",
     "model_uri=outputs/x": "the configuration: model_uri is only for trainer.stages=[test]; to start a training from "
     "weights use model.weights=FILE",

@@ -44,7 +44,7 @@ def test_a_name_that_is_not_installed_is_told_with_those_that_are(packages: Inst
         "model.loss.kind=polly: no installed package offers a loss of this name; did you mean poly?; there are focal, "
         "huber, poly; docs/how-to/plugins.md says how to offer one"
     )
-    with pytest.raises(PreconditionError, match="no tracker is installed; docs/how-to/plugins.md"):
+    with pytest.raises(PreconditionError, match="no plugin for a tracker is installed; docs/how-to/plugins.md"):
         find_plugin("tracker", "neptune", "tracker.plugins.neptune")
 
 

@@ -90,6 +90,7 @@ def test_folders(votes: str, scripted: dict[str, bytes], lay_any: Laid) -> None:
     used = "label.csv" if votes == "auto" else votes
     assert winners(source) == expected[used]
     assert source.notes == (f"votes from {used}",) and source.problems == ()
+    assert source.unused and {reason for _, reason in source.unused} == {f"votes come from {used}"}
     for path in source.table["path"]:
         assert source.read(path) == scripted[path.removeprefix(lay_any.top)]
 

@@ -158,7 +158,9 @@ def test_an_interrupted_run_is_usable_and_marked(workplace: Path, stopped: Stopp
     metrics = metrics_of(directory)
     assert 1 <= metrics["epochs"] < 500
     assert metrics["test"]["samples"] > 0
-    assert "nterrupted" in (directory / "report.html").read_text()
+    again = f"To go on: python train.py resume={directory}"
+    assert f"of 500 epochs; what follows is of the best until then. {again}" in output
+    assert again in (directory / "report.html").read_text()
     assert Predictor.load(str(directory)).predict([face(1)]).shape == (1, 7)
 
 

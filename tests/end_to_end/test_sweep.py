@@ -100,6 +100,9 @@ def test_a_job_replays_alone(swept: tuple[Path, Done], program: Program) -> None
         (("-m", "optimizer.lr=interval(1,2)"), 2, "does not support sweep type"),
         # Before the first job begins.
         (("-m", "optimizer.lr=1e-3,fast"), 2, "optimizer.lr=fast: must be a number"),
+        (("-m", "optimizer.schedule.kind=one_cycle,StepLR"), 2, "StepLR: needs step_size (int); set "),
+        (("-m", "optimizer.name=adamw,sgd", "optimizer.options.betas=[0.9,0.99]"), 2, "it takes no betas"),
+        (("-m", "seed=range(0)"), 2, "the sweep has no job"),
         (("-m", "seed=0,1", "model=mobilenetv2_050,nosuch"), 2, "model=nosuch: there is no such option"),
     ],
 )

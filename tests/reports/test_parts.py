@@ -143,3 +143,12 @@ def test_figures_take_font_and_colours_from_the_page() -> None:
     assert "currentColor" in svg
     for variable in re.findall(r"var\(--([\w-]+)\)", " ".join(CSS_OF_STAND_IN.values())):
         assert variable in LIGHT and variable in DARK
+
+
+def test_loss_curves_tell_the_objective_from_cross_entropy() -> None:
+    """With label smoothing, for instance, training minimises another function than the one that is compared."""
+    history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.5], "val_loss": [1.9, 1.4]})
+    same = figures.draw_loss_curves(history.assign(val_objective=history["val_loss"] + 1e-9), 2)
+    assert "validation" in same and "cross-entropy" not in same
+    other = figures.draw_loss_curves(history.assign(val_objective=[2.2, 1.7]), 2)
+    assert "validation 2.2 at epoch 1" in other and "cross-entropy 1.9 at epoch 1" in other

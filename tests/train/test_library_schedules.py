@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import timm.scheduler
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fer.config.compose import load_overrides
@@ -22,7 +23,7 @@ from fer.runs.run_directory import write_config
 from fer.train.checkpoints import check_optimization_is_kept
 from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
 from fer.train.module import FaceClassifierModule
-from fer.train.module_factory import build_module
+from fer.train.module_factory import check_optimization
 from fer.train.pipeline import train
 from fer.train.schedules import SCHEDULES
 from tests.helpers.composing import refusal
@@ -166,6 +167,7 @@ def test_a_plateau_looks_where_better_is() -> None:
     [
         ("StepLR", {"gamma": 0.5}, r"StepLR: needs step_size \(int\); set optimizer\.schedule\.options\.step_size="),
         ("StepLR", {"step": 2}, r"StepLR: takes no step, but step_size, gamma; .*~optimizer\.schedule\.options\.step"),
+        ("StepLR", {"step_size": 1.5}, r"StepLR: cannot be built with .*step_size takes int"),
         ("StepLR", {"step_size": 0}, "StepLR: fails after epoch 1 of 6 with .*modulo by zero"),
         ("StepLR", {"step_size": 2, "last_epoch": 3}, "StepLR: takes no last_epoch"),
         ("MultiStepLR", {"milestones": ["2"]}, r"MultiStepLR: cannot be built with .*\(milestones takes Iterable\[int"),
@@ -227,13 +229,13 @@ def test_a_saved_run_can_switch_to_another_schedule(tmp_path: Path) -> None:
     write_config(tmp_path, load_overrides([*FAST, *restarts]), "train.py")
     same = load_overrides([], saved=tmp_path)
     assert same.optimizer.schedule.options == {"T_0": 5}
-    build_module(same, 7, "cpu")[0].check_optimization(10)
+    check_optimization(nn.Linear(2, 2), same)
     switch = [f"{KIND}=StepLR", "optimizer.schedule.options.step_size=3"]
     with pytest.raises(ModelError, match=r"takes no T_0, .*~optimizer\.schedule\.options\.T_0"):
-        build_module(load_overrides(switch, saved=tmp_path), 7, "cpu")[0].check_optimization(10)
+        check_optimization(nn.Linear(2, 2), load_overrides(switch, saved=tmp_path))
     switched = load_overrides([*switch, "~optimizer.schedule.options.T_0"], saved=tmp_path)
     assert switched.optimizer.schedule.options == {"step_size": 3}
-    build_module(switched, 7, "cpu")[0].check_optimization(10)
+    check_optimization(nn.Linear(2, 2), switched)
 
 
 class Rates(pl.Callback):

@@ -121,7 +121,8 @@ def _read_folders(name: str, files: DatasetFiles, folders: dict[str, str], votes
         samples |= used
         splits += [part] * len(used)
     counts = np.array([row.votes for row in samples.values()]).reshape(-1, len(FERPLUS_VOTES))
-    unused = files.list_unused([*samples, *spoilt, *(path for path, _ in problems)], {})
+    others = {file: f"votes come from {votes}" for file in files.names if PurePosixPath(file).name in (NEW, LABELS)}
+    unused = files.list_unused([*samples, *spoilt, *(path for path, _ in problems)], others)
     return Source(
         name,
         build_voted_table(list(samples), splits, counts, FERPLUS_VOTES),
