@@ -64,7 +64,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
             annotate(item, table[table["video"] == item.name], run.directory / "annotated")
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     report = VideoReport(
-        title=config.name,
+        title=_choose_title(config, media),
         command="python " + shlex.join(run.provenance["command"]),
         created=str(run.provenance["start"]),
         notes=_build_notes(config),
@@ -80,6 +80,13 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
+
+
+def _choose_title(config: Config, media: Sequence[Media]) -> str:
+    """The run's name, or what it looks at: the default name is an architecture, which may not even be the model's."""
+    if config.name != config.model.name:
+        return config.name
+    return media[0].name if len(media) == 1 else f"{len(media)} videos and images"
 
 
 def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.DataFrame, list[str]]:

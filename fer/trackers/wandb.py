@@ -100,6 +100,9 @@ class WandbTracker(Tracker):
         except TimeoutError:
             self.run.warn(f"not everything was sent in {FINISH_TIMEOUT_S} s")
             self.online = False
+        else:
+            # W&B's own process may still be writing the last records, and is killed when the trackers' process ends.
+            wandb.teardown()
         return str(url) if self.online else f"wandb sync {directory}"
 
 

@@ -43,6 +43,7 @@ def test_the_run_says_where_it_comes_from(inferred: Path, model: Path) -> None:
     assert videos["video"].tolist() == ["clip.mp4"]
     assert videos["sampled"].tolist() == [40]
     assert (inferred / "report.html").stat().st_size > 100_000
+    assert "<h1>clip.mp4</h1>" in (inferred / "report.html").read_text(encoding="utf-8")
 
 
 def test_bad_videos_are_listed_and_the_others_judged(infer: Program, clip: Path, workplace: Path) -> None:
