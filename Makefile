@@ -53,6 +53,8 @@ check: environment
 test: environment browser
 	@$(MAKE) --no-print-directory --jobs 2 lint suite
 
+# Quick tests wait for nothing.
+unit: WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count())')
 unit: environment
 	$(PYTEST) -m "not slow"
 

@@ -15,6 +15,7 @@ from tests.helpers.registering import BUCKET, put
 from tests.helpers.transforming import cloud_settings
 
 
+@pytest.mark.slow
 def test_all_pages_of_a_listing_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Two objects a page: a thousand would take longer to put.
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")

@@ -120,6 +120,7 @@ def test_a_missing_directory_is_named(arguments: list[str]) -> None:
         refuse_executable_yaml(arguments)
 
 
+@pytest.mark.slow
 def test_a_hostile_run_is_refused_before_hydra_reads_it(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     (tmp_path / "run.yaml").write_text(

@@ -16,6 +16,7 @@ def draw(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_sheet_has_a_column_an_emotion_and_depends_on_its_seed(tmp_path: Path) -> None:
     sheets = {}
     for name, seed in (("first", "0"), ("again", "0"), ("other", "1")):
@@ -29,6 +30,7 @@ def test_the_sheet_has_a_column_an_emotion_and_depends_on_its_seed(tmp_path: Pat
     assert not np.array_equal(sheets["first"], sheets["other"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sheet.txt", "no/such/folder/sheet.png"])
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path, name: str) -> None:
     done = draw(str(tmp_path / name), "--rows", "1", "--size", "32")

@@ -66,6 +66,7 @@ def test_a_training_that_is_made_too_short_is_a_sentence() -> None:
         shorter.load_state_dict(scheduler.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "interval"), [("CosineAnnealingLR", "epoch"), ("OneCycleLR", "step")])
 def test_a_finished_training_goes_on_at_the_rate_of_a_longer_one(
     kind: str, interval: str, make_network: Make, tmp_path: Path

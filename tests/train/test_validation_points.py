@@ -66,6 +66,7 @@ def test_validations_are_evenly_spaced_and_end_with_the_epoch(
     assert list_validation_batches(batches, validations) == expected
 
 
+@pytest.mark.slow
 def test_each_batch_of_an_epoch_has_a_fraction_of_its_own() -> None:
     for batches, validations in [(10, 3), (7, 7), (5, 1), (30_000, 1), (30_000, 1000)]:
         fractions = [compute_epoch_fraction(done, batches, validations) for done in range(1, batches + 1)]
