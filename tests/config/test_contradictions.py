@@ -15,6 +15,7 @@ KIND = "optimizer.schedule.kind"
 SWA = ("trainer.ema_decay=0", "trainer.swa_start=0.5", "trainer.max_epochs=20")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -78,6 +78,7 @@ def test_a_saved_run_holds_any_name_for_hydra_and_for_other_readers(names: list[
     assert load_overrides([], "infer", tmp_path) == config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [NAMES[start : start + 2] for start in range(0, len(NAMES), 2)])
 def test_what_will_be_made_inside_of_a_directory_of_any_name(names: list[str], tmp_path: Path) -> None:
     for name in names:
@@ -88,6 +89,7 @@ def test_what_will_be_made_inside_of_a_directory_of_any_name(names: list[str], t
     assert made[: len(names)] == [f"{name}/new" for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [name for name in NAMES if not name.startswith(("[a,b]", "~", "a\\,b", "${oc", "'q'")) and name.strip() == name],

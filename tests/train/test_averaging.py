@@ -37,6 +37,7 @@ def test_the_phase_begins_with_the_first_epoch_that_ends_after_its_start(start: 
     assert find_first_averaged_epoch(start, epochs) == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 10, 100])
 @pytest.mark.parametrize("start", [0, 0.5, 0.66, 0.67, 0.89, 0.9, 0.99])
 def test_an_average_of_one_epoch_is_told(start: float, epochs: int) -> None:

@@ -200,6 +200,7 @@ def test_a_wrong_argument_leaves_no_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "near"),
     [

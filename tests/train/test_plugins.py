@@ -113,6 +113,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", REFUSED)
 def test_what_does_not_keep_the_contract_is_refused_before_there_is_a_run(override: str, tmp_path: Path) -> None:
     with pytest.raises(PreconditionError) as raised:

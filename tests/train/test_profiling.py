@@ -205,6 +205,7 @@ def figures(device: str = "cpu", busy: float | None = None, threads: int = 4, **
     return ProfileFigures(spent, spent.get("first", 1.0), device, busy, threads, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "measured", "words"),
     [

@@ -341,6 +341,7 @@ def test_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -
     assert read(Path(name)).numbers == list(range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason=f"{VIDEOS} is not on this machine")
 @pytest.mark.parametrize("name", ["WolfgangLanger_Pexels.mp4", "face_noface.mov", "no_face.mp4", "single_face.mp4"])
 def test_real_clips_have_the_indices_and_times_that_pyav_gives(name: str) -> None:

@@ -88,6 +88,7 @@ def test_pixels_are_made_square_before_the_picture_is_turned(tmp_path: Path, way
     assert (open_video(path).height, open_video(path).width) == shown.shape[:2]
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_a_little_askew_is_turned_to_the_nearest_quarter(tmp_path: Path) -> None:
     cos, sin = round(0.9962 * ONE), round(0.0872 * ONE)
     path = encode(tmp_path / "a.mp4", [draw_quarters(128, 64)] * 2, matrix=[-sin, cos, 0, -cos, -sin, 0, 0, 0, 1 << 30])
