@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from fer.config.diff import read_saved_config
-from fer.core.history import compute_epoch_seconds
 from fer.core.progress import track_progress
 from fer.core.run_layout import HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import ConfigError, UserError
+from fer.reports.epoch_times import compute_epoch_seconds
 
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
 FINAL_STATUSES = (FINISHED, "interrupted", "failed", "pruned", "killed")

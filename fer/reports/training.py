@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fer.core.history import compute_epoch_seconds
 from fer.reports import figures
+from fer.reports.epoch_times import compute_epoch_seconds
 from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
 
