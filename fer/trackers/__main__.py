@@ -5,6 +5,7 @@ A second line, or the end of input, which comes also when the training is killed
 of output is a logging level's name and a sentence for the user.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -55,6 +56,12 @@ class _MessageStream:
             self.output.flush()
 
 
+def _import_ipython() -> None:
+    """Import IPython where it is installed, as W&B does in its thread: matplotlib trips over a half of it meanwhile."""
+    with suppress(Exception):
+        importlib.import_module("IPython")
+
+
 def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) -> None:
     """Feed the trackers what the run directory holds, until the run is over and they have it, or time is up."""
     directory = Path(job["directory"])
@@ -65,6 +72,8 @@ def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) 
         warn = partial(stream.write, "WARNING", get_title(kind) + ":")
         return RunInfo(directory, run_id, config, state.get(kind), partial(state.update, kind), warn)
 
+    if "wandb" in job["trackers"]:
+        _import_ipython()
     threads = [
         TrackerThread(kind, options, build_run_info(kind), state, stream.write)
         for kind, options in job["trackers"].items()
