@@ -40,7 +40,7 @@ def write_results(
     if "test" in config.trainer.stages and "test" not in results:
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
-    notes += _describe_missed_classes(metrics)
+    notes += describe_missed_classes(metrics)
     write_report(config, run, data, results, metrics, fit_result, notes)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
@@ -52,7 +52,7 @@ def write_results(
             )
 
 
-def _describe_missed_classes(metrics: dict[str, Any]) -> list[str]:
+def describe_missed_classes(metrics: dict[str, Any]) -> list[str]:
     """Say which classes the model never recognises."""
     split = next((name for name in ("test", "val") if metrics[name]), None)
     if split is None:

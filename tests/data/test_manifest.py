@@ -214,9 +214,13 @@ def test_empty_classes_and_parts(manifest_of: ManifestOf) -> None:
     )
 
 
-def test_the_limit_keeps_so_many_of_each_part_drawn_by_the_seed(manifest_of: ManifestOf) -> None:
+def test_the_limit_keeps_so_many_of_each_part_drawn_by_the_seed(
+    manifest_of: ManifestOf, caplog: pytest.LogCaptureFixture
+) -> None:
     source = labelled({"fear": (40, 8, 20), "anger": (40, 7, 20)})
-    manifest = manifest_of([source], limit=15)
+    with caplog.at_level(logging.INFO):
+        manifest = manifest_of([source], limit=15)
+    assert f"Left out: 90 ({LIMITED})" in caplog.messages
     assert manifest.samples["split"].value_counts().to_dict() == {"train": 15, "val": 15, "test": 15}
     assert manifest.excluded["reason"].tolist() == [LIMITED] * 90
     assert set(manifest.get_split("train")["label"]) == {"fear", "anger"}  # not the first fifteen

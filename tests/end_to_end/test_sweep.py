@@ -180,6 +180,7 @@ def test_a_run_that_was_killed_after_its_early_stop_trains_no_further(train: Pro
     assert done.returncode == 0, done.stderr
     wanted = metrics_of(directory)
     assert wanted["best_epoch"] < wanted["epochs"] < 9
+    assert "Early stopping: val_accuracy was no better in the last 1 validations" in done.stdout
     last = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["epoch"] + 1 == wanted["epochs"]
     # As if it had been killed while it was judged.
@@ -188,4 +189,5 @@ def test_a_run_that_was_killed_after_its_early_stop_trains_no_further(train: Pro
     (directory / "metrics.json").unlink()
     done = train(f"resume={directory}")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Early stopping had ended the training at this checkpoint" in done.stdout
     assert metrics_of(directory) == wanted
