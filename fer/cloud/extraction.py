@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from fer.cloud.result_archive import format_result_name, unpack_result
 from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
-from fer.core.installation import PROJECT_ROOT, format_command
+from fer.core.installation import PROJECT_ROOT, format_resume_command
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
 from fer.infer.chunk_store import ChunkStore
@@ -118,7 +117,7 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
 def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence[Media]) -> int:
     """Extract what the run lacks, and end it as infer.py does; returns the exit code."""
     directory, status = run.directory, ""
-    with record_outcome(run, format_command(PROGRAM)):
+    with record_outcome(run, PROGRAM):
         validate_object_keys(media)
         processing = _build_processing(config, client, directory)
         missing = _find_missing(directory, dict(enumerate(media)))
@@ -138,16 +137,14 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
             raise UserError(
                 f"the processing job {processing.record.jobs[-1]} has ended ({status}) without {len(names)} of "
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
-                f"{format_command(PROGRAM)} {shlex.quote(f'resume={directory}')}"
+                f"{format_resume_command(PROGRAM, directory)}"
             )
     return run_stages(config, run, media)
 
 
 def _build_processing(config: Config, client: AwsClient, directory: Path) -> SageMakerProcessing:
     assert isinstance(config.aws, SageMakerAws)
-    return SageMakerProcessing(
-        client, config.aws, directory / PARTS_DIR, f"{format_command(PROGRAM)} {shlex.quote(f'resume={directory}')}"
-    )
+    return SageMakerProcessing(client, config.aws, directory / PARTS_DIR, format_resume_command(PROGRAM, directory))
 
 
 def validate_object_keys(media: Sequence[Media]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 import tempfile
 import time
 import uuid
@@ -22,7 +21,7 @@ from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
-from fer.core.installation import PROJECT_ROOT, format_command
+from fer.core.installation import PROJECT_ROOT, format_command, format_resume_command
 from fer.core.io import write_text
 from fer.core.run_layout import RUN_YAML
 from fer.errors import UserError
@@ -189,8 +188,7 @@ def _wait_and_download(job: LoggedJob, directory: str | None) -> Path:
     log.info("Run directory: %s", run)
     if read_status(run) != "finished":
         raise UserError(
-            f"the training job {job.name} was stopped; go on with: {format_command('train.py')} "
-            f"{shlex.quote(f'resume={run}')}"
+            f"the training job {job.name} was stopped; go on with: {format_resume_command('train.py', run)}"
         )
     return run
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,16 @@ def format_command(program: str) -> str:
         name = program.removesuffix(".py").removeprefix("fer.").removeprefix("cli.")
         return f"fer {_RENAMED.get(name, name).replace('.', ' ')}"
     return f"python {program}" if program.endswith(".py") else f"python -m {program}"
+
+
+def format_resume_command(program: str, run: Path) -> str:
+    """How a user goes on with a run in its own directory, ready to paste.
+
+    Args:
+        program: As for `format_command`.
+        run: The run directory.
+    """
+    return f"{format_command(program)} {shlex.quote(f'resume={run}')}"
 
 
 def format_documentation(text: str | None) -> str:

@@ -188,7 +188,7 @@ class _ManifestBuilder:
         self.samples["label"] = [self.classes[label] if label >= 0 else None for label in labels]
         for column, name in enumerate(self.classes):
             self.samples[f"target_{name}"] = targets[:, column]
-        self._drop(reasons != "", pd.Series(reasons, index=self.samples.index))
+        self._drop(reasons != "", pd.Series(reasons, index=self.samples.index), is_told=False)
 
     def _build_targets(self, source: str, rows: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Targets, label indices and reasons of some rows of a source, by its votes or single labels."""
@@ -204,7 +204,7 @@ class _ManifestBuilder:
             return
         permutation = np.random.default_rng(self.cfg.seed).permutation(len(self.samples))
         order = pd.Series(permutation, index=self.samples.index)
-        self._drop(order.groupby(self.samples["split"]).rank(method="first") > self.cfg.limit, LIMITED)
+        self._drop(order.groupby(self.samples["split"]).rank(method="first") > self.cfg.limit, LIMITED, is_told=False)
 
     def check_classes(self) -> None:
         """Refuse an empty training or validation split, and classes without training images as configured."""
@@ -255,14 +255,14 @@ class _ManifestBuilder:
         ]
         return Manifest(self.samples[columns], excluded, self.classes, self.findings)
 
-    def _drop(self, mask: pd.Series | np.ndarray, reason: pd.Series | str) -> None:
-        """Move rows to the exclusions; a series gives each row its own reason."""
+    def _drop(self, mask: pd.Series | np.ndarray, reason: pd.Series | str, is_told: bool = True) -> None:
+        """Move rows to the exclusions, and log how many unless ``is_told``; a series gives each its own reason."""
         mask = np.asarray(mask)
         if mask.any():
             dropped = self.samples[mask].assign(reason=reason)[EXCLUSION_COLUMNS]
-            for why, count in dropped["reason"].value_counts().items():
-                log.info("Left out: %d (%s)", count, why)
             self.dropped.append(dropped)
+            for why, count in dropped["reason"].value_counts().items() if not is_told else ():
+                log.info("Left out: %d (%s)", count, why)
             self.samples = self.samples[~mask]
 
     def _report(self, finding: str, count: int, action: str) -> None:

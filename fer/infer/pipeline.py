@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from fer.bundle.performance import read_performance
 from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
 from fer.core.extras import SERVER_PACKAGES, require_packages
-from fer.core.installation import format_command
+from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
 from fer.core.progress import track_progress
 from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML
@@ -136,7 +135,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     stages = config.extraction.stages
     stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
     warnings: list[str] = []
-    with record_outcome(run, format_command("infer.py")):
+    with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         if "extract" in stages or "predict" in stages:
             model = _prepare_model(config, run) if "predict" in stages else None
@@ -173,7 +172,7 @@ def record_outcome(run: Run, program: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         run.finish("interrupted")
-        log.warning("Interrupted; go on with: %s resume=%s", program, run.directory)
+        log.warning("Interrupted; go on with: %s", format_resume_command(program, run.directory))
         raise
     except BaseException as error:
         run.finish("failed", error=f"{type(error).__name__}: {error}")
@@ -249,6 +248,6 @@ def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dic
     if len(records) < len(stores):
         raise UserError(
             f"{run.directory}: some videos are unfinished; go on with "
-            f"`{format_command('infer.py')} {shlex.quote(f'resume={run.directory}')}`"
+            f"`{format_resume_command('infer.py', run.directory)}`"
         )
     return records

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fer.config import Config
-from fer.core.installation import format_command
+from fer.core.installation import format_resume_command
 from fer.core.progress import track_progress
 from fer.core.run_layout import (
     PARTS_DIR,
@@ -101,7 +101,7 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     if chunks.loc[chunks["status"] == "ok", "emotion"].isna().any():
         raise UserError(
             f"{directory}: some faces are not classified yet; go on with "
-            f"`{format_command('infer.py')} {shlex.quote(f'resume={directory}')} 'extraction.stages=[predict,report]'`"
+            f"`{format_resume_command('infer.py', directory)} 'extraction.stages=[predict,report]'`"
         )
     return chunks, classes
 

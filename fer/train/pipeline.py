@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
-from fer.core.installation import format_command
+from fer.core.installation import format_resume_command
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
@@ -198,8 +197,8 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     if fit_result.interrupted:
         epochs = fit_result.history[-1]["epoch"] if fit_result.history else 0
         log.warning(
-            "Interrupted after %g of %d epochs; what follows is of the best until then. To go on: %s resume=%s",
-            *(epochs, config.trainer.max_epochs, format_command("train.py"), shlex.quote(str(run.directory))),
+            "Interrupted after %g of %d epochs; what follows is of the best until then. To go on: %s",
+            *(epochs, config.trainer.max_epochs, format_resume_command("train.py", run.directory)),
         )
     run.update_provenance(
         fit_seconds=fit_result.seconds,

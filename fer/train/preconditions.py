@@ -24,7 +24,7 @@ ACCELERATOR = "trainer.accelerator"
 
 
 def check_preconditions(config: Config) -> "list[Source]":
-    """Check device, plugins, weights, model and the layout of the data sets.
+    """Check device, weights, model and the layout of the data sets.
 
     Args:
         config: The configuration of train.py.

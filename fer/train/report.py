@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from fer.config import Config
-from fer.core.installation import format_command
+from fer.core.installation import format_command, format_resume_command
 from fer.core.run_layout import PROFILE_HTML, REPORT_HTML, TRACKERS_DIR
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
@@ -48,7 +48,7 @@ def write_report(
     result = results.get("test") or results.get("val")
     errors = result.top_errors(MAX_ERRORS) if result else []
     if fit_result and fit_result.interrupted:
-        command = f"{format_command('train.py')} resume={shlex.quote(str(run.directory))}"
+        command = format_resume_command("train.py", run.directory)
         notes = [f"Interrupted: the figures are those of the best epoch until then. To go on: {command}", *notes]
     samples = _render_samples(config, data)
     if config.tracker.collect_backends():

@@ -1,7 +1,6 @@
 """The stage predict of infer.py by batch transform: from crops to requests, to answers, to the table."""
 
 import logging
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +10,7 @@ import numpy as np
 from fer.aws.client import AwsClient
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
-from fer.core.installation import format_command
+from fer.core.installation import format_resume_command
 from fer.core.run_layout import PARTS_DIR
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
@@ -65,8 +64,8 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
     if pending:
         raise UserError(
             f"{len(pending)} of {len(requests)} requests were not answered in {cfg.attempts} attempts "
-            f"({pending[0].path.name} first); go on with: {format_command('infer.py')} "
-            f"{shlex.quote(f'resume={run_directory}')}"
+            f"({pending[0].path.name} first); go on with: "
+            f"{format_resume_command('infer.py', run_directory)}"
         )
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
