@@ -13,7 +13,8 @@ from fer.models.network import FaceNetwork
 from fer.train.library_schedules import LibrarySchedule, LibraryScheduler
 from fer.train.module import FaceClassifierModule
 from tests.helpers.networks import settings
-from tests.train.test_library_schedules import EVERY, LR, METRICS, fit, make_optimizer, read_rates, schedule, step
+from tests.train.test_library_schedules import EVERY, LR, METRICS, make_optimizer, read_rates, schedule, step
+from tests.train.test_library_trainings import fit
 
 pytestmark = pytest.mark.filterwarnings(
     *("ignore:.*LeafSpec.*", "ignore:Found .* in eval mode", "ignore:.*num_workers", "ignore:Checkpoint directory"),
