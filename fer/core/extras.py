@@ -7,6 +7,8 @@ from fer.errors import UserError
 # Package: the extra of pyproject.toml that installs it.
 EXTRAS = {
     "boto3": "aws",
+    "captum": "analysis",
+    "cleanlab": "analysis",
     "sagemaker": "aws",
     "prometheus_client": "serve",
     "starlette": "serve",

@@ -4,6 +4,7 @@ from timm.layers import convert_sync_batchnorm
 from torch import nn
 
 from fer.config import Config
+from fer.models.depthwise import compute_strided_depthwise_in_float32
 from fer.models.network import FaceNetwork, load_pretrained_weights
 from fer.train.averaging import find_first_averaged_epoch
 from fer.train.inputs import localize
@@ -87,6 +88,8 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
         network.body = convert_sync_batchnorm(network.body)
+    if device == "cpu" and config.trainer.precision == "bf16":
+        compute_strided_depthwise_in_float32(network.body)
     swa_start, max_epochs = config.trainer.swa_start, config.trainer.max_epochs
     module = FaceClassifierModule(
         network,
