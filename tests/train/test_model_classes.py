@@ -12,6 +12,7 @@ from fer.errors import DataError, UserError
 from fer.models.network import FaceNetwork
 from fer.train.evaluation import EvaluationResult, evaluate
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
+from fer.train.trainer import build_splits
 from tests.helpers.networks import SMALL, faces, lively
 
 EIGHT = (*EMOTIONS, CONTEMPT)
@@ -73,3 +74,13 @@ def test_a_protocol_wants_a_model_of_its_classes() -> None:
     with pytest.raises(UserError, match=r"ferplus8 is of 8 classes, and model_uri=RUN has 7; take the protocol"):
         check_protocol_classes(config, EMOTIONS)
     check_protocol_classes(load_overrides([]), EMOTIONS)
+
+
+def test_a_training_gets_no_test_image() -> None:
+    table = manifest(["anger"] * 9, EMOTIONS)
+    table.samples["split"] = np.repeat(["train", "val", "test"], 3)
+    table.samples["weight"] = 1.0
+    for name in EMOTIONS:
+        table.samples[f"target_{name}"] = float(name == "anger")
+    rows = [split.rows.tolist() for split in build_splits(table)]
+    assert rows == [[0, 1, 2], [3, 4, 5]]
