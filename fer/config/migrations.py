@@ -58,6 +58,9 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
     AddedKey("0.3.0", "evaluation.protocol", None),
+    AddedKey("0.3.0", "evaluation.calibration", "temperature"),
+    AddedKey("0.3.0", "evaluation.precision_target", None),
+    AddedKey("0.3.0", "inference.sets", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

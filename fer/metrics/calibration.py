@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-Method = Literal["temperature", "vector"]
+# How a calibration is found: by the better method, or by temperature alone.
+CalibrationMethod = Literal["auto", "temperature"]
 
 TEMPERATURE_RANGE = (0.05, 20.0)
 # Of vector scaling, relative to the temperature: what perfectly separated classes are held back by.
@@ -34,7 +35,7 @@ class Calibration:
     bias: tuple[float, ...] | None = None
 
     @property
-    def method(self) -> Method:
+    def method(self) -> Literal["temperature", "vector"]:
         """The method by which probabilities are calibrated."""
         return "temperature" if self.scale is None else "vector"
 
@@ -129,7 +130,7 @@ def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     return Calibration(temperature, tuple(map(float, scale)), tuple(map(float, bias)))
 
 
-def choose_calibration(logits: np.ndarray, labels: np.ndarray, method: Literal["auto", "temperature"]) -> CalibrationChoice:
+def choose_calibration(logits: np.ndarray, labels: np.ndarray, method: CalibrationMethod) -> CalibrationChoice:
     """Fit the calibration that has the lower log-loss on held-out folds.
 
     Vector scaling has to be better by more than the standard error of the difference, and needs MIN_CLASS_IMAGES

@@ -11,7 +11,13 @@ import pandas as pd
 from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
 from fer.errors import ModelError
-from fer.metrics.calibration import compute_probabilities, fit_temperature
+from fer.metrics.calibration import (
+    Calibration,
+    CalibrationChoice,
+    CalibrationMethod,
+    choose_calibration,
+    compute_probabilities,
+)
 from fer.models.network import FaceNetwork, predict_logits
 from fer.train.metrics import compute_split_metrics
 
@@ -79,8 +85,12 @@ class EvaluationResult:
 
 
 def evaluate(
-    network: FaceNetwork, images: np.ndarray, manifest: Manifest, splits: Sequence[str], temperature: float | None
-) -> tuple[dict[str, EvaluationResult], float]:
+    network: FaceNetwork,
+    images: np.ndarray,
+    manifest: Manifest,
+    splits: Sequence[str],
+    calibration: Calibration | CalibrationMethod,
+) -> tuple[dict[str, EvaluationResult], CalibrationChoice | None]:
     """Evaluate a network on splits of the data.
 
     Args:
@@ -88,10 +98,11 @@ def evaluate(
         images: Those of the store, (M, h, w, C) uint8, at the native resolution and colour that it was trained on.
         manifest: Labels and splits of the images.
         splits: ``val`` and ``test``, or one of them; a split without images is left out.
-        temperature: The temperature of the probabilities; None fits it on ``val``, which must then be among the splits.
+        calibration: That of the probabilities; the name of a method fits it on ``val``, which must then be among the
+            splits.
 
     Returns:
-        The result of each split, and the temperature.
+        The result of each split, and the calibration where it was fitted.
 
     Raises:
         ModelError: The network's outputs are not finite.
@@ -104,18 +115,20 @@ def evaluate(
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
         )
-    if temperature is None:
-        temperature = fit_temperature(logits["val"], labels["val"])
+    choice = None
+    if not isinstance(calibration, Calibration):
+        choice = choose_calibration(logits["val"], labels["val"], calibration)
+        calibration = choice.calibration
     return {
         split: EvaluationResult(
             manifest.get_split(split),
             manifest.classes,
             logits[split],
-            compute_probabilities(logits[split], temperature),
+            calibration.compute_probabilities(logits[split]),
             labels[split],
         )
         for split in splits
-    }, temperature
+    }, choice
 
 
 def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
