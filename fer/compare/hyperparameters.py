@@ -40,9 +40,7 @@ def find_varying_keys(runs: Sequence[ComparedRun]) -> list[str]:
 
 def has_effect(key: str) -> bool:
     """Tell whether a key may change what a run learns."""
-    return key in WITH_EFFECT or (
-        key not in WITHOUT_EFFECT and key.partition(".")[0] not in SECTIONS_WITHOUT_EFFECT
-    )
+    return key in WITH_EFFECT or (key not in WITHOUT_EFFECT and key.partition(".")[0] not in SECTIONS_WITHOUT_EFFECT)
 
 
 def get_value(run: ComparedRun, key: str) -> Any:

@@ -49,7 +49,7 @@ def emotion_rows(name: str, extra: Sequence[dict[str, Any]] = ()) -> pd.DataFram
         if 12 <= second <= 15:
             rows.append(row(name, second, 1, "ok", "surprise"))
     table = pd.DataFrame([*rows, *extra])
-    return table.assign(track_id=table["track_id"].astype("Int64"))
+    return table.assign(track_id=table["track_id"].astype("Int64"), uncertain=pd.array([pd.NA] * len(table), "boolean"))
 
 
 def per_emotion(classes: Sequence[str] = CLASSES) -> pd.DataFrame:
