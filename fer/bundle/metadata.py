@@ -55,6 +55,7 @@ class BundleDescription:
         confidence_rule: Below which confidence an answer is uncertain; None where the bundle does not say.
         set_thresholds: What prediction sets hold; None where the bundle does not say.
         weights_sha256: SHA-256 of the file of weights.
+        flip: Whether the network answers with the mean of an image and its mirror image.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class BundleDescription:
     confidence_rule: ConfidenceRule | None
     set_thresholds: SetThresholds | None
     weights_sha256: str
+    flip: bool = False
 
     @property
     def temperature(self) -> float:
@@ -119,6 +121,7 @@ def _parse_description(path: Path) -> BundleDescription:
         confidence_rule=parse_confidence_rule(content),
         set_thresholds=parse_set_thresholds(content),
         weights_sha256=str(content["weights_sha256"]),
+        flip=bool(content.get("flip", False)),
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration, dump_uncertainty
 from fer.bundle.metadata import BundleDescription
 from fer.metrics.calibration import CalibrationChoice
+from fer.metrics.scores import compute_log_loss
 from fer.metrics.uncertainty import fit_confidence_rule, fit_set_thresholds
 from fer.train.evaluation import EvaluationResult
-from fer.train.metrics import compute_calibration_error, compute_log_loss
+from fer.train.metrics import compute_calibration_error
 
 
 def build_calibration_metrics(choice: CalibrationChoice, val: EvaluationResult) -> dict[str, Any]:

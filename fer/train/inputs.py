@@ -130,6 +130,7 @@ def prepare_data(config: Config, largest_side: int, sources: list[Source] | None
         balance=cfg.balance,
         limit=cfg.limit,
         seed=config.seed,
+        training="fit" in config.trainer.stages,
     )
     return PreparedData(store, build_manifest(sources, store, manifest_config), notes)
 

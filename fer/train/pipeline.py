@@ -33,11 +33,13 @@ from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
 from fer.train.calibration import build_bundle_metrics, build_calibration_metrics, fit_uncertainty
-from fer.train.device import resolve_device
+from fer.train.device import resolve_device, resolve_precision
+from fer.train.distillation import find_teacher_weights, pin_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.model_classes import check_protocol_classes, describe_other_classes
 from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
@@ -69,7 +71,7 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
-    _run_or_launch(apply_launcher(config), directory, Run, sources)
+    _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
@@ -119,6 +121,7 @@ def _check_start(config: Config) -> None:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
+            find_teacher_weights(config)
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
@@ -141,6 +144,8 @@ def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Sou
         _check_start(config)
     run = open_run()
     record_plugins(run, config)
+    if config.model.teacher:
+        run.update_provenance(teachers=find_teacher_weights(config))
     for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
         log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):
@@ -240,10 +245,10 @@ def _build_description(
     """Content of the run's bundle.yaml."""
     facts = {
         CALIBRATION: dump_calibration(calibration),
-        **uncertainty,
         "metrics": {split: summary_metrics(metrics[split]) for split in ("val", "test")},
         "data_fingerprint": data.store.fingerprint,
         "config_sha256": run.config_sha256,
+        **uncertainty,
     }
     faces = FaceFormat(data.store.side, data.store.colour)
     return build_description(network, data.manifest.classes, faces, calibration.temperature, facts)
@@ -258,14 +263,14 @@ def _write_reference_samples(bundle_dir: Path) -> None:
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
     """Evaluate the bundle of ``model_uri`` on this configuration's data, with the bundle's own calibration."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
-    if (count := len(bundle.description.classes)) != config.dataset.classes:
-        raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
+    classes = bundle.description.classes
+    check_protocol_classes(config, classes)
     data = prepare_data(config, bundle.network.image_size, sources)
     record_data(run, data)
     faces, calibration = bundle.description.faces, bundle.description.calibration
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration)
+    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(bundle.description)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    write_results(config, run, data, results, metrics, None)
+    write_results(config, run, data, results, metrics, None, describe_other_classes(classes, data.manifest, results))

@@ -61,7 +61,7 @@ def write_report(
         reproduce=f"{format_command('fer.replay')} {shlex.quote(str(run.directory))}",
         metrics=metrics,
         history=pd.DataFrame(fit_result.history if fit_result else [], columns=HISTORY_COLUMNS),
-        classes=list(data.manifest.classes),
+        classes=list(result.classes if result else data.manifest.classes),
         class_counts=_count_classes(data.manifest),
         findings=data.manifest.findings,
         samples=samples,
@@ -91,6 +91,8 @@ def _count_classes(manifest: Manifest) -> pd.DataFrame:
 def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
     """Some training images of each class as the network sees them, augmented as in the first epoch."""
     training, classes = data.manifest.get_split("train"), data.manifest.classes
+    if training.empty:
+        return []
     samples = pd.concat([training[training["label"] == name].head(SAMPLES_PER_CLASS) for name in classes])
     targets = torch.zeros(len(samples), len(classes))
     # A sheet shows single faces: mixing two would make each caption wrong.
