@@ -17,7 +17,7 @@ SCALE_RANGE, BIAS_RANGE = (0.2, 5.0), (-5.0, 5.0)
 PENALTY = 1.0
 FOLDS = 5
 # Below so many images of any class its scale and bias would follow single images.
-MIN_CLASS_IMAGES = 20
+MIN_CLASS_IMAGES = 10
 
 
 @dataclass(frozen=True)
