@@ -19,7 +19,10 @@ from fer.metrics.calibration import (
     choose_calibration,
     compute_probabilities,
 )
+from fer.metrics.ranking import compute_class_curves
+from fer.metrics.reliability import compute_reliability
 from fer.models.network import FaceNetwork, predict_logits
+from fer.reports.evaluation_figures import EvaluationCurves
 from fer.train.metrics import compute_split_metrics
 
 
@@ -51,6 +54,18 @@ class EvaluationResult:
             self.samples["source"].tolist(),
             self.classes,
             self.samples["duplicate_group"].to_numpy(),
+        )
+
+    def compute_curves(self) -> EvaluationCurves:
+        """Compute the curves that the report draws of the split."""
+        curves = {
+            name: compute_class_curves(self.probabilities[:, column], self.labels == column)
+            for column, name in enumerate(self.classes)
+        }
+        return EvaluationCurves(
+            {name: curve for name, curve in curves.items() if curve is not None},
+            compute_reliability(compute_probabilities(self.logits, 1.0), self.labels),
+            compute_reliability(self.probabilities, self.labels),
         )
 
     def _get_votes(self) -> np.ndarray:

@@ -70,6 +70,7 @@ def write_report(
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
         profile=PROFILE_HTML if config.trainer.profile and (run.directory / PROFILE_HTML).is_file() else None,
+        curves={split: evaluated.compute_curves() for split, evaluated in results.items()},
     )
     write_training_report(report, run.directory / REPORT_HTML)
 
