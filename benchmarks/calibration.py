@@ -79,8 +79,8 @@ def main() -> None:
     found: dict[str, list[float]] = {}
     for seed in range(arguments.halves):
         half = np.random.default_rng(seed).permutation(len(labels)) % 2 == 0
-        fitted, held = (logits[half], labels[half]), (logits[~half], labels[~half])
-        for name, value in measure_half(fitted, held, arguments.target):
+        fitted, other = (logits[half], labels[half]), (logits[~half], labels[~half])
+        for name, value in measure_half(fitted, other, arguments.target):
             found.setdefault(name, []).append(value)
     print(f"{arguments.halves} halves: mean, lowest, highest")
     for name, values in found.items():
