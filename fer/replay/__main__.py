@@ -73,12 +73,12 @@ def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
 
 
 def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Describe every metric that is not identical, a line each."""
+    """Describe every metric of a run that is not identical, a line each; what only a later version has is no metric of it."""
     before, after = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
     lines = []
-    for name in dict.fromkeys([*before, *after]):
-        if name not in before or name not in after or before[name] != after[name]:
-            previous, current = before.get(name, "absent"), after.get(name, "absent")
+    for name, previous in before.items():
+        if name not in after or previous != after[name]:
+            current = after.get(name, "absent")
             both = isinstance(previous, float) and isinstance(current, float)
             distance = f" ({math.fabs(current - previous):.3g} apart)" if both else ""
             lines.append(f"{name}: {previous} then, {current} now{distance}")
