@@ -73,7 +73,7 @@ def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
 
 
 def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Describe every metric of a run that is not identical, a line each; what only a later version has is no metric of it."""
+    """Describe every metric of a run that is not identical, a line each; what a later version adds is none of them."""
     before, after = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
     lines = []
     for name, previous in before.items():
