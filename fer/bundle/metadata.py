@@ -1,6 +1,5 @@
 """The metadata of a bundle, read without its network and without PyTorch."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,12 @@ from typing import Any
 
 import yaml
 
+from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
+from fer.metrics.calibration import Calibration
+from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 
 # The files of a bundle.
 WEIGHTS_FILE = "weights.safetensors"
@@ -49,7 +51,9 @@ class BundleDescription:
         mean: Mean of each of the three channels of images in 0 to 1, for normalisation.
         std: Standard deviation, likewise.
         faces: Native form of the training faces.
-        temperature: What logits are divided by before the softmax.
+        calibration: How logits become probabilities.
+        confidence_rule: Below which confidence an answer is uncertain; None where the bundle does not say.
+        set_thresholds: What prediction sets hold; None where the bundle does not say.
         weights_sha256: SHA-256 of the file of weights.
         flip: Whether the network answers with the mean of an image and its mirror image.
     """
@@ -63,9 +67,16 @@ class BundleDescription:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     faces: FaceFormat
-    temperature: float
+    calibration: Calibration
+    confidence_rule: ConfidenceRule | None
+    set_thresholds: SetThresholds | None
     weights_sha256: str
     flip: bool = False
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax, where there is no vector scaling."""
+        return self.calibration.temperature
 
 
 def read_description(model_uri: str) -> BundleDescription:
@@ -95,23 +106,23 @@ def _parse_description(path: Path) -> BundleDescription:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if content["format"] != FORMAT_VERSION:
         raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
-    description = BundleDescription(
+    classes = tuple(str(name) for name in content["classes"])
+    return BundleDescription(
         folder=path.parent,
         sha256=compute_sha256(path),
         content=content,
         architecture=str(content["architecture"]),
-        classes=tuple(str(name) for name in content["classes"]),
+        classes=classes,
         image_size=int(content["image_size"]),
         mean=tuple(float(value) for value in content["normalisation"]["mean"]),
         std=tuple(float(value) for value in content["normalisation"]["std"]),
         faces=FaceFormat(int(content["faces"]["side"]), bool(content["faces"]["colour"])),
-        temperature=float(content["temperature"]),
+        calibration=parse_calibration(content, len(classes)),
+        confidence_rule=parse_confidence_rule(content),
+        set_thresholds=parse_set_thresholds(content),
         weights_sha256=str(content["weights_sha256"]),
         flip=bool(content.get("flip", False)),
     )
-    if not 0 < description.temperature < math.inf:
-        raise ValueError("the temperature must be above 0")
-    return description
 
 
 def _verify_weights(description: BundleDescription) -> None:

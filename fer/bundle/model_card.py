@@ -64,8 +64,46 @@ def render_model_card(
     for split, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
         if metrics.get(split):
             lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
+    lines += render_calibration(metrics)
     lines += [USE_SECTIONS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
     return "\n".join(lines)
+
+
+def render_calibration(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what a training's metrics.json says of calibration and uncertainty, as lines of Markdown."""
+    calibration, rule = metrics.get("calibration"), metrics.get("uncertainty")
+    if not calibration:
+        return []
+    vector = calibration["method"] == "vector"
+    method = "a scale and a bias for each class" if vector else f"one temperature ({metrics['temperature']:.3f})"
+    lines = ["## Calibration", f"Probabilities are calibrated on validation by {method}: {calibration['reason']}.", ""]
+    if calibration["candidates"]:
+        titles = {"none": "none", "temperature": "temperature", "vector": "scale and bias of each class"}
+        lines += [
+            f"On images that they were not fitted on ({calibration['folds']}-fold cross-validation):",
+            "",
+            "| calibration | log-loss | expected calibration error |",
+            "| --- | --- | --- |",
+            *(
+                f"| {titles[name]} | {figures['log_loss']:.4f} | {figures['ece']:.4f} |"
+                for name, figures in calibration["candidates"].items()
+            ),
+            "",
+        ]
+    if rule and rule["threshold"] is None:
+        lines += [
+            f"No confidence reaches a precision of {rule['precision_target']:g} on validation: every answer is "
+            "`uncertain`.",
+            "",
+        ]
+    elif rule:
+        lines += [
+            f"An answer of a confidence below {rule['threshold']:.3f} is `uncertain`. On validation "
+            f"{rule['coverage']:.1%} of the answers reach it, and {rule['precision']:.1%} of these are right (wanted: "
+            f"{rule['precision_target']:.1%}). On other faces it can be less.",
+            "",
+        ]
+    return lines
 
 
 def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:

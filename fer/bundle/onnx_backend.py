@@ -11,7 +11,6 @@ from fer.bundle.metadata import NETWORK_FILE, BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error
-from fer.metrics.calibration import compute_probabilities
 
 # How far a probability may be from PyTorch's; it is checked with the trial images at every start.
 TOLERANCE = 1e-4
@@ -94,7 +93,7 @@ class OnnxNetwork:
     def _compute_max_difference(self) -> float:
         """Return the largest absolute difference of a probability from PyTorch's, over the trial images."""
         trial = generate_trial_images(self.description)
-        result = compute_probabilities(self.compute_logits(trial, len(trial)), self.description.temperature)
+        result = self.description.calibration.compute_probabilities(self.compute_logits(trial, len(trial)))
         return float(np.abs(result - np.array(json.loads(self._read_metadata()[PROBABILITIES_KEY]))).max())
 
     def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from fer.bundle.io import load_bundle
 from fer.bundle.metadata import BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
 from fer.errors import ModelError, shorten_error
-from fer.metrics.calibration import compute_probabilities
 from fer.models.network import FaceNetwork, predict_logits
 
 # The first opset with layer normalisation as one operation.
@@ -36,9 +35,8 @@ def export_onnx(description: BundleDescription) -> bytes:
     bundle = load_bundle(str(description.folder))
     trial = generate_trial_images(description)
     model = onnx.load_from_string(trace_to_onnx(bundle.network, trial))
-    answers = compute_probabilities(
-        predict_logits(bundle.network, trial, np.arange(len(trial))), description.temperature
-    )
+    logits = predict_logits(bundle.network, trial, np.arange(len(trial)))
+    answers = description.calibration.compute_probabilities(logits)
     onnx.helper.set_model_props(
         model, {BUNDLE_KEY: description.sha256, PROBABILITIES_KEY: json.dumps(answers.tolist())}
     )

@@ -9,7 +9,6 @@ import numpy as np
 from fer.bundle.metadata import ONNX_DIR, BundleDescription, read_description
 from fer.core.image import to_native
 from fer.errors import ModelError
-from fer.metrics.calibration import compute_probabilities
 
 Runtime = Literal["torch", "onnx"]
 
@@ -112,7 +111,7 @@ class Predictor:
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
-        return compute_probabilities(self.network.compute_logits(native, batch_size), self.description.temperature)
+        return self.description.calibration.compute_probabilities(self.network.compute_logits(native, batch_size))
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

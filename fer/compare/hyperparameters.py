@@ -11,6 +11,8 @@ SEED = "seed"
 # Keys that change where and how a run is kept, sent or used afterwards, not what it learns.
 WITHOUT_EFFECT = ("name", "dry_run", "resume", "dataset.cache_dir", "trainer.resume_from", "trainer.profile")
 SECTIONS_WITHOUT_EFFECT = ("evaluation", "tracker", "extraction", "inference", "registry", "aws", "sweep")
+# What of those sections changes predictions all the same.
+WITH_EFFECT = ("evaluation.calibration",)
 # A last word that says nothing alone, as in model.name and dataset.sources.<name>.kind.
 AMBIGUOUS_SUFFIXES = ("name", "kind", "root", "count", "size", "fps")
 MAX_COLUMNS = 8
@@ -38,7 +40,7 @@ def find_varying_keys(runs: Sequence[ComparedRun]) -> list[str]:
 
 def has_effect(key: str) -> bool:
     """Tell whether a key may change what a run learns."""
-    return key not in WITHOUT_EFFECT and key.partition(".")[0] not in SECTIONS_WITHOUT_EFFECT
+    return key in WITH_EFFECT or (key not in WITHOUT_EFFECT and key.partition(".")[0] not in SECTIONS_WITHOUT_EFFECT)
 
 
 def get_value(run: ComparedRun, key: str) -> Any:

@@ -19,6 +19,19 @@ class Evaluation(Section):
         "`ferplus7` and `ferplus8` (official split, majority of the votes, without and with contempt), `rafdb` "
         "(official test part); the configuration is checked against them. null: none is claimed",
     )
+    calibration: Literal["auto", "temperature"] = Field(
+        "temperature",
+        description="What is fitted on validation to make confidences honest: `temperature`, one number that changes "
+        "no prediction, or `auto`, also a scale and a bias for each class where they have the lower log-loss in "
+        "cross-validation",
+    )
+    precision_target: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of right answers wanted of a model that is sure: answers below the confidence that takes it "
+        "on validation are `uncertain`; null has no such mark",
+    )
 
 
 def check_protocol(protocol: ProtocolName | None, dataset: dict[str, Any]) -> None:

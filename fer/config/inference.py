@@ -153,4 +153,11 @@ class Inference(Section):
     runtime: Literal["torch", "onnx"] = Field(description="PyTorch, or ONNX Runtime (several times faster on CPUs)")
     batch_size: int = Field(ge=1, le=4096, description="Faces classified at a time")
     flip: bool = Field(description="Classify each face and its mirror image, and take the mean")
+    sets: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Also the emotions of which the right one is one in at least this share of cases (a conformal "
+        "prediction set, column `set`), e.g. 0.9; null has none",
+    )
     monitor: Monitor = Field(description="When a batch is reported as unusual")

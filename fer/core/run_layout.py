@@ -40,6 +40,7 @@ MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
 # Below PARTS_DIR: what the model's own files say of it.
 PERFORMANCE_JSON = "performance.json"
+UNCERTAINTY_JSON = "uncertainty.json"
 
 
 def format_predictions_name(split: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
+from fer.bundle.metadata import read_description
 from fer.bundle.performance import read_performance
 from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
@@ -37,6 +38,7 @@ from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.stage import run_batch_transform
+from fer.infer.uncertainty import save_uncertainty
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
@@ -189,6 +191,7 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     # The page tells it, also where only the report is made anew and the model is elsewhere.
     performance = json.dumps(read_performance(model.bundle_dir), indent=2)
     write_text(run.directory / PARTS_DIR / PERFORMANCE_JSON, performance + "\n")
+    save_uncertainty(read_description(str(model.bundle_dir)), run.directory, config.inference.sets)
     if (model.bundle_dir / BASELINE).is_file():
         shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
     return model

@@ -26,6 +26,14 @@ from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_persons, summarize_videos
 from fer.infer.table import ROW_COLUMNS, build_table, write_table
+from fer.infer.uncertainty import (
+    add_sets,
+    add_uncertain_shares,
+    add_uncertainty,
+    build_missing_error,
+    compute_uncertain_share,
+    read_uncertainty,
+)
 from fer.infer.video_pages import build_video_pages
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
@@ -51,9 +59,16 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
     chunks, classes = _read_chunks(stores, run.directory)
     thumbnails = chunks.pop("picture")
+    rule, thresholds = read_uncertainty(run.directory)
+    chunks = add_uncertainty(chunks, rule)
+    if (level := config.inference.sets) is not None:
+        if thresholds is None:
+            raise build_missing_error(level, f"the model of {run.directory}")
+        chunks = add_sets(chunks, thresholds, level, classes)
     table = smooth(chunks, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
     write_table(table, run.directory / VIDEO_PREDICTIONS)
     videos = summarize_videos(table, pd.DataFrame([store.completion_record() for store in stores]))
+    videos = add_uncertain_shares(videos, table)
     write_table(videos, run.directory / VIDEOS_PARQUET)
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
@@ -77,6 +92,8 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         smoothing=None if smoothing.kind == "none" else f"{smoothing.kind}, {smoothing.window_s:g} s",
         performance=_read_performance(run.directory),
         monitoring=monitoring,
+        confidence_rule=rule,
+        uncertain_share=compute_uncertain_share(table),
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring

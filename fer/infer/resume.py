@@ -13,6 +13,8 @@ from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
 LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels"}
+# And of section `inference`.
+LATER_INFERENCE_KEYS = ("monitor", "sets")
 
 
 def resume(config: Config, directory: Path) -> int:
@@ -45,7 +47,10 @@ def validate_resume_config(config: Config, directory: Path) -> None:
     if saved.extraction.stages != ("extract",):
         if saved.model_uri != config.model_uri:
             changed.add("model_uri")
-        if config.inference.model_copy(update={"monitor": saved.inference.monitor}) != saved.inference:
+        if (
+            config.inference.model_copy(update={key: getattr(saved.inference, key) for key in LATER_INFERENCE_KEYS})
+            != saved.inference
+        ):
             changed.add("inference")
         if config.aws.kind != saved.aws.kind or config.aws.transform.packing != saved.aws.transform.packing:
             changed.add("aws")

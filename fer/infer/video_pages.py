@@ -51,6 +51,7 @@ def build_video_pages(
             fps=facts.get("fps"),
             sampled=facts["sampled"],
             usable_share=facts["usable_share"],
+            uncertain_share=facts.get("uncertain_share"),
             rows=table[:0],
             exclusions=[(facts["problem"], 1)] if facts["problem"] else [],
             persons=[],

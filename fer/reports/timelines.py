@@ -11,6 +11,8 @@ import pandas as pd
 MAX_POINTS = 2000
 # People whose curves a chart offers: those with the most frames.
 MAX_TRACKS = 8
+# More of them run together in any window.
+MAX_STRETCHES = 200
 
 
 def build_timeline(
@@ -30,7 +32,8 @@ def build_timeline(
         whose curves are left out) and `tracks`, by their ids: each with `id`, `frames` (usable ones), `thinned`
         (whether points are left out), `times` (seconds, a point each), and `smoothed` and `raw`: for each class a list
         of probabilities in thousandths, None where the face could not be classified. `raw` is None where smoothing
-        changed nothing.
+        changed nothing. `uncertain` lists the stretches [start, end] (seconds) in which the emotion is uncertain; where
+        there are more than MAX_STRETCHES, those of many frames of which at least half are.
     """
     timed = rows.dropna(subset=["frame", "time_s"])
     frames, position = np.unique(timed["frame"].to_numpy(dtype=np.int64), return_inverse=True)
@@ -64,6 +67,8 @@ def _build_track(
         _spread(rows[[f"{kind}_{name}" for name in classes]].to_numpy(dtype=float), points - start, stop - start)
         for kind in ("s", "p")
     )
+    flags = np.zeros(stop - start, bool)
+    flags[points - start] = rows["uncertain"].fillna(False).to_numpy(dtype=bool)
     changed = not np.allclose(smoothed, raw, atol=5e-4, equal_nan=True)
     kept = select_points(np.hstack([smoothed, raw]) if changed else smoothed, max_points)
     # The strongest moments can be gone to, so they are points.
@@ -74,8 +79,20 @@ def _build_track(
         "thinned": len(kept) < stop - start,
         "times": np.round(times[start:stop][kept], 3).tolist(),
         "smoothed": _encode_thousandths(smoothed[kept]),
+        "uncertain": _find_stretches(flags, times[start:stop]),
         "raw": _encode_thousandths(raw[kept]) if changed else None,
     }
+
+
+def _find_stretches(flags: np.ndarray, times: np.ndarray) -> list[list[float]]:
+    """Stretches [start, end] of flagged points; borders lie half-way to the next point, as those of gaps do."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    if len(changes) > 2 * MAX_STRETCHES:
+        size = -(-len(flags) // (2 * MAX_STRETCHES))
+        blocks = [flags[first : first + size] for first in range(0, len(flags), size)]
+        return _find_stretches(np.concatenate([np.full(len(part), part.mean() >= 0.5) for part in blocks]), times)
+    borders = np.concatenate([[times[0]], (times[:-1] + times[1:]) / 2, [times[-1]]])
+    return [[round(float(borders[first]), 3), round(float(borders[last]), 3)] for first, last in changes.reshape(-1, 2)]
 
 
 def _spread(values: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:

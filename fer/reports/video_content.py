@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer.metrics.uncertainty import ConfidenceRule
 from fer.reports.group_page import GroupPage
 
 # Of how many videos and images the page shows details, and how many people of each; the tables beside it have all.
@@ -82,6 +83,7 @@ class VideoPage:
         persons: Figures of people, at most MAX_PERSONS and all faces together.
         tracks: Number of people, as far as the tracker can tell.
         leading: The emotion that leads most often; None without one, or where it would be one of several people.
+        uncertain_share: Fraction of the usable rows whose emotion is uncertain, 0-1; None or NaN where it is not known.
     """
 
     name: str
@@ -96,6 +98,7 @@ class VideoPage:
     persons: list[PersonFigures]
     tracks: int
     leading: str | None
+    uncertain_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ class VideoReport:
         smoothing: How curves are smoothed ("exponential, 1 s"); None where they are not.
         performance: What is known of the model, see ``fer.reports.performance``.
         monitoring: The content of monitoring.json, None without.
+        confidence_rule: Below which confidence a face is uncertain; None where the model does not say.
+        uncertain_share: Fraction of all usable rows that are; None where it is not known.
     """
 
     title: str
@@ -131,3 +136,5 @@ class VideoReport:
     smoothing: str | None = None
     performance: Mapping[str, Any] | None = None
     monitoring: Mapping[str, Any] | None = None
+    confidence_rule: ConfidenceRule | None = None
+    uncertain_share: float | None = None

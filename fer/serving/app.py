@@ -165,7 +165,7 @@ class Service:
         if kind == "image" and isinstance(faces[0], RequestError):
             raise faces[0]
         probabilities = await asyncio.wrap_future(self.batcher.submit(good)) if good else np.empty((0, 0))
-        return to_json_lines(images, faces, probabilities, description.classes)
+        return to_json_lines(images, faces, probabilities, description.classes, description.confidence_rule)
 
     async def _run_in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)

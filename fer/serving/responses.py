@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from fer.bundle.metadata import FaceFormat
 from fer.core import image, image_decoding
 from fer.errors import DataError
+from fer.metrics.uncertainty import ConfidenceRule
 from fer.serving.requests import EncodedImage, RequestError
 
 # Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB once it is decoded.
@@ -78,6 +79,7 @@ def to_json_lines(
     faces: Sequence[np.ndarray | RequestError],
     probabilities: np.ndarray,
     classes: Sequence[str],
+    rule: ConfidenceRule | None,
 ) -> str:
     """Return the body of a response: a line of JSON for each image, in the order of the request.
 
@@ -86,6 +88,7 @@ def to_json_lines(
         faces: What ``decode_faces`` returned for them.
         probabilities: (N, classes), of the N images that could be decoded.
         classes: Names of the columns of ``probabilities``.
+        rule: Below which confidence an answer is uncertain; None where the model does not say, nor the answers then.
     """
     rows = iter(probabilities.astype(np.float64).round(DECIMALS).tolist())
     lines = []
@@ -97,5 +100,7 @@ def to_json_lines(
             row = next(rows)
             answer["emotion"] = classes[row.index(max(row))]
             answer["probabilities"] = dict(zip(classes, row, strict=True))
+            if rule is not None:
+                answer["uncertain"] = bool(rule.find_uncertain(np.array([max(row)]))[0])
         lines.append(json.dumps(answer, allow_nan=False) + "\n")
     return "".join(lines)

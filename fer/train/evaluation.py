@@ -12,7 +12,13 @@ from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.errors import DataError, ModelError
-from fer.metrics.calibration import compute_probabilities, fit_temperature
+from fer.metrics.calibration import (
+    Calibration,
+    CalibrationChoice,
+    CalibrationMethod,
+    choose_calibration,
+    compute_probabilities,
+)
 from fer.metrics.ranking import compute_class_curves
 from fer.metrics.reliability import compute_reliability
 from fer.models.network import FaceNetwork, predict_logits
@@ -101,9 +107,9 @@ def evaluate(
     images: np.ndarray,
     manifest: Manifest,
     splits: Sequence[str],
-    temperature: float | None,
+    calibration: Calibration | CalibrationMethod,
     classes: Sequence[str] | None = None,
-) -> tuple[dict[str, EvaluationResult], float]:
+) -> tuple[dict[str, EvaluationResult], CalibrationChoice | None]:
     """Evaluate a network on splits of the data.
 
     Args:
@@ -111,12 +117,13 @@ def evaluate(
         images: Those of the store, (M, h, w, C) uint8, at the native resolution and colour that it was trained on.
         manifest: Labels and splits of the images.
         splits: ``val`` and ``test``, or one of them; a split without images is left out.
-        temperature: The temperature of the probabilities; None fits it on ``val``, which must then be among the splits.
+        calibration: That of the probabilities; the name of a method fits it on ``val``, which must then be among the
+            splits.
         classes: The network's, where they may be others than the data's: images of a class that it does not have are
             left out, and a class without images is only ever a wrong answer.
 
     Returns:
-        The result of each split, and the temperature.
+        The result of each split, and the calibration where it was fitted.
 
     Raises:
         ModelError: The network's outputs are not finite.
@@ -135,18 +142,20 @@ def evaluate(
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
         )
-    if temperature is None:
-        temperature = fit_temperature(logits["val"], labels["val"])
+    choice = None
+    if not isinstance(calibration, Calibration):
+        choice = choose_calibration(logits["val"], labels["val"], calibration)
+        calibration = choice.calibration
     return {
         split: EvaluationResult(
             parts[split],
             classes,
             logits[split],
-            compute_probabilities(logits[split], temperature),
+            calibration.compute_probabilities(logits[split]),
             labels[split],
         )
         for split in splits
-    }, temperature
+    }, choice
 
 
 def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
@@ -24,12 +25,14 @@ from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
+from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork
 from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
+from fer.train.calibration import build_bundle_metrics, build_calibration_metrics, fit_uncertainty
 from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, pin_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
@@ -212,9 +215,15 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     )
     splits = ["val", "test"] if "test" in config.trainer.stages else ["val"]
     network = fit_result.network.to(device)
-    results, temperature = evaluate(network, data.store.images, data.manifest, splits, None)
-    metrics = build_metrics(config, results, temperature, fit_result)
-    description = _build_description(run, data, network, temperature, metrics)
+    cfg = config.evaluation
+    results, choice = evaluate(network, data.store.images, data.manifest, splits, cfg.calibration)
+    assert choice is not None, "it was fitted on validation"
+    metrics = build_metrics(config, results, choice.calibration.temperature, fit_result)
+    metrics[CALIBRATION] = build_calibration_metrics(choice, results["val"])
+    uncertainty = fit_uncertainty(results["val"], cfg.precision_target)
+    if UNCERTAINTY in uncertainty:
+        metrics[UNCERTAINTY] = uncertainty[UNCERTAINTY]
+    description = _build_description(run, data, network, choice.calibration, uncertainty, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
     _write_reference_samples(bundle_dir)
@@ -226,16 +235,23 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
 
 
 def _build_description(
-    run: Run, data: PreparedData, network: FaceNetwork, temperature: float, metrics: dict[str, Any]
+    run: Run,
+    data: PreparedData,
+    network: FaceNetwork,
+    calibration: Calibration,
+    uncertainty: dict[str, Any],
+    metrics: dict[str, Any],
 ) -> dict[str, Any]:
     """Content of the run's bundle.yaml."""
     facts = {
+        CALIBRATION: dump_calibration(calibration),
         "metrics": {split: summary_metrics(metrics[split]) for split in ("val", "test")},
         "data_fingerprint": data.store.fingerprint,
         "config_sha256": run.config_sha256,
+        **uncertainty,
     }
     faces = FaceFormat(data.store.side, data.store.colour)
-    return build_description(network, data.manifest.classes, faces, temperature, facts)
+    return build_description(network, data.manifest.classes, faces, calibration.temperature, facts)
 
 
 def _write_reference_samples(bundle_dir: Path) -> None:
@@ -245,15 +261,16 @@ def _write_reference_samples(bundle_dir: Path) -> None:
 
 
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
-    """Evaluate the bundle of ``model_uri`` on this configuration's data, at the bundle's own temperature."""
+    """Evaluate the bundle of ``model_uri`` on this configuration's data, with the bundle's own calibration."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
     classes = bundle.description.classes
     check_protocol_classes(config, classes)
     data = prepare_data(config, bundle.network.image_size, sources)
     record_data(run, data)
-    faces, temperature = bundle.description.faces, bundle.description.temperature
+    faces, calibration = bundle.description.faces, bundle.description.calibration
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature, classes)
-    metrics = build_metrics(config, results, temperature, None)
+    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
+    metrics = build_metrics(config, results, calibration.temperature, None)
+    metrics |= build_bundle_metrics(bundle.description)
     metrics["weights_sha256"] = bundle.description.weights_sha256
     write_results(config, run, data, results, metrics, None, describe_other_classes(classes, data.manifest, results))

@@ -25,7 +25,7 @@ def usable(
     leading = probabilities.argmax(axis=1)
     rows["emotion"] = [EMOTIONS[place] for place in leading]
     rows["confidence"] = probabilities.max(axis=1)
-    return rows.astype({"track_id": "Int64"})
+    return rows.astype({"track_id": "Int64", "uncertain": "boolean"})
 
 
 def excluded(
@@ -36,7 +36,9 @@ def excluded(
     known = {"video": video, "frame": np.round(seconds * 30).astype(int), "time_s": seconds}
     rows = pd.DataFrame({**known, "track_id": None, "status": status, "reason": reason})
     rows[["face_x", "face_y", "face_w", "face_h", "det_score", "sharpness", "brightness", *P]] = np.nan
-    return rows.assign(emotion=None, confidence=np.nan).astype({"track_id": "Int64"})
+    return rows.assign(emotion=None, confidence=np.nan, uncertain=pd.NA).astype(
+        {"track_id": "Int64", "uncertain": "boolean"}
+    )
 
 
 def only(**certain: float) -> np.ndarray:

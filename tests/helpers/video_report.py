@@ -31,7 +31,7 @@ def make_clip(path: Path, codec: str = "libvpx", seconds: int = SECONDS) -> Path
 def row(name: str, second: float, track: int | None, status: str, leading: str | None = None) -> dict[str, Any]:
     """A row of the emotion table; ``leading`` has 0.7 (smoothed 0.6), every other class an equal part of the rest."""
     known: dict[str, Any] = {"video": name, "frame": round(second * FPS), "time_s": second, "track_id": track}
-    known |= {"status": status, "emotion": leading}
+    known |= {"status": status, "emotion": leading, "uncertain": None}
     for emotion in CLASSES:
         known[f"p_{emotion}"] = None if leading is None else 0.7 if emotion == leading else 0.05
         known[f"s_{emotion}"] = None if leading is None else 0.6 if emotion == leading else 0.4 / 6
@@ -49,7 +49,7 @@ def emotion_rows(name: str, extra: Sequence[dict[str, Any]] = ()) -> pd.DataFram
         if 12 <= second <= 15:
             rows.append(row(name, second, 1, "ok", "surprise"))
     table = pd.DataFrame([*rows, *extra])
-    return table.assign(track_id=table["track_id"].astype("Int64"))
+    return table.assign(track_id=table["track_id"].astype("Int64"), uncertain=pd.array([pd.NA] * len(table), "boolean"))
 
 
 def per_emotion(classes: Sequence[str] = CLASSES) -> pd.DataFrame:

@@ -10,6 +10,8 @@
   // A pointer that moved further than this meant to drag.
   const CLICK_PIXELS = 4;
   const PAGE_KEY_POINTS = 10;
+  // By it the style sheet tells these stretches from those without a face.
+  const UNCERTAIN = "rgb(181, 131, 10)";
   // With more points, thick lines run together into a solid area.
   const MOST_THICK_POINTS = 400;
   // A drag over the curves must scroll the page there, and a hover box would hide under the finger.
@@ -189,6 +191,8 @@
       return low;
     };
 
+    const isUncertain = (seconds) => track().uncertain.some(([from, to]) => from <= seconds && seconds <= to);
+
     const show = (seconds) => {
       time = Math.min(Math.max(seconds, 0), end);
       place();
@@ -199,7 +203,7 @@
       const best = values.indexOf(Math.max(...values));
       const said = values[0] === null
         ? "no usable face"
-        : `${toggles[best].dataset.emotion} ${percent(values[best])}`;
+        : `${toggles[best].dataset.emotion} ${percent(values[best])}${isUncertain(time) ? ", uncertain" : ""}`;
       readout.textContent = `${clock(time)}: ${said}.`;
       slider.setAttribute("aria-valuenow", time.toFixed(1));
       slider.setAttribute("aria-valuetext", `${clock(time)}, ${said}`);
@@ -213,9 +217,13 @@
     const draw = () => {
       if (!window.Plotly) return;
       setAxes();
-      layout.shapes = gaps(track().smoothed[0], track().times, end).map(([x0, x1]) => (
-        { type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "below", line: { width: 0 } }
+      const shade = (stretches, look) => stretches.map(([x0, x1]) => (
+        { type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "below", line: { width: 0 }, ...look }
       ));
+      layout.shapes = [
+        ...shade(gaps(track().smoothed[0], track().times, end), {}),
+        ...shade(track().uncertain, { fillcolor: UNCERTAIN }),
+      ];
       setTicks();
       Plotly.react(plot, traces(), layout, CONFIG);
       if (!drawn) {
