@@ -10,7 +10,7 @@ from fer.config.diff import ABSENT, canonicalize, find_differing_keys, format_ov
 SEED = "seed"
 # Keys that change where and how a run is kept, sent or used afterwards, not what it learns.
 WITHOUT_EFFECT = ("name", "dry_run", "resume", "dataset.cache_dir", "trainer.resume_from", "trainer.profile")
-SECTIONS_WITHOUT_EFFECT = ("tracker", "extraction", "inference", "registry", "aws", "sweep")
+SECTIONS_WITHOUT_EFFECT = ("evaluation", "tracker", "extraction", "inference", "registry", "aws", "sweep")
 # A last word that says nothing alone, as in model.name and dataset.sources.<name>.kind.
 AMBIGUOUS_SUFFIXES = ("name", "kind", "root", "count", "size", "fps")
 MAX_COLUMNS = 8

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.base import ExistingPath, LocalPath, Section
 from fer.config.dataset import Dataset
+from fer.config.evaluation import Evaluation
 from fer.config.inference import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
@@ -22,6 +23,7 @@ __all__ = [
     "Aws",
     "Config",
     "Dataset",
+    "Evaluation",
     "Extraction",
     "Inference",
     "LocalAws",
@@ -64,6 +66,7 @@ class Config(Section):
     model: Model = Field(description="The network")
     optimizer: Optimizer = Field(description="The optimizer")
     trainer: Trainer = Field(description="The training")
+    evaluation: Evaluation = Field(Evaluation(), description="How a model is judged")
     sweep: Sweep = Field(Sweep(), description="Many runs")
     tracker: Tracker = Field(description="Where metrics go")
     extraction: Extraction = Field(description="Videos")
