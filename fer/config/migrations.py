@@ -58,6 +58,15 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
     AddedKey("0.3.0", "evaluation.protocol", None),
+    AddedKey("0.3.0", "evaluation.groups", []),
+    AddedKey("0.3.0", "evaluation.min_group_size", 30),
+    AddedKey("0.3.0", "evaluation.slices", False),
+    AddedKey("0.3.0", "evaluation.robustness", False),
+    AddedKey("0.3.0", "evaluation.robustness_limit", 500),
+    AddedKey("0.3.0", "evaluation.label_issues", False),
+    AddedKey("0.3.0", "dataset.exclude", None),
+    AddedKey("0.3.0", "registry.gate.min_worst_class_recall", None),
+    AddedKey("0.3.0", "registry.gate.min_worst_group_accuracy", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -53,5 +53,5 @@ def check_excluded(excluded: dict[str, str], samples: pd.Series) -> None:
     example = f"; an id that there is: {nearest[0]}" if nearest else ""
     raise DataError(
         f"{KEY}: {len(unknown)} of {len(excluded)} ids are not among the images of dataset.sources, such as "
-        f"{unknown[0]}{example}; list sample_id as manifest.parquet has it (SOURCE/PATH), and remove those of other data"
+        f"{unknown[0]}{example}; list sample_id as manifest.parquet has it (SOURCE/PATH), and no others"
     )

@@ -29,6 +29,7 @@ from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
+from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
 from fer.train.device import resolve_device
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
@@ -112,6 +113,7 @@ def _check_start(config: Config) -> None:
     with refuse_before_start():
         device = resolve_device(config)
         check_plugins(config)
+        check_audit(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
@@ -190,6 +192,7 @@ def _record_failure(run: Run) -> Iterator[None]:
 def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
     data = prepare_data(config, config.model.image_size, sources)
+    check_audited_data(config, data)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
     assert fit_result is not None, "rank 0 has the result of a training"
@@ -209,6 +212,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     network = fit_result.network.to(device)
     results, temperature = evaluate(network, data.store.images, data.manifest, splits, None)
     metrics = build_metrics(config, results, temperature, fit_result)
+    audit(config, data, data.store.images, network, results, metrics, run.directory)
     description = _build_description(run, data, network, temperature, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
@@ -245,10 +249,12 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     if (count := len(bundle.description.classes)) != config.dataset.classes:
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
     data = prepare_data(config, bundle.network.image_size, sources)
+    check_audited_data(config, data)
     record_data(run, data)
     faces, temperature = bundle.description.faces, bundle.description.temperature
     images = convert_images(data.store, faces.side, faces.colour)
     results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature)
     metrics = build_metrics(config, results, temperature, None)
+    audit(config, data, images, bundle.network, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
     write_results(config, run, data, results, metrics, None)

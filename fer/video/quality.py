@@ -86,7 +86,8 @@ def compute_yaw(landmarks: np.ndarray) -> float:
     """Estimate how far the head is turned to the image's right, degrees, under weak perspective.
 
     ``landmarks``: (3 or more, 2) pixels, of which the first are the eye at the image's left, the other eye and the
-    nose tip. A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their distance.
+    nose tip. A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their
+    distance.
     """
     right_eye, left_eye, nose = landmarks[:3]
     eyes = left_eye - right_eye
