@@ -10,11 +10,14 @@ import pandas as pd
 from fer.metrics.classification import average_present_classes, compute_f1
 
 RESAMPLES, SEED = 2000, 0
+# Samples for metrics that are no function of the confusion matrix: what costs a pass over all images each.
+IMAGE_RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # per cent
 # Faces of one person a moment apart look alike, so a track's faces of so many seconds are drawn together.
 SEGMENT_S = 5.0
 # How many numbers are drawn at a time bounds the memory; the samples of segments depend on it.
 MAX_CELLS_PER_DRAW, MAX_CLUSTERS_PER_DRAW = 1 << 24, 1 << 22
+MAX_WEIGHTS_PER_DRAW = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,22 @@ def resample_confusion(confusion: np.ndarray, seed: int = 0) -> np.ndarray:
     total = int(confusion.sum())
     drawn = np.random.default_rng(seed).multinomial(total, confusion.ravel() / total, size=RESAMPLES)
     return drawn.reshape(RESAMPLES, *confusion.shape)
+
+
+def iter_image_weights(count: int) -> Iterator[np.ndarray]:
+    """Yield how often each of ``count`` images is in a sample, (…, count) float32, the same at every call.
+
+    First comes one row of ones, the images themselves; then IMAGE_RESAMPLES bootstrap samples, in blocks. Without
+    images they are empty.
+    """
+    random = np.random.default_rng(SEED)
+    yield np.ones((1, count), np.float32)
+    step = max(1, MAX_WEIGHTS_PER_DRAW // max(count, 1))
+    for first in range(0, IMAGE_RESAMPLES, step):
+        size = min(step, IMAGE_RESAMPLES - first)
+        drawn = random.integers(0, max(count, 1), (size, count), dtype=np.int64)
+        drawn += np.arange(size)[:, None] * count
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(np.float32)
 
 
 def compute_interval(value: float | np.ndarray, samples: np.ndarray | None) -> dict[str, float | None]:

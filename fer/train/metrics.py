@@ -1,6 +1,7 @@
 """The content of metrics.json: every metric of a split, with bootstrap intervals."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,11 @@ import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fer.metrics.bootstrap import compute_interval, resample_confusion
-from fer.metrics.classification import compute_confusion_matrix, compute_metrics
+from fer.metrics.classification import compute_metrics
+from fer.metrics.evaluation import DECISION_METRICS, DUPLICATES, RANKING_METRICS, Evaluation
+from fer.metrics.scores import compute_kl_to_votes, compute_log_loss
 
-
-def compute_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-probability, nats, of the ``labels`` (N,) under the ``probabilities`` (N, C)."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
+SOURCE = "source"
 
 
 def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -25,25 +25,6 @@ def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> 
     )
 
 
-def compute_kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:
-    """Compute the mean KL divergence from the annotators' distribution to the predicted one.
-
-    Args:
-        probabilities: (N, C) predicted.
-        votes: (N, C) counts of votes, or NaN; rows without votes are left out.
-
-    Returns:
-        Nats; None where no row has votes.
-    """
-    counts = np.nan_to_num(votes)
-    voted = counts.sum(1) > 0
-    if not voted.any():
-        return None
-    fractions = counts[voted] / counts[voted].sum(1, keepdims=True)
-    ratio = np.clip(fractions, 1e-12, 1) / np.clip(probabilities[voted], 1e-12, 1)
-    return float((fractions * np.log(ratio)).sum(1).mean())
-
-
 def compute_split_metrics(
     raw: np.ndarray,
     calibrated: np.ndarray,
@@ -51,51 +32,49 @@ def compute_split_metrics(
     votes: np.ndarray,
     sources: Sequence[str],
     classes: Sequence[str],
+    duplicate_groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compute all metrics of one split, as metrics.json holds them.
 
     Args:
-        raw: (N, C) probabilities before temperature scaling.
+        raw: (N, C) probabilities before calibration.
         calibrated: (N, C) probabilities after it.
         labels: (N,) indices of the classes.
-        votes: (N, C) counts of the annotators' votes, or NaN.
+        votes: (N, V) counts of the annotators' votes, the first C of them for the classes; or NaN.
         sources: (N,) names of the data sets that the images are of.
         classes: (C,) names.
+        duplicate_groups: (N,) equal for images that show the same picture; None where that is not known.
     """
-    predicted = calibrated.argmax(1)
-    confusion = compute_confusion_matrix(labels, predicted, len(classes))
-    values, samples = compute_metrics(confusion), compute_metrics(resample_confusion(confusion))
-    overall = {
-        name: compute_interval(float(values[name]), samples[name])
-        for name in ("accuracy", "balanced_accuracy", "macro_f1")
-    }
-    per_class = {
-        name: {
-            "samples": int(confusion[number].sum()),
-            **{
-                metric: compute_interval(values[metric][number], samples[metric][:, number])
-                for metric in ("precision", "recall", "f1")
-            },
-        }
-        for number, name in enumerate(classes)
-    }
-    by_source = {}
-    for source in dict.fromkeys(sources):
-        mask = np.array([name == source for name in sources])
-        matrix = compute_confusion_matrix(labels[mask], predicted[mask], len(classes))
-        accuracy = compute_interval(
-            float(compute_metrics(matrix)["accuracy"]), compute_metrics(resample_confusion(matrix))["accuracy"]
-        )
-        by_source[source] = {"samples": int(mask.sum()), "accuracy": accuracy}
+    groups = {SOURCE: np.array(sources, dtype=object)}
+    if duplicate_groups is not None:
+        groups[DUPLICATES] = duplicate_groups
+    evaluation = Evaluation(calibrated, labels, tuple(classes), votes, groups=groups)
+    metrics = evaluation.compute_metrics()
+    before = replace(evaluation, probabilities=raw).compute_scores()
+    bounds = {name: before[name] for name in ("log_loss", "ece")}
+    bounds |= {f"{name}_calibrated": metrics[name] for name in ("log_loss", "ece")}
+    bounds["kl_to_votes"] = metrics["kl_to_votes"]
     return {
         "samples": len(labels),
-        **overall,
+        **{name: metrics[name] for name in DECISION_METRICS},
         "log_loss": compute_log_loss(raw, labels),
         "log_loss_calibrated": compute_log_loss(calibrated, labels),
         "ece": compute_calibration_error(raw, labels),
         "ece_calibrated": compute_calibration_error(calibrated, labels),
-        "kl_to_votes": compute_kl_to_votes(calibrated, votes),
-        "per_class": per_class,
-        "confusion_matrix": confusion.tolist(),
-        "by_source": by_source,
+        "kl_to_votes": compute_kl_to_votes(calibrated, votes[:, : len(classes)]),
+        "per_class": metrics["per_class"],
+        "confusion_matrix": evaluation.compute_confusion().tolist(),
+        "by_source": {source: _summarize_source(part) for source, part in evaluation.split_by(SOURCE).items()},
+        **{name: metrics[name] for name in (*RANKING_METRICS, "brier", "log_loss_to_votes", "annotator_agreement")},
+        # Metrics that stand above as plain numbers.
+        "intervals": {name: {"low": bound["low"], "high": bound["high"]} for name, bound in bounds.items()},
+        "subsets": {name: part.compute_metrics() for name, part in evaluation.list_subsets().items()},
     }
+
+
+def _summarize_source(part: Evaluation) -> dict[str, Any]:
+    """Number of images and accuracy of one source."""
+    confusion = part.compute_confusion()
+    samples = compute_metrics(resample_confusion(confusion))["accuracy"]
+    accuracy = compute_interval(float(compute_metrics(confusion)["accuracy"]), samples)
+    return {"samples": len(part.labels), "accuracy": accuracy}
