@@ -3,6 +3,7 @@
 Sizes are fractions of the picture's side, so that pictures of 48 and of 224 pixels are made equally bad.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,7 +53,10 @@ def _add_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tens
 
 
 def _compress(images: Tensor, quality: float, _: torch.Generator) -> Tensor:
-    return F.jpeg(images, int(quality))
+    with warnings.catch_warnings():
+        # torchvision announces that JPEG will move to another package, once an image.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return F.jpeg(images, int(quality))
 
 
 def _change_brightness(images: Tensor, factor: float, _: torch.Generator) -> Tensor:

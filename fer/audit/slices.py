@@ -1,6 +1,7 @@
 """Kinds of pictures, for data without annotations: how bright, sharp, rich in contrast, large and turned a face is."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[st
         measures: A row an image and a column a measure, missing where it is not known.
 
     Returns:
-        By measure, (N,) the quarter of each image, such as ``1: 0.21 to 0.40``, None where the measure is missing;
+        By measure, (N,) the quarter of each image, such as ``1: 0.21–0.40``, None where the measure is missing;
         and why a measure is left out, where it does not tell the images apart.
     """
     slices, left_out = {}, {}
@@ -69,8 +70,13 @@ def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[st
             left_out[str(name)] = f"{edges[0]:.3g} in nearly every image"
             continue
         number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
-        titles = [f"{place + 1}: {edges[place]:.3g} to {edges[place + 1]:.3g}" for place in range(len(edges) - 1)]
+        texts = [_format_edge(edge) for edge in edges]
+        titles = [f"{place}: {low}–{high}" for place, (low, high) in enumerate(pairwise(texts), 1)]
         slices[str(name)] = np.array(
             [titles[place] if fits else None for place, fits in zip(number, known, strict=True)], dtype=object
         )
     return slices, left_out
+
+
+def _format_edge(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
