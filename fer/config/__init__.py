@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.base import ExistingPath, LocalPath, Section
 from fer.config.dataset import Dataset
-from fer.config.evaluation import Evaluation
+from fer.config.evaluation import Evaluation, check_protocol
 from fer.config.inference import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
@@ -89,6 +89,7 @@ class Config(Section):
             )
         if "fit" not in self.trainer.stages and self.trainer.resume_from is not None:
             raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")
+        check_protocol(self.evaluation.protocol, self.dataset.model_dump())
         return self
 
     def dump(self) -> dict[str, Any]:

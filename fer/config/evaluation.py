@@ -1,10 +1,11 @@
 """Section `evaluation`: how a model is judged, beyond the metrics that every evaluation has."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from fer.config.base import Section
+from fer.metrics.protocols import find_misfits
 
 ProtocolName = Literal["ferplus7", "ferplus8", "rafdb"]
 
@@ -46,3 +47,17 @@ class Evaluation(Section):
         if len(set(value)) < len(value):
             raise ValueError("names a column twice")
         return value
+
+
+def check_protocol(protocol: ProtocolName | None, dataset: dict[str, Any]) -> None:
+    """Check that data are prepared as a protocol says.
+
+    Args:
+        protocol: Name of the protocol; None claims nothing.
+        dataset: The section ``dataset``, as plain values.
+
+    Raises:
+        ValueError: They are not; names every key and the value that it needs.
+    """
+    if protocol is not None and (needed := find_misfits(protocol, dataset)):
+        raise ValueError(f"evaluation.protocol={protocol} needs {', '.join(needed)}; null claims no protocol")

@@ -56,7 +56,7 @@ class ManifestConfig:
 
     The fields are those of the configuration section `dataset`, beside the run's ``seed``, ``label_rules``: for each
     source with votes its `label_rule`, `eval_label_rule` and `contempt`, and ``exclude``: sample ids that are left
-    out, with the reason.
+    out, with the reason. Where nothing is trained (``training``), no training images are needed.
     """
 
     label_rules: Mapping[str, Mapping[str, Any]]
@@ -71,6 +71,7 @@ class ManifestConfig:
     limit: int | None
     seed: int
     exclude: Mapping[str, str] = field(default_factory=dict)
+    training: bool = True
 
 
 def build_manifest(sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> Manifest:
@@ -102,7 +103,10 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
     builder.drop_leaks()
     builder.apply_label_rules()
     builder.drop_beyond_limit()
-    builder.check_classes()
+    if config.training:
+        builder.check_classes()
+    else:
+        builder.check_evaluated()
     builder.weigh()
     return builder.build()
 
@@ -162,7 +166,10 @@ class _ManifestBuilder:
     def split(self) -> None:
         """Assign each image to train, val or test."""
         self.samples["stratum"] = self._compute_strata()
-        self.samples["split"] = splits.SPLITTERS[self.cfg.split](self.samples, self.cfg.fractions, self.cfg.seed)
+        splitter = splits.SPLITTERS[self.cfg.split]
+        if splitter is splits.split_official and not self.cfg.training:
+            splitter = splits.split_for_evaluation
+        self.samples["split"] = splitter(self.samples, self.cfg.fractions, self.cfg.seed)
 
     def _compute_strata(self) -> pd.Series:
         """The class by which an image is stratified: its label, or what most annotators said."""
@@ -242,11 +249,19 @@ class _ManifestBuilder:
         log.warning("There are %s", text)
         self._report(text, len(empty), "trained without")
 
+    def check_evaluated(self) -> None:
+        """Refuse data without any image to evaluate."""
+        if not self.samples["split"].isin(["val", "test"]).any():
+            raise DataError(
+                "there are no validation or test images to evaluate; check the source's parts, or set "
+                "dataset.split=stratified"
+            )
+
     def weigh(self) -> None:
         """Weigh training images inversely to their class's size, 1 on average; 1 outside training or balance."""
         training = (self.samples["split"] == "train").to_numpy()
         weights = np.ones(len(self.samples))
-        if self.cfg.balance != "none":
+        if self.cfg.balance != "none" and training.any():
             labels = self.samples.loc[training, "label"]
             inverse = 1.0 / labels.map(labels.value_counts()).to_numpy(float)
             weights[training] = inverse / inverse.mean()

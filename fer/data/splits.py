@@ -84,6 +84,18 @@ def split_official(samples: pd.DataFrame, fractions: Sequence[float], seed: int)
     return splits
 
 
+def split_for_evaluation(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
+    """Keep the sources' official splits where nothing is trained: a source needs no training split.
+
+    Images of a source that has no splits at all are test images, every one of them.
+    """
+    trains = samples["source"].isin(samples.loc[samples["part"] == "train", "source"])
+    splits = samples["part"].replace("", "test")
+    if trains.any():
+        splits[trains] = split_official(samples[trains], fractions, seed)
+    return splits
+
+
 SPLITTERS: dict[str, Callable[[pd.DataFrame, Sequence[float], int], pd.Series]] = {
     "official": split_official,
     "stratified": split_stratified,

@@ -1,7 +1,7 @@
 """The report of a training run: what ``report.html`` shows and where each section comes from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fer.reports import figures
+from fer.reports import evaluation_figures, figures
 from fer.reports.audit import build_audit_sections
 from fer.reports.epoch_times import compute_epoch_seconds
+from fer.reports.evaluation_figures import EvaluationCurves
 from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
 
@@ -47,6 +48,7 @@ class TrainingReport:
         environment: Facts about machine and code, by name.
         notes: Remarks for the top of the page.
         profile: Name of the page beside this one on what the training spent its time on; None without one.
+        curves: ROC, precision-recall and reliability of each split that has them.
     """
 
     title: str
@@ -64,6 +66,7 @@ class TrainingReport:
     environment: dict[str, str]
     notes: list[str]
     profile: str | None = None
+    curves: Mapping[str, EvaluationCurves] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class _EvaluatedSplit:
     counts: np.ndarray
     confusion: Markup
     worst_confusions: list["_Confusion"]
+    curves: Mapping[str, Markup]
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def _build_evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
                 counts=counts,
                 confusion=figures.draw_confusion_matrix(counts, report.classes, label.lower()),
                 worst_confusions=_find_worst_confusions(counts, report.classes),
+                curves=_draw_evaluation_curves(report.curves.get(name), split_metrics, label.lower()),
             )
         )
     return splits
@@ -146,6 +151,24 @@ def _find_worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_
         for row, column in cells
         if fractions[row, column] > 0
     ]
+
+
+def _draw_evaluation_curves(
+    curves: EvaluationCurves | None, metrics: Mapping[str, Any], name: str
+) -> dict[str, Markup]:
+    """Draw the curves of one split; none where it has none."""
+    if curves is None:
+        return {}
+    areas, averages = (
+        {emotion: row[metric]["value"] for emotion, row in metrics["per_class"].items()}
+        for metric in ("roc_auc", "average_precision")
+    )
+    errors = (metrics["ece"], metrics["ece_calibrated"])
+    return {
+        "roc": evaluation_figures.draw_roc_curves(curves.classes, areas, name),
+        "precision_recall": evaluation_figures.draw_precision_recall_curves(curves.classes, averages, name),
+        "reliability": evaluation_figures.draw_reliability(curves.before, curves.after, errors, name),
+    }
 
 
 def _find_best_epoch_row(report: TrainingReport) -> dict[str, Any] | None:

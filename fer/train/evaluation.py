@@ -10,9 +10,13 @@ import pandas as pd
 
 from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
-from fer.errors import ModelError
+from fer.data.sources.base import VOTE_COLUMNS
+from fer.errors import DataError, ModelError
 from fer.metrics.calibration import compute_probabilities, fit_temperature
+from fer.metrics.ranking import compute_class_curves
+from fer.metrics.reliability import compute_reliability
 from fer.models.network import FaceNetwork, predict_logits
+from fer.reports.evaluation_figures import EvaluationCurves
 from fer.train.metrics import compute_split_metrics
 
 
@@ -43,11 +47,25 @@ class EvaluationResult:
             self._get_votes(),
             self.samples["source"].tolist(),
             self.classes,
+            self.samples["duplicate_group"].to_numpy(),
+        )
+
+    def compute_curves(self) -> EvaluationCurves:
+        """Compute the curves that the report draws of the split."""
+        curves = {
+            name: compute_class_curves(self.probabilities[:, column], self.labels == column)
+            for column, name in enumerate(self.classes)
+        }
+        return EvaluationCurves(
+            {name: curve for name, curve in curves.items() if curve is not None},
+            compute_reliability(compute_probabilities(self.logits, 1.0), self.labels),
+            compute_reliability(self.probabilities, self.labels),
         )
 
     def _get_votes(self) -> np.ndarray:
-        """Counts (N, C) of the annotators' votes for the classes, NaN where a source has none."""
-        return self.samples[[f"votes_{name}" for name in self.classes]].to_numpy(float)
+        """Counts (N, V) of the annotators' votes, for the classes first; NaN where a source has none."""
+        columns = [f"votes_{name}" for name in self.classes]
+        return self.samples[[*columns, *(name for name in VOTE_COLUMNS if name not in columns)]].to_numpy(float)
 
     def build_predictions(self) -> pd.DataFrame:
         """Build a table with sample_id, label and p_<emotion>."""
@@ -84,7 +102,12 @@ class EvaluationResult:
 
 
 def evaluate(
-    network: FaceNetwork, images: np.ndarray, manifest: Manifest, splits: Sequence[str], temperature: float | None
+    network: FaceNetwork,
+    images: np.ndarray,
+    manifest: Manifest,
+    splits: Sequence[str],
+    temperature: float | None,
+    classes: Sequence[str] | None = None,
 ) -> tuple[dict[str, EvaluationResult], float]:
     """Evaluate a network on splits of the data.
 
@@ -94,17 +117,25 @@ def evaluate(
         manifest: Labels and splits of the images.
         splits: ``val`` and ``test``, or one of them; a split without images is left out.
         temperature: The temperature of the probabilities; None fits it on ``val``, which must then be among the splits.
+        classes: The network's, where they may be others than the data's: images of a class that it does not have are
+            left out, and a class without images is only ever a wrong answer.
 
     Returns:
         The result of each split, and the temperature.
 
     Raises:
         ModelError: The network's outputs are not finite.
+        DataError: No image is of a class that the network has.
     """
-    splits = [split for split in splits if len(manifest.get_split(split))]
-    index = {name: number for number, name in enumerate(manifest.classes)}
-    labels = {split: manifest.get_split(split)["label"].map(index).to_numpy(np.int64) for split in splits}
-    logits = {split: predict_logits(network, images, manifest.get_split(split).index.to_numpy()) for split in splits}
+    classes = tuple(classes or manifest.classes)
+    parts = {split: manifest.get_split(split) for split in splits}
+    parts = {split: part[part["label"].isin(classes)] for split, part in parts.items()}
+    splits = [split for split in splits if len(parts[split])]
+    if not splits:
+        raise DataError(f"no image to evaluate is of a class that the model has: {', '.join(classes)}")
+    index = {name: number for number, name in enumerate(classes)}
+    labels = {split: parts[split]["label"].map(index).to_numpy(np.int64) for split in splits}
+    logits = {split: predict_logits(network, images, parts[split].index.to_numpy()) for split in splits}
     if not all(np.isfinite(values).all() for values in logits.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
@@ -113,8 +144,8 @@ def evaluate(
         temperature = fit_temperature(logits["val"], labels["val"])
     return {
         split: EvaluationResult(
-            manifest.get_split(split),
-            manifest.classes,
+            parts[split],
+            classes,
             logits[split],
             compute_probabilities(logits[split], temperature),
             labels[split],

@@ -134,6 +134,7 @@ def prepare_data(config: Config, largest_side: int, sources: list[Source] | None
         limit=cfg.limit,
         seed=config.seed,
         exclude={} if cfg.exclude is None else read_excluded(Path(localize(cfg.exclude, config))),
+        training="fit" in config.trainer.stages,
     )
     return PreparedData(store, build_manifest(sources, store, manifest_config), notes, sources)
 

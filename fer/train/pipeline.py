@@ -37,6 +37,7 @@ from fer.train.distributed import apply_launcher, launch_workers, needs_launch, 
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.model_classes import check_protocol_classes, describe_other_classes
 from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
@@ -216,7 +217,6 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     network = fit_result.network.to(device)
     results, temperature = evaluate(network, data.store.images, data.manifest, splits, None)
     metrics = build_metrics(config, results, temperature, fit_result)
-    audit(config, data, data.store.images, network, results, metrics, run.directory)
     description = _build_description(run, data, network, temperature, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
@@ -224,6 +224,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
+    audit(config, data, data.store.images, network, results, metrics, run.directory)
     write_results(config, run, data, results, metrics, fit_result)
     return fit_result.interrupted
 
@@ -250,15 +251,15 @@ def _write_reference_samples(bundle_dir: Path) -> None:
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
     """Evaluate the bundle of ``model_uri`` on this configuration's data, at the bundle's own temperature."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
-    if (count := len(bundle.description.classes)) != config.dataset.classes:
-        raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
+    classes = bundle.description.classes
+    check_protocol_classes(config, classes)
     data = prepare_data(config, bundle.network.image_size, sources)
     check_audited_data(config, data)
     record_data(run, data)
     faces, temperature = bundle.description.faces, bundle.description.temperature
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature)
+    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature, classes)
     metrics = build_metrics(config, results, temperature, None)
     audit(config, data, images, bundle.network, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    write_results(config, run, data, results, metrics, None)
+    write_results(config, run, data, results, metrics, None, describe_other_classes(classes, data.manifest, results))

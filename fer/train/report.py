@@ -61,7 +61,7 @@ def write_report(
         reproduce=f"{format_command('fer.replay')} {shlex.quote(str(run.directory))}",
         metrics=metrics,
         history=pd.DataFrame(fit_result.history if fit_result else [], columns=HISTORY_COLUMNS),
-        classes=list(data.manifest.classes),
+        classes=list(result.classes if result else data.manifest.classes),
         class_counts=_count_classes(data.manifest),
         findings=data.manifest.findings,
         samples=samples,
@@ -70,6 +70,7 @@ def write_report(
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
         profile=PROFILE_HTML if config.trainer.profile and (run.directory / PROFILE_HTML).is_file() else None,
+        curves={split: evaluated.compute_curves() for split, evaluated in results.items()},
     )
     write_training_report(report, run.directory / REPORT_HTML)
 
@@ -91,6 +92,8 @@ def _count_classes(manifest: Manifest) -> pd.DataFrame:
 def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
     """Some training images of each class as the network sees them, augmented as in the first epoch."""
     training, classes = data.manifest.get_split("train"), data.manifest.classes
+    if training.empty:
+        return []
     samples = pd.concat([training[training["label"] == name].head(SAMPLES_PER_CLASS) for name in classes])
     targets = torch.zeros(len(samples), len(classes))
     # A sheet shows single faces: mixing two would make each caption wrong.

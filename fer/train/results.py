@@ -1,10 +1,12 @@
 """What a training leaves for people: predictions, metrics.json, the report, and the metrics in the log."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fer.config import Config
 from fer.core.run_layout import format_predictions_name
+from fer.metrics.protocols import describe_protocol
 from fer.runs.run_directory import Run
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
@@ -22,6 +24,7 @@ def write_results(
     results: dict[str, EvaluationResult],
     metrics: dict[str, Any],
     fit_result: FitResult | None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write predictions, metrics.json and report.html of a run, and log what came out.
 
@@ -32,6 +35,7 @@ def write_results(
         results: The evaluation of each split.
         metrics: Content of metrics.json.
         fit_result: The training; None where a model was only evaluated.
+        remarks: What else a reader must know about the figures, for log and report.
     """
     for split, result in results.items():
         result.write_predictions(run.directory / format_predictions_name(split))
@@ -40,7 +44,9 @@ def write_results(
     if "test" in config.trainer.stages and "test" not in results:
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
-    notes += describe_missed_classes(metrics)
+    for remark in remarks:
+        log.warning("%s", remark)
+    notes += [*remarks, *describe_missed_classes(metrics)]
     write_report(config, run, data, results, metrics, fit_result, notes)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
@@ -80,10 +86,13 @@ def build_metrics(
         temperature: The temperature by which the probabilities are calibrated.
         fit_result: The training; None where a model was only evaluated.
     """
+    splits = {split: results[split].metrics() if split in results else None for split in ("val", "test")}
+    protocol = config.evaluation.protocol
     return {
         "monitor": config.trainer.early_stopping.monitor,
         "best_epoch": fit_result.best_epoch if fit_result else None,
         "epochs": fit_result.history[-1]["epoch"] if fit_result and fit_result.history else 0,
         "temperature": temperature,
-        **{split: results[split].metrics() if split in results else None for split in ("val", "test")},
+        **splits,
+        "protocol": describe_protocol(protocol, splits, config.dataset.on_leak) if protocol else None,
     }
