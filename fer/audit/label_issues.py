@@ -62,7 +62,7 @@ def find_contradicted_labels(predictions: pd.DataFrame) -> pd.DataFrame:
     classes = [str(name).removeprefix("p_") for name in columns]
     probabilities = predictions[columns].to_numpy(float)
     # cleanlab wants rows that sum to 1; single precision does so to 1e-7 alone.
-    probabilities /= probabilities.sum(1, keepdims=True)
+    probabilities = probabilities / probabilities.sum(1, keepdims=True)
     labels = predictions["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(np.int64)
     with warnings.catch_warnings():
         # It warns of every class without images.
