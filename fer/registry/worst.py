@@ -32,9 +32,9 @@ def check_worst_class(metrics: Mapping[str, Any], limit: float, subject: str) ->
             f"There is no image of {', '.join(missing)} in {subject}, so {CLASS_KEY}={limit:g} cannot be shown; "
             "evaluate on data with every class."
         )
-    worst = min(values, key=lambda name: values[name])
-    text = f"recall of the worst class, {worst}, on {subject}: {values[worst]:.3f} ({CLASS_KEY}={limit:g})."
-    return (APPROVED, f"Kept: {text}") if values[worst] >= limit else (REJECTED, f"Not reached: {text}")
+    value, worst = min((float(value), name) for name, value in values.items() if value is not None)
+    text = f"recall of the worst class, {worst}, on {subject}: {value:.3f} ({CLASS_KEY}={limit:g})."
+    return (APPROVED, f"Kept: {text}") if value >= limit else (REJECTED, f"Not reached: {text}")
 
 
 def check_worst_group(metrics: Mapping[str, Any], limit: float, subject: str) -> tuple[Status, str]:
