@@ -131,6 +131,7 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
     seed_everything(config.seed)
     device = resolve_device(config)
     data = prepare_data(config, config.model.image_size, sources)
+    check_audited_data(config, data)
     try:
         fit(config, data, directory, device)
     except torch.OutOfMemoryError:
