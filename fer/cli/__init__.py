@@ -17,6 +17,7 @@ COMMANDS = {
     "register": ("fer.cli.register", "package a trained model, check it, keep it as a version"),
     "replay": ("fer.replay", "run a training again and compare every figure"),
     "compare": ("fer.compare", "runs and sweeps side by side"),
+    "labels": ("fer.train.review_labels", "labels that are probably wrong, by runs that did not train on them"),
     "config": ("fer.config", "every key of the configuration, its JSON Schema, what differs between two"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "synthetic": ("fer.synthetic", "a sheet of drawn faces"),

@@ -153,6 +153,8 @@ def _collect_inputs(config: Config) -> dict[str, str]:
     paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if spec.kind != "synthetic"}
     if config.model.weights not in ("none", "pretrained"):
         paths["model.weights"] = config.model.weights
+    if config.dataset.exclude is not None:
+        paths["dataset.exclude"] = config.dataset.exclude
     if config.trainer.resume_from is not None:
         paths["trainer.resume_from"] = config.trainer.resume_from
     return paths

@@ -158,6 +158,11 @@ class Dataset(Section):
     )
     batch_size: int = Field(ge=2, le=65536, description="Images a training step")
     limit: int | None = Field(ge=1, description="Use at most so many images of each split; null uses all")
+    exclude: InputPath | None = Field(
+        None,
+        description="CSV of images to leave out: a column sample_id, as manifest.parquet has it, and perhaps reason, "
+        "such as label_issues.csv; null leaves out none",
+    )
     cache_dir: NewPath = Field(min_length=1, description="Directory of decoded images, shared between runs")
     augment: Augment = Field(description="Random changes of training images")
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fer.config.base import Section
 from fer.metrics.protocols import find_misfits
@@ -32,6 +32,34 @@ class Evaluation(Section):
         description="Share of right answers wanted of a model that is sure: answers below the confidence that takes it "
         "on validation are `uncertain`; null has no such mark",
     )
+    groups: tuple[str, ...] = Field(
+        (),
+        description="Columns of the manifest by which metrics are told apart, such as [gender,race]: RAF-DB's "
+        "annotations, or what groups.csv says",
+    )
+    min_group_size: int = Field(
+        30, ge=2, description="Groups and slices of fewer images are counted, but neither judged nor tested"
+    )
+    slices: bool = Field(
+        False, description="Metrics by quarters of brightness, contrast, sharpness, face size and pose, where known"
+    )
+    robustness: bool = Field(
+        False, description="Accuracy on corrupted pictures and on faces cropped otherwise, in five severities each"
+    )
+    robustness_limit: int = Field(500, ge=10, description="Corrupt at most so many images, drawn at random by the seed")
+    label_issues: bool = Field(
+        False,
+        description="List labels that are probably wrong (label_issues.csv and .html): those of evaluation images that "
+        "the model contradicts, by confident learning, and duplicates with different labels; needs cleanlab",
+    )
+
+    @field_validator("groups")
+    @classmethod
+    def check_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Check that no group is named twice."""
+        if len(set(value)) < len(value):
+            raise ValueError("names a column twice")
+        return value
 
 
 def check_protocol(protocol: ProtocolName | None, dataset: dict[str, Any]) -> None:

@@ -17,6 +17,12 @@ class Gate(Section):
         description="How far the accuracy may be below the champion's on the same images, at the lower end of the 95 % "
         "interval of a paired bootstrap"
     )
+    min_worst_class_recall: Probability | None = Field(
+        None, description="Least recall of the class that is recognised worst; null sets no limit"
+    )
+    min_worst_group_accuracy: Probability | None = Field(
+        None, description="Least accuracy of the worst group of evaluation.groups; null sets no limit"
+    )
     min_common_images: int = Field(ge=1, description="Test images in common with the champion, to compare with it")
 
 

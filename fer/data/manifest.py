@@ -10,6 +10,7 @@ import pandas as pd
 
 from fer.data import label_rules, splits
 from fer.data.duplicates import group_duplicates
+from fer.data.exclude import check_excluded
 from fer.data.image_store import ImageStore
 from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
 from fer.emotions import get_class_names
@@ -53,9 +54,9 @@ class Manifest:
 class ManifestConfig:
     """How images are checked, split, labelled and weighed.
 
-    The fields are those of the configuration section `dataset`, beside the run's ``seed`` and ``label_rules``: for
-    each source with votes its `label_rule`, `eval_label_rule` and `contempt`. Where nothing is trained (``training``),
-    no training images are needed.
+    The fields are those of the configuration section `dataset`, beside the run's ``seed``, ``label_rules``: for each
+    source with votes its `label_rule`, `eval_label_rule` and `contempt`, and ``exclude``: sample ids that are left
+    out, with the reason. Where nothing is trained (``training``), no training images are needed.
     """
 
     label_rules: Mapping[str, Mapping[str, Any]]
@@ -69,6 +70,7 @@ class ManifestConfig:
     balance: Literal["none", "weighted_sampling", "class_weights"]
     limit: int | None
     seed: int
+    exclude: Mapping[str, str] = field(default_factory=dict)
     training: bool = True
 
 
@@ -84,7 +86,8 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
         config: What to do about each.
 
     Raises:
-        DataError: As `on_corrupt`, `on_leak` and `on_empty_class` ask, or when a split that is needed is empty.
+        DataError: As `on_corrupt`, `on_leak` and `on_empty_class` ask, when a split that is needed is empty, or when
+            ``exclude`` names an image that there is not.
 
     Examples:
         >>> manifest = build_manifest(sources, open_image_store(sources, 224, ".cache"), config)
@@ -92,6 +95,7 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
     """
     builder = _ManifestBuilder(sources, store, config)
     builder.report_unused()
+    builder.drop_listed()
     builder.check_corrupt()
     builder.drop_unreadable()
     builder.count_duplicates()
@@ -114,6 +118,9 @@ class _ManifestBuilder:
         self.cfg = config
         self.classes = get_class_names(config.classes)
         self.samples = _join_samples(sources, store, config.near_duplicate_bits)
+        groups = _join_groups(sources)
+        self.group_columns = groups.columns.tolist()
+        self.samples = self.samples.join(groups)
         self.source_problems = _list_exclusions((s.name, s.problems) for s in sources)
         self.unused = _list_exclusions((s.name, s.unused) for s in sources)
         self.dropped: list[pd.DataFrame] = []
@@ -125,6 +132,12 @@ class _ManifestBuilder:
             names = _shorten_list(rows["sample_id"].tolist(), ", ")
             log.warning("Not used: %d (%s): %s", len(rows), reason, names)
             self._report(f"files not used, {reason}: {names}", len(rows), LEFT_OUT)
+
+    def drop_listed(self) -> None:
+        """Drop the images that the user lists. Raises DataError for one that there is not."""
+        check_excluded(dict(self.cfg.exclude), self.samples["sample_id"])
+        reasons = self.samples["sample_id"].map(dict(self.cfg.exclude))
+        self._drop(reasons.notna(), reasons)
 
     def check_corrupt(self) -> None:
         """Report unreadable images, rows without image and images without row, or refuse them."""
@@ -268,6 +281,7 @@ class _ManifestBuilder:
             *VOTE_COLUMNS,
             *(f"target_{name}" for name in self.classes),
             *("weight", "content_hash", "perceptual_hash", "duplicate_group"),
+            *self.group_columns,
         ]
         return Manifest(self.samples[columns], excluded, self.classes, self.findings)
 
@@ -292,6 +306,13 @@ def _join_samples(sources: Sequence[Source], store: ImageStore, near_duplicate_b
     samples = samples.join(store.index)
     samples["duplicate_group"] = group_duplicates(store.index, near_duplicate_bits)
     return samples
+
+
+def _join_groups(sources: Sequence[Source]) -> pd.DataFrame:
+    """What the sources say of their images, a row for each of `_join_samples`; no column where none says anything."""
+    tables = [pd.DataFrame(index=source.table.index) if source.groups is None else source.groups for source in sources]
+    joined = pd.concat(tables, ignore_index=True)
+    return joined.where(joined.notna(), None) if joined.columns.size else joined
 
 
 def _list_exclusions(listed: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> pd.DataFrame:

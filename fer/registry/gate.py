@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from fer.config.registry import Gate
 from fer.metrics.bootstrap import compute_paired_difference, extract_predictions, resample_metrics
+from fer.registry.status import APPROVED, PENDING, REJECTED, Status
+from fer.registry.worst import check_worst_class, check_worst_group
 
-Status = Literal["Approved", "PendingManualApproval", "Rejected"]
-APPROVED: Status = "Approved"
-PENDING: Status = "PendingManualApproval"
-REJECTED: Status = "Rejected"
 SPLIT_TITLES = {"test": "test", "val": "validation"}
 # The gate's metrics, and their names in metrics.json and bundle.yaml.
 METRIC_KEYS = {
@@ -73,6 +71,11 @@ def evaluate_gate(
     findings = [
         _check_limits(gate, gate_metrics, f"the {SPLIT_TITLES[split]} part ({int(gate_metrics['samples'])} images)")
     ]
+    subject = f"the {SPLIT_TITLES[split]} part"
+    if gate.min_worst_class_recall is not None:
+        findings.append(check_worst_class(metrics[split], gate.min_worst_class_recall, subject))
+    if gate.min_worst_group_accuracy is not None:
+        findings.append(check_worst_group(metrics[split], gate.min_worst_group_accuracy, subject))
     if split != "test":
         findings.append((PENDING, "There is no test part, and the epoch was chosen on validation."))
     if champion is not None:

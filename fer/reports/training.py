@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from fer.reports import evaluation_figures, figures
+from fer.reports.audit import build_audit_sections
 from fer.reports.epoch_times import compute_epoch_seconds
 from fer.reports.evaluation_figures import EvaluationCurves
 from fer.reports.images import CaptionedImage
@@ -100,6 +101,7 @@ def write_training_report(report: TrainingReport, path: Path) -> None:
     content = {
         "report": report,
         "metrics": report.metrics,
+        "audit": build_audit_sections(report.metrics),
         "splits": _build_evaluated_splits(report),
         "best": _find_best_epoch_row(report),
         "history": report.history.to_dict("records"),

@@ -73,11 +73,16 @@ class EvaluationResult:
         columns = [f"votes_{name}" for name in self.classes]
         return self.samples[[*columns, *(name for name in VOTE_COLUMNS if name not in columns)]].to_numpy(float)
 
-    def write_predictions(self, path: Path) -> None:
-        """Write a table with sample_id, label and p_<emotion>."""
+    def build_predictions(self) -> pd.DataFrame:
+        """Build a table with sample_id, label and p_<emotion>."""
         table = self.samples[["sample_id", "label"]].reset_index(drop=True)
         for column, name in enumerate(self.classes):
             table[f"p_{name}"] = self.probabilities[:, column]
+        return table
+
+    def write_predictions(self, path: Path) -> None:
+        """Write the table of ``build_predictions``."""
+        table = self.build_predictions()
         with atomic_write(path) as temporary:
             table.to_parquet(temporary, index=False)
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer.aws.client import AwsClient
@@ -12,6 +12,7 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
+from fer.data.exclude import read_excluded
 from fer.data.image_store import ImageStore, open_image_store
 from fer.data.manifest import Manifest, ManifestConfig, build_manifest, check_source_problems
 from fer.data.sources import Source, collect_label_rules, read_source
@@ -90,11 +91,13 @@ class PreparedData:
         store: The decoded images.
         manifest: Which of them are used, with what labels, in which split.
         notes: What a reader must know about the sources.
+        sources: The data sets, in the order of the store's rows.
     """
 
     store: ImageStore
     manifest: Manifest
     notes: list[str]
+    sources: list[Source] = field(default_factory=list)
 
 
 def prepare_data(config: Config, largest_side: int, sources: list[Source] | None = None) -> PreparedData:
@@ -130,9 +133,10 @@ def prepare_data(config: Config, largest_side: int, sources: list[Source] | None
         balance=cfg.balance,
         limit=cfg.limit,
         seed=config.seed,
+        exclude={} if cfg.exclude is None else read_excluded(Path(localize(cfg.exclude, config))),
         training="fit" in config.trainer.stages,
     )
-    return PreparedData(store, build_manifest(sources, store, manifest_config), notes)
+    return PreparedData(store, build_manifest(sources, store, manifest_config), notes, sources)
 
 
 def record_data(run: Run, data: PreparedData) -> None:

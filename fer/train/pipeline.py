@@ -31,6 +31,7 @@ from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
+from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
 from fer.train.calibration import build_bundle_metrics, build_calibration_metrics, fit_uncertainty
 from fer.train.device import resolve_device, resolve_precision
@@ -117,6 +118,7 @@ def _check_start(config: Config) -> None:
     with refuse_before_start():
         device = resolve_device(config)
         check_plugins(config)
+        check_audit(config)
         if "fit" in config.trainer.stages:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
@@ -132,6 +134,7 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
     seed_everything(config.seed)
     device = resolve_device(config)
     data = prepare_data(config, config.model.image_size, sources)
+    check_audited_data(config, data)
     try:
         fit(config, data, directory, device)
     except torch.OutOfMemoryError:
@@ -198,6 +201,7 @@ def _record_failure(run: Run) -> Iterator[None]:
 def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
     data = prepare_data(config, config.model.image_size, sources)
+    check_audited_data(config, data)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
     assert fit_result is not None, "rank 0 has the result of a training"
@@ -230,6 +234,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
+    audit(config, data, data.store.images, network, results, metrics, run.directory)
     write_results(config, run, data, results, metrics, fit_result)
     return fit_result.interrupted
 
@@ -266,11 +271,13 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     classes = bundle.description.classes
     check_protocol_classes(config, classes)
     data = prepare_data(config, bundle.network.image_size, sources)
+    check_audited_data(config, data)
     record_data(run, data)
     faces, calibration = bundle.description.faces, bundle.description.calibration
     images = convert_images(data.store, faces.side, faces.colour)
     results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(bundle.description)
+    audit(config, data, images, bundle.network, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
     write_results(config, run, data, results, metrics, None, describe_other_classes(classes, data.manifest, results))

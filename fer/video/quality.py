@@ -77,15 +77,17 @@ def measure_quality(crop_rgb: np.ndarray, face: Face) -> FaceQuality:
         sharpness=float(cv2.Laplacian(gray, cv2.CV_32F).var()),
         brightness=float(gray.mean()) / 255.0,
         contrast=float(gray.std()) / 255.0,
-        yaw=math.nan if landmarks is None else _compute_yaw(landmarks),
+        yaw=math.nan if landmarks is None else compute_yaw(landmarks),
         roll=math.nan if landmarks is None else compute_roll(landmarks),
     )
 
 
-def _compute_yaw(landmarks: np.ndarray) -> float:
-    """How far the head is turned to the image's right, degrees, under weak perspective.
+def compute_yaw(landmarks: np.ndarray) -> float:
+    """Estimate how far the head is turned to the image's right, degrees, under weak perspective.
 
-    A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their distance.
+    ``landmarks``: (3 or more, 2) pixels, of which the first are the eye at the image's left, the other eye and the
+    nose tip. A turn by a moves the nose tip sideways by NOSE_LENGTH sin a, and brings the eyes to cos a of their
+    distance.
     """
     right_eye, left_eye, nose = landmarks[:3]
     eyes = left_eye - right_eye

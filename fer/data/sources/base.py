@@ -55,6 +55,8 @@ class Source:
         notes: Remarks for the report.
         problems: (path, reason) of rows without image, images without row, and rows that are malformed.
         unused: (path, reason) of files and folders that are there and belong to no sample.
+        groups: What is known of the people and pictures, a row for each of ``table`` and a column a fact, such as
+            gender; missing values where it is not known. None where the data set says nothing.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Source:
     notes: Sequence[str] = field(default_factory=tuple)
     problems: Sequence[tuple[str, str]] = field(default_factory=tuple)
     unused: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    groups: pd.DataFrame | None = None
 
 
 def _build_path_columns(paths: Sequence[str], splits: Sequence[str]) -> dict[str, "pd.Series[str]"]:

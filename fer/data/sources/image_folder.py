@@ -4,12 +4,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from fer.data.sources.archive import DatasetFiles, build_layout_error
 from fer.data.sources.base import ALLOWED_PARTS, Source, build_labelled_table, parse_part
+from fer.data.sources.groups import build_group_columns, read_group_table
 from fer.emotions import CONTEMPT, EMOTIONS, SYNONYMS, normalize_label
 from fer.errors import DataError
 
@@ -21,14 +22,18 @@ ClassMap = Mapping[str, str | None]
 def read_folder(name: str, root: str, class_map: ClassMap) -> Source:
     """Read a data set of one folder a class: ``<class>/**`` or ``train|val|test/<class>/**``.
 
-    ``class_map`` gives folder names a class, or None to leave a folder out; usual spellings need none.
+    ``class_map`` gives folder names a class, or None to leave a folder out; usual spellings need none. A groups.csv
+    beside the folders says what is known of the images.
     Raises DataError for another layout, an unknown folder or part, or a class folder without images.
     """
     files = DatasetFiles(root)
     layout = find_class_folders(files, class_map)
     if not layout.folders:
         layout = _assume_class_folders(files, layout)
-    return read_class_folders(name, files, layout)
+    columns, rows, problems = read_group_table(files)
+    source = read_class_folders(name, files, layout)
+    groups = build_group_columns(source.table["path"], columns, rows)
+    return replace(source, groups=groups, problems=(*source.problems, *problems))
 
 
 @dataclass

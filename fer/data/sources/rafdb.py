@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 from fer.data.sources.archive import DatasetFiles, build_layout_error
 from fer.data.sources.base import SPLITS, Source, build_labelled_table, parse_part
 from fer.data.sources.fer2013 import describe_unknown_part
+from fer.data.sources.groups import build_group_columns
 from fer.data.sources.image_folder import find_class_folders, read_class_folders
+from fer.data.sources.rafdb_attributes import COLUMNS, list_annotations, read_attributes
 from fer.emotions import RAFDB_LABELS
 from fer.errors import DataError
 
@@ -72,13 +74,19 @@ def _read_official(name: str, files: DatasetFiles, table: str) -> Source:
             splits.append(str(part))
             labels.append(NUMBERS[number])
     problems += [(path, f"image without a row in {table}") for key, path in images.items() if key not in listed]
-    used = [*images.values(), *paths]
+    attributes, malformed = read_attributes(files)
+    rows = {path: attributes[_strip_aligned(path)] for path in paths if _strip_aligned(path) in attributes}
+    used = [*images.values(), *paths, *list_annotations(files)]
     return Source(
         name,
         build_labelled_table(paths, splits, labels),
         files.read,
+        notes=[f"annotations that cannot be read, left empty: {len(malformed)}, such as {malformed[0]}"]
+        if malformed
+        else (),
         problems=tuple(problems),
         unused=tuple(files.list_unused(used, {})),
+        groups=build_group_columns(paths, COLUMNS if rows else [], rows),
     )
 
 

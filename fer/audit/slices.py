@@ -1,0 +1,82 @@
+"""Kinds of pictures, for data without annotations: how bright, sharp, rich in contrast, large and turned a face is."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from fer.core.progress import track_progress
+from fer.data.decoding import read_header
+from fer.data.sources.base import Source
+from fer.data.sources.groups import YAW
+from fer.video.detectors import Face
+from fer.video.quality import measure_quality
+
+SLICES = 4
+PIXEL_MEASURES = ("brightness", "contrast", "sharpness")
+FACE_SIZE, POSE = "face_size", "pose"
+
+
+def measure_images(images: np.ndarray, samples: pd.DataFrame, sources: Sequence[Source]) -> pd.DataFrame:
+    """Measure the pictures of a split, each in the unit in which infer.py measures faces of videos.
+
+    Args:
+        images: Those of the store, (M, h, w, 1 or 3) uint8.
+        samples: Rows of the manifest; the index is the image's row in ``images``.
+        sources: The data sets that the images are of.
+
+    Returns:
+        A row a sample: brightness (0 to 1), contrast (0 to 0.5), sharpness, face_size (longer side in the data set,
+        pixels) and pose (degrees that the head is turned either way, missing where no source tells).
+    """
+    rows = []
+    by_name = {source.name: source for source in sources}
+    items = zip(samples.index, samples["source"], samples["path"], strict=True)
+    for row, source, path in track_progress(items, len(samples), "Measuring pictures"):
+        image = np.broadcast_to(images[row], (*images.shape[1:3], 3))
+        side = _get_side(by_name[source], path)
+        quality = measure_quality(np.ascontiguousarray(image), Face(0, 0, side, side, 1.0))
+        rows.append([*(getattr(quality, name) for name in PIXEL_MEASURES), side])
+    table = pd.DataFrame(rows, columns=[*PIXEL_MEASURES, FACE_SIZE], index=samples.index)
+    table[POSE] = pd.to_numeric(samples[YAW]).abs() if YAW in samples else np.nan
+    return table
+
+
+def _get_side(source: Source, path: str) -> int:
+    """Longer side of an image in its data set, pixels."""
+    return source.get_info(path).side if source.get_info else read_header(source.read(path))[0]
+
+
+def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Divide the images by each measure into quarters.
+
+    Args:
+        measures: A row an image and a column a measure, missing where it is not known.
+
+    Returns:
+        By measure, (N,) the quarter of each image, such as ``1: 0.21–0.40``, None where the measure is missing;
+        and why a measure is left out, where it does not tell the images apart.
+    """
+    slices, left_out = {}, {}
+    for name in measures:
+        values = measures[name].to_numpy(float)
+        known = np.isfinite(values)
+        if not known.any():
+            left_out[str(name)] = "no source tells it"
+            continue
+        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, SLICES + 1)))
+        if len(edges) < 3:
+            left_out[str(name)] = f"{edges[0]:.3g} in nearly every image"
+            continue
+        number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
+        texts = [_format_edge(edge) for edge in edges]
+        titles = [f"{place}: {low}–{high}" for place, (low, high) in enumerate(pairwise(texts), 1)]
+        slices[str(name)] = np.array(
+            [titles[place] if fits else None for place, fits in zip(number, known, strict=True)], dtype=object
+        )
+    return slices, left_out
+
+
+def _format_edge(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,100 @@
+"""Facts about the people and pictures of a data set, by which its metrics can be told apart."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from fer.data.sources.archive import DatasetFiles
+from fer.data.sources.base import SPLITS
+from fer.errors import DataError
+
+GROUPS_FILE = "groups.csv"
+# Degrees that a head is turned; every other column holds words.
+YAW = "yaw"
+# Columns of the manifest, which are no facts of a source.
+_RESERVED = frozenset(
+    {"sample_id", "source", "path", "part", "split", "label", "stratum", "weight", "problem", "reason"}
+    | {"content_hash", "perceptual_hash", "duplicate_group"}
+)
+_PREFIXES = ("votes_", "target_", "p_")
+Rows = dict[str, list[str]]
+
+
+def read_group_table(files: DatasetFiles) -> tuple[list[str], Rows, list[tuple[str, str]]]:
+    """Read groups.csv, which stands beside the folders of images and has a line for each of them.
+
+    Args:
+        files: The data set's files.
+
+    Returns:
+        The columns beside ``path``; their values by image, "" where one is not known; (line, reason) of lines that
+        cannot be used. All empty where there is no such file.
+
+    Raises:
+        DataError: There is no column ``path``, or one is named as a column of the manifest.
+    """
+    table = files.find(GROUPS_FILE)
+    if table is None:
+        return [], {}, []
+    lines = files.iter_rows(table)
+    _, header = next(lines, (1, []))
+    header = [column.strip() for column in header]
+    if "path" not in header:
+        raise DataError(
+            f"{files.root}: {table} has the columns {', '.join(header) or 'of an empty file'}; one must be path, the "
+            "image's path from the folder of this file, and the others name groups, such as path,gender,age"
+        )
+    columns = [column for column in header if column != "path"]
+    _check_columns(columns, f"{files.root}: {table}")
+    folder = PurePosixPath(table).parent
+    rows: Rows = {}
+    problems = []
+    for line, cells in lines:
+        values = dict(zip(header, (cell.strip() for cell in [*cells, *[""] * len(header)]), strict=False))
+        image = (folder / values.pop("path")).as_posix()
+        if image not in files or not files.is_image(image):
+            problems.append((f"{table}, line {line} ({image})", f"row of {table} without an image"))
+        elif image in rows:
+            problems.append((f"{table}, line {line} ({image})", "row of an image that was named before"))
+        else:
+            rows[image] = [values[column] for column in columns]
+    return columns, rows, problems
+
+
+def _check_columns(columns: Sequence[str], table: str) -> None:
+    for number, column in enumerate(columns):
+        if column in _RESERVED or column.startswith(_PREFIXES) or column in SPLITS:
+            raise DataError(f"{table} has a column {column}, which is the manifest's own; name it otherwise")
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", column) is None or column in columns[:number]:
+            raise DataError(
+                f"{table} has the column {column!r} twice, or one that is no name; use letters, digits and '_'"
+            )
+
+
+def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows) -> pd.DataFrame | None:
+    """Build the groups of a source's images.
+
+    Args:
+        paths: The images, in the order of the source's table.
+        columns: Names of the groups.
+        rows: The values of the columns by image, "" where one is not known.
+
+    Returns:
+        A row an image, missing values where nothing is known; None where there are no groups at all.
+
+    Raises:
+        DataError: A yaw is no number.
+    """
+    if not columns:
+        return None
+    unknown = [""] * len(columns)
+    table = pd.DataFrame([rows.get(path, unknown) for path in paths], columns=list(columns), dtype=object)
+    table = table.where(table != "", None)
+    if YAW in table:
+        try:
+            table[YAW] = pd.to_numeric(table[YAW])
+        except ValueError as error:
+            raise DataError(f"{GROUPS_FILE}: the column {YAW} holds degrees, -90 to 90 ({error})") from None
+    return table

@@ -1,0 +1,8 @@
+"""What a registry says of a version: whether it may be used."""
+
+from typing import Literal
+
+Status = Literal["Approved", "PendingManualApproval", "Rejected"]
+APPROVED: Status = "Approved"
+PENDING: Status = "PendingManualApproval"
+REJECTED: Status = "Rejected"

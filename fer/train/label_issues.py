@@ -1,0 +1,78 @@
+"""Doubtful labels of a run's data, as a CSV that dataset.exclude takes and as a sheet with pictures."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer.audit.label_issues import (
+    CONFLICTING,
+    CONTRADICTED,
+    average_predictions,
+    find_conflicting_duplicates,
+    find_contradicted_labels,
+    join_issues,
+)
+from fer.core.io import atomic_write
+from fer.core.run_layout import LABEL_ISSUES_CSV, LABEL_ISSUES_HTML
+from fer.reports.label_issues import LabelIssuesPage, write_label_issues_page
+from fer.train.inputs import PreparedData
+
+log = logging.getLogger(__name__)
+
+
+def write_label_issues(
+    predictions: Sequence[pd.DataFrame], data: PreparedData, directory: Path, title: str
+) -> dict[str, int]:
+    """Write label_issues.csv and label_issues.html.
+
+    Args:
+        predictions: Of each model, what it says of images that it was not trained on: sample_id, label, p_<emotion>.
+        data: The data, whose manifest has all of the images.
+        directory: Where to write.
+        title: Heading of the sheet.
+
+    Returns:
+        How many images were ``examined``, and how many are listed: ``contradicted`` by the model, ``conflicting`` with
+        a duplicate, and ``listed`` for either.
+
+    Raises:
+        DataError: The models' predictions cannot be averaged.
+    """
+    samples = data.manifest.samples
+    examined = average_predictions(predictions)
+    contradicted = find_contradicted_labels(examined)
+    conflicting = find_conflicting_duplicates(samples)
+    issues = join_issues(contradicted, conflicting, samples)
+    with atomic_write(directory / LABEL_ISSUES_CSV) as temporary:
+        issues.to_csv(temporary, index=False, float_format="%.4f")
+    counts = {
+        "examined": len(examined),
+        "contradicted": len(contradicted),
+        "conflicting": len(conflicting),
+        "listed": len(issues),
+    }
+    rows = pd.Series(samples.index, index=samples["sample_id"])
+    page = LabelIssuesPage(
+        title=title,
+        counts=counts,
+        images_total=len(samples),
+        issues=issues.to_dict("records"),
+        pictures=lambda sample: _get_picture(data.store.images[rows[sample]]),
+        csv=LABEL_ISSUES_CSV,
+        contradicted=CONTRADICTED,
+        conflicting=CONFLICTING,
+    )
+    write_label_issues_page(page, directory / LABEL_ISSUES_HTML)
+    log.info(
+        "Labels: %d of %d examined images contradicted, %d duplicates in conflict: %s",
+        *(counts["contradicted"], counts["examined"], counts["conflicting"], directory / LABEL_ISSUES_HTML),
+    )
+    return counts
+
+
+def _get_picture(image: np.ndarray) -> np.ndarray:
+    """(H, W, 1 or 3) as (H, W) or (H, W, 3)."""
+    return np.asarray(image[..., 0] if image.shape[-1] == 1 else image)
