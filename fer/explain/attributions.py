@@ -18,8 +18,10 @@ GRAD_CAM, INTEGRATED_GRADIENTS, GRADIENT_SHAP = "grad_cam", "integrated_gradient
 METHODS: Mapping[str, str] = MappingProxyType(
     {GRAD_CAM: "Grad-CAM", INTEGRATED_GRADIENTS: "Integrated gradients", GRADIENT_SHAP: "GradientShap"}
 )
-# Points on the way from the baseline to the picture; GradientShap draws as many of its ways.
-STEPS = 50
+# Points on the way from the baseline to the picture, doubled until the attributions add up; GradientShap's samples.
+STEPS, MAX_STEPS = 50, 200
+# Attributions that miss the difference of the logits by less than this fraction of it add up.
+TOLERANCE = 0.05
 # GradientShap's noise, in deviations of the normalised picture, and its baselines: uniform grays from black to white.
 NOISE, GRAYS = 0.1, 9
 
@@ -46,6 +48,7 @@ class Explainer:
         network: The network, on any device; it is left in evaluation mode.
         seed: Seed of GradientShap.
         steps: Points on the way from the baseline, or GradientShap's samples.
+        max_steps: How far the points are doubled where the attributions do not add up to the logit's difference.
 
     Raises:
         UserError: Captum is not installed.
@@ -56,9 +59,9 @@ class Explainer:
         (1, 112, 112)
     """
 
-    def __init__(self, network: FaceNetwork, seed: int = 0, steps: int = STEPS) -> None:
+    def __init__(self, network: FaceNetwork, seed: int = 0, steps: int = STEPS, max_steps: int = MAX_STEPS) -> None:
         require_packages("captum", purpose="explanations")
-        self.network, self.seed, self.steps = network.eval(), seed, steps
+        self.network, self.seed, self.steps, self.max_steps = network.eval(), seed, steps, max_steps
 
     def prepare(self, native: np.ndarray) -> Tensor:
         """Return the normalised input (N, 3, side, side) of native faces (N, h, w, C) uint8."""
@@ -85,9 +88,7 @@ class Explainer:
             method, self._sample_gradients
         )
         # Each picture by itself: a map depends neither on the others nor on their number.
-        results = [
-            compute(inputs[row : row + 1].contiguous(), int(target)) for row, target in enumerate(targets)
-        ]
+        results = [compute(inputs[row : row + 1].contiguous(), int(target)) for row, target in enumerate(targets)]
         maps = [attribution.sum(1)[0].detach().float().cpu().numpy() for attribution, _ in results]
         differences = [difference for _, difference in results if difference is not None]
         side = self.network.image_size
@@ -110,11 +111,17 @@ class Explainer:
         from captum.attr import IntegratedGradients
 
         baseline = torch.zeros_like(picture)
-        with torch.enable_grad():
-            attribution = IntegratedGradients(self.network.body).attribute(
-                picture, baseline, target=target, n_steps=self.steps, internal_batch_size=self.steps
-            )
-        return attribution, self._compute_difference(picture, baseline, target)
+        difference = self._compute_difference(picture, baseline, target)
+        steps = self.steps
+        while True:
+            with torch.enable_grad():
+                attribution = IntegratedGradients(self.network.body).attribute(
+                    picture, baseline, target=target, n_steps=steps, internal_batch_size=self.steps
+                )
+            error = abs(float(attribution.sum()) - difference)
+            if error <= TOLERANCE * abs(difference) or 2 * steps > self.max_steps:
+                return attribution, difference
+            steps *= 2
 
     def _sample_gradients(self, picture: Tensor, target: int) -> tuple[Tensor, float | None]:
         from captum.attr import GradientShap

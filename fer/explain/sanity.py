@@ -12,11 +12,13 @@ from fer.explain.attributions import Explainer
 from fer.models.network import FaceNetwork
 
 # Part of the layers, counted from the classifier, whose weights are shuffled; all layers come last.
-PARTS = {"the classifier": 0.0, "the last quarter": 0.25, "the last half": 0.5, "three quarters": 0.75, "all": 1.0}
-ALL = "all"
+PARTS = {"the classifier": 0.0, "the last half": 0.5, "all layers": 1.0}
+ALL = "all layers"
+# One shuffled network may look at some corner of every picture.
+SHUFFLES = 3
 # Above it, maps of a network that knows nothing are called like those of the trained one.
 SIMILAR = 0.5
-# Batches from which the normalisation of shuffled layers learns its statistics.
+# So many pictures, from which the normalisation of shuffled layers learns its statistics.
 _SETTLING_PICTURES = 16
 
 
@@ -27,7 +29,7 @@ class SanityRow:
     Attributes:
         method: One of METHODS.
         part: Which layers are shuffled, a key of PARTS.
-        correlation: Spearman's rank correlation of the maps, averaged over the pictures.
+        correlation: Spearman's rank correlation of the maps, averaged over the pictures and SHUFFLES.
         absolute: The same of the maps' absolute values.
     """
 
@@ -44,7 +46,7 @@ class SanityCheck:
     Attributes:
         rows: A row a method and part.
         pictures: How many pictures it was made with.
-        maps: Method: the maps (N, side, side) of the network that is shuffled as a whole.
+        maps: Method: the maps (N, side, side) of a network that is shuffled as a whole.
     """
 
     rows: list[SanityRow]
@@ -69,17 +71,23 @@ def check_sanity(explainer: Explainer, inputs: Tensor, targets: Sequence[int], m
         methods: Keys of METHODS.
     """
     trained = {method: explainer.explain(method, inputs, targets).maps for method in methods}
-    rows, maps = [], {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    maps = {}
     for part, network in _iter_shuffled_networks(explainer.network, inputs, explainer.seed):
-        shuffled = Explainer(network, explainer.seed, explainer.steps)
+        shuffled = Explainer(network, explainer.seed, explainer.steps, explainer.steps)
         for method in methods:
             maps[method] = shuffled.explain(method, inputs, targets).maps
-            pairs = list(zip(trained[method], maps[method], strict=True))
-            correlation = float(np.mean([correlate_ranks(first, second) for first, second in pairs]))
-            absolute = float(np.mean([correlate_ranks(np.abs(first), np.abs(second)) for first, second in pairs]))
-            rows.append(SanityRow(method, part, correlation, absolute))
-    order = {method: position for position, method in enumerate(methods)}
-    return SanityCheck(sorted(rows, key=lambda row: order[row.method]), len(inputs), maps)
+            found.setdefault((method, part), []).extend(
+                (correlate_ranks(first, second), correlate_ranks(np.abs(first), np.abs(second)))
+                for first, second in zip(trained[method], maps[method], strict=True)
+            )
+    means = {key: np.mean(pairs, axis=0) for key, pairs in found.items()}
+    rows = [
+        SanityRow(method, part, float(means[method, part][0]), float(means[method, part][1]))
+        for method in methods
+        for part in PARTS
+    ]
+    return SanityCheck(rows, len(inputs), maps)
 
 
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
@@ -94,21 +102,27 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _iter_shuffled_networks(network: FaceNetwork, inputs: Tensor, seed: int) -> Iterator[tuple[str, FaceNetwork]]:
-    """The copies of a network of which more and more layers are shuffled."""
+    """Copies of a network of which more and more layers are shuffled, each part SHUFFLES times."""
     for part, fraction in PARTS.items():
-        shuffled = copy.deepcopy(network)
-        layers = _list_layers(shuffled)
-        count = max(1, round(fraction * len(layers)))
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for layer in layers[:count]:
-                _shuffle_tensors(layer, generator)
-            if fraction == 1:
-                # What belongs to no layer, such as positions of a transformer.
-                for parameter in shuffled.body.parameters(recurse=False):
-                    _shuffle_tensor(parameter, generator)
-            _settle_statistics(shuffled, layers[:count], inputs, generator)
-        yield part, shuffled
+        for number in range(SHUFFLES):
+            generator = torch.Generator().manual_seed((seed * SHUFFLES + number) % 2**63)
+            yield part, _shuffle_network(network, fraction, inputs, generator)
+
+
+def _shuffle_network(network: FaceNetwork, fraction: float, inputs: Tensor, generator: torch.Generator) -> FaceNetwork:
+    shuffled = copy.deepcopy(network)
+    layers = _list_layers(shuffled)
+    layers = layers[: max(1, round(fraction * len(layers)))]
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    if fraction == 1:
+        # Some belong to no layer, such as the positions of a transformer.
+        parameters += list(shuffled.body.parameters(recurse=False))
+    with torch.no_grad():
+        for parameter in parameters:
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+        _settle_statistics(shuffled, layers, inputs, generator)
+    return shuffled
 
 
 def _list_layers(network: FaceNetwork) -> list[nn.Module]:
@@ -117,16 +131,6 @@ def _list_layers(network: FaceNetwork) -> list[nn.Module]:
     for child in network.body.children():
         layers += list(child.children()) if isinstance(child, nn.Sequential | nn.ModuleList) else [child]
     return [layer for layer in reversed(layers) if any(True for _ in layer.parameters())]
-
-
-def _shuffle_tensors(layer: nn.Module, generator: torch.Generator) -> None:
-    for parameter in layer.parameters():
-        _shuffle_tensor(parameter, generator)
-
-
-def _shuffle_tensor(tensor: Tensor, generator: torch.Generator) -> None:
-    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-    tensor.copy_(tensor.flatten()[order].view_as(tensor))
 
 
 def _settle_statistics(

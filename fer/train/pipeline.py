@@ -32,6 +32,7 @@ from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
 from fer.train.device import resolve_device
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
+from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
@@ -154,6 +155,9 @@ def _run_stages(config: Config, run: Run, sources: list[Source] | None) -> None:
         run.update_provenance(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
         if "fit" in config.trainer.stages:
             interrupted = _fit_and_evaluate(config, run, device, sources)
+        elif "embed" in config.trainer.stages:
+            embed_data(config, run, device, sources)
+            interrupted = False
         else:
             _evaluate_pretrained(config, run, device, sources)
             interrupted = False
