@@ -18,6 +18,7 @@ COMMANDS = {
     "replay": ("fer.replay", "run a training again and compare every figure"),
     "compare": ("fer.compare", "runs and sweeps side by side"),
     "config": ("fer.config", "every key of the configuration, its JSON Schema, what differs between two"),
+    "explain": ("fer.explain", "what a model looked at in a face"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "synthetic": ("fer.synthetic", "a sheet of drawn faces"),
     "cloud train": ("fer.cloud.train", "train in SageMaker"),
