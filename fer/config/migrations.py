@@ -57,6 +57,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.swa_start", None),
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
+    AddedKey("0.3.0", "trainer.explain", False),
+    AddedKey("0.3.0", "extraction.explain", False),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

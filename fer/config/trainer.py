@@ -76,6 +76,11 @@ class Trainer(Section):
     profile: bool = Field(
         False, description="Write `profile.html`: what the training spends its time on; results stay the same"
     )
+    explain: bool = Field(
+        False,
+        description="Show in the report what the network looked at: maps for the most confident mistakes, and averaged "
+        "over faces of each class; needs captum",
+    )
     overfit_batches: int | None = Field(
         None,
         ge=1,

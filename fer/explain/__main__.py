@@ -105,7 +105,7 @@ def _explain_by_model(
         values = explanations.probabilities[row]
         log.info("%s: %s %.3f", face.name, classes[int(values.argmax())], values.max())
     for note in explanations.notes:
-        log.warning("%s", note)
+        log.info("%s", note)
     log.info("Rank correlation of the maps with those of shuffled weights (1: unchanged, 0: unrelated):")
     for found in explanations.sanity.rows:
         log.info("  %-21s %-15s %5.2f", METHODS[found.method], found.part, found.correlation)

@@ -18,10 +18,13 @@ GRAD_CAM, INTEGRATED_GRADIENTS, GRADIENT_SHAP = "grad_cam", "integrated_gradient
 METHODS: Mapping[str, str] = MappingProxyType(
     {GRAD_CAM: "Grad-CAM", INTEGRATED_GRADIENTS: "Integrated gradients", GRADIENT_SHAP: "GradientShap"}
 )
-# Points on the way from the baseline to the picture, doubled until the attributions add up; GradientShap's samples.
+# Points on the way from the baseline to the picture, doubled until the attributions add up; half of GradientShap's
+# samples.
 STEPS, MAX_STEPS = 50, 200
 # Attributions that miss the difference of the logits by less than this fraction of it add up.
 TOLERANCE = 0.05
+# Pictures of 112 pixels computed at a time: their activations fill the memory, and larger pictures count for more.
+BATCH, BATCH_SIDE = 16, 112
 # GradientShap's noise, in deviations of the normalised picture, and its baselines: uniform grays from black to white.
 NOISE, GRAYS = 0.1, 9
 
@@ -47,7 +50,7 @@ class Explainer:
     Args:
         network: The network, on any device; it is left in evaluation mode.
         seed: Seed of GradientShap.
-        steps: Points on the way from the baseline, or GradientShap's samples.
+        steps: Points on the way from the baseline, and half of GradientShap's samples.
         max_steps: How far the points are doubled where the attributions do not add up to the logit's difference.
 
     Raises:
@@ -67,6 +70,11 @@ class Explainer:
         """Return the normalised input (N, 3, side, side) of native faces (N, h, w, C) uint8."""
         with torch.no_grad():
             return self.network.preprocess(torch.from_numpy(np.ascontiguousarray(native)).to(self.network.mean.device))
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures computed at a time."""
+        return max(1, round(BATCH * (BATCH_SIDE / self.network.image_size) ** 2))
 
     def restore_pictures(self, inputs: Tensor) -> np.ndarray:
         """Return the pictures (N, side, side, 3) uint8 RGB that normalised inputs are."""
@@ -100,9 +108,10 @@ class Explainer:
     def _compute_grad_cam(self, picture: Tensor, target: int) -> tuple[Tensor, float | None]:
         from captum.attr import LayerAttribution, LayerGradCam
 
-        method = LayerGradCam(self.network.body, find_feature_map(self.network))
+        method = LayerGradCam(self.network.body, find_feature_map(self.network).module)
         with torch.enable_grad():
-            coarse = method.attribute(picture, target=target, relu_attributions=True)
+            # Where all weights are frozen the gradient still has a way to the map.
+            coarse = method.attribute(picture.detach().requires_grad_(), target=target, relu_attributions=True)
         side = self.network.image_size
         return LayerAttribution.interpolate(coarse, (side, side), interpolate_mode="bilinear"), None
 
@@ -116,7 +125,7 @@ class Explainer:
         while True:
             with torch.enable_grad():
                 attribution = IntegratedGradients(self.network.body).attribute(
-                    picture, baseline, target=target, n_steps=steps, internal_batch_size=self.steps
+                    picture, baseline, target=target, n_steps=steps, internal_batch_size=self.batch_size
                 )
             error = abs(float(attribution.sum()) - difference)
             if error <= TOLERANCE * abs(difference) or 2 * steps > self.max_steps:
@@ -129,10 +138,11 @@ class Explainer:
         levels = torch.linspace(0, 1, GRAYS, device=picture.device).view(-1, 1, 1, 1)
         grays = ((levels - self.network.mean) / self.network.std).expand(-1, -1, *picture.shape[-2:]).contiguous()
         with _fix_randomness(self.seed), torch.enable_grad():
-            attribution = GradientShap(self.network.body).attribute(
-                picture, grays, n_samples=self.steps, stdevs=NOISE, target=target
-            )
-        return attribution, self._compute_difference(picture, grays, target)
+            method, total, samples = GradientShap(self.network.body), torch.zeros_like(picture), 2 * self.steps
+            for start in range(0, samples, self.batch_size):
+                count = min(self.batch_size, samples - start)
+                total += count * method.attribute(picture, grays, n_samples=count, stdevs=NOISE, target=target)
+        return total / samples, self._compute_difference(picture, grays, target)
 
     def _compute_difference(self, picture: Tensor, baselines: Tensor, target: int) -> float:
         """The logit of the picture less the mean one of the baselines."""

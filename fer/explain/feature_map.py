@@ -1,5 +1,6 @@
 """The last convolutional feature map of an architecture, on which Grad-CAM works."""
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -9,7 +10,16 @@ from fer.errors import ModelError
 from fer.models.network import FaceNetwork
 
 
-def find_feature_map(network: FaceNetwork) -> nn.Module:
+@dataclass(frozen=True)
+class FeatureMap:
+    """The module that gives a network's last convolutional feature map, and how many cells high and wide that is."""
+
+    module: nn.Module
+    height: int
+    width: int
+
+
+def find_feature_map(network: FaceNetwork) -> FeatureMap:
     """Find the module that gives the last convolutional feature map of a network.
 
     It is the last one to give the very tensor that timm calls the architecture's features.
@@ -50,4 +60,4 @@ def find_feature_map(network: FaceNetwork) -> nn.Module:
     module = next((module for module, output in reversed(outputs) if output is features), None)
     if module is None:
         raise ModelError(f"{network.name}: no module of this architecture gives its last feature map by itself")
-    return module
+    return FeatureMap(module, *shape[2:])

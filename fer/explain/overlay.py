@@ -12,19 +12,22 @@ _TOP_PERCENTILE = 99.0
 _OPACITY = 0.75
 
 
-def draw_overlay(picture: np.ndarray, attribution: np.ndarray, blur: bool = True) -> np.ndarray:
-    """Lay an attribution map over a picture, each scaled to its own strongest pixels.
+def draw_overlay(picture: np.ndarray, attribution: np.ndarray, coarse: bool = False) -> np.ndarray:
+    """Lay an attribution map over a picture, each scaled by itself.
 
     Args:
         picture: (side, side, 3) uint8 RGB, shown in gray.
         attribution: (side, side), positive for what spoke for the class.
-        blur: Whether the map is smoothed for the eye; maps of single pixels are, coarse ones need it not.
+        coarse: Whether it is a map without negative values that changes slowly, as Grad-CAM's: it is drawn from its
+            least to its greatest value. Others are smoothed for the eye and drawn up to their strongest pixels.
 
     Returns:
         (side, side, 3) uint8 RGB.
     """
     values = attribution.astype(np.float64)
-    if blur:
+    if coarse:
+        values -= values.min()
+    else:
         values = cv2.GaussianBlur(values, (0, 0), max(values.shape[0] * _BLUR, 0.5))
     top = np.percentile(np.abs(values), _TOP_PERCENTILE)
     strength = np.clip(np.abs(values) / top, 0, 1)[..., None] * _OPACITY if top > 0 else np.zeros((*values.shape, 1))

@@ -57,7 +57,7 @@ class Explanations:
         maps: Method: its maps.
         neighbours: The nearest faces of each; None without embeddings.
         sanity: The check with shuffled weights.
-        notes: Why a method is missing.
+        notes: Why a method is missing, and how coarse Grad-CAM is.
     """
 
     faces: Sequence[CutFace]
@@ -110,12 +110,15 @@ def explain_faces(
 
 
 def choose_methods(explainer: Explainer) -> tuple[list[str], list[str]]:
-    """The methods that the architecture allows, and why others are missing."""
+    """The methods that the architecture allows, and why one is missing or how coarse it is."""
     try:
-        find_feature_map(explainer.network)
+        found = find_feature_map(explainer.network)
     except ModelError as error:
         return [method for method in METHODS if method != GRAD_CAM], [str(error)]
-    return list(METHODS), []
+    return list(METHODS), [
+        f"Grad-CAM is drawn from the {found.height} × {found.width} cells of the last feature map: it tells a region, "
+        "not a feature of the face."
+    ]
 
 
 def _check_sanity(bundle: Bundle, inputs: Tensor, targets: list[int], methods: list[str], seed: int) -> SanityCheck:
@@ -168,13 +171,13 @@ def _build_file_names(faces: Sequence[CutFace]) -> list[str]:
     """A name a face that every file system takes, none twice."""
     names: list[str] = []
     for number, face in enumerate(faces, 1):
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", face.name).strip("-.")[:80]
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", face.name.removesuffix(face.path.suffix)).strip("-.")[:80]
         names.append(f"{number:03d}-{plain}" if plain else f"{number:03d}")
     return names
 
 
 def _draw(picture: np.ndarray, values: np.ndarray, method: str) -> np.ndarray:
-    return draw_overlay(picture, values, blur=method != GRAD_CAM)
+    return draw_overlay(picture, values, coarse=method == GRAD_CAM)
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

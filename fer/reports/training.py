@@ -1,7 +1,7 @@
 """The report of a training run: what ``report.html`` shows and where each section comes from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from fer.reports import figures
 from fer.reports.epoch_times import compute_epoch_seconds
+from fer.reports.explanation import AveragedEmotion, MapFigure
 from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
 
@@ -21,6 +22,21 @@ __all__ = ["CaptionedImage", "TrainingReport", "write_training_report"]
 _EVALUATED_SPLITS = {"test": "Test", "val": "Validation"}
 _SPLIT_LABELS = {"train": "Training", "val": "Validation", "test": "Test"}
 _MAX_CONFUSIONS = 4
+
+
+@dataclass(frozen=True)
+class ReportExplanations:
+    """Where the network looked.
+
+    Attributes:
+        mistakes: The maps of each of the report's mistakes.
+        averages: Maps averaged over faces of each class.
+        problem: Why there are none.
+    """
+
+    mistakes: list[list[MapFigure]] = field(default_factory=list)
+    averages: list[AveragedEmotion] = field(default_factory=list)
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,8 @@ class TrainingReport:
         environment: Facts about machine and code, by name.
         notes: Remarks for the top of the page.
         profile: Name of the page beside this one on what the training spent its time on; None without one.
+        explain: What shows where the network looks in a face.
+        explanations: Where it looked; None where that was not asked.
     """
 
     title: str
@@ -63,6 +81,8 @@ class TrainingReport:
     environment: dict[str, str]
     notes: list[str]
     profile: str | None = None
+    explain: str = ""
+    explanations: ReportExplanations | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from fer.train.device import resolve_device
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
+from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.module_factory import build_module, check_optimization
@@ -220,7 +221,8 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
-    write_results(config, run, data, results, metrics, fit_result)
+    explanations = explain_results(config, network, data.store.images, results)
+    write_results(config, run, data, results, metrics, fit_result, explanations)
     return fit_result.interrupted
 
 
@@ -255,4 +257,5 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], temperature)
     metrics = build_metrics(config, results, temperature, None)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    write_results(config, run, data, results, metrics, None)
+    explanations = explain_results(config, bundle.network, images, results)
+    write_results(config, run, data, results, metrics, None, explanations)

@@ -5,6 +5,7 @@ from typing import Any
 
 from fer.config import Config
 from fer.core.run_layout import format_predictions_name
+from fer.reports.training import ReportExplanations
 from fer.runs.run_directory import Run
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
@@ -22,6 +23,7 @@ def write_results(
     results: dict[str, EvaluationResult],
     metrics: dict[str, Any],
     fit_result: FitResult | None,
+    explanations: ReportExplanations | None = None,
 ) -> None:
     """Write predictions, metrics.json and report.html of a run, and log what came out.
 
@@ -32,6 +34,7 @@ def write_results(
         results: The evaluation of each split.
         metrics: Content of metrics.json.
         fit_result: The training; None where a model was only evaluated.
+        explanations: Where the network looked; None where that was not asked.
     """
     for split, result in results.items():
         result.write_predictions(run.directory / format_predictions_name(split))
@@ -41,7 +44,7 @@ def write_results(
         notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
         log.warning("Test: there is no test part; validation is reported")
     notes += describe_missed_classes(metrics)
-    write_report(config, run, data, results, metrics, fit_result, notes)
+    write_report(config, run, data, results, metrics, fit_result, notes, explanations)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
             split_metrics = metrics[split]
