@@ -11,6 +11,7 @@ import torch
 
 from fer.bundle.io import FaceFormat, load_bundle
 from fer.bundle.predictor import Predictor
+from fer.compare.runs import find_runs
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
@@ -165,3 +166,9 @@ def test_other_stages_do_not_embed(monkeypatch: pytest.MonkeyPatch, place: Path)
     config = config.model_copy(update={"trainer": config.trainer.model_copy(update={"stages": ("test",)})})
     train(config, place / "tested")
     assert (place / "tested" / "report.html").is_file()
+
+
+def test_a_comparison_of_runs_leaves_it_out(run: Path) -> None:
+    found, skipped = find_runs([run.parent])
+    assert run not in [compared.directory for compared in found]
+    assert any("is a run of trainer.stages=[embed], which has nothing to compare" in line for line in skipped)
