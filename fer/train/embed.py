@@ -59,6 +59,7 @@ def embed_data(config: Config, run: Run, device: str, sources: list[Source] | No
     write_projection(run.directory, embedded, index, config.name, config.seed)
     log.info("Map: %s", run.directory / EMBEDDINGS_HTML)
     metrics: dict[str, Any] = {
+        "best_epoch": None,
         "val": None,
         "test": None,
         "embeddings": {
