@@ -106,6 +106,13 @@ class Explainer:
         )
 
     def _compute_grad_cam(self, picture: Tensor, target: int) -> tuple[Tensor, float | None]:
+        if self.network.flip:
+            # The feature map is of one picture: that of the mirror image is turned back.
+            sides = [self._compute_one_grad_cam(picture, target), self._compute_one_grad_cam(picture.flip(3), target)]
+            return (sides[0] + sides[1].flip(3)) / 2, None
+        return self._compute_one_grad_cam(picture, target), None
+
+    def _compute_one_grad_cam(self, picture: Tensor, target: int) -> Tensor:
         from captum.attr import LayerAttribution, LayerGradCam
 
         method = LayerGradCam(self.network.body, find_feature_map(self.network).module)
@@ -113,7 +120,8 @@ class Explainer:
             # Where all weights are frozen the gradient still has a way to the map.
             coarse = method.attribute(picture.detach().requires_grad_(), target=target, relu_attributions=True)
         side = self.network.image_size
-        return LayerAttribution.interpolate(coarse, (side, side), interpolate_mode="bilinear"), None
+        enlarged: Tensor = LayerAttribution.interpolate(coarse, (side, side), interpolate_mode="bilinear")
+        return enlarged
 
     def _integrate_gradients(self, picture: Tensor, target: int) -> tuple[Tensor, float | None]:
         """From a uniform gray, the mean of the normalisation."""
@@ -124,7 +132,7 @@ class Explainer:
         steps = self.steps
         while True:
             with torch.enable_grad():
-                attribution = IntegratedGradients(self.network.body).attribute(
+                attribution = IntegratedGradients(self._compute_logits).attribute(
                     picture, baseline, target=target, n_steps=steps, internal_batch_size=self.batch_size
                 )
             error = abs(float(attribution.sum()) - difference)
@@ -138,7 +146,7 @@ class Explainer:
         levels = torch.linspace(0, 1, GRAYS, device=picture.device).view(-1, 1, 1, 1)
         grays = ((levels - self.network.mean) / self.network.std).expand(-1, -1, *picture.shape[-2:]).contiguous()
         with _fix_randomness(self.seed), torch.enable_grad():
-            method, total, samples = GradientShap(self.network.body), torch.zeros_like(picture), 2 * self.steps
+            method, total, samples = GradientShap(self._compute_logits), torch.zeros_like(picture), 2 * self.steps
             for start in range(0, samples, self.batch_size):
                 count = min(self.batch_size, samples - start)
                 total += count * method.attribute(picture, grays, n_samples=count, stdevs=NOISE, target=target)
@@ -147,7 +155,13 @@ class Explainer:
     def _compute_difference(self, picture: Tensor, baselines: Tensor, target: int) -> float:
         """The logit of the picture less the mean one of the baselines."""
         with torch.no_grad():
-            return float(self.network.body(picture)[0, target] - self.network.body(baselines)[:, target].mean())
+            logits = self._compute_logits(picture)[0, target]
+            return float(logits - self._compute_logits(baselines)[:, target].mean())
+
+    def _compute_logits(self, inputs: Tensor) -> Tensor:
+        """The network's logits of normalised inputs, over which it takes the mean with their mirror images or not."""
+        logits: Tensor = self.network.body(inputs)
+        return (logits + self.network.body(inputs.flip(3))) / 2 if self.network.flip else logits
 
 
 @contextmanager

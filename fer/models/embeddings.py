@@ -31,16 +31,19 @@ def predict_embeddings(
     embeddings, logits = [], []
     for start in range(0, len(rows), batch_size):
         inputs = network.preprocess(torch.from_numpy(images[rows[start : start + batch_size]]).to(device))
+        # Where logits are the mean over a face and its mirror image, so are the features.
+        sides = [inputs, inputs.flip(3)] if network.flip else [inputs]
         try:
-            features = body.forward_features(inputs)
-            pooled = body.forward_head(features, pre_logits=True)
+            features = [body.forward_features(side) for side in sides]
+            pooled = [body.forward_head(side, pre_logits=True).flatten(1) for side in features]
         except (AttributeError, TypeError):
             raise ModelError(
                 f"{network.name}: this architecture does not give its features before the classifier; "
                 "use a model of another one"
             ) from None
-        embeddings.append(pooled.flatten(1).float().cpu().numpy())
-        logits.append(body.forward_head(features).float().cpu().numpy())
+        embeddings.append(torch.stack(pooled).mean(0).float().cpu().numpy())
+        outputs = torch.stack([body.forward_head(side) for side in features])
+        logits.append(outputs.mean(0).float().cpu().numpy())
     if not embeddings:
         return np.empty((0, int(body.num_features)), np.float32), np.empty((0, network.classes), np.float32)
     return np.concatenate(embeddings), np.concatenate(logits)

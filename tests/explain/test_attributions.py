@@ -13,6 +13,7 @@ from fer.explain.attributions import METHODS, TOLERANCE, Explainer, average_by_c
 from fer.explain.feature_map import find_feature_map
 from fer.explain.overlay import AGAINST, FOR, draw_overlay
 from fer.explain.pipeline import choose_methods
+from fer.models.embeddings import predict_embeddings
 from fer.models.network import FaceNetwork
 from tests.helpers.networks import faces, lively, one_thread
 
@@ -172,3 +173,23 @@ def test_an_overlay_shows_both_directions_and_nothing_where_there_is_nothing() -
         np.testing.assert_allclose(drawn[row, 28], 0.25 * 100 + 0.75 * colour, atol=1)
     np.testing.assert_array_equal(draw_overlay(picture, np.zeros((56, 56))), picture)
     np.testing.assert_array_equal(draw_overlay(picture, np.full((56, 56), 3.0), coarse=True), picture)
+
+
+def test_a_network_that_sees_both_sides_is_explained_by_both() -> None:
+    network = lively(FaceNetwork("test_resnet", 7, 96, 0.0, flip=True))
+    explainer = Explainer(network, steps=32, max_steps=256)
+    images = faces(2, 48)
+    inputs, mirrored = explainer.prepare(images), explainer.prepare(images[:, :, ::-1])
+    found = explainer.explain("integrated_gradients", inputs, [2, 0])
+    with torch.no_grad():
+        logits = network(torch.from_numpy(images))
+    expected = logits[range(2), [2, 0]].numpy() - network.body(torch.zeros(1, 3, 96, 96))[0, [2, 0]].detach().numpy()
+    np.testing.assert_allclose(found.differences, expected, atol=1e-4)
+    np.testing.assert_allclose(found.maps.sum((1, 2)), expected, rtol=TOLERANCE)
+    for method in ("grad_cam", "integrated_gradients"):
+        first, second = (explainer.explain(method, side, [2, 0]).maps for side in (inputs, mirrored))
+        np.testing.assert_allclose(first, second[:, :, ::-1], atol=1e-4 * np.abs(first).max())
+    embeddings, outputs = predict_embeddings(network, images, np.arange(2))
+    classifier = network.body.get_classifier()  # type: ignore[operator]
+    np.testing.assert_allclose(outputs, logits.numpy(), atol=1e-5)
+    np.testing.assert_allclose(classifier(torch.from_numpy(embeddings)).detach().numpy(), logits.numpy(), atol=1e-4)
