@@ -31,11 +31,11 @@ def project_embeddings(embeddings: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
+    # Equal embeddings give a plane of zero width, by which scikit-learn would divide.
+    if not np.ptp(embeddings, axis=0).any():
+        return np.full((len(embeddings), 2), 0.5)
     components = min(_COMPONENTS, *embeddings.shape)
     reduced = PCA(components, svd_solver="full", random_state=seed).fit_transform(embeddings.astype(np.float64))
-    # Equal embeddings give a plane of zero width, by which scikit-learn would divide.
-    if not np.ptp(reduced, axis=0).any():
-        return np.full((len(embeddings), 2), 0.5)
     perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
     points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced.astype(np.float32))
     low, high = points.min(axis=0), points.max(axis=0)
