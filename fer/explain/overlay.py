@@ -28,7 +28,7 @@ def draw_overlay(picture: np.ndarray, attribution: np.ndarray, coarse: bool = Fa
     if coarse:
         values -= values.min()
     else:
-        values = cv2.GaussianBlur(values, (0, 0), max(values.shape[0] * _BLUR, 0.5))
+        values = np.asarray(cv2.GaussianBlur(values, (0, 0), max(values.shape[0] * _BLUR, 0.5)), np.float64)
     top = np.percentile(np.abs(values), _TOP_PERCENTILE)
     strength = np.clip(np.abs(values) / top, 0, 1)[..., None] * _OPACITY if top > 0 else np.zeros((*values.shape, 1))
     gray = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, 2).astype(np.float64)
