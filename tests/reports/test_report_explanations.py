@@ -30,7 +30,8 @@ def test_a_training_report_shows_maps_of_mistakes_and_classes(
     report = replace(make_report(), mistakes=[mistake], explanations=explanations, explain="fer explain x IMAGE")
     page = write_training(report, tmp_path)
     assert 'alt="Grad-CAM of mistake 1"' in page
-    assert "fear, predicted surprise 0.98: why the latter" in page
+    assert "The maps explain what was predicted" in page
+    assert page.count("fear, predicted surprise 0.98") == 2
     assert "not what the person felt" in page
     assert 'alt="Averaged map for fear"' in page
     assert "9 faces" in page
