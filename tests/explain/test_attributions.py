@@ -188,7 +188,7 @@ def test_a_network_that_sees_both_sides_is_explained_by_both() -> None:
     np.testing.assert_allclose(found.maps.sum((1, 2)), expected, rtol=TOLERANCE)
     for method in ("grad_cam", "integrated_gradients"):
         first, second = (explainer.explain(method, side, [2, 0]).maps for side in (inputs, mirrored))
-        np.testing.assert_allclose(first, second[:, :, ::-1], atol=1e-4 * np.abs(first).max())
+        np.testing.assert_allclose(first, second[:, :, ::-1], atol=1e-2 * np.abs(first).max())
     embeddings, outputs = predict_embeddings(network, images, np.arange(2))
     classifier = network.body.get_classifier()  # type: ignore[operator]
     np.testing.assert_allclose(outputs, logits.numpy(), atol=1e-5)
