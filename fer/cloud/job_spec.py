@@ -104,7 +104,7 @@ def validate_job_spec(spec: JobSpec) -> None:
             "AWS's image for training with PyTorch and add aws.training.install=true"
         )
     if "fit" not in trainer.stages:
-        raise ConfigError("trainer.stages=[test]: evaluation needs no training job; use train.py")
+        raise ConfigError(f"trainer.stages=[{trainer.stages[0]}]: without fit no training job is needed; use train.py")
     if spec.config.resume is not None:
         raise ConfigError("resume: a training job begins a run of its own; use trainer.resume_from=RUN")
     if trainer.num_nodes != aws.training.instance_count:

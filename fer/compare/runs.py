@@ -13,7 +13,7 @@ import pandas as pd
 
 from fer.config.diff import read_saved_config
 from fer.core.progress import track_progress
-from fer.core.run_layout import HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
+from fer.core.run_layout import EMBEDDINGS_JSON, HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import ConfigError, UserError
 from fer.reports.epoch_times import compute_epoch_seconds
 
@@ -77,6 +77,8 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
         for directory in run_directories:
             if (program := _read_program(directory)) not in (None, "train.py"):
                 skipped.append(f"{directory}: is a run of {program}, not a training")
+            elif (directory / EMBEDDINGS_JSON).is_file():
+                skipped.append(f"{directory}: is a run of trainer.stages=[embed], which has nothing to compare")
             else:
                 directories.setdefault(directory.resolve(), directory)
     labels = _build_labels(list(directories))

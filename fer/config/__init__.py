@@ -82,10 +82,13 @@ class Config(Section):
         if self.sweep.resume is not None:
             raise ValueError("sweep.resume=DIR stands on the command line alone, not in a file")
         if "fit" not in self.trainer.stages and self.model_uri is None:
-            raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to evaluate")
+            stage = self.trainer.stages[0]
+            purpose = {"test": "evaluate", "embed": "embed with"}[stage]
+            raise ValueError(f"trainer.stages=[{stage}] needs model_uri, the run or bundle to {purpose}")
         if "fit" in self.trainer.stages and self.model_uri is not None:
             raise ValueError(
-                "model_uri is only for trainer.stages=[test]; to start a training from weights use model.weights=FILE"
+                "model_uri is only for trainer.stages=[test] and [embed]; to start a training from weights use "
+                "model.weights=FILE"
             )
         if "fit" not in self.trainer.stages and self.trainer.resume_from is not None:
             raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")

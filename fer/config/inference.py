@@ -93,6 +93,10 @@ class Extraction(Section):
     labels: ExistingPath | None = Field(
         description="CSV with video, emotion, and if need be start_s, end_s: what was to be seen; evaluates the batch"
     )
+    explain: bool = Field(
+        False,
+        description="Show in the report where the model looked at the strongest moments (Grad-CAM); needs captum",
+    )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: NewPath = Field(description="Directory of downloaded detectors")
 

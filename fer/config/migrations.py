@@ -70,6 +70,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "dataset.exclude", None),
     AddedKey("0.3.0", "registry.gate.min_worst_class_recall", None),
     AddedKey("0.3.0", "registry.gate.min_worst_group_accuracy", None),
+    AddedKey("0.3.0", "trainer.explain", False),
+    AddedKey("0.3.0", "extraction.explain", False),
     AddedKey("0.3.0", "model.flip", False),
     AddedKey("0.3.0", "model.teacher", []),
     AddedKey("0.3.0", "model.loss.logit_adjustment", 0),

@@ -23,8 +23,9 @@ class EarlyStopping(Section):
 class Trainer(Section):
     """Device, precision, length and exactness of a training."""
 
-    stages: tuple[Literal["fit", "test"], ...] = Field(
-        description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once"
+    stages: tuple[Literal["fit", "test", "embed"], ...] = Field(
+        description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once; `embed`, by itself, "
+        "writes the features that `model_uri` gives of every image"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
     devices: int = Field(
@@ -76,6 +77,11 @@ class Trainer(Section):
     profile: bool = Field(
         False, description="Write `profile.html`: what the training spends its time on; results stay the same"
     )
+    explain: bool = Field(
+        False,
+        description="Show in the report what the network looked at: maps for the most confident mistakes, and averaged "
+        "over faces of each class; needs captum",
+    )
     overfit_batches: int | None = Field(
         None,
         ge=1,
@@ -99,8 +105,8 @@ class Trainer(Section):
     @classmethod
     def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Check that the stages stand in their order, none twice."""
-        if value not in (("fit",), ("test",), ("fit", "test")):
-            raise ValueError("allowed are [fit, test], [fit] and [test]")
+        if value not in (("fit",), ("test",), ("fit", "test"), ("embed",)):
+            raise ValueError("allowed are [fit, test], [fit], [test] and [embed]")
         return value
 
     @field_validator("callbacks")

@@ -29,6 +29,12 @@ PROFILE_HTML = "profile.html"
 PROFILE_TRACE_JSON = "profile_trace.json"
 FAILURE_TXT = "failure.txt"
 
+# The stage embed of a training: features, a row an image, what they are of, and the page.
+EMBEDDINGS_NPY = "embeddings.npy"
+EMBEDDINGS_PARQUET = "embeddings.parquet"
+EMBEDDINGS_JSON = "embeddings.json"
+EMBEDDINGS_HTML = "embeddings.html"
+
 # A job of a sweep.
 JOB_JSON = "job.json"
 TRIAL_JSON = "trial.json"

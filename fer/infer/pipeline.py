@@ -75,6 +75,8 @@ def infer(config: Config, directory: Path) -> int:
 
 def validate_and_pin(config: Config) -> Config:
     """The configuration with the one model that it means, where it classifies. Raises UserError."""
+    if config.extraction.explain and "report" in config.extraction.stages:
+        require_packages("captum", purpose="extraction.explain=true")
     if "predict" not in config.extraction.stages:
         return config
     if (aws := get_sagemaker_transform(config)) is not None:

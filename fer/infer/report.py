@@ -78,11 +78,18 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         for item in track_progress(readable, len(readable), "Annotating", "videos"):
             annotate(item, table[table["video"] == item.name], run.directory / "annotated")
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
+    notes = _build_notes(config)
+    if cfg.explain:
+        # PyTorch takes seconds to import, and ONNX Runtime does without.
+        from fer.infer.moment_maps import explain_moments
+
+        pages, problem = explain_moments(config, run.directory, pages)
+        notes += [problem] if problem else []
     report = VideoReport(
         title=_choose_title(config, media),
         command="python " + shlex.join(run.provenance["command"]),
         created=str(run.provenance["start"]),
-        notes=_build_notes(config),
+        notes=notes,
         videos=pages,
         classes=classes,
         groups=group_page,

@@ -12,7 +12,7 @@ from fer.infer.transform.stage import SHARDS
 from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
-LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels"}
+LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels", "explain"}
 # And of section `inference`.
 LATER_INFERENCE_KEYS = ("monitor", "sets")
 

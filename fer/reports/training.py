@@ -14,6 +14,7 @@ from fer.reports import evaluation_figures, figures
 from fer.reports.audit import build_audit_sections
 from fer.reports.epoch_times import compute_epoch_seconds
 from fer.reports.evaluation_figures import EvaluationCurves
+from fer.reports.explanation import AveragedEmotion, MapFigure
 from fer.reports.images import CaptionedImage
 from fer.reports.page import render, write_page
 
@@ -23,6 +24,21 @@ __all__ = ["CaptionedImage", "TrainingReport", "write_training_report"]
 _EVALUATED_SPLITS = {"test": "Test", "val": "Validation"}
 _SPLIT_LABELS = {"train": "Training", "val": "Validation", "test": "Test"}
 _MAX_CONFUSIONS = 4
+
+
+@dataclass(frozen=True)
+class ReportExplanations:
+    """Where the network looked.
+
+    Attributes:
+        mistakes: The maps of each of the report's mistakes.
+        averages: Maps averaged over faces of each class.
+        problem: Why there are none.
+    """
+
+    mistakes: list[list[MapFigure]] = field(default_factory=list)
+    averages: list[AveragedEmotion] = field(default_factory=list)
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class TrainingReport:
         notes: Remarks for the top of the page.
         profile: Name of the page beside this one on what the training spent its time on; None without one.
         curves: ROC, precision-recall and reliability of each split that has them.
+        explain: What shows where the network looks in a face.
+        explanations: Where it looked; None where that was not asked.
     """
 
     title: str
@@ -67,6 +85,8 @@ class TrainingReport:
     notes: list[str]
     profile: str | None = None
     curves: Mapping[str, EvaluationCurves] = field(default_factory=dict)
+    explain: str = ""
+    explanations: ReportExplanations | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Peak:
         track: Whose face it is.
         image: The face, (H, W, 3) RGB or (H, W) gray, uint8; None without a picture.
         picture_time_s: When that picture was taken: the nearest moment of which there is one.
+        explanation: Where the model looked in it for the emotion, (side, side, 3) RGB uint8; None where not asked.
     """
 
     emotion: str
@@ -34,6 +35,7 @@ class Peak:
     track: int | None = None
     image: np.ndarray | None = None
     picture_time_s: float | None = None
+    explanation: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

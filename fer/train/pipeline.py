@@ -37,7 +37,9 @@ from fer.train.calibration import build_bundle_metrics, build_calibration_metric
 from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, pin_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
+from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
+from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
@@ -165,6 +167,9 @@ def _run_stages(config: Config, run: Run, sources: list[Source] | None) -> None:
         run.update_provenance(threads=threads, device=torch.cuda.get_device_name() if device == "cuda" else device)
         if "fit" in config.trainer.stages:
             interrupted = _fit_and_evaluate(config, run, device, sources)
+        elif "embed" in config.trainer.stages:
+            embed_data(config, run, device, sources)
+            interrupted = False
         else:
             _evaluate_pretrained(config, run, device, sources)
             interrupted = False
@@ -235,7 +240,8 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
     audit(config, data, data.store.images, network, results, metrics, run.directory)
-    write_results(config, run, data, results, metrics, fit_result)
+    explanations = explain_results(config, network, data.store.images, results)
+    write_results(config, run, data, results, metrics, fit_result, explanations=explanations)
     return fit_result.interrupted
 
 
@@ -280,4 +286,6 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     metrics |= build_bundle_metrics(bundle.description)
     audit(config, data, images, bundle.network, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
-    write_results(config, run, data, results, metrics, None, describe_other_classes(classes, data.manifest, results))
+    remarks = describe_other_classes(classes, data.manifest, results)
+    explanations = explain_results(config, bundle.network, images, results)
+    write_results(config, run, data, results, metrics, None, remarks, explanations)

@@ -12,7 +12,7 @@ from fer.core.installation import format_command, format_resume_command
 from fer.core.run_layout import PROFILE_HTML, REPORT_HTML, TRACKERS_DIR
 from fer.data.manifest import Manifest
 from fer.data.sources.base import SPLITS
-from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
+from fer.reports.training import CaptionedImage, ReportExplanations, TrainingReport, write_training_report
 from fer.runs.run_directory import Run
 from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.callbacks import HISTORY_COLUMNS
@@ -33,6 +33,7 @@ def write_report(
     metrics: dict[str, Any],
     fit_result: FitResult | None,
     notes: list[str],
+    explanations: ReportExplanations | None = None,
 ) -> None:
     """Write report.html, and the sheet of training samples for the trackers.
 
@@ -44,6 +45,7 @@ def write_report(
         metrics: Content of metrics.json.
         fit_result: The training; None where a model was only evaluated.
         notes: What a reader must know about the metrics.
+        explanations: Where the network looked; None where that was not asked.
     """
     result = results.get("test") or results.get("val")
     errors = result.top_errors(MAX_ERRORS) if result else []
@@ -71,8 +73,15 @@ def write_report(
         notes=[*notes, *run.provenance["data_notes"]],
         profile=PROFILE_HTML if config.trainer.profile and (run.directory / PROFILE_HTML).is_file() else None,
         curves={split: evaluated.compute_curves() for split, evaluated in results.items()},
+        explain=f"{format_command('fer.explain')} {shlex.quote(f'model_uri={_find_model(config, run)}')} IMAGE",
+        explanations=explanations,
     )
     write_training_report(report, run.directory / REPORT_HTML)
+
+
+def _find_model(config: Config, run: Run) -> str:
+    """The URI of the model that the report is about."""
+    return str(run.directory) if config.model_uri is None else config.model_uri
 
 
 def _format_command_line(arguments: list[str]) -> str:

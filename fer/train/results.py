@@ -7,6 +7,7 @@ from typing import Any
 from fer.config import Config
 from fer.core.run_layout import format_predictions_name
 from fer.metrics.protocols import describe_protocol
+from fer.reports.training import ReportExplanations
 from fer.runs.run_directory import Run
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
@@ -25,6 +26,7 @@ def write_results(
     metrics: dict[str, Any],
     fit_result: FitResult | None,
     remarks: Sequence[str] = (),
+    explanations: ReportExplanations | None = None,
 ) -> None:
     """Write predictions, metrics.json and report.html of a run, and log what came out.
 
@@ -36,6 +38,7 @@ def write_results(
         metrics: Content of metrics.json.
         fit_result: The training; None where a model was only evaluated.
         remarks: What else a reader must know about the figures, for log and report.
+        explanations: Where the network looked; None where that was not asked.
     """
     for split, result in results.items():
         result.write_predictions(run.directory / format_predictions_name(split))
@@ -47,7 +50,7 @@ def write_results(
     for remark in remarks:
         log.warning("%s", remark)
     notes += [*remarks, *describe_missed_classes(metrics)]
-    write_report(config, run, data, results, metrics, fit_result, notes)
+    write_report(config, run, data, results, metrics, fit_result, notes, explanations)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
             split_metrics = metrics[split]

@@ -59,7 +59,7 @@ WRONG_VALUES = {
     "dataset.split=offical": "dataset.split=offical: allowed are official or stratified",
     "dataset.classes=6": "dataset.classes=6: allowed are 7 or 8",
     "trainer.precision=48": "trainer.precision=48: allowed are 32, 16, bf16 or 64",
-    "trainer.stages=[train]": "trainer.stages.0=train: allowed are fit or test",
+    "trainer.stages=[train]": "trainer.stages.0=train: allowed are fit, test or embed",
     "tracker.kind=wandb": "tracker.kind=wandb: allowed are csv",
     "name=a/b": "name=a/b: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
     "model.weights_sha256=abc": "model.weights_sha256=abc: must match ^[0-9a-f]{64}$",
@@ -83,11 +83,14 @@ WRONG_OPTIONS = {
 WRONG_COMBINATIONS = {
     "optimizer.options={momentum:nan}": "optimizer.options: momentum=nan: must be a number that is finite",
     "trainer.stages=[test]": "the configuration: trainer.stages=[test] needs model_uri, the run or bundle to evaluate",
-    "model_uri=outputs/x": "the configuration: model_uri is only for trainer.stages=[test]; to start a training from "
-    "weights use model.weights=FILE",
+    "trainer.stages=[embed]": "the configuration: trainer.stages=[embed] needs model_uri, the run or bundle to embed "
+    "with",
+    "trainer.stages=[test,embed]": "trainer.stages=[test, embed]: allowed are [fit, test], [fit], [test] and [embed]",
+    "model_uri=outputs/x": "the configuration: model_uri is only for trainer.stages=[test] and [embed]; to start a "
+    "training from weights use model.weights=FILE",
     "trainer.stages=[test] model_uri=x trainer.resume_from=/": "the configuration: trainer.resume_from needs the "
     "stage fit in trainer.stages",
-    "trainer.stages=[test,fit]": "trainer.stages=[test, fit]: allowed are [fit, test], [fit] and [test]",
+    "trainer.stages=[test,fit]": "trainer.stages=[test, fit]: allowed are [fit, test], [fit], [test] and [embed]",
     "trainer=cpu trainer.precision=16": "trainer: precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16",
     "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set "
     "dataset.classes=7",
@@ -97,7 +100,7 @@ WRONG_COMBINATIONS = {
     "sum to 1",
     "dataset.fractions=[0.8,0.2]": "dataset.fractions=[0.8, 0.2]: three fractions are needed, of training, validation "
     "and test, that sum to 1, such as dataset.fractions=[0.8,0.1,0.1]",
-    "trainer.stages=[]": "trainer.stages=[]: allowed are [fit, test], [fit] and [test]",
+    "trainer.stages=[]": "trainer.stages=[]: allowed are [fit, test], [fit], [test] and [embed]",
     "extraction.stages=[]": "extraction.stages=[]: stages follow each other: extract, predict, report; none twice, "
     "none left out between, one at least",
     "dataset.cache_dir=$FER_NO_SUCH/x": "dataset.cache_dir=$FER_NO_SUCH/x: there is no environment variable "

@@ -62,7 +62,7 @@ def test_allowed_values_are_said_in_plain_words() -> None:
     assert allowed["optimizer.lr"] == "number > 0, ≤ 10"
     assert allowed["trainer.early_stopping.patience"] == "whole number or null ≥ 1"
     assert allowed["trainer.ema_decay"] == "number ≥ 0, < 1"
-    assert allowed["trainer.stages"] == "list of fit, test"
+    assert allowed["trainer.stages"] == "list of fit, test, embed"
     assert allowed["dataset.fractions"] == "list of 3 of numbers"
     assert allowed["dataset.sources.<name>.kind"] == "ferplus, rafdb, fer2013, folder, synthetic"
     assert allowed["model.name"] == "text"

@@ -1,0 +1,1 @@
+"""What a classifier looked at: attribution maps (Captum), their sanity check, embeddings and nearest training faces."""

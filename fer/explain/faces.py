@@ -1,0 +1,120 @@
+"""From image files to the faces that are explained."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fer.config import Extraction
+from fer.core.image import to_bgr
+from fer.data.decoding import decode
+from fer.errors import DataError, UserError
+from fer.video.crop import crop_face
+from fer.video.detectors import Detector, make_detector
+from fer.video.detectors.yunet import find_weights
+from fer.video.media import find_media
+
+# Pictures of at most so many pixels a side are taken for faces that are cropped already, as data sets have them.
+CROPPED_SIDE = 128
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CutFace:
+    """A face of an image file.
+
+    Attributes:
+        name: What tells it from all others.
+        path: The file.
+        image: The face, (H, W) or (H, W, 3) uint8 RGB.
+        box: x, y, width and height in the image, pixels; None where the whole image is the face.
+        note: Why the whole image is taken although a face was looked for; empty otherwise.
+    """
+
+    name: str
+    path: Path
+    image: np.ndarray
+    box: tuple[float, float, float, float] | None
+    note: str = ""
+
+
+class FaceCutter:
+    """Finds and cuts out the faces of images, as infer.py does.
+
+    Args:
+        config: Section `extraction`: the detector, its margin, and whether the largest face or all are wanted.
+        whole: Whether every image is a face as it is.
+
+    Raises:
+        ModelError: The detector's weights cannot be had.
+    """
+
+    def __init__(self, config: Extraction, whole: bool) -> None:
+        self.all_faces: Literal["largest", "all"] = config.faces
+        self.detector: Detector | None = None
+        if whole or config.detector.kind == "none":
+            return
+        self.detector = _build_detector(config)
+        margin = getattr(config.detector, "margin", None)
+        self.margin = self.detector.margin if margin is None else margin
+        self.align = bool(getattr(config.detector, "align", False))
+
+    def cut(self, name: str, path: Path) -> list[CutFace]:
+        """Cut out the faces of an image; the whole image where none is found, or where it is small. Raises DataError.
+
+        Args:
+            name: The image's name.
+            path: Its file.
+        """
+        try:
+            image = decode(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        if self.detector is None or max(image.shape[:2]) <= CROPPED_SIDE:
+            return [CutFace(name, path, image, None)]
+        bgr = to_bgr(image)
+        found = sorted(self.detector.detect(bgr), key=lambda face: -face.width * face.height)
+        if not found:
+            log.warning("%s: no face was found; the whole image is explained", name)
+            return [CutFace(name, path, image, None, "no face was found, so this is the whole image")]
+        found = found if self.all_faces == "all" else found[:1]
+        return [
+            CutFace(
+                name if len(found) == 1 else f"{name} (face {number})",
+                path,
+                crop_face(bgr, face, self.margin, self.align),
+                (face.x, face.y, face.width, face.height),
+            )
+            for number, face in enumerate(found, 1)
+        ]
+
+
+def cut_faces(inputs: Sequence[str], config: Extraction, whole: bool) -> list[CutFace]:
+    """Cut out the faces of all images that a user names.
+
+    Args:
+        inputs: Files, directories and globs.
+        config: Section `extraction`.
+        whole: Whether every image is a face as it is.
+
+    Raises:
+        UserError: An input gives nothing, cannot be read or is a video.
+    """
+    media = find_media(inputs)
+    video = next((item.name for item in media if item.kind == "video"), None)
+    if video is not None:
+        raise UserError(f"{video}: is a video; explain its strongest moments with infer.py extraction.explain=true")
+    cutter = FaceCutter(config, whole)
+    return [face for item in media for face in cutter.cut(item.name, item.path)]
+
+
+def _build_detector(config: Extraction) -> Detector:
+    options = config.detector.model_dump(exclude={"margin", "align"})
+    if config.detector.kind == "yunet":
+        options["weights"] = find_weights(config.detector.weights, Path(config.cache_dir))
+    return make_detector(**options)
