@@ -16,7 +16,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,11 @@ def ship(run: Path, target: Path, overrides: Sequence[str], drawn: bool = False)
         staged = Path(temp_dir) / target.name
         write_text(staged / RUN_YAML, anonymise_config((run / RUN_YAML).read_text(encoding="utf-8")))
         facts = {key: value for key, value in provenance.items() if key not in PRIVATE_FACTS}
-        _write_json(staged / PROVENANCE_JSON, _map_texts(_hide_place, facts))
+        _write_json(staged / PROVENANCE_JSON, _hide_places(facts))
         difference = _write_bundle(run / BUNDLE_DIR, staged, run, overrides, drawn)
         _write_card(run / BUNDLE_DIR, staged, facts, difference, drawn)
-        if leaks := find_leaks(staged):
+        names = {getpass.getuser(), socket.gethostname(), Path.home().name} - {"root", "localhost", ""}
+        if leaks := find_leaks(staged, sorted(names)):
             raise UserError(f"these would tell of this machine: {'; '.join(leaks)}")
         shutil.rmtree(target, ignore_errors=True)
         staged.rename(target)
@@ -142,27 +143,22 @@ def draw_faces() -> tuple[np.ndarray, None]:
 def anonymise_config(text: str) -> str:
     """Return the text of a run.yaml in which every place of a machine is `???`, so that Hydra asks for it."""
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    content = _map_texts(_hide_place, yaml.safe_load(text))
-    return header + NOTE + OmegaConf.to_yaml(OmegaConf.create(content))
+    return header + NOTE + OmegaConf.to_yaml(OmegaConf.create(_hide_places(yaml.safe_load(text))))
 
 
-def _hide_place(text: str) -> str:
-    return MISSING if PLACE.search(text) else text
-
-
-def _map_texts(change: Callable[[str], str], node: Any) -> Any:
-    """Replace every text inside of lists and maps; keys stay."""
+def _hide_places(node: Any) -> Any:
+    """Replace texts that name a place, and lists that hold such a text, by `???`."""
     if isinstance(node, dict):
-        return {key: _map_texts(change, inner) for key, inner in node.items()}
+        return {key: _hide_places(inner) for key, inner in node.items()}
     if isinstance(node, list):
-        return [_map_texts(change, inner) for inner in node]
-    return change(node) if isinstance(node, str) else node
+        hidden = [_hide_places(inner) for inner in node]
+        return MISSING if MISSING in hidden else hidden
+    return MISSING if isinstance(node, str) and PLACE.search(node) else node
 
 
-def find_leaks(folder: Path) -> list[str]:
-    """List what tells of a machine in the text files of a directory: `FILE: TEXT`."""
-    names = {getpass.getuser(), socket.gethostname(), Path.home().name} - {"root", "localhost", ""}
-    patterns = [PLACE, *(re.compile(rf"\b{re.escape(name)}\b") for name in sorted(names))]
+def find_leaks(folder: Path, names: Sequence[str] = ()) -> list[str]:
+    """List what tells of a machine in the text files of a directory, `FILE: TEXT`: places, and the given names."""
+    patterns = [PLACE, *(re.compile(rf"\b{re.escape(name)}\b") for name in names)]
     texts = {
         path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(folder.rglob("*"))
