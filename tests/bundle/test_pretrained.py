@@ -73,7 +73,7 @@ def test_its_weights_are_in_half_precision_and_little_is_lost() -> None:
     tensors = load_file(BUNDLE / "weights.safetensors")
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values() if tensor.dim() >= 2)
     measured = read_description(PRETRAINED).content["half_precision"]
-    assert measured["images"] >= 100 and 0 < measured["max_probability_difference"] < 0.02
+    assert measured["images"] >= 100 and 0 < measured["max_probability_difference"] < 0.05
     if measured["accuracy_full"] is not None:
         assert math.isclose(measured["accuracy_full"], measured["accuracy_half"], abs_tol=0.002)
 
