@@ -114,7 +114,7 @@ def render_precision(difference: PrecisionDifference, drawn: bool) -> list[str]:
 def render_terms(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str]:
     """Render what is known of the weights' terms and origin."""
     kinds = dict.fromkeys(source.get("kind") for source in config["dataset"]["sources"].values())
-    digest = provenance.get("starting_weights_sha256")
+    digest, teachers = provenance.get("starting_weights_sha256"), provenance.get("teachers", [])
     if digest is None:
         origin = "random weights"
     else:
@@ -125,6 +125,11 @@ def render_terms(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> li
         "",
         *[line for kind in kinds for line in TERMS.get(str(kind), ())],
         f"- Training began from {origin}.",
+        *(
+            [f"- It learnt from teachers too, models of this program (SHA-256 {', '.join(teachers)})."]
+            if teachers
+            else []
+        ),
         "- No picture of the training data is part of the bundle: samples.npz holds drawn faces, baseline.json "
         "histograms and moments.",
         "",
@@ -136,6 +141,7 @@ def render_repetition(config: Mapping[str, Any], provenance: Mapping[str, Any], 
     sources = config["dataset"]["sources"]
     roots = [f"dataset.sources.{name}.root={name}.zip" for name, source in sources.items() if "root" in source]
     weights = ["model.weights=FILE"] if config["model"]["weights"] == "???" else []
+    weights += ["'model.teacher=[RUN]'"] if config["model"].get("teacher") == "???" else []
     kinds = [f"dataset={source['kind']}" for source in sources.values()]
     train = " ".join(["python train.py --config-dir fer/pretrained --config-name run", *roots, *weights])
     test = " ".join(["python train.py 'trainer.stages=[test]' model_uri=pretrained", *kinds, *roots])

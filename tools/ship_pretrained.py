@@ -72,6 +72,9 @@ def ship(run: Path, target: Path, overrides: Sequence[str], drawn: bool = False)
         staged = Path(temp_dir) / target.name
         write_text(staged / RUN_YAML, anonymise_config((run / RUN_YAML).read_text(encoding="utf-8")))
         facts = {key: value for key, value in provenance.items() if key not in PRIVATE_FACTS}
+        if teachers := facts.get("teachers"):
+            # By their places, which mean nothing elsewhere.
+            facts["teachers"] = sorted(teachers.values())
         _write_json(staged / PROVENANCE_JSON, _hide_places(facts))
         difference = _write_bundle(run / BUNDLE_DIR, staged, run, overrides, drawn)
         _write_card(run / BUNDLE_DIR, staged, facts, difference, drawn)

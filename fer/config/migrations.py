@@ -57,6 +57,11 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.swa_start", None),
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
+    AddedKey("0.3.0", "model.flip", False),
+    AddedKey("0.3.0", "model.teacher", []),
+    AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
+    AddedKey("0.3.0", "model.loss.distill_weight", 0.5),
+    AddedKey("0.3.0", "model.loss.distill_temperature", 1),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -59,11 +59,14 @@ def test_it_is_measured_on_drawn_faces_where_the_data_are_not_at_hand(run: Path,
 def test_what_must_not_be_shipped_is_refused(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    provenance = json.loads((copy / "provenance.json").read_text())
+    provenance = json.loads((copy / "provenance.json").read_text()) | {"teachers": {"/runs/one": "b", "/runs/two": "a"}}
     (copy / "provenance.json").write_text(json.dumps(provenance | {"status": "interrupted"}))
     with pytest.raises(UserError, match="is interrupted; name a run that has finished$"):
         ship(copy, tmp_path / "shipped", [], drawn=True)
     (copy / "provenance.json").write_text(json.dumps(provenance))
+    ship(copy, tmp_path / "taught", [], drawn=True)
+    assert json.loads((tmp_path / "taught" / "provenance.json").read_text())["teachers"] == ["a", "b"]
+    assert "models of this program (SHA-256 a, b)" in (tmp_path / "taught" / "bundle" / "model_card.md").read_text()
     card = copy / "bundle" / "model_card.md"
     card.write_text(card.read_text().replace("## Data\n", "## Data\n- of /home/somebody/faces\n"))
     with pytest.raises(UserError, match="would tell of this machine: bundle/model_card.md: /home/somebody/faces$"):
