@@ -118,7 +118,9 @@ def render_terms(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> li
     if digest is None:
         origin = "random weights"
     else:
-        origin = f"{WEIGHTS_ORIGINS.get(digest, config['model']['weights'])} (SHA-256 {digest})"
+        origin = f"weights with the SHA-256 {digest}"
+        if known := WEIGHTS_ORIGINS.get(digest):
+            origin += f": {known}"
     return [
         "## Terms of these weights",
         "The MIT licence of the program's code does not cover this file of weights.",

@@ -127,7 +127,7 @@ def test_the_card_names_terms_and_origin() -> None:
     ):
         assert words in text
     assert "random weights" in "\n".join(render_terms(config, {"starting_weights_sha256": None}))
-    assert "(SHA-256 ab)" in "\n".join(render_terms(config, {"starting_weights_sha256": "ab"}))
+    assert "from weights with the SHA-256 ab." in "\n".join(render_terms(config, {"starting_weights_sha256": "ab"}))
 
 
 def test_the_difference_is_plain_values() -> None:
