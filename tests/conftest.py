@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fer.core.user_cache import CACHE_ENV
 from tests.helpers.forkserver import forking
 from tests.helpers.paths import SHARED
 
@@ -33,6 +34,15 @@ def _one_thread() -> Iterator[None]:
     from tests.helpers.networks import one_thread
 
     with one_thread():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _user_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """What programs keep in the user's cache goes to a directory that all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_ENV, str((own if worker_id == "master" else own.parent) / "user-cache"))
         yield
 
 

@@ -172,10 +172,16 @@ def test_the_wheel_holds_all_that_runs(wheel: Path) -> None:
         scripts = archive.read(next(name for name in archive.namelist() if name.endswith("/entry_points.txt")))
     templates = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "fer/reports/templates").iterdir()}
     conf = {f"fer/{name}" for name in find("conf", "*.yaml") | find("schemas", "*.json")}
-    assert names == {"fer/py.typed", *find("fer", "*.py"), *find("hydra_plugins", "*.py"), *templates, *conf}
+    pretrained = {path for path in find("fer/pretrained", "*") if (PROJECT / path).is_file()}
+    python = {*find("fer", "*.py"), *find("hydra_plugins", "*.py")}
+    assert names == {"fer/py.typed", *python, *templates, *conf, *pretrained}
+    assert "fer/pretrained/bundle/weights.safetensors" in pretrained
     assert len(conf) > 30 and len(templates) > 5
     known = dict(line.split(": ", 1) for line in metadata.splitlines()[:4])
     assert (known["Name"], known["Version"]) == ("fer-experiments", fer.__version__)
+    # MIT is the code's licence, and not that of the weights.
+    assert "\nLicense-Expression: MIT AND LicenseRef-fer-pretrained-weights\n" in metadata
+    assert {"License-File: LICENSE", "License-File: NOTICE"} <= {*metadata.splitlines()}
     assert scripts.decode() == "[console_scripts]\nfer = fer.cli:main\n"
 
 

@@ -87,7 +87,7 @@ def load_bundle(model_uri: str) -> Bundle:
     """Load a bundle with PyTorch, on the CPU.
 
     Args:
-        model_uri: Directory of the bundle or of its run.
+        model_uri: Directory of the bundle or of its run, ``pretrained`` or ``latest``.
 
     Raises:
         ModelError: There is no bundle, it cannot be read, or its weights were changed.

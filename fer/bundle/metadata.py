@@ -8,20 +8,22 @@ from typing import Any
 import yaml
 
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
+from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 
-# The files of a bundle.
+# The files of a bundle, beside DESCRIPTION_FILE.
 WEIGHTS_FILE = "weights.safetensors"
-DESCRIPTION_FILE = "bundle.yaml"
 MODEL_CARD_FILE = "model_card.md"
 SAMPLES_FILE = "samples.npz"
 # The exported network, in the directory that the model was loaded from.
 ONNX_DIR, NETWORK_FILE = "onnx", "network.onnx"
 FORMAT_VERSION = 1
+# What begins a file that Git LFS has not fetched.
+LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ def read_description(model_uri: str) -> BundleDescription:
     """Read the description of a bundle, and verify that the weights are those that it describes.
 
     Args:
-        model_uri: Directory of the bundle or of its run.
+        model_uri: Directory of the bundle or of its run, ``pretrained`` or ``latest``.
 
     Raises:
         ModelError: There is no bundle, it cannot be read, or its weights were changed.
+        UserError: There is no training that ``latest`` could mean.
     """
-    folder = Path(model_uri).expanduser()
+    folder = locate_model(model_uri)
     if (folder / BUNDLE_DIR / DESCRIPTION_FILE).is_file():
         folder = folder / BUNDLE_DIR
     path = folder / DESCRIPTION_FILE
@@ -130,11 +133,18 @@ def _verify_weights(description: BundleDescription) -> None:
     try:
         digest = compute_sha256(path)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
-    if digest != description.weights_sha256:
-        raise ModelError(f"{path}: is not the file that {DESCRIPTION_FILE} describes; restore the bundle")
+        remedy = f"; {RESTORE_PRETRAINED}" if is_shipped(path) else ""
+        raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)}){remedy}") from None
+    if digest == description.weights_sha256:
+        return
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise ModelError(f"{path}: is a pointer of Git LFS, not the weights; fetch them with git lfs pull")
+    remedy = RESTORE_PRETRAINED if is_shipped(path) else "restore the bundle"
+    raise ModelError(f"{path}: is not the file that {DESCRIPTION_FILE} describes; {remedy}")
 
 
 def build_unreadable_error(path: Path, error: Exception) -> ModelError:
     """Return the ModelError for a bundle.yaml that cannot be used."""
-    return ModelError(f"{path}: cannot be read as a bundle ({type(error).__name__}: {shorten_error(error)})")
+    remedy = f"; {RESTORE_PRETRAINED}" if is_shipped(path) else ""
+    return ModelError(f"{path}: cannot be read as a bundle ({type(error).__name__}: {shorten_error(error)}){remedy}")

@@ -2,14 +2,18 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from fer.bundle.metadata import NETWORK_FILE, BundleDescription
+from fer.bundle.locate import is_shipped, locate_model
+from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR, BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
+from fer.core.installation import get_version
 from fer.core.io import atomic_write
+from fer.core.user_cache import get_user_cache_dir
 from fer.errors import ModelError, shorten_error
 
 # How far a probability may be from PyTorch's; it is checked with the trial images at every start.
@@ -24,19 +28,20 @@ class OnnxNetwork:
 
     Args:
         description: The bundle.
-        cache: Directory of the exported network; where it is missing or no longer fits, it is exported again.
+        cache: Directories that may hold the exported network, the preferred one first; where it is missing or no longer
+            fits, it is exported again into the first one that can be written.
         threads: CPU threads for one batch, by default as many as ONNX Runtime chooses.
 
     Raises:
         ModelError: The architecture cannot be exported, or answers differently than in PyTorch.
     """
 
-    def __init__(self, description: BundleDescription, cache: Path, threads: int | None = None) -> None:
+    def __init__(self, description: BundleDescription, *cache: Path, threads: int | None = None) -> None:
         self.description = description
         self.threads = threads or 0
-        path = cache / NETWORK_FILE
-        if not self._load_if_valid(path):
-            _write_cached_model(self._export(), path)
+        paths = [directory / NETWORK_FILE for directory in cache]
+        if not any(self._load_if_valid(path) for path in paths):
+            _write_cached_model(self._export(), paths)
 
     def _export(self) -> bytes:
         """Export the network, load it and compare it with PyTorch. Raises ModelError."""
@@ -105,10 +110,28 @@ class OnnxNetwork:
         return np.concatenate(batches) if batches else np.empty((0, len(self.description.classes)), np.float32)
 
 
-def _write_cached_model(model: bytes, path: Path) -> None:
-    """Store the exported network; where that is not possible, the next start exports it again."""
-    try:
-        with atomic_write(path) as tmp_path:
-            tmp_path.write_bytes(model)
-    except OSError as error:
-        log.info("%s: not kept (%s); the next start exports the network again", path, error.strerror)
+def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:
+    """List the directories that may hold a bundle's exported network, the preferred one first.
+
+    It stands in the directory that the model was loaded from. Where that cannot be written, and beside the shipped
+    model, which is part of the program, it stands in the user's cache, by version: another one may export otherwise.
+    """
+    folder, user_cache = locate_model(model_uri), get_user_cache_dir()
+    caches = [] if is_shipped(folder) else [folder / ONNX_DIR]
+    if user_cache is not None:
+        caches.append(user_cache / ONNX_DIR / f"{get_version()}-{description.sha256}")
+    return caches
+
+
+def _write_cached_model(model: bytes, paths: Sequence[Path]) -> None:
+    """Store the exported network at the first path that can be written; without one, each start exports it again."""
+    problems = []
+    for path in paths:
+        try:
+            with atomic_write(path) as tmp_path:
+                tmp_path.write_bytes(model)
+            return
+        except OSError as error:
+            problems.append(f"{path}: not kept ({error.strerror})")
+    problem = "; ".join(problems) or "The exported network is not kept (there is no home directory)"
+    log.info("%s; the next start exports the network again", problem)

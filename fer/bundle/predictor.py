@@ -1,12 +1,11 @@
 """The predictor: images of faces in, probabilities out."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from fer.bundle.metadata import ONNX_DIR, BundleDescription, read_description
+from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.image import to_native
 from fer.errors import ModelError
 
@@ -31,12 +30,12 @@ def _load_torch(model_uri: str, device: str, threads: int | None) -> tuple[Bundl
 
 
 def _load_onnx(model_uri: str, device: str, threads: int | None) -> tuple[BundleDescription, Network]:
-    from fer.bundle.onnx_backend import OnnxNetwork
+    from fer.bundle.onnx_backend import OnnxNetwork, list_caches
 
     if device != "cpu":
         raise ModelError(f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch")
     description = read_description(model_uri)
-    return description, OnnxNetwork(description, Path(model_uri).expanduser() / ONNX_DIR, threads)
+    return description, OnnxNetwork(description, *list_caches(model_uri, description), threads=threads)
 
 
 RUNTIMES: dict[Runtime, Callable[[str, str, int | None], tuple[BundleDescription, Network]]] = {
@@ -71,10 +70,11 @@ class Predictor:
         """Load a bundle.
 
         Args:
-            model_uri: Directory of the bundle or of its run.
+            model_uri: Directory of the bundle or of its run; ``pretrained``, the model that comes with the program; or
+                ``latest``, the newest training below `outputs/train`.
             device: PyTorch's name of the device; ONNX Runtime computes on the CPU only.
-            runtime: ``torch``, or ``onnx``, which exports the network on first use to `onnx/` in that directory, and
-                needs no PyTorch later.
+            runtime: ``torch``, or ``onnx``, which exports the network on first use to `onnx/` in that directory, or in
+                the user's cache where that cannot be written, and needs no PyTorch later.
             threads: CPU threads for one batch, by default as many as the runtime chooses. In PyTorch they are set for
                 the whole process.
 

@@ -1,7 +1,6 @@
 """Loading a predictor that reproduces the probabilities of its bundle's samples."""
 
-from pathlib import Path
-
+from fer.bundle.locate import locate_model
 from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
@@ -15,13 +14,13 @@ def load_verified_predictor(folder: str, threads: int | None) -> Predictor:
     A bundle without samples is checked by the trial images of its exported network alone.
 
     Args:
-        folder: Directory of an unpacked package, a bundle or a run.
+        folder: Directory of an unpacked package, a bundle or a run, or a name that ``locate_model`` knows.
         threads: CPU threads for one batch, by default as many as ONNX Runtime chooses.
 
     Raises:
         ModelError: There is no model, it cannot be loaded, or its probabilities of the samples are not the run's.
     """
-    bundle_dir = Path(folder) / BUNDLE_DIR
+    bundle_dir = locate_model(folder) / BUNDLE_DIR
     packaged = (bundle_dir / ONNX_DIR / NETWORK_FILE).is_file()
     try:
         predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime="onnx", threads=threads)

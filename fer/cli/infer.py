@@ -1,7 +1,7 @@
 """Classify the faces in videos and images: a table with a row a face and frame, and a page to read.
 
-python infer.py model_uri=RUN extraction.input=clips/
-    every video and image below a directory, one frame a second
+python infer.py extraction.input=clips/
+    every video and image below a directory, one frame a second, by the model that comes with the program
 python infer.py model_uri=RUN extraction.input=clip.mp4 extraction=yunet extraction.sampling=all extraction.faces=all
     every frame, everybody in it, found by YuNet
 python infer.py model_uri=models:/fer-mobilenetv2@champion inference.route=transform extraction.input=clips/
@@ -36,7 +36,7 @@ def main(composed: DictConfig) -> None:
             dry_run(config)
             return
         if (saved := _find_run_to_resume(config)) is None:
-            if config.model_uri is not None and "predict" in config.extraction.stages:
+            if "predict" in config.extraction.stages:
                 from fer.registry.resolve import check_model_is_there
                 from fer.train.preconditions import refuse_before_start
 

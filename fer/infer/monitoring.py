@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fer.aws.client import AwsClient, CloudError
+from fer.bundle.locate import PRETRAINED_DIR, names_pretrained
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import write_text
@@ -107,7 +108,10 @@ def format_retraining_command(model_uri: str | None, model_directory: Path | Non
     Returns:
         The command, in which RUN stands for the directory where it was not found.
     """
-    candidates = [] if model_uri is None else [Path(model_uri), Path(model_uri).parent]
+    candidates = []
+    if model_uri is not None:
+        folder = PRETRAINED_DIR if names_pretrained(model_uri) else Path(model_uri)
+        candidates = [folder, folder.parent]
     if model_directory is not None:
         candidates.append(model_directory)
     directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)

@@ -12,6 +12,7 @@ from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private
+from fer.bundle.locate import PRETRAINED, names_pretrained
 from fer.bundle.metadata import read_description
 from fer.bundle.performance import read_performance
 from fer.bundle.predictor import Predictor
@@ -62,7 +63,7 @@ def infer(config: Config, directory: Path) -> int:
         UserError: Something that a user can correct.
 
     Examples:
-        >>> infer(load_overrides(["model_uri=latest", "extraction.input=clips/"], "infer"), Path("outputs/mine"))
+        >>> infer(load_overrides(["extraction.input=clips/"], "infer"), Path("outputs/mine"))
         <ExitCode.OK: 0>
     """
     config = validate_and_pin(config)
@@ -74,7 +75,11 @@ def infer(config: Config, directory: Path) -> int:
 
 
 def validate_and_pin(config: Config) -> Config:
-    """The configuration with the one model that it means, where it classifies. Raises UserError."""
+    """The configuration with the one model that it means, where it classifies; null is the shipped one.
+
+    Raises:
+        UserError: There is no such model, or it cannot be used so.
+    """
     if config.extraction.explain and "report" in config.extraction.stages:
         require_packages("captum", purpose="extraction.explain=true")
     if "predict" not in config.extraction.stages:
@@ -82,15 +87,15 @@ def validate_and_pin(config: Config) -> Config:
     if (aws := get_sagemaker_transform(config)) is not None:
         if not (config.model_uri or "").startswith("models:/"):
             raise ConfigError(
-                f"model_uri={config.model_uri}: SageMaker classifies with a registered model; register it "
-                f"({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
+                f"model_uri={config.model_uri or PRETRAINED}: SageMaker classifies with a registered model; register "
+                f"it ({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
             )
         if aws.role is None:
             raise ConfigError("aws.role: SageMaker needs a role to run the model with; add aws.role=ARN")
     elif uses_transform(config):
         # The packaged model is served by a process of its own.
         require_packages(*SERVER_PACKAGES, purpose="inference.route=transform")
-    return pin_model_uri(config)
+    return pin_model_uri(config, default=PRETRAINED)
 
 
 def uses_transform(config: Config) -> bool:
@@ -189,6 +194,8 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
         # Faces do not leave through a public bucket; a bucket that is missing is reported before hours of work.
         check_bucket_private(AwsClient(aws.region), aws.bucket)
     model = fetch_model(config, run.directory / PARTS_DIR / MODEL)
+    if names_pretrained(str(config.model_uri)):
+        log.info("Model: the one that comes with the program (%s)", config.model_uri)
     run.update_provenance(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
     # The page tells it, also where only the report is made anew and the model is elsewhere.
     performance = json.dumps(read_performance(model.bundle_dir), indent=2)

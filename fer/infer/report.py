@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fer.bundle.locate import names_pretrained
 from fer.config import Config
 from fer.core.installation import format_resume_command
 from fer.core.progress import track_progress
@@ -155,6 +156,9 @@ def _read_performance(directory: Path) -> dict[str, Any] | None:
 
 def _build_notes(config: Config) -> list[str]:
     """Remarks for the top of the page."""
+    notes = []
     if config.extraction.input is None:
-        return ["No input was named: this is a drawn clip, to show the page. Name videos with extraction.input=…"]
-    return []
+        notes.append("No input was named: this is a drawn clip, to show the page. Name videos with extraction.input=…")
+    if names_pretrained(str(config.model_uri)):
+        notes.append("Classified by the model that comes with the program; its card tells what it may be used for.")
+    return notes

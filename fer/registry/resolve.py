@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import parse_s3_uri
-from fer.bundle.metadata import DESCRIPTION_FILE, read_description
+from fer.bundle.locate import LATEST, PRETRAINED, locate_model, names_pretrained, pin_pretrained
+from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256
@@ -44,41 +45,40 @@ class ResolvedModel:
         return inner if (inner := self.bundle / BUNDLE_DIR).is_dir() else self.bundle
 
 
-def _find_newest_model() -> str:
-    """Return the directory of the newest training with a bundle below outputs/train. Raises UserError."""
-    runs = sorted(Path("outputs/train").glob(f"*/*/{BUNDLE_DIR}/{DESCRIPTION_FILE}"))
-    if not runs:
-        raise UserError("model_uri: there is no trained model below outputs/train; run train.py, or name one")
-    return str(runs[-1].parents[1].resolve())
-
-
-def pin_model_uri(config: Config) -> Config:
+def pin_model_uri(config: Config, default: str = LATEST) -> Config:
     """Return the configuration with a model_uri that will always mean the same model.
 
-    null becomes the newest run, an alias of the registry the version that has it now, a relative path an absolute one.
+    An alias of the registry becomes the version that has it now, `latest` the newest run, `pretrained` the shipped
+    model with its hash, a relative path an absolute one.
+
+    Args:
+        config: The configuration.
+        default: What null means.
 
     Raises:
-        UserError: There is no run, or no such model, version or alias.
+        UserError: There is no run, or no such model, version or alias, or another shipped model than was pinned.
         ConfigError: The URI has none of the allowed forms.
     """
-    uri = config.model_uri or _find_newest_model()
-    if uri.startswith("models:"):
+    uri = config.model_uri or default
+    if names_pretrained(uri):
+        uri = pin_pretrained(uri)
+    elif uri.startswith("models:"):
         reference = parse_registry_uri(uri)
         if reference["alias"] and not config.dry_run:
             uri = find_version(uri, open_registry(config)).uri
     elif not uri.startswith("s3://"):
-        uri = str(Path(uri).expanduser().absolute())
+        uri = str(locate_model(uri).absolute())
     return config.model_copy(update={"model_uri": uri})
 
 
 def check_model_is_there(config: Config) -> None:
-    """Check that ``model_uri`` names a model, as far as this machine alone knows.
+    """Check that ``model_uri`` names a model, as far as this machine alone knows; null is the shipped one.
 
     Raises:
         UserError: There is no such file or directory, no bundle in it, or no local registry.
         ConfigError: The URI has none of the allowed forms.
     """
-    uri = config.model_uri or _find_newest_model()
+    uri = config.model_uri or PRETRAINED
     if uri.startswith("models:"):
         parse_registry_uri(uri)
         store = Path(config.registry.store)
@@ -88,11 +88,10 @@ def check_model_is_there(config: Config) -> None:
                 f"({format_command('register.py')} model_uri=RUN), or name another registry.store"
             )
     elif not uri.startswith("s3://"):
-        path = Path(uri).expanduser()
-        if not path.exists():
+        if not locate_model(uri).exists():
             raise UserError(
-                f"model_uri={uri}: no such file or directory; name a run, a bundle, a model.tar.gz, or "
-                "models:/NAME/VERSION or models:/NAME@ALIAS"
+                f"model_uri={uri}: no such file or directory; name a run, a bundle, a model.tar.gz, "
+                "models:/NAME/VERSION, models:/NAME@ALIAS, pretrained or latest"
             )
         if not uri.endswith(ARCHIVE_SUFFIX):
             read_description(uri)
@@ -142,7 +141,7 @@ def _fetch_from_s3(uri: str, config: Config, folder: Path) -> ResolvedModel:
 
 
 def _open_local(uri: str, _: Config, folder: Path) -> ResolvedModel:
-    return _unpack(Path(uri), folder) if uri.endswith(ARCHIVE_SUFFIX) else ResolvedModel(Path(uri))
+    return _unpack(Path(uri), folder) if uri.endswith(ARCHIVE_SUFFIX) else ResolvedModel(locate_model(uri))
 
 
 def _unpack(archive: Path, folder: Path, source: str | None = None) -> ResolvedModel:

@@ -27,7 +27,7 @@ from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
 from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork
-from fer.registry.resolve import fetch_model
+from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
@@ -74,6 +74,8 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
+    if "fit" not in config.trainer.stages:
+        config = pin_model_uri(config)
     _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
 
 

@@ -17,6 +17,7 @@ from fer.bundle.metadata import NETWORK_FILE, read_description
 from fer.bundle.onnx_backend import OnnxNetwork
 from fer.bundle.onnx_export import export_onnx, trace_to_onnx
 from fer.bundle.onnx_trial import generate_trial_images
+from fer.core.user_cache import get_user_cache_dir
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
@@ -161,6 +162,54 @@ def test_a_place_that_cannot_be_written_does_not_matter(
     np.testing.assert_allclose(found, Predictor.load(str(runs["gray"])).predict(mixed()), atol=1e-5)
     assert caplog.messages[0].endswith("the next start exports the network again")
     assert [path.name for path in tmp_path.iterdir()] == ["onnx"]
+
+
+def test_the_file_stands_in_the_users_cache_where_the_models_directory_cannot_be_written(
+    network: FaceNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in site-packages, or below a read-only mount; the next start takes it from there."""
+    run = run_of(tmp_path / "run", network, FaceFormat(48, False))
+    (run / "onnx").write_text("a file where the directory would be")
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))
+    Predictor.load(str(run), runtime="onnx")
+    (file,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    monkeypatch.setattr(onnx_export, "export_onnx", None)
+    Predictor.load(str(run), runtime="onnx")
+    assert file.parent.name.endswith(read_description(str(run)).sha256)
+
+
+def test_programs_that_start_at_the_same_time_do_not_disturb_each_other(network: FaceNetwork, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", network, FaceFormat(48, False))
+    program = f"from fer import Predictor; Predictor.load({str(run)!r}, runtime='onnx')"
+    started = [subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT) for _ in range(2)]
+    assert [process.wait(200) for process in started] == [0, 0]
+    assert [path.name for path in (run / "onnx").iterdir()] == [NETWORK_FILE]
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"FER_CACHE_DIR": "/own", "XDG_CACHE_HOME": "/xdg"}, "/own"),
+        ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/fer-experiments"),
+        ({"HOME": "/home/somebody"}, "/home/somebody/.cache/fer-experiments"),
+    ],
+)
+def test_where_the_users_cache_is(variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FER_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert get_user_cache_dir() == Path(folder)
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FER_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", fail)
+    assert get_user_cache_dir() is None
 
 
 def test_other_answers_than_pytorchs_are_an_error(

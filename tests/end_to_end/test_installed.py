@@ -85,6 +85,17 @@ def test_it_judges_a_clip_and_names_the_missing_extra(
     )
 
 
+def test_it_classifies_by_the_model_that_it_brings(installed: Program, clip: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = installed("infer", f"extraction.input={clip}", "trainer.threads=1", f"hydra.run.dir={run}")
+    assert done.returncode == 0, done.stderr
+    assert (table_of(run)["status"] == "ok").any()
+    pinned = provenance_of(run)["model"]["uri"]
+    assert pinned.startswith("pretrained@sha256:") and f"\nmodel_uri: {pinned}\n" in (run / "run.yaml").read_text()
+    assert f"Model: the one that comes with the program ({pinned})" in done.stdout
+    assert "Classified by the model that comes with the program" in (run / "report.html").read_text()
+
+
 def test_it_documents_its_keys(installed: Program) -> None:
     done = installed("config", "docs")
     assert done.returncode == 0 and done.stdout.startswith("| key | allowed | meaning |\n"), done.stderr

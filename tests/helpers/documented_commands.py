@@ -102,7 +102,7 @@ def _check_module(module: str, arguments: list[str]) -> None:
             _check_overrides("infer", arguments)
         case "fer.cloud.policy":
             load_overrides(["aws=sagemaker", *overrides], "infer")
-        case _ if module.startswith(("fer.", "benchmarks.")):
+        case _ if module.startswith(("fer.", "benchmarks.", "tools.")):
             main = Path(spec.origin).with_name("__main__.py") if spec.submodule_search_locations else Path(spec.origin)
             source = main.read_text(encoding="utf-8")
             for option in (word for word in arguments if word.startswith("--") and word != "--help"):

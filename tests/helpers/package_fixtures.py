@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.paths import PROJECT
 
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "fer", "conf", "schemas", "hydra_plugins")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "fer", "conf", "schemas", "hydra_plugins")
 
 
 @pytest.fixture(scope="session")

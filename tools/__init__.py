@@ -1,0 +1,1 @@
+"""Commands of the maintainers, which no installed package has."""
