@@ -57,6 +57,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.swa_start", None),
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
+    AddedKey("0.3.0", "inference.device", "cpu"),
+    AddedKey("0.3.0", "inference.precision", "32"),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
@@ -68,6 +70,12 @@ CHANGED_BEHAVIOUR = (
         "0.3.0",
         {"trainer.early_stopping.monitor": ("val_loss",)},
         "val_loss was the training objective; it is the plain cross-entropy, by which another epoch may be the best",
+    ),
+    ChangedBehaviour(
+        "0.3.0",
+        {"extraction.detector.kind": ("yunet",)},
+        "YuNet looked once at each frame, reduced to where a face of extraction.detector.min_size kept 12 pixels; now "
+        "it looks again, with 20, where it finds none, and finds more small faces",
     ),
 )
 
