@@ -1,9 +1,9 @@
 """`python -m benchmarks.detection --yunet FILE CLIP…`: which faces are found, and at what cost, by their size.
 
 Faces of 20, 30, 40 and 80 pixels, drawn ones and those of the clips, are put into frames of 1280x720 pixels: one a
-frame, beside nothing else. Every way to look goes over the same frames; its time is a ratio to YuNet on the whole frame,
-frame by frame. Then the clips as they are: frames with a face, and in how many frames a way says the same as YuNet on
-the whole frame.
+frame, beside nothing else. Every way to look goes over the same frames; its processor time is a ratio to that of YuNet
+on the whole frame, frame by frame. Then the clips as they are: frames with a face, and in how many frames a way says
+the same as YuNet on the whole frame.
 """
 
 import argparse
@@ -142,9 +142,9 @@ def time_ways(
     for frame in frames:
         seconds = {}
         for way in ways:
-            start = time.perf_counter()
+            start = time.process_time()
             found[way.name].append(way.detect(frame))
-            seconds[way.name] = time.perf_counter() - start
+            seconds[way.name] = time.process_time() - start
         for name, value in seconds.items():
             ratios[name].append(value / seconds[ways[0].name])
     return found, {name: statistics.median(values) for name, values in ratios.items()}
