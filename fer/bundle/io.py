@@ -54,6 +54,7 @@ def build_description(
             "mean": [round(float(value), 6) for value in network.mean.flatten()],
             "std": [round(float(value), 6) for value in network.std.flatten()],
         },
+        **({"flip": True} if network.flip else {}),
         "faces": asdict(faces),
         "temperature": float(temperature),
         **extra,
@@ -98,7 +99,9 @@ def load_bundle(model_uri: str) -> Bundle:
     """
     description = read_description(model_uri)
     try:
-        network = FaceNetwork(description.architecture, len(description.classes), description.image_size, 0.0)
+        network = FaceNetwork(
+            description.architecture, len(description.classes), description.image_size, 0.0, flip=description.flip
+        )
         network.set_normalisation(description.mean, description.std)
     except ValueError as error:
         raise build_unreadable_error(description.folder / DESCRIPTION_FILE, error) from None

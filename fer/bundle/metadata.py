@@ -51,6 +51,7 @@ class BundleDescription:
         faces: Native form of the training faces.
         temperature: What logits are divided by before the softmax.
         weights_sha256: SHA-256 of the file of weights.
+        flip: Whether the network answers with the mean of an image and its mirror image.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class BundleDescription:
     faces: FaceFormat
     temperature: float
     weights_sha256: str
+    flip: bool = False
 
 
 def read_description(model_uri: str) -> BundleDescription:
@@ -105,6 +107,7 @@ def _parse_description(path: Path) -> BundleDescription:
         faces=FaceFormat(int(content["faces"]["side"]), bool(content["faces"]["colour"])),
         temperature=float(content["temperature"]),
         weights_sha256=str(content["weights_sha256"]),
+        flip=bool(content.get("flip", False)),
     )
     if not 0 < description.temperature < math.inf:
         raise ValueError("the temperature must be above 0")

@@ -59,6 +59,11 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.validations", 1),
     AddedKey("0.3.0", "inference.device", "cpu"),
     AddedKey("0.3.0", "inference.precision", "32"),
+    AddedKey("0.3.0", "model.flip", False),
+    AddedKey("0.3.0", "model.teacher", []),
+    AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
+    AddedKey("0.3.0", "model.loss.distill_weight", 0.5),
+    AddedKey("0.3.0", "model.loss.distill_temperature", 1),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

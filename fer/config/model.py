@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import Fraction, Options, Section, resolve_input_path
+from fer.config.base import Fraction, LocalPath, Options, Probability, Section, resolve_input_path
 from fer.core.path_map import map_path
 from fer.core.plugins import NAME_PATTERN
 
@@ -41,6 +41,19 @@ class Loss(Section):
     options: Options = Field(default_factory=dict, description="Further arguments of a plugin's loss")
     label_smoothing: Fraction = Field(description="Fraction of each target spread evenly over the classes")
     focal_gamma: float = Field(ge=0, le=10, description="Focal loss: how much easy images count less")
+    logit_adjustment: float = Field(
+        0,
+        ge=0,
+        le=2,
+        description="Against unequal classes: so many times the logarithm of a class's frequency is added to its logit "
+        "in the loss (arXiv:2007.07314); 1 aims at balanced accuracy, 0 is off",
+    )
+    distill_weight: Probability = Field(
+        0.5, description="Weight of the teachers' answers in the loss, against the labels; see `model.teacher`"
+    )
+    distill_temperature: float = Field(
+        1, gt=0, le=20, description="Temperature at which student and teachers are compared (arXiv:1503.02531)"
+    )
 
     @model_validator(mode="after")
     def check_options(self) -> Self:
@@ -66,6 +79,16 @@ class Model(Section):
     head_epochs: int = Field(ge=0, description="Epochs in which only the classifier trains, the rest frozen")
     unfreeze_per_epoch: int = Field(
         ge=0, description="After head_epochs, blocks unfrozen an epoch from the top; 0 unfreezes all at once"
+    )
+    flip: bool = Field(
+        False,
+        description="Answer with the mean over a face and its mirror image, in validation and wherever it is used; it "
+        "takes twice the time",
+    )
+    teacher: tuple[LocalPath, ...] = Field(
+        (),
+        description="Models to learn from, beside the labels (distillation): their mean answer for each training image "
+        "is computed once; named as in `model_uri`",
     )
     loss: Loss = Field(description="What training minimises")
 

@@ -38,8 +38,9 @@ class Trainer(Section):
         le=1024,
         description="Machines that train together, on each of which torchrun or srun starts train.py",
     )
-    precision: Literal["32", "16", "bf16", "64"] = Field(
-        description="Arithmetic: full, or mixed with half or bfloat16; 64 shows whether a difference is rounding alone"
+    precision: Literal["auto", "32", "16", "bf16", "64"] = Field(
+        description="Arithmetic: full, or mixed with half or bfloat16; `auto` takes what is fastest on the device, and "
+        "run.yaml holds which; 64 shows whether a difference is rounding alone"
     )
     max_epochs: int = Field(ge=1, le=100_000, description="Epochs at most")
     max_time: float | None = Field(

@@ -70,4 +70,25 @@ def compute_weighted_loss(
                 f"model.loss.kind={kind}: must give a loss of each of {len(weights)} images, but gives "
                 f"{tuple(losses.shape)}"
             )
+    return average_losses(losses, weights)
+
+
+def average_losses(losses: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of losses (N,); 0 where all weights are 0."""
     return (losses * weights).sum() / torch.clamp(weights.sum(), min=1e-12)
+
+
+def compute_distillation_loss(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tensor:
+    """Compute the loss of a student against its teachers' answers (arXiv:1503.02531).
+
+    Args:
+        logits: (N, classes) of the student, float32 or wider.
+        soft_targets: (N, classes) probabilities of the teachers.
+        temperature: Above 1 the small probabilities of both count more.
+
+    Returns:
+        Losses (N,), times the temperature's square, by which gradients keep their size.
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    softened = functional.softmax(soft_targets.clamp(min=1e-8).log() / temperature, dim=1)
+    return temperature**2 * functional.cross_entropy(logits / temperature, softened, reduction="none")

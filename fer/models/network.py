@@ -33,6 +33,7 @@ class FaceNetwork(nn.Module):
         image_size: Width and height of the body's input, pixels.
         drop_rate: Dropout before the classifier, 0 to 1.
         channels_last: Whether images and weights lie in memory with the channels last.
+        flip: Whether logits are the mean of those of an image and its mirror image, other than in training.
 
     Raises:
         ModelError: timm has no such architecture, or it cannot be built for this size.
@@ -46,11 +47,20 @@ class FaceNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, classes: int, image_size: int, drop_rate: float, channels_last: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        classes: int,
+        image_size: int,
+        drop_rate: float,
+        channels_last: bool = True,
+        flip: bool = False,
+    ) -> None:
         super().__init__()
         self.name = name
         self.classes = classes
         self.image_size = image_size
+        self.flip = flip
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.body = create_body(name, classes, image_size, drop_rate)
         # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
@@ -97,7 +107,10 @@ class FaceNetwork(nn.Module):
     @override
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images as ``preprocess`` takes them."""
-        return self.body(self.preprocess(images))
+        pixels = self.preprocess(images)
+        if self.flip and not self.training:
+            return (self.body(pixels) + self.body(pixels.flip(3))) / 2
+        return self.body(pixels)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from typing_extensions import override
 from fer.data.augmentation import ShardSlice
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
-from fer.models.losses import PluginLoss, compute_weighted_loss
+from fer.models.losses import PluginLoss, average_losses, compute_distillation_loss, compute_weighted_loss
 from fer.models.network import FaceNetwork
 from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
@@ -21,6 +21,9 @@ from fer.train.library_schedules import LibrarySchedule
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
 from fer.train.validation_points import is_epoch_end
+
+# Of a class without training images.
+MIN_PRIOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class OptimizationConfig:
         fused: Whether the optimizer's step is one kernel of the GPU.
         optimizer: timm's name of the optimizer.
         options: Its further arguments.
+        logit_adjustment: Times the logarithm of the classes' prior, what is added to logits in the loss.
+        distill_weight: Weight of the teachers' answers in the loss, where there are any.
+        distill_temperature: Temperature at which student and teachers are compared.
     """
 
     loss_kind: str
@@ -58,6 +64,9 @@ class OptimizationConfig:
     fused: bool
     optimizer: str = "adamw"
     options: Mapping[str, Any] = field(default_factory=dict)
+    logit_adjustment: float = 0.0
+    distill_weight: float = 0.5
+    distill_temperature: float = 1.0
 
 
 class FaceClassifierModule(pl.LightningModule):
@@ -70,10 +79,12 @@ class FaceClassifierModule(pl.LightningModule):
         config: Loss, optimizer and schedule; checkpoints keep them as plain values.
         plugin_loss: The loss of a plugin, where it is none of the built-in ones.
         library_schedule: The schedule where it is one of PyTorch or timm.
+        class_prior: (classes,) fractions of the classes in the training data, for ``logit_adjustment``.
         swa_epoch: The first epoch, from 0, at whose end weights are averaged equally; None averages none so.
     """
 
     train_sums: Tensor
+    logit_offsets: Tensor
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class FaceClassifierModule(pl.LightningModule):
         *,
         plugin_loss: PluginLoss | None = None,
         library_schedule: LibrarySchedule | None = None,
+        class_prior: tuple[float, ...] | None = None,
         swa_epoch: int | None = None,
     ) -> None:
         super().__init__()
@@ -100,6 +112,8 @@ class FaceClassifierModule(pl.LightningModule):
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
             self.average.requires_grad_(False)
+        offsets = config.logit_adjustment * torch.tensor(class_prior or (1.0,)).clamp(min=MIN_PRIOR).log()
+        self.register_buffer("logit_offsets", offsets, persistent=False)
         # Sums stay on the device: reading one back each step would make a GPU wait.
         self.register_buffer("train_sums", torch.zeros(3), persistent=False)
         # The same of all processes together, up to the last validation.
@@ -121,17 +135,29 @@ class FaceClassifierModule(pl.LightningModule):
         return self.eval_network(images)
 
     def compute_loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Loss of a batch's ``targets`` (N, classes), weighted by its ``weights`` (N,)."""
-        cfg = self.config
-        return compute_weighted_loss(
+        """Loss of a batch, weighted by its ``weights`` (N,).
+
+        Args:
+            logits: (N, classes).
+            batch: ``targets`` (N, classes), or (N, 2 classes) where teachers' answers stand behind the labels.
+        """
+        cfg, classes = self.config, logits.shape[1]
+        if cfg.logit_adjustment:
+            logits = logits + self.logit_offsets
+        targets, soft_targets = batch["targets"][:, :classes], batch["targets"][:, classes:]
+        loss = compute_weighted_loss(
             logits,
-            batch["targets"],
+            targets,
             batch["weights"],
             cfg.loss_kind,
             cfg.label_smoothing,
             cfg.focal_gamma,
             self.plugin_loss,
         )
+        if not soft_targets.shape[1]:
+            return loss
+        soft_losses = compute_distillation_loss(logits, soft_targets, cfg.distill_temperature)
+        return torch.lerp(loss, average_losses(soft_losses, batch["weights"]), cfg.distill_weight)
 
     @override
     def on_train_epoch_start(self) -> None:
@@ -152,7 +178,7 @@ class FaceClassifierModule(pl.LightningModule):
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
         with torch.no_grad():
             start, stop, batch_size = batch["shard"]
-            correct = (logits.argmax(1) == batch["targets"].argmax(1))[: stop - start].sum()
+            correct = (logits.argmax(1) == batch["targets"][:, : logits.shape[1]].argmax(1))[: stop - start].sum()
             count = torch.full_like(correct, stop - start)
             self.train_sums += torch.stack((loss.detach() * batch_size, correct, count)).to(self.train_sums)
         return loss * world_size if world_size > 1 else loss

@@ -26,7 +26,7 @@ def build_network(config: Config, classes: int) -> FaceNetwork:
         ModelError: timm has no such architecture, or it does not take images of this size.
     """
     model = config.model
-    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last)
+    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last, model.flip)
 
 
 def build_library_schedule(config: Config) -> LibrarySchedule | None:
@@ -49,13 +49,16 @@ def check_optimization(network: nn.Module, config: Config) -> None:
         schedule.check_before_data(optimizer, config.trainer.max_epochs)
 
 
-def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassifierModule, str | None]:
+def build_module(
+    config: Config, classes: int, device: str, class_prior: tuple[float, ...] | None = None
+) -> tuple[FaceClassifierModule, str | None]:
     """Build the module to train, with the weights that it starts from.
 
     Args:
         config: The run's configuration.
         classes: Number of classes.
         device: ``cpu``, ``cuda`` or ``mps``.
+        class_prior: (classes,) fraction of each class in the training data, for `model.loss.logit_adjustment`.
 
     Returns:
         The module, and the SHA-256 of the file of weights; None where they are random.
@@ -84,6 +87,9 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         fused=device == "cuda" and config.trainer.precision != "16",
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
+        logit_adjustment=model.loss.logit_adjustment,
+        distill_weight=model.loss.distill_weight,
+        distill_temperature=model.loss.distill_temperature,
     )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
@@ -96,6 +102,7 @@ def build_module(config: Config, classes: int, device: str) -> tuple[FaceClassif
         optimization,
         plugin_loss=load_loss(config),
         library_schedule=build_library_schedule(config),
+        class_prior=class_prior,
         swa_epoch=None if swa_start is None else find_first_averaged_epoch(swa_start, max_epochs),
     )
     if config.trainer.precision == "64":

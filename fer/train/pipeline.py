@@ -30,7 +30,8 @@ from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.baseline import write_baseline
-from fer.train.device import resolve_device
+from fer.train.device import resolve_device, resolve_precision
+from fer.train.distillation import find_teacher_weights, pin_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.evaluation import evaluate, summary_metrics
 from fer.train.fit import fit
@@ -66,7 +67,7 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
-    _run_or_launch(apply_launcher(config), directory, Run, sources)
+    _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
@@ -116,6 +117,7 @@ def _check_start(config: Config) -> None:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
+            find_teacher_weights(config)
 
 
 def _join_training(config: Config, directory: Path, sources: list[Source] | None) -> None:
@@ -138,6 +140,8 @@ def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Sou
         _check_start(config)
     run = open_run()
     record_plugins(run, config)
+    if config.model.teacher:
+        run.update_provenance(teachers=find_teacher_weights(config))
     for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
         log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):

@@ -28,6 +28,7 @@ from fer.train.checkpoints import (
     find_best_checkpoint,
     restore_best_checkpoint,
 )
+from fer.train.distillation import add_soft_targets, compute_class_prior
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData
 from fer.train.module import FaceClassifierModule
@@ -174,9 +175,11 @@ def train_network(
         UserError: The weights or the checkpoint cannot be used.
     """
     train, val = select_splits(config, *build_splits(data.manifest))
+    class_prior = compute_class_prior(train)
+    train = add_soft_targets(config, data.store, train, device)
     for line in describe_overfitting(config):
         log.warning("%s", line)
-    module, weights_sha256 = build_module(config, train.targets.shape[1], device)
+    module, weights_sha256 = build_module(config, val.targets.shape[1], device, class_prior)
     history = MetricsHistory(directory / HISTORY_CSV, config.trainer.validations)
     callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
     trainer = build_trainer(config, device, callbacks, directory)

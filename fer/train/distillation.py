@@ -1,0 +1,161 @@
+"""Soft targets for a training: what its teachers answer for each training image, computed once and cached."""
+
+import hashlib
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from fer.bundle.metadata import BundleDescription, read_description
+from fer.bundle.predictor import Predictor, Runtime
+from fer.config import Config
+from fer.core.io import atomic_write
+from fer.core.progress import track_progress
+from fer.data.datamodule import Split
+from fer.data.image_store import ImageStore
+from fer.errors import ModelError, UserError
+from fer.registry.resolve import fetch_model, pin_model_uri
+
+TEACHERS_CACHE = "teachers"
+BATCH = 512
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model that teaches: its ``uri``, directory and description."""
+
+    uri: str
+    bundle: Path
+    description: BundleDescription
+
+
+def pin_teachers(config: Config) -> Config:
+    """Return the configuration with URIs of teachers that will always mean the same models.
+
+    Raises:
+        UserError: There is no such model, version or alias.
+        ConfigError: A URI has none of the allowed forms.
+    """
+    if not config.model.teacher:
+        return config
+    with _name_key():
+        uris = tuple(str(pin_model_uri(_choose_model(config, uri)).model_uri) for uri in config.model.teacher)
+    return config.model_copy(update={"model": config.model.model_copy(update={"teacher": uris})})
+
+
+def _choose_model(config: Config, uri: str) -> Config:
+    return config.model_copy(update={"model_uri": uri})
+
+
+@contextmanager
+def _name_key() -> Iterator[None]:
+    """Say ``model.teacher`` in messages about a model, which is otherwise named by ``model_uri``."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(re.sub(r"^model_uri", "model.teacher", str(error))) from None
+
+
+def fetch_teachers(config: Config, folder: Path) -> list[Teacher]:
+    """Download and verify the teachers of a configuration.
+
+    Args:
+        config: The configuration, its teachers pinned.
+        folder: Directory for what is fetched; models in directories of this machine stay there.
+
+    Raises:
+        UserError: One cannot be fetched.
+        ModelError: One is damaged, or has other classes than the data.
+    """
+    teachers = []
+    for number, uri in enumerate(config.model.teacher):
+        with _name_key():
+            bundle = fetch_model(_choose_model(config, uri), folder / str(number)).bundle
+            description = read_description(str(bundle))
+        if (count := len(description.classes)) != config.dataset.classes:
+            raise ModelError(
+                f"model.teacher={uri}: has {count} classes, but dataset.classes={config.dataset.classes}; use a "
+                "teacher that was trained on the same classes"
+            )
+        teachers.append(Teacher(uri, bundle, description))
+    return teachers
+
+
+def find_teacher_weights(config: Config) -> dict[str, str]:
+    """Return the SHA-256 of the weights of each teacher, by its URI. Raises as ``fetch_teachers``."""
+    with tempfile.TemporaryDirectory(prefix="fer-teachers-") as folder:
+        teachers = fetch_teachers(config, Path(folder))
+        return {teacher.uri: teacher.description.weights_sha256 for teacher in teachers}
+
+
+def add_soft_targets(config: Config, store: ImageStore, train: Split, device: str) -> Split:
+    """Return the training split with the teachers' probabilities as further columns of its targets.
+
+    Args:
+        config: The run's configuration; without teachers the split is returned as it is.
+        store: The images.
+        train: The training split, targets (N, classes).
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        The split, targets (N, 2 classes): those of the labels, then those of the teachers.
+
+    Raises:
+        UserError: A teacher cannot be used.
+    """
+    if not config.model.teacher:
+        return train
+    cache = Path(config.dataset.cache_dir).absolute() / TEACHERS_CACHE
+    cache.mkdir(parents=True, exist_ok=True)
+    # Of several processes that train together one computes, and the others read.
+    with FileLock(cache / ".lock"), tempfile.TemporaryDirectory(dir=cache, prefix=".fetched-") as folder:
+        teachers = fetch_teachers(config, Path(folder))
+        path = cache / f"{_compute_key(store, train.rows, teachers)}.npy"
+        if not path.is_file():
+            log.info("Computing the answers of %d teachers once into %s", len(teachers), path)
+            probabilities = compute_soft_targets(store.images[train.rows], teachers, device)
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.save(file, probabilities)
+        soft = np.load(path, allow_pickle=False)
+    return Split(train.rows, np.concatenate((train.targets, soft), axis=1), train.weights)
+
+
+def compute_class_prior(train: Split) -> tuple[float, ...]:
+    """Return the fraction (classes,) of each class in the targets of a training split."""
+    sums = train.targets.sum(0, dtype=np.float64)
+    return tuple((sums / sums.sum()).tolist())
+
+
+def _compute_key(store: ImageStore, rows: np.ndarray, teachers: Sequence[Teacher]) -> str:
+    """Name of the cached answers: by images and by the teachers' weights and descriptions."""
+    facts = [store.fingerprint, store.side, store.colour, *(teacher.description.sha256 for teacher in teachers)]
+    return hashlib.sha256(json.dumps(facts).encode() + rows.astype("<i8").tobytes()).hexdigest()[:32]
+
+
+def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device: str = "cpu") -> np.ndarray:
+    """Compute the mean answer of the teachers, each asked for the image and its mirror image.
+
+    Args:
+        images: (N, h, w, C) uint8.
+        teachers: One or more.
+        device: ``cpu``, where ONNX Runtime computes, or a device of PyTorch.
+
+    Returns:
+        Probabilities (N, classes) float32.
+    """
+    runtime: Runtime = "onnx" if device == "cpu" else "torch"
+    predictors = [Predictor.load(str(teacher.bundle), device=device, runtime=runtime) for teacher in teachers]
+    starts = track_progress(range(0, len(images), BATCH), -(-len(images) // BATCH), "Asking the teachers")
+    blocks = []
+    for start in starts:
+        faces = list(images[start : start + BATCH])
+        blocks.append(np.mean([predictor.predict(faces, flip=True) for predictor in predictors], axis=0))
+    return np.concatenate(blocks).astype(np.float32)
