@@ -35,6 +35,9 @@ def pin_detector(config: Extraction) -> tuple[Extraction, dict[str, Any]]:
         try:
             weights = _find_auto_weights(config, detector)
         except ModelError as error:
+            if detector.weights is not None:
+                # A file that was named is wanted.
+                raise
             warning = (
                 f"extraction.detector.kind=auto: faces are found by Haar, which overlooks those that are turned or "
                 f"partly hidden, because {error}"
