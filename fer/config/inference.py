@@ -192,7 +192,7 @@ class Inference(Section):
     )
 
     device: Literal["auto", "cpu", "gpu"] = Field(
-        "cpu", description="Kind of device: a GPU of NVIDIA needs PyTorch; `auto` takes one where there is one"
+        "auto", description="Kind of device: a GPU of NVIDIA needs PyTorch; `auto` takes one where there is one"
     )
     runtime: Literal["auto", "torch", "onnx"] = Field(
         description="PyTorch, or ONNX Runtime (several times faster on CPUs, and only for them); `auto` is PyTorch on "

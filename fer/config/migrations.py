@@ -57,7 +57,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.swa_start", None),
     AddedKey("0.3.0", "trainer.overfit_batches", None),
     AddedKey("0.3.0", "trainer.validations", 1),
-    AddedKey("0.3.0", "inference.device", "cpu"),
+    AddedKey("0.3.0", "inference.device", "auto"),
     AddedKey("0.3.0", "inference.precision", "32"),
     AddedKey("0.3.0", "model.flip", False),
     AddedKey("0.3.0", "model.teacher", []),
@@ -81,6 +81,11 @@ CHANGED_BEHAVIOUR = (
         {"extraction.detector.kind": ("yunet",)},
         "YuNet looked once at each frame, reduced to where a face of extraction.detector.min_size kept 12 pixels; now "
         "it looks again, with 20, where it finds none, and finds more small faces",
+    ),
+    ChangedBehaviour(
+        "0.3.0",
+        {"inference.runtime": ("torch",)},
+        "PyTorch classified on the CPU; now it does so on a GPU where there is one, which changes roundings",
     ),
 )
 

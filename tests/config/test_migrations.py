@@ -38,7 +38,8 @@ def test_a_run_of_another_version_says_who_made_it_and_what_it_lacks() -> None:
     assert lines[0] == "the run was made by version 0.1.0, commit 2e7c940d2be8; this is 0.3.0"
     assert any("trainer.sync_batchnorm=true keeps its behaviour" in line for line in lines)
     concerned = {"trainer.early_stopping.monitor": "val_loss", "trainer.devices": 2}
-    judged = describe_origin(saved | concerned | {"extraction.detector.kind": "yunet"}, {}, "0.3.0")
+    concerned |= {"extraction.detector.kind": "yunet", "inference.runtime": "torch"}
+    judged = describe_origin(saved | concerned, {}, "0.3.0")
     assert {change.note for change in CHANGED_BEHAVIOUR} <= set(judged)
     assert judged[0].startswith("the run was made by version 0.1.0, an unknown commit")
 
