@@ -27,6 +27,7 @@ from fer.bundle.predictor import Predictor
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.infer.classify import BatchClassifier, get_crops, write_chunks
+from fer.infer.device import load_predictor
 from fer.infer.extract import FaceExtractor, SampledFrame
 from fer.infer.inputs import MediaFetcher
 from fer.infer.pipeline import split_threads
@@ -57,10 +58,8 @@ class Clip:
         detector_threads, classifier_threads = split_threads(config)
         fetcher = MediaFetcher(None, keep=False)
         self.extractor = FaceExtractor(config.extraction, folder, detector_threads, False, fetcher)
-        self.predictor = Predictor.load(
-            str(config.model_uri), runtime=config.inference.runtime, threads=classifier_threads
-        )
-        self.classifier = BatchClassifier(self.predictor, config.inference.batch_size, config.inference.flip)
+        self.predictor, plan = load_predictor(str(config.model_uri), config.inference, classifier_threads)
+        self.classifier = BatchClassifier(self.predictor, plan.batch_size, config.inference.flip)
         self.whole_frame = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.7)
         self.runs = count()
         self.frames = [SampledFrame(0, path.name, 0, frame) for frame in self._decode_frames()]

@@ -20,17 +20,20 @@ class Network(Protocol):
         ...
 
 
-def _load_torch(model_uri: str, device: str, threads: int | None) -> tuple[BundleDescription, Network]:
+def _load_torch(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
     # Each runtime is imported only where it is used: PyTorch takes seconds to import.
     from fer.bundle.io import load_bundle
     from fer.bundle.torch_backend import TorchNetwork
 
     bundle = load_bundle(model_uri)
-    return bundle.description, TorchNetwork(bundle, device, threads)
+    return bundle.description, TorchNetwork(bundle, device, threads, half)
 
 
-def _load_onnx(model_uri: str, device: str, threads: int | None) -> tuple[BundleDescription, Network]:
+def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
     from fer.bundle.onnx_backend import OnnxNetwork, list_caches
+
+    if half:
+        raise ModelError("inference.runtime=onnx: computes in full precision; use inference.precision=32")
 
     if device != "cpu":
         raise ModelError(f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch")
@@ -38,7 +41,7 @@ def _load_onnx(model_uri: str, device: str, threads: int | None) -> tuple[Bundle
     return description, OnnxNetwork(description, *list_caches(model_uri, description), threads=threads)
 
 
-RUNTIMES: dict[Runtime, Callable[[str, str, int | None], tuple[BundleDescription, Network]]] = {
+RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], tuple[BundleDescription, Network]]] = {
     "torch": _load_torch,
     "onnx": _load_onnx,
 }
@@ -66,7 +69,14 @@ class Predictor:
         self.network = network
 
     @classmethod
-    def load(cls, model_uri: str, device: str = "cpu", runtime: Runtime = "torch", threads: int | None = None) -> Self:
+    def load(
+        cls,
+        model_uri: str,
+        device: str = "cpu",
+        runtime: Runtime = "torch",
+        threads: int | None = None,
+        half: bool = False,
+    ) -> Self:
         """Load a bundle.
 
         Args:
@@ -77,11 +87,12 @@ class Predictor:
                 the user's cache where that cannot be written, and needs no PyTorch later.
             threads: CPU threads for one batch, by default as many as the runtime chooses. In PyTorch they are set for
                 the whole process.
+            half: Compute in half precision where that is accurate enough; for PyTorch on a GPU.
 
         Raises:
             ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime.
         """
-        return cls(*RUNTIMES[runtime](model_uri, device, threads))
+        return cls(*RUNTIMES[runtime](model_uri, device, threads, half))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -52,7 +52,8 @@ def extract(config: Config, directory: Path) -> int:
         UserError: Something that the user can fix: the configuration, AWS, videos that could not be extracted.
     """
     config, client = validate_and_connect(config)
-    return _run_extraction(config, client, *create_run(config, directory))
+    config, run, media = create_run(config, directory)
+    return _run_extraction(config, client, run, media)
 
 
 def resume(changes: Sequence[str], directory: Path) -> int:
@@ -202,12 +203,13 @@ def _find_missing(directory: Path, videos: Videos) -> Videos:
 
 def _use_placeholder_weights(config: Config, placeholder: Path) -> Config:
     """Return the configuration with an empty file instead of detector weights that would have to be downloaded."""
-    detector = config.extraction.detector
-    if detector.kind != "yunet" or detector.weights is not None:
-        return config
-    placeholder.touch()
-    changes = {"detector": detector.model_copy(update={"weights": str(placeholder)})}
-    return config.model_copy(update={"extraction": config.extraction.model_copy(update=changes)})
+    extraction = config.extraction
+    if extraction.detector.kind in ("auto", "yunet") and extraction.detector.weights is None:
+        placeholder.touch()
+        changes = {"weights": str(placeholder), "weights_sha256": None}
+        detector = extraction.detector.model_copy(update=changes)
+        extraction = extraction.model_copy(update={"detector": detector})
+    return config.model_copy(update={"extraction": extraction})
 
 
 def dry_run(config: Config) -> None:

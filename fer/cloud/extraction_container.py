@@ -18,6 +18,7 @@ from fer.config import Config, Extraction
 from fer.core.progress import track_progress
 from fer.core.system import resolve_thread_count
 from fer.infer.classify import write_chunks
+from fer.infer.detector_choice import fetch_detector_weights, pin_detector
 from fer.infer.extract import (
     FaceExtractor,
     FrameFaces,
@@ -25,7 +26,6 @@ from fer.infer.extract import (
     count_detector_threads,
     count_frames,
     estimate_frames,
-    fetch_detector_weights,
 )
 from fer.infer.track_ids import TrackAssigner
 from fer.runs.program import user_errors_to_exit_code
@@ -50,7 +50,7 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, director
         UserError: The weights cannot be found.
     """
     # Files on this machine that extraction does not need.
-    extraction = config.extraction.model_copy(update={"groups": None, "labels": None})
+    extraction, _ = pin_detector(config.extraction.model_copy(update={"groups": None, "labels": None}))
     if weights := fetch_detector_weights(extraction):
         shutil.copyfile(weights, directory / WEIGHTS)
     content = {

@@ -7,17 +7,36 @@ from pydantic import Field, field_validator, model_validator
 from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
+_MAX_SIDE = (
+    "Longer side of the reduced frame in which YuNet looks first, pixels; null looks in the whole frame alone. Where "
+    "it finds nothing, and with extraction.faces=all, it looks in one in which a face of min_size has 20 pixels"
+)
 
 
 class HaarDetector(Section):
     """OpenCV's Haar cascade: comes with OpenCV, nothing to download."""
 
     kind: Literal["haar"] = Field(description="Haar cascade of OpenCV")
-    min_score: float = Field(ge=0, description="Faces with a lower score are left out")
+    min_score: float = Field(1.0, ge=0, description="Faces with a lower score are left out")
     min_size: int = Field(ge=8, description="Smallest face, pixels of the frame")
     margin: float | None = Field(
         ge=-0.5, le=1, description="Added to the box's side, as a fraction; null frames faces as FER2013's are"
     )
+
+
+class AutoDetector(Section):
+    """YuNet where its weights are at hand or can be downloaded, otherwise Haar; run.yaml says which was taken."""
+
+    kind: Literal["auto"] = Field(description="YuNet where its weights can be had, otherwise Haar, with a warning")
+    weights: ExistingPath | None = Field(
+        description="The ONNX file; null downloads OpenCV zoo's once into extraction.cache_dir"
+    )
+    min_size: int = Field(ge=8, description="Smallest face, pixels of the frame")
+    max_side: int | None = Field(ge=64, description=_MAX_SIDE)
+    margin: float | None = Field(
+        ge=-0.5, le=1, description="Added to the box's side, as a fraction; null frames faces as FER2013's are"
+    )
+    align: bool = Field(description="Turn the crop so that the eyes are level")
 
 
 class YuNetDetector(Section):
@@ -27,8 +46,14 @@ class YuNetDetector(Section):
     weights: ExistingPath | None = Field(
         description="The ONNX file; null downloads OpenCV zoo's once into extraction.cache_dir"
     )
-    min_score: float = Field(ge=0, le=1, description="Faces with a lower score are left out")
+    weights_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Refuse a file with another SHA-256; run.yaml has that of the file that was taken",
+    )
+    min_score: float = Field(0.7, ge=0, le=1, description="Faces with a lower score are left out")
     min_size: int = Field(ge=8, description="Smallest face, pixels of the frame")
+    max_side: int | None = Field(320, ge=64, description=_MAX_SIDE)
     margin: float | None = Field(
         ge=-0.5, le=1, description="Added to the box's side, as a fraction; null frames faces as FER2013's are"
     )
@@ -41,7 +66,9 @@ class WholeImage(Section):
     kind: Literal["none"] = Field(description="The whole image is the face")
 
 
-Detector = Annotated[HaarDetector | YuNetDetector | WholeImage, Field(discriminator="kind")]
+# What conf/extraction/auto.yaml has for YuNet.
+_AUTO_VALUES = {"weights": None, "min_size": 30, "max_side": 320, "margin": None, "align": True}
+Detector = Annotated[HaarDetector | YuNetDetector | WholeImage | AutoDetector, Field(discriminator="kind")]
 
 
 class Quality(Section):
@@ -112,6 +139,20 @@ class Extraction(Section):
             raise ValueError("must be a text or a list of texts; a file of YAML has them in quotes")
         return [expand_local_path(text) for text in value]
 
+    @field_validator("detector", mode="before")
+    @classmethod
+    def leave_default_kind(cls, value: object) -> object:
+        """Let `extraction.detector.kind=haar` alone leave the default kind: keys that only the latter has are gone."""
+        kinds: dict[object, type[Section]] = {"haar": HaarDetector, "none": WholeImage}
+        if not isinstance(value, dict) or value.get("kind") not in kinds:
+            return value
+        known = kinds[value["kind"]].model_fields
+        return {
+            key: item
+            for key, item in value.items()
+            if key in known or key not in _AUTO_VALUES or item != _AUTO_VALUES[key]
+        }
+
     @field_validator("stages")
     @classmethod
     def check_stages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,8 +195,19 @@ class Inference(Section):
         "with aws=sagemaker, otherwise process"
     )
 
-    runtime: Literal["torch", "onnx"] = Field(description="PyTorch, or ONNX Runtime (several times faster on CPUs)")
-    batch_size: int = Field(ge=1, le=4096, description="Faces classified at a time")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Kind of device: a GPU of NVIDIA needs PyTorch; `auto` takes one where there is one"
+    )
+    runtime: Literal["auto", "torch", "onnx"] = Field(
+        description="PyTorch, or ONNX Runtime (several times faster on CPUs, and only for them); `auto` is PyTorch on "
+        "a GPU, otherwise ONNX Runtime"
+    )
+    precision: Literal["32", "16"] = Field(
+        "32", description="Arithmetic: full, or on a GPU mixed with half; without one, `auto` computes in full"
+    )
+    batch_size: int | None = Field(
+        ge=1, le=4096, description="Faces classified at a time; null is 8 on a CPU and 256 on a GPU"
+    )
     flip: bool = Field(description="Classify each face and its mirror image, and take the mean")
     sets: float | None = Field(
         None,
@@ -165,3 +217,21 @@ class Inference(Section):
         "prediction set, column `set`), e.g. 0.9; null has none",
     )
     monitor: Monitor = Field(description="When a batch is reported as unusual")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def convert_number_to_text(cls, value: object) -> object:
+        """Take the number 32, as YAML reads it, for the text."""
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def check_device(self) -> Self:
+        """Check that ONNX Runtime is not asked for a GPU, nor a CPU for half precision."""
+        if self.device == "gpu" and self.runtime == "onnx":
+            raise ValueError("device=gpu needs PyTorch; use inference.runtime=auto, or inference.device=cpu")
+        if self.precision == "16" and (self.device == "cpu" or self.runtime == "onnx"):
+            raise ValueError(
+                "precision=16 needs a GPU, which is computed on with inference.device=auto or gpu and "
+                "inference.runtime=auto or torch; use inference.precision=32"
+            )
+        return self

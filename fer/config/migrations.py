@@ -72,6 +72,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "registry.gate.min_worst_group_accuracy", None),
     AddedKey("0.3.0", "trainer.explain", False),
     AddedKey("0.3.0", "extraction.explain", False),
+    AddedKey("0.3.0", "inference.device", "auto"),
+    AddedKey("0.3.0", "inference.precision", "32"),
     AddedKey("0.3.0", "model.flip", False),
     AddedKey("0.3.0", "model.teacher", []),
     AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
@@ -88,6 +90,17 @@ CHANGED_BEHAVIOUR = (
         "0.3.0",
         {"trainer.early_stopping.monitor": ("val_loss",)},
         "val_loss was the training objective; it is the plain cross-entropy, by which another epoch may be the best",
+    ),
+    ChangedBehaviour(
+        "0.3.0",
+        {"extraction.detector.kind": ("yunet",)},
+        "YuNet looked once at each frame, reduced to where a face of extraction.detector.min_size kept 12 pixels; now "
+        "it looks again, with 20, where it finds none, and finds more small faces",
+    ),
+    ChangedBehaviour(
+        "0.3.0",
+        {"inference.runtime": ("torch",)},
+        "PyTorch classified on the CPU; now it does so on a GPU where there is one, which changes roundings",
     ),
 )
 

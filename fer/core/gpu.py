@@ -1,11 +1,15 @@
 """NVIDIA GPUs of this machine, read through the driver's own library (NVML)."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pynvml
 
+# What a driver of GPUs makes: NVIDIA's, NVIDIA's inside of WSL, AMD's.
+GPU_NODES = ("nvidia[0-9]*", "dxg", "kfd")
 MEBIBYTE = 1 << 20
 
 
@@ -58,3 +62,10 @@ def get_cuda_visible_devices() -> list[str] | None:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; None where it may use all."""
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     return None if devices is None else [name for name in devices.split(",") if name]
+
+
+def may_have_gpu() -> bool:
+    """Whether this process may find a GPU, as far as is known without PyTorch: on Linux its driver shows files."""
+    if sys.platform != "linux":
+        return True
+    return get_cuda_visible_devices() != [] and any(any(Path("/dev").glob(name)) for name in GPU_NODES)

@@ -8,6 +8,7 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, parse_s3_uri
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
+from fer.infer.detector_choice import pin_detector
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
 from fer.infer.pipeline import extract_and_predict, get_sagemaker_transform, validate_and_pin
@@ -91,7 +92,8 @@ def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[
         placeholder.parent.mkdir(parents=True)
         placeholder.touch()
         return [Request(placeholder, ())]
-    extract_and_predict(config, directory, media, None)
+    extraction, _ = pin_detector(config.extraction)
+    extract_and_predict(config.model_copy(update={"extraction": extraction}), directory, media, None)
     return build_requests(config, directory, len(media))
 
 

@@ -15,9 +15,9 @@ from fer.config import Extraction
 from fer.core.io import atomic_write
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.infer.chunk_store import ChunkStore
+from fer.infer.detector_choice import build_detector
 from fer.video.crop import crop_face
-from fer.video.detectors import DETECTORS, Detector, Face, make_detector
-from fer.video.detectors.yunet import find_weights
+from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
 from fer.video.reader import Frame, FrameSampler, VideoError, VideoInfo, iter_frames, open_video
@@ -73,7 +73,7 @@ class FaceExtractor:
     """Finds the faces of sampled frames.
 
     Args:
-        config: Section `extraction`.
+        config: Section `extraction`, with a detector of ``pin_detector``.
         run_directory: The run, whose finished chunks are not done again.
         threads: Threads that detect.
         save_crops: Keep the crops as files whatever the configuration says.
@@ -88,7 +88,7 @@ class FaceExtractor:
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
         cv2.setNumThreads(1)
-        self.detectors = [_build_detector(config) for _ in range(threads)]
+        self.detectors = [build_detector(config) for _ in range(threads)]
         margin = getattr(config.detector, "margin", None)
         self.margin = self.detectors[0].margin if margin is None else margin
         self.align = getattr(config.detector, "align", False)
@@ -117,6 +117,7 @@ class FaceExtractor:
             "video": item.name,
             "path": item.remote or str(item.path),
             "problem": "".join(problems[-1:]),
+            "detector": self.config.detector.kind,
         }
         try:
             with self.fetch_media(item):
@@ -197,20 +198,6 @@ class _ResumedSampler:
     def should_sample(self, index: int, time_s: float) -> bool:
         # The inner sampler must see every frame: what it takes depends on those before.
         return self.sampler.should_sample(index, time_s) and index > self.last
-
-
-def fetch_detector_weights(config: Extraction) -> Path | None:
-    """The file of the detector's weights, downloaded if need be; None where it has none. Raises ModelError."""
-    if config.detector.kind != "yunet":
-        return None
-    return find_weights(config.detector.weights, Path(config.cache_dir))
-
-
-def _build_detector(config: Extraction) -> Detector:
-    options = config.detector.model_dump(exclude={"margin", "align"})
-    if weights := fetch_detector_weights(config):
-        options["weights"] = weights
-    return make_detector(**options)
 
 
 def count_detector_threads(config: Extraction, count: int) -> int:

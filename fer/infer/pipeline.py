@@ -15,7 +15,6 @@ from fer.aws.s3 import check_bucket_private
 from fer.bundle.locate import PRETRAINED, names_pretrained
 from fer.bundle.metadata import read_description
 from fer.bundle.performance import read_performance
-from fer.bundle.predictor import Predictor
 from fer.config import Config, SageMakerAws
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command, format_resume_command
@@ -26,6 +25,8 @@ from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
+from fer.infer.detector_choice import pin_detector
+from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
 from fer.infer.extract import (
     FaceExtractor,
     FrameFaces,
@@ -71,7 +72,7 @@ def infer(config: Config, directory: Path) -> int:
         raise ConfigError(
             f"extraction.stages={list(config.extraction.stages)}: goes on with an earlier run; name it with resume=RUN"
         )
-    return run_stages(config, *create_run(config, directory))
+    return run_stages(*create_run(config, directory))
 
 
 def validate_and_pin(config: Config) -> Config:
@@ -95,6 +96,9 @@ def validate_and_pin(config: Config) -> Config:
     elif uses_transform(config):
         # The packaged model is served by a process of its own.
         require_packages(*SERVER_PACKAGES, purpose="inference.route=transform")
+    else:
+        # A GPU that is missing is reported before hours of work.
+        plan_inference(config.inference)
     return pin_model_uri(config, default=PRETRAINED)
 
 
@@ -110,21 +114,24 @@ def get_sagemaker_transform(config: Config) -> SageMakerAws | None:
     return config.aws if isinstance(config.aws, SageMakerAws) and uses_transform(config) else None
 
 
-def create_run(config: Config, directory: Path) -> tuple[Run, list[Media]]:
-    """Start a run in ``directory``, and find what it is to look at. Raises UserError."""
+def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media]]:
+    """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
     inputs = list_inputs(config)
     remote = any(uri.startswith("s3://") for uri in inputs)
     media = resolve_media(inputs, directory, AwsClient(get_region(config)) if remote else None)
     if media and config.extraction.labels:
         # A mistake in them is answered before hours of work.
         read_labels(Path(config.extraction.labels), [item.name for item in media])
+    extraction, detector = pin_detector(config.extraction)
+    config = config.model_copy(update={"extraction": extraction})
     run = Run(directory, config, "infer.py")
+    run.update_provenance(detector=detector)
     if not inputs:
         from fer.synthetic.video import write_clip
 
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]
     save_media(media, directory)
-    return run, media
+    return config, run, media
 
 
 def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
@@ -149,8 +156,10 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         if "extract" in stages or "predict" in stages:
             model = _prepare_model(config, run) if "predict" in stages else None
             start = time.monotonic()
-            extract_and_predict(config, run.directory, media, model)
+            plan = extract_and_predict(config, run.directory, media, model)
             run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
+            if plan is not None:
+                run.update_provenance(inference=describe_plan(plan))
         records = _read_completion_records(run, stores)
         usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
@@ -208,7 +217,7 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
 
 def extract_and_predict(
     config: Config, run_directory: Path, media: Sequence[Media], model: ResolvedModel | None
-) -> None:
+) -> InferencePlan | None:
     """Finish the chunks of every video.
 
     In this process decoding, detection and classification run at the same time, each in its threads. Batch transform
@@ -219,6 +228,9 @@ def extract_and_predict(
         run_directory: The run, whose finished chunks stay.
         media: What it looks at.
         model: The model; None where faces are only extracted.
+
+    Returns:
+        How faces were classified in this process; None where they were not.
 
     Raises:
         UserError: Something that a user can correct.
@@ -241,10 +253,11 @@ def extract_and_predict(
         write_chunks(assigner, ((item, None) for item in items))
         if model is not None:
             run_batch_transform(config, run_directory, len(media), model)
-        return
-    predictor = Predictor.load(str(model.bundle), runtime=config.inference.runtime, threads=classifier_threads)
-    classifier = BatchClassifier(predictor, config.inference.batch_size, config.inference.flip)
+        return None
+    predictor, plan = load_predictor(str(model.bundle), config.inference, classifier_threads)
+    classifier = BatchClassifier(predictor, plan.batch_size, config.inference.flip)
     write_chunks(assigner, classifier.classify(items), predictor.classes)
+    return plan
 
 
 def split_threads(config: Config) -> tuple[int, int]:

@@ -79,7 +79,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         for item in track_progress(readable, len(readable), "Annotating", "videos"):
             annotate(item, table[table["video"] == item.name], run.directory / "annotated")
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
-    notes = _build_notes(config)
+    notes = _build_notes(config, run)
     if cfg.explain:
         # PyTorch takes seconds to import, and ONNX Runtime does without.
         from fer.infer.moment_maps import explain_moments
@@ -95,7 +95,10 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         classes=classes,
         groups=group_page,
         model={"Model": str(config.model_uri)},
-        environment={key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},
+        environment={
+            "detector": _describe_detector(config, run),
+            **{key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},
+        },
         config_yaml=run.config_text,
         smoothing=None if smoothing.kind == "none" else f"{smoothing.kind}, {smoothing.window_s:g} s",
         performance=_read_performance(run.directory),
@@ -154,11 +157,21 @@ def _read_performance(directory: Path) -> dict[str, Any] | None:
     return content
 
 
-def _build_notes(config: Config) -> list[str]:
+def _build_notes(config: Config, run: Run) -> list[str]:
     """Remarks for the top of the page."""
     notes = []
     if config.extraction.input is None:
         notes.append("No input was named: this is a drawn clip, to show the page. Name videos with extraction.input=…")
     if names_pretrained(str(config.model_uri)):
         notes.append("Classified by the model that comes with the program; its card tells what it may be used for.")
+    if warning := run.provenance.get("detector", {}).get("warning"):
+        notes.append(warning)
     return notes
+
+
+def _describe_detector(config: Config, run: Run) -> str:
+    """The detector's name, and which weights it had; runs of an earlier version do not tell them."""
+    names = {"haar": "Haar cascade of OpenCV", "yunet": "YuNet", "none": "none: each image is a face"}
+    name = names[config.extraction.detector.kind]
+    digest = run.provenance.get("detector", {}).get("weights_sha256")
+    return f"{name}, weights with SHA-256 {digest}" if digest else name

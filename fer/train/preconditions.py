@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fer.config import Config
 from fer.config.optimizer import OWN_SCHEDULES
 from fer.config.plugins import find_used_plugins
-from fer.core.gpu import get_cuda_visible_devices
+from fer.core.gpu import may_have_gpu
 from fer.core.io import compute_sha256
 from fer.core.path_map import map_path
 from fer.errors import PreconditionError, UserError
@@ -18,8 +18,6 @@ from fer.models.weights_header import check_weights_header
 if TYPE_CHECKING:
     from fer.data.sources import Source
 
-# What a driver of GPUs makes: NVIDIA's, NVIDIA's inside of WSL, AMD's.
-GPU_NODES = ("nvidia[0-9]*", "dxg", "kfd")
 ACCELERATOR = "trainer.accelerator"
 
 
@@ -84,17 +82,12 @@ def check_device(config: Config) -> None:
     trainer = config.trainer
     if trainer.accelerator == "mps" and sys.platform != "darwin":
         raise UserError(f"{ACCELERATOR}=mps: only Apple's machines have it; use {ACCELERATOR}=cpu or auto")
-    if sys.platform != "linux" or may_have_gpu():
+    if may_have_gpu():
         return
     if trainer.accelerator == "gpu":
         raise UserError(f"{ACCELERATOR}=gpu: this machine has none; use {ACCELERATOR}=cpu or auto")
     if trainer.precision == "16":
         raise UserError("trainer.precision=16 needs a GPU, and this machine has none; use 32 or bf16")
-
-
-def may_have_gpu() -> bool:
-    """Whether a driver of GPUs is at work on this Linux machine, and this process may use one."""
-    return get_cuda_visible_devices() != [] and any(any(Path("/dev").glob(name)) for name in GPU_NODES)
 
 
 def check_weights(config: Config) -> None:

@@ -37,7 +37,9 @@ def test_a_run_of_another_version_says_who_made_it_and_what_it_lacks() -> None:
     lines = describe_origin(saved, {"git_commit": "2e7c940d2be8"}, "0.3.0")
     assert lines[0] == "the run was made by version 0.1.0, commit 2e7c940d2be8; this is 0.3.0"
     assert any("trainer.sync_batchnorm=true keeps its behaviour" in line for line in lines)
-    judged = describe_origin(saved | {"trainer.early_stopping.monitor": "val_loss", "trainer.devices": 2}, {}, "0.3.0")
+    concerned = {"trainer.early_stopping.monitor": "val_loss", "trainer.devices": 2}
+    concerned |= {"extraction.detector.kind": "yunet", "inference.runtime": "torch"}
+    judged = describe_origin(saved | concerned, {}, "0.3.0")
     assert {change.note for change in CHANGED_BEHAVIOUR} <= set(judged)
     assert judged[0].startswith("the run was made by version 0.1.0, an unknown commit")
 

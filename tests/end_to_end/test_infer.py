@@ -43,7 +43,15 @@ def test_the_run_says_where_it_comes_from(inferred: Path, model: Path) -> None:
     assert videos["video"].tolist() == ["clip.mp4"]
     assert videos["sampled"].tolist() == [40]
     assert (inferred / "report.html").stat().st_size > 100_000
-    assert "<h1>clip.mp4</h1>" in (inferred / "report.html").read_text(encoding="utf-8")
+    page = (inferred / "report.html").read_text(encoding="utf-8")
+    assert "<h1>clip.mp4</h1>" in page
+    # YuNet's weights are not at hand, and no test gets them from the network.
+    detector = provenance_of(inferred)["detector"]
+    assert detector["kind"] == "haar" and "cannot be fetched" in detector["warning"]
+    assert "faces are found by Haar" in page and videos["detector"].tolist() == ["haar"]
+    assert "kind: haar" in (inferred / "run.yaml").read_text()
+    classified = provenance_of(inferred)["inference"]
+    assert (classified["runtime"], classified["device"], classified["batch_size"]) == ("onnx", "cpu", 8)
 
 
 def test_bad_videos_are_listed_and_the_others_judged(infer: Program, clip: Path, workplace: Path) -> None:

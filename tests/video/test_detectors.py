@@ -1,7 +1,7 @@
 """Detectors on drawn frames and on the real clips beside the repository."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -73,7 +73,7 @@ def test_a_detector_gives_the_same_whatever_it_saw_before(detector: Detector) ->
 def test_yunet_finds_the_same_on_the_shrunk_frame() -> None:
     frame = drawn_frame(PEOPLE)
     shrunk = YuNetDetector(yunet_weights()).detect(frame)
-    full = YuNetDetector(yunet_weights(), long_side=640).detect(frame)
+    full = YuNetDetector(yunet_weights(), max_side=None).detect(frame)
     assert len(shrunk) == len(full) == 2
     for a, b in zip(shrunk, full, strict=True):
         assert (a.x, a.y, a.width, a.height) == pytest.approx((b.x, b.y, b.width, b.height), abs=0.12 * b.height)
@@ -91,9 +91,46 @@ def test_landmarks_stand_in_the_face_the_right_eye_to_the_left() -> None:
 
 
 def test_a_small_face_of_a_large_frame_is_still_found() -> None:
-    """The frame is shrunk only so far that the smallest wanted face can be seen."""
+    """Where nothing was found, it looks again where the smallest wanted face can be seen."""
     frame = drawn_frame([(person(1), (1500.0, 300.0), 70.0)], size=(1920, 1080))
-    assert len(YuNetDetector(yunet_weights(), min_size=24).detect(frame)) == 1
+    [found] = YuNetDetector(yunet_weights(), min_size=24).detect(frame)
+    assert abs(found.x + 0.5 * found.width - 1500) < 15
+
+
+def test_a_small_face_beside_a_large_one_is_found_where_every_face_is_wanted() -> None:
+    frame = drawn_frame([(person(1), (1500.0, 300.0), 48.0), (person(4), (500.0, 500.0), 500.0)], size=(1920, 1080))
+    one, every = (YuNetDetector(yunet_weights(), min_size=20, every_face=every) for every in (False, True))
+    assert (len(one.detect(frame)), len(every.detect(frame))) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "side", "scales"),
+    [
+        ({"max_side": 320, "min_size": 40}, 1280, (0.25, 0.5)),
+        ({"max_side": 320, "min_size": 40}, 480, (320 / 480,)),
+        ({"max_side": 320, "min_size": 40}, 200, (1.0,)),
+        ({"max_side": 320, "min_size": 16}, 1280, (0.25, 1.0)),
+        ({"max_side": 640, "min_size": 40}, 1280, (0.5,)),
+        ({"max_side": None, "min_size": 40}, 1280, (1.0,)),
+        ({"max_side": 320, "min_size": 40, "every_face": True}, 1280, (0.5,)),
+    ],
+)
+def test_the_second_look_keeps_twenty_pixels_of_the_smallest_face(
+    options: dict[str, Any], side: int, scales: tuple[float, ...]
+) -> None:
+    detector = YuNetDetector(yunet_weights(), **options)
+    assert detector._choose_scales(side) == pytest.approx(scales)
+
+
+def test_boxes_stand_in_pixels_of_the_frame_whichever_its_size() -> None:
+    frame = drawn_frame([(person(1), (160.0, 150.0), 150.0)])
+    large = cv2.resize(frame, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    [small], [found] = (YuNetDetector(yunet_weights()).detect(picture) for picture in (frame, large))
+    assert small.landmarks is not None and found.landmarks is not None
+    assert (found.x, found.y, found.width, found.height) == pytest.approx(
+        [3 * value for value in (small.x, small.y, small.width, small.height)], abs=0.1 * found.height
+    )
+    assert found.landmarks == pytest.approx(3 * small.landmarks, abs=0.05 * found.height)
 
 
 def test_the_whole_image_is_the_face() -> None:
@@ -128,12 +165,23 @@ def test_an_unknown_kind_or_missing_weights_are_refused() -> None:
 def test_every_kind_of_the_configuration_has_its_detector() -> None:
     sections = get_args(Extraction.model_fields["detector"].annotation)
     kinds = [get_args(section.model_fields["kind"].annotation) for section in sections]
-    assert [kind for (kind,) in kinds] == list(DETECTORS)
+    assert [kind for (kind,) in kinds] == [*DETECTORS, "auto"]
 
 
 def test_nobody_is_found_in_the_clip_without_faces() -> None:
     detector = YuNetDetector(yunet_weights())
     assert [len(detector.detect(frame)) for frame in frames_of("no_face.mp4")] == [0] * 95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov", "no_face.mp4", "WolfgangLanger_Pexels.mp4"])
+def test_the_reduced_frame_has_the_same_hits_as_the_whole_on_real_clips(name: str) -> None:
+    reduced, full = (YuNetDetector(yunet_weights(), max_side=side) for side in (320, None))
+    for index, frame in enumerate(frames_of(name)[::6]):
+        ours, theirs = reduced.detect(frame), full.detect(frame)
+        assert len(ours) == len(theirs), index
+        for a, b in zip(ours, theirs, strict=True):
+            assert (a.x, a.y, a.width, a.height) == pytest.approx((b.x, b.y, b.width, b.height), abs=0.15 * b.height)
 
 
 def test_one_face_is_found_in_every_frame_of_the_clip_with_one(detector: Detector) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import ClassVar
 
 import cv2
@@ -27,14 +29,16 @@ log = logging.getLogger(__name__)
 class YuNetDetector(Detector):
     """YuNet, a network of 75,856 weights with eye points, run by OpenCV.
 
-    Wu, Peng and Yu 2023, "YuNet: A tiny millisecond-level face detector". Frames are shrunk before, until their longer
-    side has ``long_side`` pixels, but only so far that a face of ``min_size`` pixels keeps 12.
+    Wu, Peng and Yu 2023, "YuNet: A tiny millisecond-level face detector". It looks at a frame that is reduced to
+    ``max_side``. Where it finds nothing it looks once more, at a frame that is reduced only so far that a face of
+    ``min_size`` pixels keeps 20, which `python -m benchmarks.detection` has shown to be enough.
 
     Args:
         weights: The network as ONNX, see ``find_weights``.
         min_score: Faces with a lower score are left out, 0 to 1.
         min_size: Smallest face, pixels of the frame.
-        long_side: Longer side of the frames that the network sees, pixels.
+        max_side: Longer side of the reduced frame, pixels; None looks at the whole frame.
+        every_face: Look at the larger frame at once, so that none is overlooked beside a larger face.
 
     Raises:
         ModelError: The file is no YuNet.
@@ -42,11 +46,18 @@ class YuNetDetector(Detector):
 
     margin: ClassVar[float] = 0.01  # 1,372 of 1,500 faces; quartiles -0.09 and 0.11
     core_fraction: ClassVar[float] = 0.5  # it takes about as long as all the rest
-    _MIN_SCALED_FACE: ClassVar[int] = 12  # pixels
+    _SURE_FACE: ClassVar[int] = 20  # pixels of the frame that the network sees
     _NMS_THRESHOLD: ClassVar[float] = 0.3  # of two boxes that overlap more, the surer one stays
 
-    def __init__(self, weights: Path, min_score: float = 0.7, min_size: int = 24, long_side: int = 320) -> None:
-        self.min_size, self.long_side = min_size, long_side
+    def __init__(
+        self,
+        weights: Path,
+        min_score: float = 0.7,
+        min_size: int = 24,
+        max_side: int | None = 320,
+        every_face: bool = False,
+    ) -> None:
+        self.min_size, self.max_side, self.every_face = min_size, max_side, every_face
         self._size = (32, 32)
         try:
             # Read here, because OpenCV opens no path with letters outside of ASCII on Windows.
@@ -66,8 +77,22 @@ class YuNetDetector(Detector):
 
     @override
     def detect(self, bgr: np.ndarray) -> list[Face]:
+        faces: list[Face] = []
+        for scale in self._choose_scales(max(bgr.shape[:2])):
+            if faces := self._detect_reduced(bgr, scale):
+                break
+        return faces
+
+    def _choose_scales(self, side: int) -> tuple[float, ...]:
+        """Factors on a frame whose longer side has so many pixels, one for each time that it is looked at."""
+        if self.max_side is None:
+            return (1.0,)
+        first = min(1.0, self.max_side / side)
+        second = max(first, min(1.0, self._SURE_FACE / self.min_size))
+        return (second,) if self.every_face or second == first else (first, second)
+
+    def _detect_reduced(self, bgr: np.ndarray, scale: float) -> list[Face]:
         height, width = bgr.shape[:2]
-        scale = min(1.0, max(self.long_side / max(width, height), self._MIN_SCALED_FACE / self.min_size))
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
@@ -85,7 +110,13 @@ class YuNetDetector(Detector):
         )
 
 
-def find_weights(weights: str | Path | None, cache: Path, url: str = WEIGHTS_URL, sha256: str = WEIGHTS_SHA256) -> Path:
+def find_weights(
+    weights: str | Path | None,
+    cache: Path,
+    url: str = WEIGHTS_URL,
+    sha256: str = WEIGHTS_SHA256,
+    max_seconds: float | None = None,
+) -> Path:
     """Find the network's file, and download it if need be.
 
     Args:
@@ -93,6 +124,7 @@ def find_weights(weights: str | Path | None, cache: Path, url: str = WEIGHTS_URL
         cache: Directory that keeps the downloaded file. Its SHA-256 is checked each time that it is used.
         url: Where the file is downloaded from.
         sha256: What the downloaded file must have, in hexadecimal.
+        max_seconds: How long a download may take; None waits for as long as the server goes on answering.
 
     Returns:
         The ONNX file.
@@ -106,13 +138,17 @@ def find_weights(weights: str | Path | None, cache: Path, url: str = WEIGHTS_URL
         if not path.is_file():
             raise ModelError(f"extraction.detector.weights={weights}: no such file")
         return path
+    if cached := find_cached_weights(cache, url, sha256):
+        return cached
     path = cache / url.rpartition("/")[2]
-    if path.is_file() and compute_sha256(path) == sha256:
-        return path
     log.info("Downloading %s to %s", url, path)
     try:
         with atomic_write(path) as temporary:
-            temporary.write_bytes(_download(url, sha256))
+            temporary.write_bytes(_download_within(max_seconds, url, sha256))
+    except TimeoutError:
+        raise ModelError(
+            f"the detector's weights cannot be fetched from {url} (not within {max_seconds:g} seconds); {REMEDY}"
+        ) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ModelError(
             f"the detector's weights cannot be fetched from {url} ({shorten_error(error)}); {REMEDY}"
@@ -123,6 +159,29 @@ def find_weights(weights: str | Path | None, cache: Path, url: str = WEIGHTS_URL
             "set extraction.cache_dir to a directory that can be written"
         ) from None
     return path
+
+
+def find_cached_weights(cache: Path, url: str = WEIGHTS_URL, sha256: str = WEIGHTS_SHA256) -> Path | None:
+    """The file that ``find_weights`` would take from the cache, None where it would download it."""
+    path = cache / url.rpartition("/")[2]
+    return path if path.is_file() and compute_sha256(path) == sha256 else None
+
+
+def _download_within(max_seconds: float | None, url: str, sha256: str) -> bytes:
+    """The bytes of ``_download``. Raises TimeoutError, and what that raises."""
+    if max_seconds is None:
+        return _download(url, sha256)
+    # In a thread that can be left alone: looking up a server's name takes as long as it takes.
+    answer = Future[bytes]()
+
+    def download() -> None:
+        try:
+            answer.set_result(_download(url, sha256))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=download, daemon=True).start()
+    return answer.result(max_seconds)
 
 
 def _download(url: str, sha256: str) -> bytes:
