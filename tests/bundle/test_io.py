@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.onnx_backend import OnnxNetwork
 from fer.core.io import compute_sha256
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
@@ -169,3 +170,16 @@ def test_an_unknown_architecture_is_named(run: Path) -> None:
     file = run / "bundle" / "bundle.yaml"
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "architecture": "hf_hub:somebody/model"}))
     assert refusal(run) == "model.name=hf_hub:somebody/model: no architecture of timm has this name"
+
+
+def test_a_network_that_takes_mirror_images_says_so(network: FaceNetwork, tmp_path: Path) -> None:
+    both = FaceNetwork(SMALL, 7, 48, 0.0, flip=True).eval()
+    both.body.load_state_dict(network.body.state_dict())
+    save_bundle(tmp_path, both, build_description(both, EMOTIONS, FaceFormat(64, False), 1.0, FACTS))
+    loaded = load_bundle(str(tmp_path))
+    assert loaded.description.flip
+    images = faces(3, 64, 1)
+    answers = predict_logits(loaded.network, images, np.arange(3))
+    np.testing.assert_array_equal(answers, predict_logits(both, images, np.arange(3)))
+    onnx = OnnxNetwork(loaded.description, tmp_path / "onnx", 1)
+    np.testing.assert_allclose(onnx.compute_logits(images, 3), answers, atol=1e-3)

@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fer.models.losses import compute_weighted_loss, cross_entropy, focal_loss, smooth_targets
+from fer.models.losses import (
+    average_losses,
+    compute_distillation_loss,
+    compute_weighted_loss,
+    cross_entropy,
+    focal_loss,
+    smooth_targets,
+)
 
 LN = {p: -math.log(p) for p in (0.7, 0.2, 0.1)}
 
@@ -99,3 +106,26 @@ def test_half_precision_logits_are_judged_in_float32() -> None:
     found = compute_weighted_loss(half, targets, weights, "cross_entropy", 0.1, 2.0)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, compute_weighted_loss(half.float(), targets, weights, "cross_entropy", 0.1, 2.0))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distillation_is_the_cross_entropy_of_both_at_a_temperature(temperature: float) -> None:
+    logits, soft, _ = drawn(16)
+    powers = soft.double() ** (1 / temperature)
+    teachers = powers / powers.sum(1, keepdim=True)
+    student = F.log_softmax(logits.double() / temperature, 1)
+    expected = temperature**2 * -(teachers * student).sum(1)
+    torch.testing.assert_close(
+        compute_distillation_loss(logits, soft, temperature).double(), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_teacher_that_is_certain_teaches_one_class() -> None:
+    logits, certain = torch.tensor([[0.7, 0.2, 0.1]]).log(), torch.tensor([[1.0, 0.0, 0.0]])
+    assert compute_distillation_loss(logits, certain, 1.0).item() == pytest.approx(LN[0.7], abs=1e-5)
+
+
+def test_the_mean_of_losses_is_weighted() -> None:
+    losses = torch.tensor([1.0, 5.0])
+    assert average_losses(losses, torch.tensor([3.0, 1.0])).item() == 2
+    assert average_losses(losses, torch.zeros(2)).item() == 0

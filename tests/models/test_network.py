@@ -184,3 +184,20 @@ def test_only_names_of_timm_are_ever_resolved(form: str, tmp_path: Path, monkeyp
     with pytest.raises(ModelError) as raised:
         create_body(name, 7, 48, 0.0)
     assert str(raised.value) == f"model.name={name}: no architecture of timm has this name"
+
+
+def test_the_mean_over_a_face_and_its_mirror_image(network: FaceNetwork) -> None:
+    both = FaceNetwork(SMALL, 7, 48, 0.0, flip=True).eval()
+    both.body.load_state_dict(network.body.state_dict())
+    images = torch.from_numpy(faces(4, 48))
+    expected = (logits_of(network, images) + logits_of(network, images.flip(2))) / 2
+    torch.testing.assert_close(logits_of(both, images), expected)
+    torch.testing.assert_close(logits_of(both, images.flip(2)), expected)
+    assert (expected - logits_of(network, images)).abs().max() > 0.01
+
+
+def test_mirror_images_take_no_part_in_training(make_network: Callable[[], FaceNetwork]) -> None:
+    plain, both = make_network(), make_network()
+    both.flip = True
+    images = torch.from_numpy(faces(4, 48))
+    assert torch.equal(plain(images), both(images))
