@@ -1,4 +1,4 @@
-"""What a training fits on validation: one calibration for every figure, and entries that say what was chosen and why."""
+"""What a training fits on validation: one calibration for every figure, and entries that say what was chosen."""
 
 from typing import Any
 
