@@ -10,8 +10,8 @@ def compute_annotator_agreement(votes: np.ndarray) -> np.ndarray:
     """Compute how often one annotator of an image gives the answer that most of its other annotators give.
 
     Each annotator is left out in turn and compared with the others; where these are tied, a tie of t answers that has
-    the annotator's among them counts 1/t. What a single person reaches against others' label is the ceiling for a
-    classifier that is compared with it.
+    the annotator's among them counts 1/t. This is what a single person reaches against the others' label. A classifier
+    that has learnt the majority's answers may reach more where people differ by chance.
 
     Args:
         votes: (N, V) counts of votes for each answer, those that are no class ("unknown") included; or NaN.

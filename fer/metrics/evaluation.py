@@ -196,7 +196,8 @@ def _summarize_scores(resampled: Mapping[str, np.ndarray]) -> dict[str, dict[str
     down by how far their mean is above the error itself.
     """
     error = resampled["ece"]
-    moved = np.append(error[:1], np.maximum(error[1:] - np.nanmean(error[1:] - error[0]), 0))
+    known = error[np.isfinite(error)]
+    moved = np.append(error[:1], np.maximum(error[1:] - (known[1:].mean() - known[0] if len(known) > 1 else 0), 0))
     return {name: _get_interval(moved if name == "ece" else resampled[name]) for name in SCORES}
 
 

@@ -8,11 +8,14 @@ import pandas as pd
 
 from fer.emotions import list_emotions
 from fer.errors import DataError
-from fer.metrics.bootstrap import TrackSegments, compute_interval
+from fer.metrics.bootstrap import TrackSegments
 from fer.metrics.classification import compute_metrics
+from fer.metrics.evaluation import summarize_confusion
 from fer.monitoring.drift import compute_drift
 from fer.monitoring.ground_truth import assign_labels
 
+# compute_metrics: monitoring's metrics are those of training, which tests compare by this name.
+__all__ = ["Limits", "build_monitoring", "compute_metrics"]
 DECILES = np.arange(1, 10) / 10
 LIMITS = ("min_faces", "max_psi", "max_failures", "min_accuracy", "min_macro_f1")
 NAMES = {"face_size": "face size", "emotion": "predicted classes"}
@@ -123,7 +126,7 @@ def _build_failures(table: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]
 
 
 def _evaluate_against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, macro-F1 and each class's F1 on the labelled faces, with 95 % bootstrap intervals.
+    """Accuracy, macro-F1, each class's F1 and balanced accuracy on the labelled faces, with 95 % bootstrap intervals.
 
     A label that the model has no class for counts as a mistake.
     """
@@ -136,24 +139,16 @@ def _evaluate_against_labels(faces: pd.DataFrame, labels: pd.DataFrame, classes:
     counts = segments.count_codes(codes, len(names) ** 2)
     shape = (-1, len(names), len(names))
     confusion = counts.sum(axis=0).reshape(shape)[0]
-    values = compute_metrics(confusion)
-    samples = f1_samples = None
-    if len(segments.segment_videos) > 1:
-        samples = compute_metrics(segments.resample_sums(counts).reshape(shape))
-        f1_samples = samples["f1"].T
+    samples = segments.resample_sums(counts).reshape(shape) if len(segments.segment_videos) > 1 else None
+    metrics = summarize_confusion(confusion, samples)
     return {
         "faces": len(labelled),
-        **{
-            name: compute_interval(values[name], None if samples is None else samples[name])
-            for name in ("accuracy", "macro_f1")
-        },
+        **{name: metrics[name] for name in ("accuracy", "macro_f1")},
         "per_class": {
-            name: {
-                "faces": int(confusion[row].sum()),
-                "f1": compute_interval(values["f1"][row], None if f1_samples is None else f1_samples[row]),
-            }
-            for row, name in enumerate(names)
+            name: {"faces": row["samples"], "f1": row["f1"]}
+            for name, row in zip(names, metrics["per_class"], strict=True)
         },
+        "balanced_accuracy": metrics["balanced_accuracy"],
     }
 
 

@@ -73,12 +73,15 @@ def _compare_data(config: Config, provenance: dict[str, Any]) -> list[str]:
 
 
 def _compare_metrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Describe every metric of a run that is not identical, a line each; what a later version adds is none of them."""
+    """Describe every metric of the first run that is not identical in the second, a line each.
+
+    What the first does not have was added to metrics.json by a later version.
+    """
     before, after = flatten_dict(first, expand_lists=True), flatten_dict(second, expand_lists=True)
     lines = []
     for name, previous in before.items():
-        if name not in after or previous != after[name]:
-            current = after.get(name, "absent")
+        current = after.get(name, "absent")
+        if name not in after or previous != current:
             both = isinstance(previous, float) and isinstance(current, float)
             distance = f" ({math.fabs(current - previous):.3g} apart)" if both else ""
             lines.append(f"{name}: {previous} then, {current} now{distance}")

@@ -62,7 +62,13 @@ def read_result(directory: Path) -> RunResult:
     metrics: dict[str, Any] = {}
     if (directory / METRICS_JSON).is_file():
         metrics = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
-    values = flatten_dict(metrics, "/")
+    # Of the parts of a split, hundreds of further numbers, metrics.json and the report tell.
+    tracked = {
+        name: {key: inner for key, inner in value.items() if key != "subsets"} if isinstance(value, dict) else value
+        for name, value in metrics.items()
+        if name != "protocol"
+    }
+    values = flatten_dict(tracked, "/")
     return RunResult(
         status=status if status in EXIT_CODES else "killed",
         epochs=len(read_history(directory)),

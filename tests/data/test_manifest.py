@@ -291,3 +291,14 @@ def test_malformed_rows_are_refused_with_their_line_or_skipped_and_listed(lay: L
             check()
     manifest = manifest_of([source], on_corrupt="skip")
     assert manifest.excluded["path"].tolist() == ["fer2013.csv, line 3"] and len(manifest.samples) == 3
+
+
+def test_an_evaluation_needs_no_training_images(manifest_of: ManifestOf) -> None:
+    only_test = labelled({"fear": (0, 0, 3), "anger": (0, 1, 0)})
+    manifest = manifest_of([only_test], on_empty_class="error", balance="class_weights", training=False)
+    assert manifest.samples["split"].value_counts().to_dict() == {"test": 3, "val": 1}
+    without_parts = labelled({"fear": (3,), "anger": (1,)}, parts=("",))
+    assert (manifest_of([without_parts], training=False).samples["split"] == "test").all()
+    unseen = array_source([noise(9)], ["test"], [votes(NF=10)])
+    with pytest.raises(DataError, match="there are no validation or test images to evaluate; check the source's parts"):
+        manifest_of([unseen], {"drawn": RULES}, training=False)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.data.splits import assign_splits, find_leaks, format_leak_message, split_official, split_stratified
+from fer.data.splits import (
+    assign_splits,
+    find_leaks,
+    format_leak_message,
+    split_for_evaluation,
+    split_official,
+    split_stratified,
+)
 from fer.errors import DataError
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -157,3 +164,12 @@ def test_leaks_are_found_in_later_parts_only() -> None:
     picture, pixels = find_leaks(samples, samples["split"])
     message = format_leak_message(samples, samples["split"], picture, pixels)
     assert message == "2 validation images also stand in an earlier part (1 pixel for pixel)"
+
+
+def test_an_evaluation_needs_no_training_part_and_takes_images_without_parts_for_test_images() -> None:
+    samples = drawn(0, 60)
+    samples.loc[samples["source"] == "one", "part"] = np.resize(["", "val"], (samples["source"] == "one").sum())
+    parts = split_for_evaluation(samples, FRACTIONS, 0)
+    one = samples["source"] == "one"
+    assert parts[one].tolist() == samples.loc[one, "part"].replace("", "test").tolist()
+    pd.testing.assert_series_equal(parts[~one], split_official(samples[~one], FRACTIONS, 0), check_names=False)

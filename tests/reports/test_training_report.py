@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import re
 import subprocess
@@ -10,6 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer.metrics.protocols import describe_protocol
+from fer.metrics.ranking import compute_class_curves
+from fer.metrics.reliability import compute_reliability
+from fer.reports.evaluation_figures import EvaluationCurves
 from fer.reports.training import CaptionedImage, TrainingReport, write_training_report
 from tests.helpers.html import Page
 
@@ -297,3 +302,35 @@ def test_counts_may_come_as_floats(make_report: MakeReport, write: Write) -> Non
     assert isinstance(counts, pd.DataFrame)
     labels = write(TrainingReport(**{**vars(report), "class_counts": counts}))
     assert "fear 0 · 0.0" in labels
+
+
+def test_curves_subsets_and_protocol_have_sections_where_they_are_known(make_report: MakeReport, write: Write) -> None:
+    report = make_report()
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 6, 300)
+    probabilities = random.dirichlet(np.ones(7), 300)
+    one = compute_class_curves(probabilities[:, 0], labels == 0)
+    assert one is not None
+    reliability = compute_reliability(probabilities, labels)
+    interval = {"value": 0.912, "low": 0.9, "high": 0.92}
+    for metrics in (report.metrics["test"], report.metrics["val"]):
+        for row in metrics["per_class"].values():
+            row |= {"roc_auc": interval, "average_precision": interval}
+        whole = {name: metrics[name] for name in ("samples", "accuracy", "balanced_accuracy", "macro_f1")}
+        metrics |= dict.fromkeys(("roc_auc", "average_precision", "brier", "annotator_agreement"), interval)
+        metrics["subsets"] = {"without_duplicates": {**whole, "samples": 7001, "annotator_agreement": interval}}
+    report.metrics["protocol"] = describe_protocol(
+        "ferplus7", {name: report.metrics[name] for name in ("val", "test")}, "drop"
+    )
+    curves = EvaluationCurves({"anger": one}, reliability, reliability)
+    page = Page(write(dataclasses.replace(report, curves={"test": curves})))
+    labels_of_figures = [svg["aria-label"] or "" for svg in page.attributes("svg")]
+    for start in (
+        "ROC curves, test. Area under the curve: anger 0.912.",
+        "Precision-recall curves, test. Average precision: anger 0.912.",
+        "Reliability, test. Expected calibration error before calibration 0.051, after 0.019.",
+    ):
+        assert any(label.startswith(start) for label in labels_of_figures), start
+    assert "without duplicates 7,001 86.1 % 84.9–87.3" in page.text
+    assert "The test part has 7,147 images, the published one 3,137; images that also stand in" in page.text
+    assert "Protocol: FERPlus, official parts, majority of the votes, 7 classes" in page.text
