@@ -58,7 +58,7 @@ WRONG_VALUES = {
     "and the schedulers of PyTorch and timm by class name; did you mean one_cycle or OneCycleLR?",
     "dataset.split=offical": "dataset.split=offical: allowed are official or stratified",
     "dataset.classes=6": "dataset.classes=6: allowed are 7 or 8",
-    "trainer.precision=48": "trainer.precision=48: allowed are 32, 16, bf16 or 64",
+    "trainer.precision=48": "trainer.precision=48: allowed are auto, 32, 16, bf16 or 64",
     "trainer.stages=[train]": "trainer.stages.0=train: allowed are fit, test or embed",
     "tracker.kind=wandb": "tracker.kind=wandb: allowed are csv",
     "name=a/b": "name=a/b: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
