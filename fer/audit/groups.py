@@ -101,7 +101,7 @@ def _compute_grouping(groups: np.ndarray, predictions: Predictions, min_samples:
         name: (compute_metrics(confusion), compute_metrics(resample_confusion(confusion, seed=number)))
         for number, (name, confusion) in enumerate(confusions.items())
     }
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "samples": int(confusions[name].sum()),
             "judged": bool(confusions[name].sum() >= min_samples),

@@ -39,7 +39,7 @@ def average_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         raise DataError(
             f"the runs give {labels.idxmax()} different labels, so they used other label rules; name runs of one rule"
         )
-    columns = [name for name in joined if name.startswith("p_")]
+    columns = [name for name in joined.columns.astype(str) if name.startswith("p_")]
     means = joined.groupby("sample_id", as_index=False).agg({"label": "first", **dict.fromkeys(columns, "mean")})
     return pd.DataFrame(means)
 

@@ -32,7 +32,7 @@ def read_folder(name: str, root: str, class_map: ClassMap) -> Source:
         layout = _assume_class_folders(files, layout)
     columns, rows, problems = read_group_table(files)
     source = read_class_folders(name, files, layout)
-    groups = build_group_columns(source.table["path"], columns, rows)
+    groups = build_group_columns(source.table["path"].tolist(), columns, rows)
     return replace(source, groups=groups, problems=(*source.problems, *problems))
 
 
