@@ -18,7 +18,6 @@ from fer.config import Config, Extraction
 from fer.core.progress import track_progress
 from fer.core.system import resolve_thread_count
 from fer.infer.classify import write_chunks
-from fer.infer.detector_choice import fetch_detector_weights, pin_detector
 from fer.infer.extract import (
     FaceExtractor,
     FrameFaces,
@@ -28,6 +27,7 @@ from fer.infer.extract import (
     estimate_frames,
 )
 from fer.infer.track_ids import TrackAssigner
+from fer.runs.detector_choice import fetch_detector_weights, pin_detector
 from fer.runs.program import user_errors_to_exit_code
 from fer.video.media import Media
 

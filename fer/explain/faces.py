@@ -12,9 +12,9 @@ from fer.config import Extraction
 from fer.core.image import to_bgr
 from fer.data.decoding import decode
 from fer.errors import DataError, UserError
+from fer.runs.detector_choice import build_detector, pin_detector
 from fer.video.crop import crop_face
-from fer.video.detectors import Detector, make_detector
-from fer.video.detectors.yunet import find_weights
+from fer.video.detectors import Detector
 from fer.video.media import find_media
 
 # Pictures of at most so many pixels a side are taken for faces that are cropped already, as data sets have them.
@@ -57,7 +57,9 @@ class FaceCutter:
         self.detector: Detector | None = None
         if whole or config.detector.kind == "none":
             return
-        self.detector = _build_detector(config)
+        # The log warns where auto finds no weights of YuNet.
+        pinned, _ = pin_detector(config)
+        self.detector = build_detector(pinned)
         margin = getattr(config.detector, "margin", None)
         self.margin = self.detector.margin if margin is None else margin
         self.align = bool(getattr(config.detector, "align", False))
@@ -109,12 +111,6 @@ def cut_faces(inputs: Sequence[str], config: Extraction, whole: bool) -> list[Cu
     video = next((item.name for item in media if item.kind == "video"), None)
     if video is not None:
         raise UserError(f"{video}: is a video; explain its strongest moments with infer.py extraction.explain=true")
-    cutter = FaceCutter(config, whole)
+    # As in infer.py, where what is named may be worth a download of the detector.
+    cutter = FaceCutter(config.model_copy(update={"input": tuple(inputs)}), whole)
     return [face for item in media for face in cutter.cut(item.name, item.path)]
-
-
-def _build_detector(config: Extraction) -> Detector:
-    options = config.detector.model_dump(exclude={"margin", "align"})
-    if config.detector.kind == "yunet":
-        options["weights"] = find_weights(config.detector.weights, Path(config.cache_dir))
-    return make_detector(**options)

@@ -8,7 +8,6 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, parse_s3_uri
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
-from fer.infer.detector_choice import pin_detector
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
 from fer.infer.pipeline import extract_and_predict, get_sagemaker_transform, validate_and_pin
@@ -21,6 +20,7 @@ from fer.infer.transform.stage import SHARDS, build_requests
 from fer.monitoring.report import build_monitoring
 from fer.registry.factory import open_registry
 from fer.registry.resolve import find_version, get_region
+from fer.runs.detector_choice import pin_detector
 from fer.runs.program import log_to_stderr
 from fer.video.media import Media
 

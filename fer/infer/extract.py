@@ -15,7 +15,7 @@ from fer.config import Extraction
 from fer.core.io import atomic_write
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.detector_choice import build_detector
+from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media

@@ -25,7 +25,6 @@ from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
-from fer.infer.detector_choice import pin_detector
 from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
 from fer.infer.extract import (
     FaceExtractor,
@@ -44,6 +43,7 @@ from fer.infer.uncertainty import save_uncertainty
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
+from fer.runs.detector_choice import pin_detector
 from fer.runs.run_directory import Run
 from fer.video.media import Media
 

@@ -14,7 +14,6 @@ from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ModelError, UserError
 from fer.explain.embeddings import EmbeddedData, write_embeddings, write_projection
-from fer.metrics.calibration import compute_probabilities
 from fer.models.embeddings import predict_embeddings
 from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run
@@ -50,7 +49,7 @@ def embed_data(config: Config, run: Run, device: str, sources: list[Source] | No
         samples=samples,
         classes=data.manifest.classes,
         embeddings=embeddings,
-        probabilities=compute_probabilities(logits, description.temperature),
+        probabilities=description.calibration.compute_probabilities(logits),
         images=data.store.images,
         images_file=_get_file(data.store.images),
     )

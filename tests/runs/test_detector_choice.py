@@ -16,9 +16,9 @@ from fer.config import Extraction
 from fer.config.compose import load_overrides
 from fer.config.inference import _AUTO_VALUES
 from fer.errors import ConfigError, ModelError, PreconditionError
-from fer.infer import detector_choice
-from fer.infer.detector_choice import build_detector, pin_detector
 from fer.infer.extract import count_detector_threads
+from fer.runs import detector_choice
+from fer.runs.detector_choice import build_detector, pin_detector
 from fer.video.detectors import HaarDetector, YuNetDetector
 from fer.video.detectors.yunet import find_cached_weights, find_weights
 from tests.helpers.faces import yunet_weights
