@@ -59,7 +59,7 @@ def write_label_issues(
         title=title,
         counts=counts,
         images_total=len(samples),
-        issues=issues.to_dict("records"),  # type: ignore[arg-type]
+        issues=[{str(key): value for key, value in row.items()} for row in issues.to_dict("records")],
         pictures=lambda sample: _get_picture(data.store.images[rows[sample]]),
         csv=LABEL_ISSUES_CSV,
         contradicted=CONTRADICTED,
