@@ -23,6 +23,7 @@ def test_every_experiment_runs_a_batch(
 ) -> None:
     roots = {
         "ferplus": [f"dataset.sources.ferplus.root={ferplus_like}"],
+        "ferplus_best": [f"dataset.sources.ferplus.root={ferplus_like}"],
         "paper": [f"dataset.sources.ferplus.root={ferplus_like}", f"dataset.sources.rafdb.root={rafdb_like}"],
     }
     directory = workplace / f"experiment-{name}"
