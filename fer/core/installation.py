@@ -15,7 +15,7 @@ INSTALLED = (PACKAGE_DIR / "conf").is_dir()
 CONF = (PACKAGE_DIR if INSTALLED else PROJECT_ROOT) / "conf"
 
 # Commands of `fer` that are called otherwise than their module.
-_RENAMED = {"serving": "serve"}
+_RENAMED = {"serving": "serve", "train.review_labels": "labels"}
 _TYPED_PROGRAM = re.compile(r"python (?:-m )?((?:train|infer|register)\.py|fer(?:\.\w+)+)")
 _program_name: str | None = None
 

@@ -83,6 +83,7 @@ def noisy_page(source: Path, frames: int, people: int = 1, pictures: int = 7) ->
             "track_id": np.tile(np.arange(people), frames),
             "status": "ok",
             "emotion": "fear",
+            "uncertain": pd.array(random.random(frames * people) < 0.5, dtype="boolean"),
             **{f"{kind}_{name}": random.random(frames * people) for kind in "ps" for name in CLASSES},
         }
     )

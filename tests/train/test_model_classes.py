@@ -9,6 +9,7 @@ from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.emotions import CONTEMPT, EMOTIONS
 from fer.errors import DataError, UserError
+from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork
 from fer.train.evaluation import EvaluationResult, evaluate
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
@@ -36,7 +37,7 @@ def judge(labels: list[str], data: tuple[str, ...], model: tuple[str, ...]) -> t
     network = lively(FaceNetwork(SMALL, len(model), 32, 0.0))
     images = np.stack([face.mean(-1, keepdims=True).astype(np.uint8) for face in faces(len(labels), 32)])
     table = manifest(labels, data)
-    results, _ = evaluate(network, images, table, ["val", "test"], 1.0, model)
+    results, _ = evaluate(network, images, table, ["val", "test"], Calibration(1.0), model)
     return results["test"], describe_other_classes(model, table, results)
 
 
