@@ -123,7 +123,11 @@ def describe_protocol(
     """
     protocol = PROTOCOLS[name]
     evaluated = {split: metrics for split, metrics in splits.items() if metrics}
-    comparisons = [*_compare_test_part(protocol, evaluated.get("test"), on_leak, excludes), *protocol.comparisons, ALL_RULES]
+    comparisons = [
+        *_compare_test_part(protocol, evaluated.get("test"), on_leak, excludes),
+        *protocol.comparisons,
+        ALL_RULES,
+    ]
     return {
         "name": name,
         "title": protocol.title,
