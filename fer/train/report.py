@@ -3,7 +3,6 @@
 import shlex
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
