@@ -97,9 +97,9 @@ def resume(directory: Path, sources: list[Source] | None = None) -> None:
     if read_status(directory) == "finished":
         log.info("%s: the run is finished", directory)
         return
-    _run_or_launch(
-        apply_launcher(config), directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources
-    )
+    # A run.yaml written by hand, of a run that was not begun, may still say auto.
+    config = resolve_precision(apply_launcher(config))
+    _run_or_launch(config, directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources)
 
 
 def _run_or_launch(
