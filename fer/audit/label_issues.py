@@ -52,11 +52,10 @@ def find_contradicted_labels(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Sample_id, given_label, suggested_label (the model's answer), score (the model's probability of the given label)
-        and reason, the least probable label first.
+        and reason, the least probable label first; none where all images have the same label.
     """
     # Not installed everywhere: see fer/core/extras.py.
     from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
 
     columns = [name for name in predictions if str(name).startswith("p_")]
     classes = [str(name).removeprefix("p_") for name in columns]
@@ -67,14 +66,17 @@ def find_contradicted_labels(predictions: pd.DataFrame) -> pd.DataFrame:
     with warnings.catch_warnings():
         # It warns of every class without images.
         warnings.simplefilter("ignore")
-        found = np.asarray(find_label_issues(labels, probabilities, n_jobs=1), dtype=bool)
-    scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
+        # Of images of one class alone it knows no confusions, and refuses them.
+        comparable = len(np.unique(labels)) > 1
+        found = np.asarray(
+            find_label_issues(labels, probabilities, n_jobs=1) if comparable else np.zeros(len(labels)), dtype=bool
+        )
     issues = pd.DataFrame(
         {
             "sample_id": predictions["sample_id"].to_numpy(),
             "given_label": predictions["label"].to_numpy(),
             "suggested_label": np.array(classes, dtype=object)[probabilities.argmax(1)],
-            "score": scores,
+            "score": probabilities[np.arange(len(labels)), labels],
             "reason": CONTRADICTED,
         }
     )

@@ -67,7 +67,7 @@ def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[st
             continue
         edges = np.unique(np.quantile(values[known], np.linspace(0, 1, SLICES + 1)))
         if len(edges) < 3:
-            left_out[str(name)] = f"{edges[0]:.3g} in nearly every image"
+            left_out[str(name)] = f"{np.median(values[known]):.3g} in at least half of the images"
             continue
         number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
         texts = [_format_edge(edge) for edge in edges]

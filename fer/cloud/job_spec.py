@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer.bundle.locate import names_pretrained
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.config.quoting import read_text
@@ -107,6 +108,11 @@ def validate_job_spec(spec: JobSpec) -> None:
         raise ConfigError(f"trainer.stages=[{trainer.stages[0]}]: without fit no training job is needed; use train.py")
     if spec.config.resume is not None:
         raise ConfigError("resume: a training job begins a run of its own; use trainer.resume_from=RUN")
+    if other := [uri for uri in spec.config.model.teacher if not names_pretrained(uri)]:
+        raise ConfigError(
+            f"model.teacher={other[0]}: a training job reaches no model but the one that comes with the program; use "
+            "model.teacher=[pretrained], or train on a machine of your own (train.py)"
+        )
     if trainer.num_nodes != aws.training.instance_count:
         count = aws.training.instance_count
         raise ConfigError(

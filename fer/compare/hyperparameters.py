@@ -9,7 +9,10 @@ from fer.config.diff import ABSENT, canonicalize, find_differing_keys, format_ov
 
 SEED = "seed"
 # Keys that change where and how a run is kept, sent or used afterwards, not what it learns.
-WITHOUT_EFFECT = ("name", "dry_run", "resume", "dataset.cache_dir", "trainer.resume_from", "trainer.profile")
+WITHOUT_EFFECT = (
+    *("name", "dry_run", "resume", "dataset.cache_dir"),
+    *("trainer.resume_from", "trainer.profile", "trainer.explain"),
+)
 SECTIONS_WITHOUT_EFFECT = ("evaluation", "tracker", "extraction", "inference", "registry", "aws", "sweep")
 # What of those sections changes predictions all the same.
 WITH_EFFECT = ("evaluation.calibration",)

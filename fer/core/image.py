@@ -14,6 +14,11 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
 
 
+def squeeze_gray(image: np.ndarray) -> np.ndarray:
+    """Return an image of the store, (H, W, 1 or 3), as (H, W) or (H, W, 3)."""
+    return np.asarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
 def to_native(image: np.ndarray, side: int, colour: bool) -> np.ndarray:
     """Convert a face to the native form of the training faces.
 

@@ -1,5 +1,6 @@
 """Images that a user leaves out: a list of sample ids, such as label_issues.csv."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_excluded(path: Path) -> dict[str, str]:
     }
 
 
-def check_excluded(excluded: dict[str, str], samples: pd.Series) -> None:
+def check_excluded(excluded: Mapping[str, str], samples: pd.Series) -> None:
     """Refuse ids that no image of the sources has: they are of other data, and leaving them out would do nothing.
 
     Args:

@@ -1,15 +1,14 @@
 """The manifest: one row for every image that a run uses, and a list of those it does not, with reasons."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from fer.data import label_rules, splits
-from fer.data.duplicates import group_duplicates
+from fer.data import joined_sources, label_rules, splits
 from fer.data.exclude import check_excluded
 from fer.data.image_store import ImageStore
 from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
@@ -19,9 +18,7 @@ from fer.errors import DataError
 log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"
 LEFT_OUT = "left out"
-MAX_LISTED = 5
 MIN_TRAINING = 2
-EXCLUSION_COLUMNS = ["sample_id", "source", "path", "part", "reason"]
 Finding = tuple[str, int, str]  # what was found, how many, what was done
 
 
@@ -117,25 +114,25 @@ class _ManifestBuilder:
     def __init__(self, sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> None:
         self.cfg = config
         self.classes = get_class_names(config.classes)
-        self.samples = _join_samples(sources, store, config.near_duplicate_bits)
-        groups = _join_groups(sources)
+        self.samples = joined_sources.join_samples(sources, store, config.near_duplicate_bits)
+        groups = joined_sources.join_groups(sources)
         self.group_columns = groups.columns.tolist()
         self.samples = self.samples.join(groups)
-        self.source_problems = _list_exclusions((s.name, s.problems) for s in sources)
-        self.unused = _list_exclusions((s.name, s.unused) for s in sources)
+        self.source_problems = joined_sources.list_exclusions((s.name, s.problems) for s in sources)
+        self.unused = joined_sources.list_exclusions((s.name, s.unused) for s in sources)
         self.dropped: list[pd.DataFrame] = []
         self.findings: list[Finding] = []
 
     def report_unused(self) -> None:
         """Report files and folders that are there and belong to no sample."""
         for reason, rows in self.unused.groupby("reason", sort=True):
-            names = _shorten_list(rows["sample_id"].tolist(), ", ")
+            names = joined_sources.shorten_list(rows["sample_id"].tolist(), ", ")
             log.warning("Not used: %d (%s): %s", len(rows), reason, names)
             self._report(f"files not used, {reason}: {names}", len(rows), LEFT_OUT)
 
     def drop_listed(self) -> None:
         """Drop the images that the user lists. Raises DataError for one that there is not."""
-        check_excluded(dict(self.cfg.exclude), self.samples["sample_id"])
+        check_excluded(self.cfg.exclude, self.samples["sample_id"])
         reasons = self.samples["sample_id"].map(dict(self.cfg.exclude))
         self._drop(reasons.notna(), reasons)
 
@@ -147,8 +144,8 @@ class _ManifestBuilder:
         if not listed:
             return
         if self.cfg.on_corrupt == "error":
-            raise _build_corrupt_error(listed)
-        log.warning("Left out %d: %s", len(listed), _shorten_list(listed, "; "))
+            raise joined_sources.build_corrupt_error(listed)
+        log.warning("Left out %d: %s", len(listed), joined_sources.shorten_list(listed, "; "))
         for reason, count in self.source_problems["reason"].value_counts().items():
             self._report(str(reason), count, LEFT_OUT)
 
@@ -289,7 +286,7 @@ class _ManifestBuilder:
         """Move rows to the exclusions, and log how many unless ``is_told``; a series gives each its own reason."""
         mask = np.asarray(mask)
         if mask.any():
-            dropped = self.samples[mask].assign(reason=reason)[EXCLUSION_COLUMNS]
+            dropped = self.samples[mask].assign(reason=reason)[joined_sources.EXCLUSION_COLUMNS]
             self.dropped.append(dropped)
             for why, count in dropped["reason"].value_counts().items() if not is_told else ():
                 log.info("Left out: %d (%s)", count, why)
@@ -297,42 +294,3 @@ class _ManifestBuilder:
 
     def _report(self, finding: str, count: int, action: str) -> None:
         self.findings.append((finding, int(count), action))
-
-
-def _join_samples(sources: Sequence[Source], store: ImageStore, near_duplicate_bits: int) -> pd.DataFrame:
-    """The tables of all sources, one below the other, beside the store's index and the groups of duplicates."""
-    samples = pd.concat([source.table.assign(source=source.name) for source in sources], ignore_index=True)
-    samples.insert(0, "sample_id", samples["source"] + "/" + samples["path"])
-    samples = samples.join(store.index)
-    samples["duplicate_group"] = group_duplicates(store.index, near_duplicate_bits)
-    return samples
-
-
-def _join_groups(sources: Sequence[Source]) -> pd.DataFrame:
-    """What the sources say of their images, a row for each of `_join_samples`; no column where none says anything."""
-    tables = [pd.DataFrame(index=source.table.index) if source.groups is None else source.groups for source in sources]
-    joined = pd.concat(tables, ignore_index=True)
-    return joined.where(joined.notna(), None) if joined.columns.size else joined
-
-
-def _list_exclusions(listed: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> pd.DataFrame:
-    """What the sources list beside their samples, as exclusions."""
-    rows = [(f"{name}/{path}", name, path, "", reason) for name, pairs in listed for path, reason in pairs]
-    return pd.DataFrame(rows, columns=EXCLUSION_COLUMNS, dtype=object)
-
-
-def _build_corrupt_error(listed: Sequence[str]) -> DataError:
-    text = _shorten_list(listed, "; ")
-    return DataError(f"{text}. Fix them, or set dataset.on_corrupt=skip to list them and go on without")
-
-
-def _shorten_list(items: Sequence[str], separator: str) -> str:
-    more = f"{separator}and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
-    return separator.join(items[:MAX_LISTED]) + more
-
-
-def check_source_problems(sources: Sequence[Source]) -> None:
-    """Refuse rows and images that do not meet, before anything is decoded. Raises DataError."""
-    listed = [f"{source.name}/{path} ({reason})" for source in sources for path, reason in source.problems]
-    if listed:
-        raise _build_corrupt_error(listed)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer.core.image import squeeze_gray
 from fer.core.run_layout import EMBEDDINGS_JSON, EMBEDDINGS_NPY, EMBEDDINGS_PARQUET
 from fer.errors import DataError, UserError, shorten_error
 
@@ -91,8 +92,7 @@ class EmbeddedFaces:
     def _get_image(self, row: int) -> np.ndarray | None:
         if self._images is None:
             return None
-        image = np.asarray(self._images[int(self.index["image"][row])])
-        return image[..., 0] if image.shape[-1] == 1 else image
+        return squeeze_gray(self._images[int(self.index["image"][row])])
 
 
 def _normalise(embeddings: np.ndarray) -> np.ndarray:

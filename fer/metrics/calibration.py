@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import log_softmax, softmax
 
+from fer.metrics.scores import compute_log_losses
+
 # How a calibration is found: by the better method, or by temperature alone.
 CalibrationMethod = Literal["auto", "temperature"]
 
@@ -156,7 +158,8 @@ def choose_calibration(logits: np.ndarray, labels: np.ndarray, method: Calibrati
             f"{counts.min()}"
         )
         return CalibrationChoice(_fit_temperature_scaling(logits, labels), reason, folds, held_out)
-    gains = _compute_log_losses(held_out["temperature"], labels) - _compute_log_losses(held_out["vector"], labels)
+    losses = {name: compute_log_losses(values.astype(np.float64), labels) for name, values in held_out.items()}
+    gains = losses["temperature"] - losses["vector"]
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
     compared = f"{gain:+.4f} against the temperature alone, standard error {error:.4f}"
     if gain > error:
@@ -189,8 +192,3 @@ def assign_folds(labels: np.ndarray, count: int) -> np.ndarray:
     # The images of all classes are dealt in one go, so that folds are equally large.
     folds[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % count
     return folds
-
-
-def _compute_log_losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Negative log-probability (N,) of each label."""
-    return -np.log(np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1))

@@ -106,13 +106,16 @@ def find_misfits(name: str, dataset: Mapping[str, Any]) -> list[str]:
     return needed
 
 
-def describe_protocol(name: str, splits: Mapping[str, Mapping[str, Any] | None], on_leak: str) -> dict[str, Any]:
+def describe_protocol(
+    name: str, splits: Mapping[str, Mapping[str, Any] | None], on_leak: str, excludes: bool = False
+) -> dict[str, Any]:
     """Describe the protocol of an evaluation, as metrics.json holds it.
 
     Args:
         name: One of PROTOCOLS.
         splits: Metrics of each split, as metrics.json has them; None for one that was not evaluated.
         on_leak: What was done about images that also stand in an earlier part (``dataset.on_leak``).
+        excludes: Whether images were left out by a list (``dataset.exclude``).
 
     Returns:
         ``name``, ``title``, ``images`` (of each class in each split), ``published_test_images`` and ``comparisons``,
@@ -120,7 +123,11 @@ def describe_protocol(name: str, splits: Mapping[str, Mapping[str, Any] | None],
     """
     protocol = PROTOCOLS[name]
     evaluated = {split: metrics for split, metrics in splits.items() if metrics}
-    comparisons = [*_compare_test_part(protocol, evaluated.get("test"), on_leak), *protocol.comparisons, ALL_RULES]
+    comparisons = [
+        *_compare_test_part(protocol, evaluated.get("test"), on_leak, excludes),
+        *protocol.comparisons,
+        ALL_RULES,
+    ]
     return {
         "name": name,
         "title": protocol.title,
@@ -133,7 +140,9 @@ def describe_protocol(name: str, splits: Mapping[str, Mapping[str, Any] | None],
     }
 
 
-def _compare_test_part(protocol: Protocol, test: Mapping[str, Any] | None, on_leak: str) -> Sequence[str]:
+def _compare_test_part(
+    protocol: Protocol, test: Mapping[str, Any] | None, on_leak: str, excludes: bool
+) -> Sequence[str]:
     """Say whether the test part is the published one."""
     if test is None:
         return [NO_TEST]
@@ -144,6 +153,8 @@ def _compare_test_part(protocol: Protocol, test: Mapping[str, Any] | None, on_le
         if on_leak == "drop"
         else ""
     )
+    if excludes:
+        left_out += "; dataset.exclude may have left out others, and a test without what a model gets wrong is easier"
     return [
         f"The test part has {test['samples']:,d} images, the published one {protocol.test_images:,d}{left_out}: small "
         "differences to published figures mean nothing."

@@ -17,7 +17,12 @@ _MEANS = ("log_loss", "brier", "kl_to_votes", "log_loss_to_votes", "annotator_ag
 
 def compute_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-probability, nats, of the ``labels`` (N,) under the ``probabilities`` (N, C)."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY, 1)).mean())
+    return float(compute_log_losses(probabilities, labels).mean())
+
+
+def compute_log_losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log-probability (N,), nats, of each of the ``labels`` (N,) under the ``probabilities`` (N, C)."""
+    return -np.log(np.clip(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY, 1))
 
 
 def compute_kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float | None:

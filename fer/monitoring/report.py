@@ -9,13 +9,10 @@ import pandas as pd
 from fer.emotions import list_emotions
 from fer.errors import DataError
 from fer.metrics.bootstrap import TrackSegments
-from fer.metrics.classification import compute_metrics
 from fer.metrics.evaluation import summarize_confusion
 from fer.monitoring.drift import compute_drift
 from fer.monitoring.ground_truth import assign_labels
 
-# compute_metrics: monitoring's metrics are those of training, which tests compare by this name.
-__all__ = ["Limits", "build_monitoring", "compute_metrics"]
 DECILES = np.arange(1, 10) / 10
 LIMITS = ("min_faces", "max_psi", "max_failures", "min_accuracy", "min_macro_f1")
 NAMES = {"face_size": "face size", "emotion": "predicted classes"}

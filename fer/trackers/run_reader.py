@@ -20,6 +20,8 @@ from fer.trackers.base import EXIT_CODES, RunResult
 from fer.trackers.confusion_matrix import draw_confusion_matrix
 from fer.trackers.images import SAMPLES_FILE
 
+UNTRACKED = ("subsets", "slices", "slices_left_out")
+
 
 def get_run_id(directory: Path) -> str:
     """Return the run directory's path below the project's outputs; its whole path where it lies elsewhere."""
@@ -62,13 +64,7 @@ def read_result(directory: Path) -> RunResult:
     metrics: dict[str, Any] = {}
     if (directory / METRICS_JSON).is_file():
         metrics = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
-    # Of the parts of a split, hundreds of further numbers, metrics.json and the report tell.
-    tracked = {
-        name: {key: inner for key, inner in value.items() if key != "subsets"} if isinstance(value, dict) else value
-        for name, value in metrics.items()
-        if name != "protocol"
-    }
-    values = flatten_dict(tracked, "/")
+    values = flatten_dict(_select_tracked(metrics), "/")
     return RunResult(
         status=status if status in EXIT_CODES else "killed",
         epochs=len(read_history(directory)),
@@ -77,6 +73,22 @@ def read_result(directory: Path) -> RunResult:
         images=_draw_images(directory, metrics),
         bundle=directory / BUNDLE_DIR if (directory / BUNDLE_DIR).is_dir() else None,
     )
+
+
+def _select_tracked(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What trackers get of metrics.json; of the rest, hundreds of further numbers, itself and the report tell.
+
+    Of groups that is the worst one and the gap: names of groups may hold characters that no tracker takes in a name.
+    """
+    tracked = {name: value for name, value in metrics.items() if name != "protocol"}
+    for split in ("val", "test"):
+        if content := metrics.get(split):
+            tracked[split] = {key: inner for key, inner in content.items() if key not in UNTRACKED}
+            if groupings := content.get("groups"):
+                tracked[split]["groups"] = {
+                    name: {key: figures[key] for key in ("worst", "gap")} for name, figures in groupings.items()
+                }
+    return tracked
 
 
 def _draw_images(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Image.Image]:

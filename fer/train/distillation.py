@@ -22,6 +22,7 @@ from fer.data.datamodule import Split
 from fer.data.image_store import ImageStore
 from fer.errors import ModelError, UserError
 from fer.registry.resolve import fetch_model, pin_model_uri
+from fer.runs.run_directory import Run
 
 TEACHERS_CACHE = "teachers"
 BATCH = 512
@@ -94,6 +95,21 @@ def find_teacher_weights(config: Config) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="fer-teachers-") as folder:
         teachers = fetch_teachers(config, Path(folder))
         return {teacher.uri: teacher.description.weights_sha256 for teacher in teachers}
+
+
+def record_teachers(run: Run, config: Config) -> None:
+    """Write the SHA-256 of each teacher's weights into the provenance, which keeps those of the start."""
+    if not config.model.teacher:
+        return
+    weights, recorded = find_teacher_weights(config), run.provenance.get("teachers")
+    if recorded is None:
+        run.update_provenance(teachers=weights)
+        return
+    for uri in weights:
+        if weights[uri] != recorded.get(uri):
+            log.warning(
+                "The run goes on with another teacher: model.teacher=%s has other weights than it began with", uri
+            )
 
 
 def add_soft_targets(config: Config, store: ImageStore, train: Split, device: str) -> Split:

@@ -14,7 +14,8 @@ from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
 from fer.data.exclude import read_excluded
 from fer.data.image_store import ImageStore, open_image_store
-from fer.data.manifest import Manifest, ManifestConfig, build_manifest, check_source_problems
+from fer.data.joined_sources import check_source_problems
+from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region

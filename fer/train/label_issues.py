@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fer.audit.label_issues import (
@@ -15,6 +14,7 @@ from fer.audit.label_issues import (
     find_contradicted_labels,
     join_issues,
 )
+from fer.core.image import squeeze_gray
 from fer.core.io import atomic_write
 from fer.core.run_layout import LABEL_ISSUES_CSV, LABEL_ISSUES_HTML
 from fer.reports.label_issues import LabelIssuesPage, write_label_issues_page
@@ -60,7 +60,7 @@ def write_label_issues(
         counts=counts,
         images_total=len(samples),
         issues=[{str(key): value for key, value in row.items()} for row in issues.to_dict("records")],
-        pictures=lambda sample: _get_picture(data.store.images[rows[sample]]),
+        pictures=lambda sample: squeeze_gray(data.store.images[rows[sample]]),
         csv=LABEL_ISSUES_CSV,
         contradicted=CONTRADICTED,
         conflicting=CONFLICTING,
@@ -71,8 +71,3 @@ def write_label_issues(
         *(counts["contradicted"], counts["examined"], counts["conflicting"], directory / LABEL_ISSUES_HTML),
     )
     return counts
-
-
-def _get_picture(image: np.ndarray) -> np.ndarray:
-    """(H, W, 1 or 3) as (H, W) or (H, W, 3)."""
-    return np.asarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -35,7 +35,7 @@ from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
 from fer.train.calibration import build_bundle_metrics, build_calibration_metrics, fit_uncertainty
 from fer.train.device import resolve_device, resolve_precision
-from fer.train.distillation import find_teacher_weights, pin_teachers
+from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
@@ -97,9 +97,9 @@ def resume(directory: Path, sources: list[Source] | None = None) -> None:
     if read_status(directory) == "finished":
         log.info("%s: the run is finished", directory)
         return
-    _run_or_launch(
-        apply_launcher(config), directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources
-    )
+    # A run.yaml written by hand, of a run that was not begun, may still say auto.
+    config = resolve_precision(apply_launcher(config))
+    _run_or_launch(config, directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources)
 
 
 def _run_or_launch(
@@ -151,8 +151,7 @@ def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Sou
         _check_start(config)
     run = open_run()
     record_plugins(run, config)
-    if config.model.teacher:
-        run.update_provenance(teachers=find_teacher_weights(config))
+    record_teachers(run, config)
     for line in find_contradictions(config) if "fit" in config.trainer.stages else ():
         log.warning("%s", line)
     with run_trackers(run.directory, config.tracker.collect_backends()):

@@ -3,11 +3,11 @@
 import shlex
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from fer.config import Config
+from fer.core.image import squeeze_gray
 from fer.core.installation import format_command, format_resume_command
 from fer.core.run_layout import PROFILE_HTML, REPORT_HTML, TRACKERS_DIR
 from fer.data.manifest import Manifest
@@ -67,7 +67,7 @@ def write_report(
         class_counts=_count_classes(data.manifest),
         findings=data.manifest.findings,
         samples=samples,
-        mistakes=[CaptionedImage(_squeeze_gray(data.store.images[row]), caption) for row, caption in errors],
+        mistakes=[CaptionedImage(squeeze_gray(data.store.images[row]), caption) for row, caption in errors],
         config_yaml=run.config_text,
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
@@ -110,12 +110,7 @@ def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
     images = torch.from_numpy(data.store.images[samples.index.to_numpy()])
     augmented, _ = augmentation(images, targets, config.model.image_size, (config.seed, 0, 0))
     pixels = (augmented.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    return [CaptionedImage(_squeeze_gray(image), label) for image, label in zip(pixels, samples["label"], strict=True)]
-
-
-def _squeeze_gray(image: np.ndarray) -> np.ndarray:
-    """(H, W, 1 or 3) as (H, W) or (H, W, 3)."""
-    return np.asarray(image[..., 0] if image.shape[-1] == 1 else image)
+    return [CaptionedImage(squeeze_gray(image), label) for image, label in zip(pixels, samples["label"], strict=True)]
 
 
 def _describe_environment(run: Run) -> dict[str, str]:

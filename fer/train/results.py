@@ -90,12 +90,14 @@ def build_metrics(
         fit_result: The training; None where a model was only evaluated.
     """
     splits = {split: results[split].metrics() if split in results else None for split in ("val", "test")}
-    protocol = config.evaluation.protocol
+    protocol, dataset = config.evaluation.protocol, config.dataset
     return {
         "monitor": config.trainer.early_stopping.monitor,
         "best_epoch": fit_result.best_epoch if fit_result else None,
         "epochs": fit_result.history[-1]["epoch"] if fit_result and fit_result.history else 0,
         "temperature": temperature,
         **splits,
-        "protocol": describe_protocol(protocol, splits, config.dataset.on_leak) if protocol else None,
+        "protocol": describe_protocol(protocol, splits, dataset.on_leak, dataset.exclude is not None)
+        if protocol
+        else None,
     }

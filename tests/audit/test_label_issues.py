@@ -50,6 +50,12 @@ def test_labels_that_the_model_shares_are_no_issues() -> None:
     assert find_contradicted_labels(predictions(labels, np.eye(7)[np.arange(70) % 7] * 0.93 + 0.01)).empty
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_images_of_one_class_alone_have_no_issues(count: int) -> None:
+    answers = np.eye(7)[np.full(count, 2)] * 0.93 + 0.01
+    assert find_contradicted_labels(predictions([EMOTIONS[0]] * count, answers)).empty
+
+
 def manifest(rows: list[tuple[int, str, list[float]]]) -> pd.DataFrame:
     """A row an image: its group, its label, and its votes for anger, disgust and fear, or NaN."""
     table = pd.DataFrame({"duplicate_group": [row[0] for row in rows], "label": [row[1] for row in rows]})

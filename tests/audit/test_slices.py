@@ -40,7 +40,7 @@ def test_quarters_hold_a_quarter_each() -> None:
     measures = pd.DataFrame({"brightness": values, "pose": np.nan, "face_size": 48.0, "sharpness": 2000 * values})
     measures.loc[3, "brightness"] = np.nan
     slices, left_out = build_slices(measures)
-    assert left_out == {"pose": "no source tells it", "face_size": "48 in nearly every image"}
+    assert left_out == {"pose": "no source tells it", "face_size": "48 in at least half of the images"}
     titles, counts = np.unique(slices["sharpness"].astype(str), return_counts=True)
     assert titles.tolist() == ["1: 2000–51500", "2: 51500–101000", "3: 101000–150500", "4: 150500–200000"]
     assert counts.tolist() == [25] * 4
@@ -48,6 +48,13 @@ def test_quarters_hold_a_quarter_each() -> None:
     for title, low, high in (("1", 0, 25.75), ("2", 25.75, 50.5), ("3", 50.5, 75.25), ("4", 75.25, 100)):
         inside = values[np.array([text.startswith(title) for text in slices["sharpness"]])]
         assert low < inside.min() and inside.max() <= high
+
+
+def test_a_measure_that_few_images_differ_in_is_named_by_what_most_have() -> None:
+    import pandas as pd
+
+    _, left_out = build_slices(pd.DataFrame({"face_size": [40.0] + [48.0] * 9}))
+    assert left_out == {"face_size": "48 in at least half of the images"}
 
 
 def test_values_that_repeat_make_fewer_slices_and_no_equal_names() -> None:

@@ -28,11 +28,12 @@ def made(place: Path, *changes: dict[str, Any]) -> list[ComparedRun]:
 def test_only_keys_that_differ_are_columns(tmp_path: Path) -> None:
     runs = made(
         tmp_path,
-        {"optimizer__lr": 0.001, "seed": 0, "name": "one", "tracker__kind": "csv"},
+        {"optimizer__lr": 0.001, "seed": 0, "name": "one", "tracker__kind": "csv", "trainer__explain": True},
         {"optimizer__lr": 0.01, "seed": 1, "name": "two", "tracker__kind": "wandb", "trainer__stages": ["fit"]},
     )
-    assert find_varying_keys(runs) == ["seed", "name", "optimizer.lr", "trainer.stages", "tracker.kind"]
-    # A name or a tracker changes nothing that is learnt.
+    varying = ["seed", "name", "optimizer.lr", "trainer.explain", "trainer.stages", "tracker.kind"]
+    assert sorted(find_varying_keys(runs)) == sorted(varying)
+    # A name, a tracker or maps in the report change nothing that is learnt.
     assert [(column.key, column.short) for column in select_columns(runs)] == [
         ("seed", "seed"),
         ("optimizer.lr", "lr"),

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from fer.data.joined_sources import check_source_problems
 from fer.data.label_rules import IS_CONTEMPT, NO_AGREEMENT, NO_EMOTION
-from fer.data.manifest import LIMITED, Manifest, check_source_problems
+from fer.data.manifest import LIMITED, Manifest
 from fer.data.sources import Source, read_source
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.data.splits import LEAK

@@ -25,6 +25,12 @@ def test_another_test_part_is_told() -> None:
     assert more.startswith("The test part has 3,100 images, the published one 3,068: small differences")
 
 
+def test_images_that_a_list_leaves_out_are_told() -> None:
+    found = describe_protocol("ferplus7", {"val": None, "test": split(3100)}, "ignore", excludes=True)
+    assert "published one 3,137; dataset.exclude may have left out" in found["comparisons"][0]
+    assert "dataset.exclude" not in describe_protocol("ferplus7", {"test": split(3100)}, "drop")["comparisons"][0]
+
+
 def test_without_a_test_part_nothing_compares() -> None:
     found = describe_protocol("ferplus8", {"val": split(70), "test": None}, "drop")
     assert found["comparisons"][0] == NO_TEST

@@ -12,10 +12,10 @@ from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.infer.monitoring import build_run_baseline, format_retraining_command, write_monitoring
-from fer.metrics.classification import compute_metrics as figures_of_training
+from fer.metrics.evaluation import Evaluation
 from fer.monitoring.drift import BASELINE, build_baseline
 from fer.monitoring.ground_truth import read_labels
-from fer.monitoring.report import build_monitoring, compute_metrics
+from fer.monitoring.report import build_monitoring
 from fer.runs.run_directory import Run
 from tests.helpers.batches import Limits, batch, videos_of, with_empty_frames
 
@@ -121,11 +121,15 @@ def test_figures_against_labels() -> None:
 
 
 def test_figures_are_those_of_training() -> None:
-    random = np.random.default_rng(0)
-    confusion = random.integers(0, 20, (50, 7, 7)) * random.integers(0, 2, (50, 7, 1))
-    ours, theirs = compute_metrics(confusion), figures_of_training(confusion)
-    for name, values in ours.items():
-        np.testing.assert_allclose(values, theirs[name])
+    table = batch(videos=3)
+    labels = table["video"].map({"0.mp4": "fear", "1.mp4": "anger", "2.mp4": "happiness"}).map(EMOTIONS.index)
+    answers = np.eye(7)[table["emotion"].map(EMOTIONS.index)]
+    expected = Evaluation(answers, labels.to_numpy(), tuple(EMOTIONS)).compute_metrics()
+    found = monitored(table, labels=labels_of(_0="fear", _1="anger", _2="happiness"))["labels"]
+    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+        assert found[name]["value"] == pytest.approx(expected[name]["value"])
+    for name, row in found["per_class"].items():
+        assert row["f1"]["value"] == pytest.approx(expected["per_class"][name]["f1"]["value"])
 
 
 def test_a_baseline_of_other_classes_is_refused() -> None:

@@ -7,7 +7,8 @@ import torch
 
 from fer.config.compose import load_overrides
 from fer.errors import PreconditionError
-from fer.runs.run_directory import load_run_config
+from fer.runs.run_directory import load_run_config, write_config
+from fer.train import pipeline
 from fer.train.device import choose_precision, resolve_precision
 from fer.train.pipeline import train
 from tests.helpers.programs import FAST
@@ -46,6 +47,18 @@ def test_what_is_given_stays() -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(PreconditionError, match=r"^trainer\.accelerator=gpu: this machine has none"):
         resolve_precision(load_overrides([*FAST, "trainer.accelerator=gpu", "trainer.precision=auto"]))
+
+
+def test_a_directory_with_a_run_yaml_alone_is_begun_with_what_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    monkeypatch.setattr(pipeline, "_run_or_launch", lambda config, *_: begun.append(config.trainer.precision))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    config = load_overrides([*FAST, "trainer.precision=auto", "trainer.accelerator=cpu"])
+    write_config(tmp_path, config, "train.py")
+    pipeline.resume(tmp_path)
+    assert begun == ["32"]
 
 
 @pytest.mark.slow

@@ -22,9 +22,15 @@ from fer.data.image_store import ImageStore
 from fer.emotions import CONTEMPT, EMOTIONS
 from fer.errors import ConfigError, UserError
 from fer.models.network import FaceNetwork
-from fer.runs.run_directory import load_run_config, read_provenance
+from fer.runs.run_directory import Run, load_run_config, read_provenance
 from fer.train import distillation
-from fer.train.distillation import add_soft_targets, compute_class_prior, find_teacher_weights, pin_teachers
+from fer.train.distillation import (
+    add_soft_targets,
+    compute_class_prior,
+    find_teacher_weights,
+    pin_teachers,
+    record_teachers,
+)
 from fer.train.module import FaceClassifierModule
 from fer.train.pipeline import train
 from tests.helpers.networks import SMALL, batch_of, faces, lively, settings
@@ -108,6 +114,25 @@ def test_uris_are_pinned_and_their_weights_known(
     weights = find_teacher_weights(config)
     assert list(weights) == [teachers[0]]
     assert len(weights[teachers[0]]) == 64
+
+
+def test_a_resumed_run_tells_a_teacher_that_has_changed(
+    tmp_path: Path, teachers: tuple[str, str], make_network: Callable[[], FaceNetwork], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = pin_teachers(configure(tmp_path, teachers[0]))
+    run = Run(tmp_path / "run", config)
+    record_teachers(run, config)
+    began = run.provenance["teachers"]
+    assert began == find_teacher_weights(config)
+    record_teachers(run, config)
+    assert not caplog.records
+    changed = make_network()
+    torch.nn.init.ones_(changed.body.get_submodule("classifier").weight)
+    save_teacher(Path(teachers[0]), changed)
+    record_teachers(run, config)
+    assert f"model.teacher={teachers[0]} has other weights than it began with" in caplog.text
+    assert run.provenance["teachers"] == began
+    run.finish("finished")
 
 
 def test_what_is_no_teacher_is_a_sentence(tmp_path: Path) -> None:
