@@ -105,6 +105,11 @@ def validate_job_spec(spec: JobSpec) -> None:
         )
     if "fit" not in trainer.stages:
         raise ConfigError(f"trainer.stages=[{trainer.stages[0]}]: without fit no training job is needed; use train.py")
+    if spec.config.model.teacher:
+        raise ConfigError(
+            "model.teacher: a training job has no teachers, which are not sent to it; distil with train.py on a "
+            "machine that has them"
+        )
     if spec.config.resume is not None:
         raise ConfigError("resume: a training job begins a run of its own; use trainer.resume_from=RUN")
     if trainer.num_nodes != aws.training.instance_count:
