@@ -90,7 +90,8 @@ def render_weak_classes(metrics: Mapping[str, Any]) -> list[str]:
         "",
         "Pictures of another kind than the training data (other cameras, people, poses, posed faces) are classified "
         "less well, the weak classes first. Measure it on your own, in one folder a class: `python train.py "
-        "'trainer.stages=[test]' model_uri=pretrained dataset=folder dataset.sources.folder.root=DIR`.",
+        "'trainer.stages=[test]' model_uri=pretrained dataset=folder dataset.sources.folder.root=DIR "
+        "dataset.split=official`.",
         "",
     ]
 

@@ -118,7 +118,10 @@ class Predictor:
         for index, image in enumerate(images):
             native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
         result = self._predict_native(native, batch_size)
-        return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2 if flip else result
+        # A network that takes the mean itself gives the mirror image the same probabilities.
+        if not flip or self.description.flip:
+            return result
+        return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""

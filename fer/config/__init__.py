@@ -57,7 +57,7 @@ class Config(Section):
         min_length=1,
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, `pretrained` (the one that comes with the program) or `latest` (the "
-        "newest run); where it is null, infer.py takes `pretrained` and register.py `latest`",
+        "newest run); where it is null, infer.py and fer explain take `pretrained`, register.py `latest`",
     )
     resume: ExistingPath | None = Field(
         description="The run directory of a killed run of train.py or infer.py to go on with"

@@ -66,10 +66,11 @@ def explain(
     from fer.explain.faces import cut_faces
 
     faces = cut_faces(inputs, config.extraction, whole)
+    from fer.bundle.locate import PRETRAINED
     from fer.registry.resolve import check_model_is_there, pin_model_uri
 
     check_model_is_there(config)
-    config = pin_model_uri(config)
+    config = pin_model_uri(config, default=PRETRAINED)
     return _explain_by_model(config, faces, out, emotion, neighbours)
 
 
@@ -131,8 +132,8 @@ def main() -> None:
         "words",
         nargs="+",
         metavar="IMAGE|KEY=VALUE",
-        help="images, directories or globs; and keys of the configuration: model_uri=MODEL (the newest run unless "
-        "given), seed=N, and those of extraction=haar|yunet by which faces are found",
+        help="images, directories or globs; and keys of the configuration: model_uri=MODEL (the one that comes "
+        "with the program unless given), seed=N, and those of extraction=haar|yunet by which faces are found",
     )
     parser.add_argument(
         "--whole",

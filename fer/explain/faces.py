@@ -60,9 +60,9 @@ class FaceCutter:
         # The log warns where auto finds no weights of YuNet.
         pinned, _ = pin_detector(config)
         self.detector = build_detector(pinned)
-        margin = getattr(config.detector, "margin", None)
+        margin = getattr(pinned.detector, "margin", None)
         self.margin = self.detector.margin if margin is None else margin
-        self.align = bool(getattr(config.detector, "align", False))
+        self.align = bool(getattr(pinned.detector, "align", False))
 
     def cut(self, name: str, path: Path) -> list[CutFace]:
         """Cut out the faces of an image; the whole image where none is found, or where it is small. Raises DataError.

@@ -31,7 +31,6 @@ from fer.infer.uncertainty import (
     add_sets,
     add_uncertain_shares,
     add_uncertainty,
-    build_missing_error,
     compute_uncertain_share,
     read_uncertainty,
 )
@@ -64,11 +63,15 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     chunks = add_uncertainty(chunks, rule)
     if (level := config.inference.sets) is not None:
         if thresholds is None:
-            raise build_missing_error(level, f"the model of {run.directory}")
+            raise UserError(
+                f"inference.sets={level:g}: {run.directory} keeps no thresholds of its model for prediction sets; take "
+                f"them with `{format_resume_command('infer.py', run.directory)} 'extraction.stages=[predict,report]' "
+                f"inference.sets={level:g}`"
+            )
         chunks = add_sets(chunks, thresholds, level, classes)
     table = smooth(chunks, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
     write_table(table, run.directory / VIDEO_PREDICTIONS)
-    videos = summarize_videos(table, pd.DataFrame([store.completion_record() for store in stores]))
+    videos = summarize_videos(table, _build_records(stores, cfg.detector.kind))
     videos = add_uncertain_shares(videos, table)
     write_table(videos, run.directory / VIDEOS_PARQUET)
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
@@ -132,6 +135,15 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
             f"`{format_resume_command('infer.py', directory)} 'extraction.stages=[predict,report]'`"
         )
     return chunks, classes
+
+
+def _build_records(stores: Sequence[ChunkStore], detector: str) -> pd.DataFrame:
+    """The facts about each video, a row a video; those of an earlier version lack the detector, the same for all."""
+    records = pd.DataFrame([store.completion_record() for store in stores])
+    if "detector" not in records:
+        records.insert(records.columns.get_loc("problem") + 1, "detector", detector)
+    records["detector"] = records["detector"].fillna(detector)
+    return records
 
 
 def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: Sequence[str]) -> GroupPage:

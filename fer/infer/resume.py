@@ -31,8 +31,10 @@ def resume(config: Config, directory: Path) -> int:
         UserError: There is no run to go on with, or something else that a user can correct.
     """
     media = load_media(directory)
+    # Pinned before it is written to run.yaml: the report of a later call is to mean the same model.
+    config = validate_and_pin(config)
     validate_resume_config(config, directory)
-    return run_stages(validate_and_pin(config), Run.resume(directory, config, "infer.py"), media)
+    return run_stages(config, Run.resume(directory, config, "infer.py"), media)
 
 
 def validate_resume_config(config: Config, directory: Path) -> None:

@@ -26,17 +26,12 @@ def save_uncertainty(description: BundleDescription, run_directory: Path, level:
         UserError: Prediction sets are wanted, and the bundle has no thresholds for them.
     """
     if level is not None and description.set_thresholds is None:
-        raise build_missing_error(level, str(description.folder))
+        raise UserError(
+            f"inference.sets={level:g}: {description.folder} was trained by a version without prediction sets; train it "
+            "again, or leave the key out"
+        )
     content = dump_uncertainty(description.confidence_rule, description.set_thresholds)
     write_text(run_directory / PARTS_DIR / UNCERTAINTY_JSON, json.dumps(content, indent=2) + "\n")
-
-
-def build_missing_error(level: float, model: str) -> UserError:
-    """Return the error for prediction sets of a model that has no thresholds for them."""
-    return UserError(
-        f"inference.sets={level:g}: {model} was trained by a version without prediction sets; train it again, or "
-        "leave the key out"
-    )
 
 
 def read_uncertainty(run_directory: Path) -> tuple[ConfidenceRule | None, SetThresholds | None]:

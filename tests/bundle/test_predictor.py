@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.bundle.io import load_bundle
+from fer.bundle.io import FaceFormat, load_bundle
 from fer.emotions import EMOTIONS
 from fer.errors import ModelError
 from fer.metrics.calibration import compute_probabilities
-from fer.models.network import predict_logits
+from fer.models.network import FaceNetwork, predict_logits
 from fer.serving import Predictor
-from tests.helpers.networks import faces
-from tests.helpers.served_runs import mixed
+from tests.helpers.networks import faces, lively
+from tests.helpers.served_runs import mixed, run_of
 
 pytestmark = pytest.mark.slow
 
@@ -150,3 +150,19 @@ def test_flip_of_native_faces_is_exact(gray: Predictor) -> None:
     expected = (gray.predict(native) + gray.predict(native[:, :, ::-1])) / 2
     np.testing.assert_array_equal(gray.predict(native, flip=True), expected)
     np.testing.assert_allclose(gray.predict(native[:, :, ::-1], flip=True), expected, atol=1e-7)
+
+
+def test_a_network_that_takes_the_mean_itself_is_not_asked_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = lively(FaceNetwork("test_resnet", 7, 64, 0.0, flip=True))
+    predictor = Predictor.load(str(run_of(tmp_path, network, FaceFormat(48, False))))
+    native = faces(3, 48, 1)
+    mirrored = predictor.predict(native[:, :, ::-1])
+    calls: list[int] = []
+    compute = predictor.network.compute_logits
+    monkeypatch.setattr(
+        predictor.network, "compute_logits", lambda images, size: calls.append(len(images)) or compute(images, size)
+    )
+    np.testing.assert_allclose(predictor.predict(native, flip=True), mirrored, atol=1e-5)
+    assert calls == [3]

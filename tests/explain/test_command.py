@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fer.bundle.io import FaceFormat, load_bundle
+from fer.bundle.locate import pin_pretrained
 from fer.bundle.predictor import Predictor
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -199,3 +200,11 @@ def test_faces_are_found_in_larger_pictures(tmp_path: Path) -> None:
     assert none.box is None
     assert none.note == "no face was found, so this is the whole image"
     assert [face.image.shape[:2] for face in cut_faces([str(tmp_path)], config, whole=True)] == [(360, 640)] * 2
+
+
+def test_without_a_model_it_is_the_one_of_infer_py(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_explain_by_model", lambda config, *_: Path(str(config.model_uri)))
+    assert str(explain([str(pictures)], tmp_path / "out")) == pin_pretrained()

@@ -54,6 +54,13 @@ def test_an_empty_frame_has_no_face(detector: Detector) -> None:
     assert detector.detect(np.zeros((5, 3, 3), np.uint8)) == []
 
 
+@pytest.mark.parametrize("size", [(500, 1), (1, 500), (500, 30), (4000, 200), (30, 2000)])
+def test_a_strip_gives_no_boxes_beyond_it(size: tuple[int, int], detector: Detector) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    for found in detector.detect(noise):
+        assert max(found.width, found.height) <= 2 * max(size)
+
+
 def test_min_size_leaves_small_faces_out(detector: Detector) -> None:
     options = {} if isinstance(detector, HaarDetector) else {"weights": yunet_weights()}
     large = type(detector)(min_score=0.0, min_size=300, **options)

@@ -47,6 +47,7 @@ class YuNetDetector(Detector):
     margin: ClassVar[float] = 0.01  # 1,372 of 1,500 faces; quartiles -0.09 and 0.11
     core_fraction: ClassVar[float] = 0.5  # it takes about as long as all the rest
     _SURE_FACE: ClassVar[int] = 20  # pixels of the frame that the network sees
+    _MIN_SIDE: ClassVar[int] = 64  # pixels; in strips of one cell of 32 OpenCV finds boxes without end
     _NMS_THRESHOLD: ClassVar[float] = 0.3  # of two boxes that overlap more, the surer one stays
 
     def __init__(
@@ -96,9 +97,12 @@ class YuNetDetector(Detector):
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
-        if size != self._size:
-            self._network.setInputSize(size)
-            self._size = size
+        padded = (max(size[0], self._MIN_SIDE), max(size[1], self._MIN_SIDE))
+        if padded != size:
+            bgr = cv2.copyMakeBorder(bgr, 0, padded[1] - size[1], 0, padded[0] - size[0], cv2.BORDER_CONSTANT)
+        if padded != self._size:
+            self._network.setInputSize(padded)
+            self._size = padded
         rows = self._network.detect(bgr)[1]
         # None, not an empty table, says that there is no face.
         detections = np.empty((0, 15)) if rows is None else np.asarray(rows, np.float64)
