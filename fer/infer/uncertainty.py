@@ -27,8 +27,8 @@ def save_uncertainty(description: BundleDescription, run_directory: Path, level:
     """
     if level is not None and description.set_thresholds is None:
         raise UserError(
-            f"inference.sets={level:g}: {description.folder} was trained by a version without prediction sets; train it "
-            "again, or leave the key out"
+            f"inference.sets={level:g}: {description.folder} was trained by a version without prediction sets; train "
+            "it again, or leave the key out"
         )
     content = dump_uncertainty(description.confidence_rule, description.set_thresholds)
     write_text(run_directory / PARTS_DIR / UNCERTAINTY_JSON, json.dumps(content, indent=2) + "\n")
