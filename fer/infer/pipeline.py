@@ -85,6 +85,12 @@ def validate_and_pin(config: Config) -> Config:
         require_packages("captum", purpose="extraction.explain=true")
     if "predict" not in config.extraction.stages:
         return config
+    inference = config.inference
+    if uses_transform(config) and (inference.device == "gpu" or inference.precision == "16"):
+        raise ConfigError(
+            f"inference.device={inference.device}, inference.precision={inference.precision}: a batch transform "
+            "classifies on CPUs in full precision; use inference.route=process for a GPU"
+        )
     if (aws := get_sagemaker_transform(config)) is not None:
         if not (config.model_uri or "").startswith("models:/"):
             raise ConfigError(
@@ -98,7 +104,7 @@ def validate_and_pin(config: Config) -> Config:
         require_packages(*SERVER_PACKAGES, purpose="inference.route=transform")
     else:
         # A GPU that is missing is reported before hours of work.
-        plan_inference(config.inference)
+        plan_inference(inference)
     return pin_model_uri(config, default=PRETRAINED)
 
 

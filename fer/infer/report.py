@@ -141,7 +141,7 @@ def _build_records(stores: Sequence[ChunkStore], detector: str) -> pd.DataFrame:
     """The facts about each video, a row a video; those of an earlier version lack the detector, the same for all."""
     records = pd.DataFrame([store.completion_record() for store in stores])
     if "detector" not in records:
-        records.insert(records.columns.get_loc("problem") + 1, "detector", detector)
+        records.insert(records.columns.tolist().index("problem") + 1, "detector", detector)
     records["detector"] = records["detector"].fillna(detector)
     return records
 

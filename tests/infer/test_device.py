@@ -153,3 +153,10 @@ def test_pytorch_is_not_asked_where_there_is_no_driver(monkeypatch: pytest.Monke
     monkeypatch.setattr(device, "may_have_gpu", lambda: False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("imports PyTorch for nothing"))
     assert not device.has_gpu()
+
+
+@pytest.mark.parametrize("asked", ["inference.device=gpu", "inference.precision=16"])
+def test_a_batch_transform_has_no_gpu(asked: str) -> None:
+    config = load_overrides(["inference.route=transform", "model_uri=pretrained", asked], "infer")
+    with pytest.raises(ConfigError, match=r"a batch transform classifies on CPUs .*; use inference\.route=process"):
+        pipeline.validate_and_pin(config)
