@@ -69,9 +69,9 @@ def scalars_of(tree: dict[str, Any], prefix: str = "") -> dict[str, float]:
 def saved_scalars(directory: Path) -> dict[str, float]:
     metrics = json.loads((directory / "metrics.json").read_text())
     # Hundreds of numbers, which trackers leave out.
-    del metrics["protocol"]
+    metrics.pop("protocol", None)
     for split in ("val", "test"):
-        del metrics[split]["subsets"]
+        (metrics[split] or {}).pop("subsets", None)
     return scalars_of(metrics)
 
 
