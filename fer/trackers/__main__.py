@@ -79,14 +79,16 @@ def _follow_run(job: dict[str, Any], stop_event: Event, stream: _MessageStream) 
         for kind, options in job["trackers"].items()
     ]
     next_sample = time.monotonic() + FIRST_SAMPLE_DELAY_S
-    running = True
+    running, sampled = True, False
     while running:
         running = not stop_event.wait(POLL_INTERVAL_S)
         rows = read_history(directory)
         for thread in threads:
             thread.put_rows(rows)
-        if running and time.monotonic() >= next_sample:
-            next_sample = time.monotonic() + SAMPLE_INTERVAL_S
+        # A training that ends before the first sample is due waits for its trackers: it has one too.
+        due = time.monotonic() >= next_sample if running else not sampled and psutil.pid_exists(job["pid"])
+        if due:
+            next_sample, sampled = time.monotonic() + SAMPLE_INTERVAL_S, True
             seconds, metrics = compute_elapsed_seconds(directory), monitor.sample()
             for thread in threads:
                 thread.put_system_metrics(seconds, metrics)

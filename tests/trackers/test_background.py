@@ -124,6 +124,8 @@ def test_several_runs_at_once_into_one_database_each_with_its_status(
     assert [run.info.status for run in found] == ["FINISHED", "FAILED", "KILLED", "KILLED"]
     assert [run.data.tags["status"] for run in found] == list(statuses)
     assert [run.data.metrics["val_loss"] for run in found] == [2.5 / 3] * 4
+    # However short a run is, it says what it took of its machine.
+    assert all(run.data.metrics["system/memory_mib"] > 0 for run in found)
     assert len({run.info.experiment_id for run in found}) == 1
 
 
