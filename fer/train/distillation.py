@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from fer.core.progress import track_progress
 from fer.data.datamodule import Split
 from fer.data.image_store import ImageStore
 from fer.errors import ModelError, UserError
+from fer.metrics.calibration import Calibration
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run
 
@@ -159,6 +160,9 @@ def _compute_key(store: ImageStore, rows: np.ndarray, teachers: Sequence[Teacher
 def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device: str = "cpu") -> np.ndarray:
     """Compute the mean answer of the teachers, each asked for the image and its mirror image.
 
+    Answers are taken before calibration, which was fitted on validation images: a student that learnt from it would
+    have seen something of them.
+
     Args:
         images: (N, h, w, C) uint8.
         teachers: One or more.
@@ -168,7 +172,8 @@ def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device
         Probabilities (N, classes) float32.
     """
     runtime: Runtime = "onnx" if device == "cpu" else "torch"
-    predictors = [Predictor.load(str(teacher.bundle), device=device, runtime=runtime) for teacher in teachers]
+    loaded = [Predictor.load(str(teacher.bundle), device=device, runtime=runtime) for teacher in teachers]
+    predictors = [Predictor(replace(one.description, calibration=Calibration(1.0)), one.network) for one in loaded]
     starts = track_progress(range(0, len(images), BATCH), -(-len(images) // BATCH), "Asking the teachers")
     blocks = []
     for start in starts:
