@@ -12,6 +12,7 @@ from fer.audit.robustness import choose_rows, measure_robustness
 from fer.audit.slices import build_slices, measure_images
 from fer.config import Config
 from fer.core.extras import require_packages
+from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork, predict_logits
 from fer.train.evaluation import EvaluationResult
 from fer.train.inputs import PreparedData
@@ -36,6 +37,7 @@ def audit(
     data: PreparedData,
     images: np.ndarray,
     network: FaceNetwork,
+    calibration: Calibration,
     results: Mapping[str, EvaluationResult],
     metrics: dict[str, Any],
     directory: Path,
@@ -47,6 +49,7 @@ def audit(
         data: The data.
         images: Those of the store, as the network takes them.
         network: The network.
+        calibration: That of the results' probabilities: a scale and a bias of each class change decisions.
         results: The evaluation of each split.
         metrics: Content of metrics.json, which gains entries.
         directory: The run directory.
@@ -68,7 +71,9 @@ def audit(
         metrics[judged]["robustness"] = measure_robustness(
             images[result.samples.index.to_numpy()[rows]],
             result.labels[rows],
-            lambda batch: predict_logits(network, batch, np.arange(len(batch))).argmax(1),
+            lambda batch: calibration.compute_probabilities(
+                predict_logits(network, batch, np.arange(len(batch)))
+            ).argmax(1),
             config.seed,
         )
     if cfg.label_issues and results:

@@ -240,7 +240,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
-    audit(config, data, data.store.images, network, results, metrics, run.directory)
+    audit(config, data, data.store.images, network, choice.calibration, results, metrics, run.directory)
     explanations = explain_results(config, network, data.store.images, results)
     write_results(config, run, data, results, metrics, fit_result, explanations=explanations)
     return fit_result.interrupted
@@ -285,7 +285,7 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(bundle.description)
-    audit(config, data, images, bundle.network, results, metrics, run.directory)
+    audit(config, data, images, bundle.network, calibration, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
     remarks = describe_other_classes(classes, data.manifest, results)
     explanations = explain_results(config, bundle.network, images, results)

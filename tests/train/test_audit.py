@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,19 @@ import pytest
 from PIL import Image
 
 from fer.config.compose import load_overrides
+from fer.data.image_store import ImageStore
+from fer.data.manifest import Manifest
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, UserError
+from fer.metrics.calibration import Calibration
+from fer.models.network import FaceNetwork, predict_logits
 from fer.synthetic import draw_dataset_face
+from fer.train.audit import audit
+from fer.train.evaluation import EvaluationResult
+from fer.train.inputs import PreparedData
 from fer.train.pipeline import train
 from fer.train.review_labels import review_labels
+from tests.helpers.networks import faces
 from tests.helpers.programs import FAST_ANY_DATA, metrics_of
 
 NETWORK = ("model.name=test_convnext", "model.image_size=32", "trainer.max_epochs=1", "trainer.threads=1")
@@ -97,6 +106,25 @@ def test_audits_of_a_training_and_a_second_one_without_what_they_list(
     assert counts["examined"] == len(set(pd.concat(tables)["sample_id"]))
     assert {path.name for path in (tmp_path / "labels").iterdir()} == {"label_issues.csv", "label_issues.html"}
     assert "Not examined, since every run has trained on them" in caplog.text
+
+
+def test_corrupted_images_are_decided_as_all_others_with_the_calibration(network: FaceNetwork, tmp_path: Path) -> None:
+    """A bias of a class may change every decision; here all are for anger."""
+    images, labels = faces(12, 48, 1), np.array([0] * 9 + [1, 2, 3])
+    calibration = Calibration(1.0, (1.0,) * 7, (50.0, *[0.0] * 6))
+    logits = predict_logits(network, images, np.arange(12))
+    probabilities = calibration.compute_probabilities(logits)
+    result = EvaluationResult(pd.DataFrame(index=range(12)), EMOTIONS, logits, probabilities, labels)
+    data = PreparedData(
+        ImageStore(images, pd.DataFrame(), "", 48, False), Manifest(*[pd.DataFrame()] * 2, EMOTIONS), []
+    )
+    metrics: dict[str, Any] = {"test": {}}
+    config = load_overrides(["evaluation.robustness=true"])
+    audit(config, data, images, network, calibration, {"test": result}, metrics, tmp_path)
+    robustness = metrics["test"]["robustness"]
+    assert robustness["clean"]["accuracy"]["value"] == 9 / 12
+    levels = [level for figures in robustness["corruptions"].values() for level in figures["accuracy"]]
+    assert {level["value"] for level in levels} == {9 / 12}
 
 
 def test_groups_that_no_source_has_are_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
