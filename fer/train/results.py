@@ -45,7 +45,11 @@ def write_results(
     run.write_metrics(metrics)
     notes = describe_overfitting(config)
     if "test" in config.trainer.stages and "test" not in results:
-        notes.append("The data have no test part: the figures are those of validation, on which the epoch was chosen.")
+        # A scale and a bias of each class raise accuracy on the images that they were fitted on.
+        notes.append(
+            "The data have no test part: the figures are those of validation, on which the epoch was chosen"
+            + (" and the calibration fitted." if fit_result else ".")
+        )
         log.warning("Test: there is no test part; validation is reported")
     for remark in remarks:
         log.warning("%s", remark)
