@@ -14,7 +14,13 @@ from fer.compare.runs import ComparedRun
 from fer.core.progress import track_progress
 from fer.core.run_layout import format_predictions_name
 from fer.errors import shorten_error
-from fer.metrics.bootstrap import BootstrapMetrics, compute_paired_difference, extract_predictions, resample_metrics
+from fer.metrics.bootstrap import (
+    PAIRED_METRICS,
+    BootstrapMetrics,
+    compute_paired_difference,
+    extract_predictions,
+    resample_metrics,
+)
 
 SAMPLE_KEY = ["sample_id", "label"]
 
@@ -27,7 +33,7 @@ class PairedTests:
         table: A row a pair: `first`, `second` (indices of the runs), `images` in common, `same_data` (None where a
             fingerprint is not known), `differences` (in what data and labels differ, empty where in nothing), and
             unless they share no image `accuracy_first`, `accuracy_second`, `accuracy_difference`, `accuracy_low`,
-            `accuracy_high`, `accuracy_p` and the same of `macro_f1`.
+            `accuracy_high`, `accuracy_p` and the same of `balanced_accuracy` and `macro_f1`.
         untested: Why a run cannot be tested, by its index.
     """
 
@@ -115,7 +121,8 @@ def _test_pairs(
         others.setdefault(one, []).append(two)
     for one, opponents in others.items():
         block: list[dict[str, float]] = [{"first": one, "second": two, "images": images} for two in opponents]
-        for name, metric in (("accuracy", samples.accuracy), ("macro_f1", samples.macro_f1)):
+        for name in PAIRED_METRICS:
+            metric = getattr(samples, name)
             result = compute_paired_difference(metric[:, column[one]], metric[:, [column[two] for two in opponents]])
             for index, row in enumerate(block):
                 row[f"{name}_first"] = float(metric[0, column[one]])

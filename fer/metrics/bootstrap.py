@@ -12,6 +12,8 @@ from fer.metrics.classification import average_present_classes, compute_f1
 RESAMPLES, SEED = 2000, 0
 # Samples for metrics that are no function of the confusion matrix: what costs a pass over all images each.
 IMAGE_RESAMPLES = 1000
+# Those of BootstrapMetrics, in the order of tables and pages.
+PAIRED_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 INTERVAL = (2.5, 97.5)  # per cent
 # Faces of one person a moment apart look alike, so a track's faces of so many seconds are drawn together.
 SEGMENT_S = 5.0
@@ -25,6 +27,7 @@ class BootstrapMetrics:
     """Metrics (1 + RESAMPLES, classifiers): in the first row of the images themselves, then of bootstrap samples."""
 
     accuracy: np.ndarray
+    balanced_accuracy: np.ndarray
     macro_f1: np.ndarray
 
 
@@ -57,7 +60,8 @@ def resample_metrics(labels: np.ndarray, predicted: np.ndarray) -> BootstrapMetr
     """Compute accuracy and macro-F1 of classifiers on bootstrap samples of the same images, the same at every call.
 
     Images that agree in label and all predictions are one cell: drawing images with replacement is drawing the cells'
-    counts from a multinomial distribution. Macro-F1 is the mean over the classes that have images in a sample.
+    counts from a multinomial distribution. Balanced accuracy and macro-F1 are means over the classes that have images
+    in a sample.
 
     Args:
         labels: (N,) names of the true classes.
@@ -68,14 +72,15 @@ def resample_metrics(labels: np.ndarray, predicted: np.ndarray) -> BootstrapMetr
     cells, counts = np.unique(codes.reshape(names.shape), axis=0, return_counts=True)
     one_hot = np.eye(len(classes), dtype=np.float32)
     label, predictions = cells[:, 0], cells[:, 1:].T
-    accuracy, macro_f1 = [], []
+    accuracy, balanced_accuracy, macro_f1 = [], [], []
     for times in _iter_bootstrap_counts(counts):
         true = (times @ one_hot[label])[:, None].astype(float)
         correct = np.stack([times @ (one_hot[label] * (label == cls)[:, None]) for cls in predictions], 1).astype(float)
         positive = np.stack([times @ one_hot[cls] for cls in predictions], 1).astype(float)
         accuracy.append(correct.sum(-1) / len(labels))
+        balanced_accuracy.append(average_present_classes(correct / np.maximum(true, 1), true))
         macro_f1.append(average_present_classes(compute_f1(correct, true, positive), true))
-    return BootstrapMetrics(np.concatenate(accuracy), np.concatenate(macro_f1))
+    return BootstrapMetrics(*map(np.concatenate, (accuracy, balanced_accuracy, macro_f1)))
 
 
 def _iter_bootstrap_counts(counts: np.ndarray) -> Iterator[np.ndarray]:

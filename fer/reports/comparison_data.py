@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer.metrics.bootstrap import PAIRED_METRICS
+
 # More points than a screen can tell apart only make the page heavy.
 _MAX_POINTS = 200
 # From this ratio on between the largest and the smallest value, an axis is logarithmic.
@@ -45,12 +47,11 @@ def build_score_axis(name: str, is_fraction: bool, scores: Sequence[float | None
 def build_pair_rows(pairs: pd.DataFrame) -> list[list[float | bool | str | None]]:
     """Return a list a pair.
 
-    Each holds first, second, images, same_data and differences; both values, difference, bounds and p of two metrics.
+    Each holds first, second, images, same_data and differences; then both values, difference, bounds and p of each of
+    PAIRED_METRICS.
     """
     columns = [
-        f"{name}_{value}"
-        for name in ("accuracy", "macro_f1")
-        for value in ("first", "second", "difference", "low", "high", "p")
+        f"{name}_{value}" for name in PAIRED_METRICS for value in ("first", "second", "difference", "low", "high", "p")
     ]
     rows: list[list[float | bool | str | None]] = []
     for row in pairs.reindex(columns=["first", "second", "images", "same_data", "differences", *columns]).to_dict(

@@ -9,6 +9,7 @@ from fer.config.inference import AutoDetector, HaarDetector, YuNetDetector
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, PreconditionError
 from fer.video.detectors import Detector, make_detector
+from fer.video.detectors import YuNetDetector as YuNet
 from fer.video.detectors.yunet import find_cached_weights, find_weights
 
 # Without a network the choice must not keep anybody waiting; the file has 233 kB.
@@ -64,6 +65,17 @@ def _find_auto_weights(config: Extraction, detector: AutoDetector) -> Path:
             "extraction.input=…, or choose extraction.detector.kind=haar"
         )
     return find_weights(detector.weights, cache, max_seconds=MAX_FETCH_SECONDS)
+
+
+def find_landmark_detector(config: Extraction) -> YuNet | None:
+    """YuNet for what needs eye points beside the detection: nothing is downloaded, and None says it is not at hand.
+
+    Raises:
+        ModelError: The file that the configuration names cannot be used.
+    """
+    named = None if config.detector.kind not in ("auto", "yunet") else config.detector.weights
+    weights = find_weights(named, Path(config.cache_dir)) if named else find_cached_weights(Path(config.cache_dir))
+    return None if weights is None else YuNet(weights, min_score=0.5)
 
 
 def fetch_detector_weights(config: Extraction) -> Path | None:

@@ -14,6 +14,7 @@ from fer.config import Config
 from fer.core.extras import require_packages
 from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork, predict_logits
+from fer.runs.detector_choice import find_landmark_detector
 from fer.train.evaluation import EvaluationResult
 from fer.train.inputs import PreparedData
 from fer.train.label_issues import write_label_issues
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def check_audit(config: Config) -> None:
-    """Check that what the audits need is installed. Raises UserError."""
+    """Check that what the audits need is installed and can be read. Raises UserError."""
+    if config.evaluation.slices:
+        find_landmark_detector(config.extraction)
     if config.evaluation.label_issues:
         require_packages("cleanlab", purpose="evaluation.label_issues=true")
 
@@ -61,7 +64,9 @@ def audit(
             groupings = {name: result.samples[name].to_numpy(dtype=object) for name in cfg.groups}
             metrics[split]["groups"] = compute_group_metrics(groupings, predictions, cfg.min_group_size)
         if cfg.slices:
-            slices, left_out = build_slices(measure_images(data.store.images, result.samples, data.sources))
+            detector = find_landmark_detector(config.extraction)
+            measures = measure_images(data.store.images, result.samples, data.sources, detector)
+            slices, left_out = build_slices(measures)
             metrics[split]["slices"] = compute_group_metrics(slices, predictions, cfg.min_group_size)
             metrics[split]["slices_left_out"] = left_out
     judged = next((split for split in ("test", "val") if split in results), None)

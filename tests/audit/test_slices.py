@@ -6,7 +6,11 @@ import pytest
 
 from fer.audit.slices import build_slices, measure_images
 from fer.data.sources.base import ImageInfo
+from fer.video.detectors import Detector, Face
+from fer.video.quality import compute_yaw
 from tests.helpers.image_data import array_source, noise
+
+NOT_TOLD = "neither a source nor YuNet tells it; extraction.detector.weights=FILE names YuNet"
 
 
 def test_measures_are_those_of_the_pictures() -> None:
@@ -33,6 +37,26 @@ def test_sides_are_read_where_the_source_does_not_tell_them() -> None:
     assert table["face_size"].tolist() == [96] and table["pose"].tolist() == [12.5]
 
 
+def test_the_pose_that_no_source_tells_is_that_of_the_detected_eye_points() -> None:
+    points = np.array([[60, 70], [100, 70], [92, 95], [65, 120], [95, 120]], float)
+
+    class BrightFaces(Detector):
+        """Finds a face in bright pictures, its nose off the middle of the eyes by 12 of their 40 pixels."""
+
+        margin, core_fraction = 0.0, 0.0
+
+        def detect(self, bgr: np.ndarray) -> list[Face]:
+            assert bgr.shape == (160, 160, 3) and bgr.dtype == np.uint8
+            return [Face(20, 20, 120, 120, 0.9, points)] if bgr.mean() > 100 else []
+
+    images = np.stack([np.full((48, 48, 1), value, np.uint8) for value in (200, 20, 200)])
+    source = array_source(list(images[..., 0]), ["test"] * 3, ["fear"] * 3)
+    samples = source.table.assign(source="drawn", yaw=[np.nan, np.nan, -12.5])
+    found = measure_images(images, samples, [source], BrightFaces())["pose"].tolist()
+    assert found[0] == pytest.approx(abs(compute_yaw(points)))
+    assert found[0] > 20 and np.isnan(found[1]) and found[2] == 12.5
+
+
 def test_quarters_hold_a_quarter_each() -> None:
     import pandas as pd
 
@@ -40,7 +64,7 @@ def test_quarters_hold_a_quarter_each() -> None:
     measures = pd.DataFrame({"brightness": values, "pose": np.nan, "face_size": 48.0, "sharpness": 2000 * values})
     measures.loc[3, "brightness"] = np.nan
     slices, left_out = build_slices(measures)
-    assert left_out == {"pose": "no source tells it", "face_size": "48 in at least half of the images"}
+    assert left_out == {"pose": NOT_TOLD, "face_size": "48 in at least half of the images"}
     titles, counts = np.unique(slices["sharpness"].astype(str), return_counts=True)
     assert titles.tolist() == ["1: 2000–51500", "2: 51500–101000", "3: 101000–150500", "4: 150500–200000"]
     assert counts.tolist() == [25] * 4

@@ -7,7 +7,7 @@ import pytest
 
 from fer.compare.pairs import PairedTests, compare_pairs
 from fer.emotions import EMOTIONS
-from fer.metrics.bootstrap import compute_paired_difference, resample_metrics
+from fer.metrics.bootstrap import PAIRED_METRICS, compute_paired_difference, resample_metrics
 from tests.helpers.compared_runs import IMAGES, make_run, predictions, read
 
 
@@ -36,7 +36,8 @@ def test_every_pair_is_tested_as_two_runs_alone_would_be(tmp_path: Path) -> None
     # Drawn for two runs alone, the samples are others: the bounds agree but for chance.
     decided = np.column_stack([np.array(EMOTIONS)[table.filter(like="p_").to_numpy().argmax(1)] for table in tables])
     alone = resample_metrics(tables[0]["label"].to_numpy(), decided[:, [0, 2]])
-    for name, samples in (("accuracy", alone.accuracy), ("macro_f1", alone.macro_f1)):
+    for name in PAIRED_METRICS:
+        samples = getattr(alone, name)
         expected = compute_paired_difference(samples[:, 0], samples[:, 1:])
         assert row[f"{name}_difference"] == pytest.approx(expected.value.item())
         assert row[f"{name}_low"] == pytest.approx(expected.low.item(), abs=0.012)

@@ -60,7 +60,7 @@ def pair_table(count: int, **changes: Any) -> pd.DataFrame:
         for second in range(first + 1, count):
             difference = (second - first) / 100
             row: dict[str, Any] = {"first": first, "second": second, "images": 1200, "same_data": True}
-            for name, shift in (("accuracy", 0.0), ("macro_f1", 0.005)):
+            for name, shift in (("accuracy", 0.0), ("balanced_accuracy", 0.003), ("macro_f1", 0.005)):
                 row |= {f"{name}_first": 0.8 - first / 100, f"{name}_second": 0.8 - second / 100}
                 row |= {f"{name}_difference": difference + shift, f"{name}_p": 0.0004 if difference > 0.04 else 0.25}
                 row |= {f"{name}_low": difference + shift - 0.02, f"{name}_high": difference + shift + 0.02}

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.metrics.bootstrap import RESAMPLES, compute_paired_difference, extract_predictions, resample_metrics
+from fer.metrics.bootstrap import (
+    PAIRED_METRICS,
+    RESAMPLES,
+    compute_paired_difference,
+    extract_predictions,
+    resample_metrics,
+)
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 
 CLASSES = np.array(["anger", "fear", "neutral"])
@@ -21,17 +27,19 @@ def made(images: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 
 def brute_force(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Accuracy and macro-F1 (figures, classifiers) as the training's own metrics count them."""
+    """The paired metrics (figures, classifiers) as the training's own metrics count them."""
     codes = pd.Index(CLASSES).get_indexer
     found = [compute_metrics(compute_confusion_matrix(codes(labels), codes(column), 3)) for column in predicted.T]
-    return np.array([[figure[name] for figure in found] for name in ("accuracy", "macro_f1")])
+    return np.array([[figure[name] for figure in found] for name in PAIRED_METRICS])
 
 
 def test_the_first_row_is_the_images_themselves() -> None:
     labels, predicted = made()
     found = resample_metrics(labels, predicted)
-    assert found.accuracy.shape == found.macro_f1.shape == (1 + RESAMPLES, 3)
-    assert np.array([found.accuracy[0], found.macro_f1[0]]) == pytest.approx(brute_force(labels, predicted), rel=1e-12)
+    assert found.accuracy.shape == found.balanced_accuracy.shape == found.macro_f1.shape == (1 + RESAMPLES, 3)
+    assert np.array([getattr(found, name)[0] for name in PAIRED_METRICS]) == pytest.approx(
+        brute_force(labels, predicted), rel=1e-12
+    )
     # Classes without images do not count, also where a classifier decides for them.
     one = resample_metrics(np.array(["fear", "fear"]), np.array([["fear"], ["contempt"]]))
     assert (one.accuracy[0, 0], one.macro_f1[0, 0]) == (0.5, pytest.approx(2 / 3))
@@ -44,7 +52,7 @@ def test_intervals_are_those_of_drawing_images_one_by_one() -> None:
         [brute_force(labels[rows], predicted[rows]) for rows in random.integers(0, len(labels), (1500, len(labels)))]
     )
     found = resample_metrics(labels, predicted)
-    for number, samples in enumerate((found.accuracy, found.macro_f1)):
+    for number, samples in enumerate((found.accuracy, found.balanced_accuracy, found.macro_f1)):
         fast = compute_paired_difference(samples[:, 0], samples[:, 1:])
         slow = drawn[:, number, [0]] - drawn[:, number, 1:]
         low, high = np.percentile(slow, (2.5, 97.5), axis=0)

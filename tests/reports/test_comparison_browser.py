@@ -173,6 +173,7 @@ def test_two_runs_are_picked_and_tested(opened: Any) -> None:
     second.select_by_visible_text("lr/6")
     assert text(opened, "#pair table").splitlines()[1:] == [
         "Accuracy 79.0 % 74.0 % +5.0 +3.0 to +7.0 < 0.001",
+        "Balanced accuracy 79.0 % 74.0 % +5.3 +3.3 to +7.3 < 0.001",
         "Macro-F1 79.0 % 74.0 % +5.5 +3.5 to +7.5 < 0.001",
     ]
     assert "Both classified 1,200 test images." in text(opened, "#pair")

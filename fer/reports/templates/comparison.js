@@ -138,7 +138,7 @@
   const written = (p) => (p < 0.001 ? "<\u00a00.001" : p.toFixed(3));
 
   /** Figures of a pair as A less B, whichever of the two comes first in the data. */
-  const oriented = (pair, a) => [["Accuracy", 5], ["Macro-F1", 11]].map(([name, start]) => {
+  const oriented = (pair, a) => [["Accuracy", 5], ["Balanced accuracy", 11], ["Macro-F1", 17]].map(([name, start]) => {
     const [one, other, value, low, high, p] = pair.slice(start, start + 6);
     return pair[0] === a ? { name, a: one, b: other, value, low, high, p } : { name, a: other, b: one, value: -value, low: -high, high: -low, p };
   });
