@@ -51,10 +51,14 @@ def review_labels(runs: list[Path], out: Path | None) -> dict[str, int]:
     config = load_run_config(runs[0])
     data = prepare_data(config, config.model.image_size)
     known = set(data.manifest.samples["sample_id"])
+    # The sheet shows pictures and duplicates of the first run's data.
+    unknown = set(pd.concat(predictions)["sample_id"]) - known
     predictions = [table[table["sample_id"].isin(known)] for table in predictions]
     directory = out or Path(create_unique_directory(_name_output_directory()))
     directory.mkdir(parents=True, exist_ok=True)
     counts = write_label_issues(predictions, data, directory, config.name)
+    if unknown:
+        log.info("Not examined, since %s leaves them out, whose data are shown: %d images", runs[0], len(unknown))
     if missing := len(known) - counts["examined"]:
         log.info("Not examined, since every run has trained on them: %d of %d images", missing, len(known))
     return counts

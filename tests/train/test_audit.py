@@ -106,6 +106,11 @@ def test_audits_of_a_training_and_a_second_one_without_what_they_list(
     assert counts["examined"] == len(set(pd.concat(tables)["sample_id"]))
     assert {path.name for path in (tmp_path / "labels").iterdir()} == {"label_issues.csv", "label_issues.html"}
     assert "Not examined, since every run has trained on them" in caplog.text
+    # The second left images out, which are not shown then.
+    examined = set(pd.concat(tables)["sample_id"])
+    left_out = examined - set(pd.read_parquet(other / "manifest.parquet")["sample_id"])
+    assert review_labels([other, run], tmp_path / "fewer")["examined"] == len(examined) - len(left_out)
+    assert f"leaves them out, whose data are shown: {len(left_out)} images" in caplog.text and left_out
 
 
 def test_corrupted_images_are_decided_as_all_others_with_the_calibration(network: FaceNetwork, tmp_path: Path) -> None:
