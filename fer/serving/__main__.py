@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from fer.bundle.verification import load_verified_predictor
 from fer.core.extras import SERVER_PACKAGES, require_packages
@@ -15,8 +16,6 @@ from fer.core.installation import format_documentation, get_program_name
 from fer.errors import UserError
 from fer.serving.settings import Settings, load_settings
 
-# How long a stopped server goes on answering the requests that it has begun.
-GRACE_S = 120
 PROGRAM = "python -m fer.serving"
 
 
@@ -39,6 +38,9 @@ def _parse_args(settings: Settings) -> argparse.Namespace:
     parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle, a run or `pretrained`")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
     parser.add_argument("--port", type=int, default=settings.port, help="0 takes one that is free")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="answer only who sends the token in this file, except to /ping"
+    )
     parser.add_argument("--attached", action="store_true", help="end when standard input ends")
     return parser.parse_args()
 
@@ -48,35 +50,27 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
 
     Args:
         settings: What the environment says.
-        args: The command line: model, host, port, attached.
+        args: The command line: model, host, port, token_file, attached.
 
     Raises:
-        UserError: A package is missing, the address cannot be listened on, or the model cannot be loaded.
+        UserError: A package is missing, the token file is of no use, the address cannot be listened on, or the model
+            cannot be loaded.
     """
     require_packages(*SERVER_PACKAGES)
     import uvicorn
 
     from fer.serving.app import Service
+    from fer.serving.authentication import read_token
+    from fer.serving.connection import build_server_config
 
+    token = None if args.token_file is None else read_token(args.token_file)
     with _create_listener(args.host, args.port) as listener:
         service = Service(
             load=lambda: load_verified_predictor(args.model, settings.threads),
             flip=settings.flip,
             on_failure=lambda: stop(),
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                service.build_app(),
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        server = uvicorn.Server(build_server_config(service.build_app(token)))
 
         def stop(*_: object) -> None:
             server.should_exit = True
@@ -104,7 +98,7 @@ def _create_listener(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises UserError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=256)
         # Inherited by connections. Without it an answer's body waits 40 ms for the client to acknowledge the headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener

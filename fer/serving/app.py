@@ -1,26 +1,31 @@
 """The HTTP application: /ping, /invocations and /metrics."""
 
 import asyncio
-import io
 import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fer.bundle.predictor import Predictor
+from fer.serving.answers import Answer
+from fer.serving.authentication import RequireToken
 from fer.serving.batching import Batcher
+from fer.serving.bodies import read_body
+from fer.serving.body_memory import BodyMemory, Share
 from fer.serving.limiter import MemoryLimiter
 from fer.serving.metrics import Metrics
+from fer.serving.picture_limits import check_cost, measure_images, split_by_cost
 from fer.serving.requests import (
     MAX_BYTES,
     EncodedImage,
@@ -30,22 +35,24 @@ from fer.serving.requests import (
     parse_content_type,
     parse_images,
 )
-from fer.serving.responses import JSON_LINES, decode_faces, to_json_lines
+from fer.serving.responses import decode_faces, to_json_lines
 
 T = TypeVar("T")
-# Memory for the bodies of all requests that are being answered, and what a request takes besides its body.
-BODIES_BYTES, OVERHEAD_BYTES = 512 << 20, 1 << 16
-# Requests that may wait for that memory.
-MAX_WAITING_REQUESTS = 1024
+# Memory for the bodies of all requests that are being answered, and for their answers until they are read.
+BODIES_BYTES = 512 << 20
 # Images that are decoded and classified at once, and such chunks of one request in flight: while one is classified,
 # the next is decoded.
 BATCH_SIZE, MAX_CHUNKS_IN_FLIGHT = 32, 2
+# Pixels that are decoded at once: a tenth of a second. Larger images are decoded one after the other, in one thread at
+# most, so that they never keep those of others waiting.
+BATCH_PIXELS = 4_000_000
+# Images whose headers are read at once.
+MEASURED_IMAGES = 256
 # Decoded faces of all requests together.
 MAX_DECODED_FACES = 32 * BATCH_SIZE
-# A silent client holds memory that others wait for.
-READ_TIMEOUT_S = 30
 RETRY_AFTER_S = 5
-MAX_DECODE_THREADS = 4
+# Fewer than two, and a large image would keep all others waiting.
+MIN_DECODE_THREADS, MAX_DECODE_THREADS = 2, 4
 log = logging.getLogger(__name__)
 
 
@@ -66,21 +73,24 @@ class Service:
         self.predictor: Predictor | None = None
         self.metrics = Metrics()
         self.batcher = Batcher(self._classify, BATCH_SIZE, self.metrics.batches.observe)
-        self.bodies, self.faces = MemoryLimiter(BODIES_BYTES), MemoryLimiter(MAX_DECODED_FACES)
-        self.pool = ThreadPoolExecutor(min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))), "decode")
+        self.bodies, self.faces = BodyMemory(BODIES_BYTES, MAX_BYTES), MemoryLimiter(MAX_DECODED_FACES)
+        self.large_images = asyncio.Semaphore(1)
+        threads = max(MIN_DECODE_THREADS, min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))))
+        self.pool = ThreadPoolExecutor(threads, "decode")
         self.metrics.add_gauge("fer_waiting_requests", "Requests that wait for memory", lambda: self.bodies.waiting)
         self.metrics.add_gauge(
             "fer_faces_under_way", "Faces being decoded or classified", lambda: MAX_DECODED_FACES - self.faces.free
         )
 
-    def build_app(self) -> Starlette:
-        """Return the ASGI application, which loads the model when it starts."""
+    def build_app(self, token: bytes | None = None) -> Starlette:
+        """Return the ASGI application, which loads the model when it starts; who lacks ``token``, if any, is refused."""
         routes = [
             Route("/ping", self._ping),
             Route("/invocations", self._handle_invocations, methods=["POST"]),
             Route("/metrics", self._get_metrics),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        middleware = [] if token is None else [Middleware(RequireToken, token=token)]
+        return Starlette(routes=routes, middleware=middleware, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -119,41 +129,52 @@ class Service:
         return response
 
     async def _build_response(self, request: Request) -> Response:
+        share = self.bodies.open()
         try:
-            return Response(await self._answer(request), media_type=JSON_LINES)
-        except RequestError as error:
+            answer = Answer(await self._answer(request, share), share)
+        except BaseException as error:
+            share.close()
+            return self._refuse(error)
+        share.shrink(len(answer.body))
+        return answer
+
+    def _refuse(self, error: BaseException) -> Response:
+        """Return what a client hears of an error. Raises the error where it is none that concerns the client."""
+        if isinstance(error, RequestError):
             # The model's log is where users of a batch job learn what was wrong.
             log.warning("%d: %s", error.status, error)
             headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
             return JSONResponse({"error": str(error)}, error.status, headers)
-        except ClientDisconnect:
+        if isinstance(error, ClientDisconnect):
             return Response(status_code=499)  # for the counts; nobody receives it
-        except Exception:
-            log.exception("500: classification failed")
-            return JSONResponse({"error": "classification failed: the server's log says why"}, 500)
+        if not isinstance(error, Exception):
+            raise error
+        log.error("500: classification failed", exc_info=error)
+        return JSONResponse({"error": "classification failed: the server's log says why"}, 500)
 
-    async def _answer(self, request: Request) -> str:
+    async def _answer(self, request: Request, share: Share) -> str:
         """Return the JSON Lines for a request. Raises RequestError, and ClientDisconnect where the client is gone."""
         self._get_predictor()
         kind = parse_content_type(request.headers.get("content-type", ""))
-        size = int(request.headers.get("content-length", MAX_BYTES))
-        check_size(size)
-        if self.bodies.waiting >= MAX_WAITING_REQUESTS:
-            raise RequestError(503, "too many requests wait already: try again in a moment")
-        async with self.bodies.reserve(size + OVERHEAD_BYTES):
-            body = await _read_body(request)
-            images = await self._run_in_pool(parse_images, body, kind)
-            return await _run_while_connected(request, self._classify_images(images, kind))
+        check_size(int(request.headers.get("content-length", 0)))
+        body = await read_body(request, share)
+        return await _run_while_connected(request, self._classify_body(body, kind))
 
-    async def _classify_images(self, images: list[EncodedImage], kind: Kind) -> str:
-        """Return the JSON Lines for all images of a request."""
+    async def _classify_body(self, body: bytes, kind: Kind) -> str:
+        """Return the JSON Lines for the body of a request. Raises RequestError."""
+        images = await self._run_in_pool(parse_images, body, kind)
+        for start in range(0, len(images), MEASURED_IMAGES):
+            part = slice(start, start + MEASURED_IMAGES)
+            images[part] = await self._run_in_pool(measure_images, images[part])
+        check_cost(images)
         in_flight = asyncio.Semaphore(MAX_CHUNKS_IN_FLIGHT)
 
         async def classify_in_turn(chunk: list[EncodedImage]) -> str:
-            async with in_flight, self.faces.reserve(len(chunk)):
+            is_large = sum(image.cost for image in chunk) > BATCH_PIXELS
+            async with in_flight, self.large_images if is_large else nullcontext(), self.faces.reserve(len(chunk)):
                 return await self._classify_chunk(chunk, kind)
 
-        chunks = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
+        chunks = split_by_cost(images, BATCH_SIZE, BATCH_PIXELS)
         return "".join(await asyncio.gather(*map(classify_in_turn, chunks)))
 
     async def _classify_chunk(self, images: list[EncodedImage], kind: Kind) -> str:
@@ -169,24 +190,6 @@ class Service:
 
     async def _run_in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
-
-
-async def _read_body(request: Request) -> bytes:
-    """Return the body of a request. Raises RequestError, and ClientDisconnect."""
-    body = io.BytesIO()
-    chunks = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            raise RequestError(
-                408, f"nothing came for {READ_TIMEOUT_S} seconds, and the body is not complete"
-            ) from None
-        if chunk is None:
-            return body.getvalue()
-        body.write(chunk)
-        check_size(body.tell())
 
 
 async def _run_while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

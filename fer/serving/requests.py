@@ -11,8 +11,9 @@ from fer.errors import shorten_error
 # The largest request of a SageMaker batch job.
 MAX_BYTES = 100 << 20
 MAX_IMAGES = 10_000
-# Bytes of a long name or of extended attributes, which tarfile stores and copies.
-MAX_HEADER = 1 << 16
+# Bytes of a long name or of extended attributes, which tarfile stores and copies, and of all of them in one archive:
+# reading a megabyte of attributes takes it a second.
+MAX_HEADER, MAX_HEADERS = 1 << 16, 4 << 20
 SINGLE_IMAGE_ID = "image"
 BLOCK = tarfile.BLOCKSIZE
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -41,11 +42,13 @@ class EncodedImage:
         id: Name of the image within the request.
         data: Its JPEG or PNG.
         error: Why it is no image, where that is already known.
+        cost: Pixels that must be decoded, once ``measure_images`` has counted them.
     """
 
     id: str
     data: bytes | memoryview
     error: RequestError | None = None
+    cost: int = 0
 
 
 def parse_content_type(content_type: str) -> Kind:
@@ -95,7 +98,7 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     images: list[EncodedImage] = []
     count = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=_BoundedHeader) as opened:
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=_bound_headers()) as opened:
             archive: Any = opened  # its stubs lack some attributes
             while member := archive.next():
                 # A hostile archive can lead in circles, and would fill the memory with what tarfile stores of members.
@@ -118,17 +121,23 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     return images
 
 
-class _BoundedHeader(tarfile.TarInfo):
-    """A tar header that refuses to announce more bytes of names and attributes than any honest archive has."""
+def _bound_headers() -> type[tarfile.TarInfo]:
+    """The class of an archive's headers, which announce no more names and attributes than those of honest archives."""
+    total = 0
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
-        """Parse a header, as tarfile does. Raises tarfile.ReadError."""
-        header = super().frombuf(buf, encoding, errors)
-        extends = header.type not in tarfile.REGULAR_TYPES and not header.isdir()
-        if extends and header.size > MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
-        return header
+    class BoundedHeader(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "BoundedHeader":
+            """Parse a header, as tarfile does. Raises tarfile.ReadError."""
+            nonlocal total
+            header = super().frombuf(buf, encoding, errors)
+            if header.type not in tarfile.REGULAR_TYPES and not header.isdir():
+                total += header.size
+                if header.size > MAX_HEADER or total > MAX_HEADERS:
+                    raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+            return header
+
+    return BoundedHeader
 
 
 def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:

@@ -1,21 +1,17 @@
 """From encoded images to native faces, and from probabilities to the lines of a response."""
 
-import io
 import json
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from fer.bundle.metadata import FaceFormat
 from fer.core import image, image_decoding
 from fer.errors import DataError
 from fer.metrics.uncertainty import ConfidenceRule
+from fer.serving.picture_limits import measure_picture
 from fer.serving.requests import EncodedImage, RequestError
 
-# Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB once it is decoded.
-MAX_PIXELS = 32_000_000
 JSON_LINES = "application/jsonlines"
 # Decimals of a probability: more than two runtimes agree in.
 DECIMALS = 8
@@ -25,7 +21,7 @@ def decode_faces(encoded_images: Sequence[EncodedImage], faces: FaceFormat) -> l
     """Return the native face of each image, (side, side, C) uint8, or why there is none.
 
     Args:
-        encoded_images: The images of a request.
+        encoded_images: Images of a request, as ``measure_image`` returns them.
         faces: Native form of the training faces.
     """
     decoded_faces: list[np.ndarray | RequestError] = []
@@ -34,7 +30,7 @@ def decode_faces(encoded_images: Sequence[EncodedImage], faces: FaceFormat) -> l
             if encoded.error:
                 raise encoded.error
             # Only the small native face is kept, so that waiting requests take little memory.
-            decoded_faces.append(image.to_native(decode_image(encoded.data), faces.side, faces.colour))
+            decoded_faces.append(image.to_native(_decode_measured(encoded.data), faces.side, faces.colour))
         except RequestError as error:
             decoded_faces.append(error)
     return decoded_faces
@@ -49,29 +45,15 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
     Raises:
         RequestError: It is neither, is damaged or has too many pixels.
     """
-    _check_header(data)
+    measure_picture(data)
+    return _decode_measured(data)
+
+
+def _decode_measured(data: bytes | memoryview) -> np.ndarray:
     try:
         return image_decoding.decode_image(data)
     except DataError:
         raise RequestError(400, "the picture is damaged") from None
-
-
-def _check_header(data: bytes | memoryview) -> None:
-    """Refuse what is neither JPEG nor PNG, and too many pixels, by the image's header alone. Raises RequestError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit
-            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
-                width, height = header.size
-    except Image.DecompressionBombError:
-        raise RequestError(413, f"the picture has too many pixels: at most {MAX_PIXELS:,} are allowed") from None
-    except UnidentifiedImageError:
-        raise RequestError(400, "neither a JPEG nor a PNG") from None  # Pillow's own message holds a memory address
-    except Exception:
-        # Damaged chunks end in errors of many kinds.
-        raise RequestError(400, "the picture is damaged") from None
-    if width * height > MAX_PIXELS:
-        raise RequestError(413, f"{width}×{height} pixels are too many: at most {MAX_PIXELS:,} are allowed")
 
 
 def to_json_lines(

@@ -9,6 +9,7 @@ import numpy as np
 
 from fer.bundle.predictor import Predictor
 from fer.bundle.verification import load_verified_predictor
+from fer.serving.picture_limits import check_cost, measure_images
 from fer.serving.requests import EncodedImage, Kind, RequestError, parse_content_type, parse_images
 from fer.serving.responses import JSON_LINES, decode_faces, to_json_lines
 from fer.serving.settings import load_settings
@@ -27,7 +28,9 @@ def input_fn(body: bytes | bytearray, content_type: str) -> Request:
     """Split the body of a request into images, not yet decoded. Raises the toolkit's error or RequestError."""
     try:
         kind = parse_content_type(content_type or "")
-        return kind, parse_images(bytes(body), kind)
+        images = measure_images(parse_images(bytes(body), kind))
+        check_cost(images)
+        return kind, images
     except RequestError as error:
         raise _to_toolkit_error(error) from None
 

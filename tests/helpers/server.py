@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from fer.bundle.verification import load_verified_predictor
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
 from fer.serving.app import Service
+from fer.serving.connection import build_server_config
 from tests.helpers.networks import SMALL, faces, lively
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import png
@@ -134,13 +136,13 @@ def launched(log: Path, *arguments: str, **environment: str) -> subprocess.Popen
 @contextlib.contextmanager
 def within(service: Service) -> Iterator[int]:
     """The port of a real server around ``service`` in this process, so that a test can change what it serves."""
-    config = uvicorn.Config(service.build_app(), port=0, ws="none", lifespan="on", log_config=None)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run)
+    running = uvicorn.Server(build_server_config(service.build_app()))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
     try:
         wait_until(lambda: running.started, "the server")
-        yield running.servers[0].sockets[0].getsockname()[1]
+        yield listener.getsockname()[1]
     finally:
         running.should_exit = True
         thread.join(PATIENCE_S)
