@@ -1,6 +1,7 @@
 """Whether the whole of a JPEG is there. libjpeg fills what is missing with gray, and says so to nobody."""
 
 import io
+import re
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,8 @@ _REDUCTION = 8
 # Fewer zeros at the end may be part of the picture.
 _MIN_PADDING = 8
 _START_OF_SCAN = 0xDA
+# Neither a byte of the data that happens to be FF, nor a filler, nor a restart marker.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def complete_jpeg(data: bytes) -> bytes | None:
@@ -73,8 +76,5 @@ def _lacks_scans(data: bytes) -> bool:
 
 def _find_end_of_scan(data: bytes, place: int) -> int:
     """The place of the first marker behind a scan's data, or the end."""
-    while 0 <= (place := data.find(b"\xff", place)) < len(data) - 1:
-        if data[place + 1] not in (0x00, 0xFF, *range(0xD0, 0xD8)):
-            return place
-        place += 1
-    return len(data)
+    found = _MARKER.search(data, place)
+    return found.start() if found else len(data)

@@ -83,7 +83,7 @@ class Service:
         )
 
     def build_app(self, token: bytes | None = None) -> Starlette:
-        """Return the ASGI application, which loads the model when it starts; who lacks ``token``, if any, is refused."""
+        """Return the ASGI application, which loads the model; who lacks ``token``, if any, is refused."""
         routes = [
             Route("/ping", self._ping),
             Route("/invocations", self._handle_invocations, methods=["POST"]),

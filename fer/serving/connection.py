@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def build_server_config(app: ASGIApp) -> Config:
     """Return the settings of a server of an application."""
-    Connection.max_connections = _count_allowed_connections()
+    Connection.max_connections = count_allowed_connections()
     return Config(
         app,
         loop="asyncio",
@@ -55,7 +55,7 @@ def build_server_config(app: ASGIApp) -> Config:
     )
 
 
-def _count_allowed_connections() -> int:
+def count_allowed_connections() -> int:
     """Raise the process' limit of descriptors as far as it may be, and return how many connections fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS

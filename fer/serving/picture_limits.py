@@ -95,7 +95,10 @@ def _has_too_many_chunks(data: bytes) -> bool:
     """Whether a PNG has more chunks than encoders write."""
     place, others, pixels = _PNG_START, 0, 0
     while place + 8 <= len(data) and others <= MAX_PIECES and pixels <= MAX_PIECES + len(data) // MIN_PIXELS_BYTES:
-        has_pixels = data[place + 4 : place + 8] in (b"IDAT", b"fdAT")
+        name = data[place + 4 : place + 8]
+        if name == b"IEND":
+            return False
+        has_pixels = name in (b"IDAT", b"fdAT")
         others, pixels = others + (not has_pixels), pixels + has_pixels
         place += 12 + int.from_bytes(data[place : place + 4], "big")
     return place + 8 <= len(data)

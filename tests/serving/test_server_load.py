@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.serving import pack_shard, send_get
 from fer.bundle.io import FaceFormat
-from fer.serving import Predictor, app
-from fer.serving.app import OVERHEAD_BYTES, Service
-from fer.serving.limiter import MemoryLimiter
+from fer.serving import Predictor, bodies, body_memory
+from fer.serving.app import Service
+from fer.serving.body_memory import BodyMemory
 from fer.serving.responses import decode_image
 from tests.helpers.server import (
     PATIENCE_S,
@@ -104,11 +104,13 @@ def test_requests_wait_for_memory_and_only_very_many_are_sent_away(
 ) -> None:
     found, port = service
     data = gray_png(0)
-    found.bodies = MemoryLimiter(len(data) + OVERHEAD_BYTES)
-    monkeypatch.setattr(app, "MAX_WAITING_REQUESTS", 2)
+    found.bodies = BodyMemory(len(data), len(data))
+    monkeypatch.setattr(bodies, "FREE_BYTES", 0)
+    monkeypatch.setattr(bodies, "MAX_WAITING_REQUESTS", 2)
+    monkeypatch.setattr(body_memory, "SLOW_S", PATIENCE_S)
     slow = begun(port, data)
     with ThreadPoolExecutor(2) as clients:
-        wait_until(lambda: found.bodies.free == 0, "the first request")
+        wait_until(lambda: found.bodies.free == len(data) - len(data) // 2, "the first request")
         waiting = [clients.submit(post, port, PNG, data) for _ in range(2)]
         wait_until(lambda: metric(port, "fer_waiting_requests") == 2, "the others")
         answer = post(port, PNG, data)
@@ -118,7 +120,7 @@ def test_requests_wait_for_memory_and_only_very_many_are_sent_away(
         assert slow.recv(100).startswith(b"HTTP/1.1 200")
         assert [answer.result().status for answer in waiting] == [200, 200]
     slow.close()
-    wait_until(lambda: found.bodies.free == len(data) + OVERHEAD_BYTES, "the memory")
+    wait_until(lambda: found.bodies.free == len(data), "the memory")
 
 
 def begun(port: int, data: bytes) -> socket.socket:
@@ -130,7 +132,7 @@ def begun(port: int, data: bytes) -> socket.socket:
 
 
 def test_a_client_that_falls_silent_is_sent_away(service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(bodies, "READ_TIMEOUT_S", 0.1)
     with begun(service[1], gray_png(0)) as silent:
         answer = b""
         while part := silent.recv(4096):
