@@ -19,7 +19,7 @@ MAX_BYTES_PER_PIXEL, MAX_METADATA_BYTES = 8, 16 << 20
 # and 3 ms to unpack a colour profile, so that a file of nothing else would take it minutes.
 MAX_PIECES, MIN_PIXELS_BYTES = 512, 1 << 12
 # Each scan of a progressive JPEG passes over all pixels, even if it is a few bytes long. Encoders write about 10.
-USUAL_SCANS, MAX_SCANS = 10, 50
+USUAL_SCANS, MAX_SCANS = 10, 24
 _PNG_START = 8
 _START_OF_SCAN = b"\xff\xda"
 # Markers behind which Pillow expects no length.
