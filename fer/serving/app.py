@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,16 +43,15 @@ BODIES_BYTES = 512 << 20
 # Images that are decoded and classified at once, and such chunks of one request in flight: while one is classified,
 # the next is decoded.
 BATCH_SIZE, MAX_CHUNKS_IN_FLIGHT = 32, 2
-# Pixels that are decoded at once: a tenth of a second. Larger images are decoded one after the other, in one thread at
-# most, so that they never keep those of others waiting.
+# Pixels that are decoded at once: a tenth of a second. Larger images are decoded one after the other by another thread,
+# so that they never keep small ones waiting, also where a client leaves, which does not end the decoding.
 BATCH_PIXELS = 4_000_000
 # Images whose headers are read at once.
 MEASURED_IMAGES = 256
 # Decoded faces of all requests together.
 MAX_DECODED_FACES = 32 * BATCH_SIZE
 RETRY_AFTER_S = 5
-# Fewer than two, and a large image would keep all others waiting.
-MIN_DECODE_THREADS, MAX_DECODE_THREADS = 2, 4
+MAX_DECODE_THREADS = 4
 log = logging.getLogger(__name__)
 
 
@@ -74,9 +73,8 @@ class Service:
         self.metrics = Metrics()
         self.batcher = Batcher(self._classify, BATCH_SIZE, self.metrics.batches.observe)
         self.bodies, self.faces = BodyMemory(BODIES_BYTES, MAX_BYTES), MemoryLimiter(MAX_DECODED_FACES)
-        self.large_images = asyncio.Semaphore(1)
-        threads = max(MIN_DECODE_THREADS, min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))))
-        self.pool = ThreadPoolExecutor(threads, "decode")
+        self.pool = ThreadPoolExecutor(min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))), "decode")
+        self.large_pool = ThreadPoolExecutor(1, "decode_large")
         self.metrics.add_gauge("fer_waiting_requests", "Requests that wait for memory", lambda: self.bodies.waiting)
         self.metrics.add_gauge(
             "fer_faces_under_way", "Faces being decoded or classified", lambda: MAX_DECODED_FACES - self.faces.free
@@ -98,6 +96,7 @@ class Service:
         yield
         await loading
         self.pool.shutdown()
+        self.large_pool.shutdown()
         self.batcher.close()
 
     async def _load_model(self) -> None:
@@ -170,16 +169,19 @@ class Service:
         in_flight = asyncio.Semaphore(MAX_CHUNKS_IN_FLIGHT)
 
         async def classify_in_turn(chunk: list[EncodedImage]) -> str:
-            is_large = sum(image.cost for image in chunk) > BATCH_PIXELS
-            async with in_flight, self.large_images if is_large else nullcontext(), self.faces.reserve(len(chunk)):
-                return await self._classify_chunk(chunk, kind)
+            if sum(image.cost for image in chunk) > BATCH_PIXELS:
+                # It may wait for long, and must not hold what small ones need.
+                async with in_flight:
+                    return await self._classify_chunk(chunk, kind, self.large_pool)
+            async with in_flight, self.faces.reserve(len(chunk)):
+                return await self._classify_chunk(chunk, kind, self.pool)
 
         chunks = split_by_cost(images, BATCH_SIZE, BATCH_PIXELS)
         return "".join(await asyncio.gather(*map(classify_in_turn, chunks)))
 
-    async def _classify_chunk(self, images: list[EncodedImage], kind: Kind) -> str:
+    async def _classify_chunk(self, images: list[EncodedImage], kind: Kind, pool: ThreadPoolExecutor) -> str:
         description = self._get_predictor().description
-        faces = await self._run_in_pool(decode_faces, images, description.faces)
+        faces = await asyncio.get_running_loop().run_in_executor(pool, decode_faces, images, description.faces)
         good = [face for face in faces if not isinstance(face, RequestError)]
         self.metrics.images.inc(len(good))
         self.metrics.bad_images.inc(len(faces) - len(good))

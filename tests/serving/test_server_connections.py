@@ -5,20 +5,36 @@ import json
 import re
 import resource
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.server_attack import MALFORMED_REQUESTS
 from benchmarks.serving import pack_shard, read_memory, send_get
 from fer.bundle.io import FaceFormat
-from fer.serving import bodies, body_memory, connection
+from fer.serving import app, bodies, body_memory, connection
 from fer.serving.app import Service
 from fer.serving.body_memory import BodyMemory
 from fer.serving.connection import Connection, count_allowed_connections
+from fer.serving.requests import EncodedImage, RequestError
+from fer.serving.responses import decode_faces
 from tests.helpers.raw_http import connect, head, read_answer, read_to_end
-from tests.helpers.server import PNG, TAR, Server, gray_png, loaded, metric, packaged, post, server, wait_until
+from tests.helpers.server import (
+    PATIENCE_S,
+    PNG,
+    TAR,
+    Server,
+    gray_png,
+    loaded,
+    metric,
+    packaged,
+    post,
+    server,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -215,6 +231,34 @@ def test_requests_sent_behind_each_other_are_answered_in_their_order(running: Se
         client.sendall((good + bad) * 20 + b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         statuses = re.findall(rb"HTTP/1.1 (\d+)", read_to_end(client))
     assert statuses == [b"200", b"415"] * 20 + [b"200"]
+
+
+def test_large_pictures_keep_no_small_ones_waiting(
+    service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even those of clients that have left."""
+    found, port = service
+    released, begun = threading.Event(), threading.Event()
+
+    def decode(images: list[EncodedImage], form: FaceFormat) -> list[np.ndarray | RequestError]:
+        if images[0].cost > 1_000_000:
+            begun.set()
+            assert released.wait(PATIENCE_S)
+        return decode_faces(images, form)
+
+    monkeypatch.setattr(app, "decode_faces", decode)
+    monkeypatch.setattr(app, "BATCH_PIXELS", 1_000_000)
+    large = gray_png(0, 1100)
+    try:
+        for _ in range(8):
+            with connect(port) as client:
+                client.sendall(head(f"Content-Length: {len(large)}") + large)
+                assert begun.wait(PATIENCE_S)
+        wait_until(lambda: metric(port, 'fer_requests_total{code="499"}') == 8, "all to have left")
+        assert post(port, PNG, gray_png(0)).status == 200
+    finally:
+        released.set()
+    assert post(port, PNG, large).status == 200
 
 
 def test_clients_that_close_one_half_leave_nothing_behind(service: tuple[Service, int]) -> None:
