@@ -20,6 +20,7 @@ MAX_BYTES_PER_PIXEL, MAX_METADATA_BYTES = 8, 16 << 20
 MAX_PIECES, MIN_PIXELS_BYTES = 512, 1 << 12
 # Each scan of a progressive JPEG passes over all pixels, even if it is a few bytes long. Encoders write about 10.
 USUAL_SCANS, MAX_SCANS = 10, 24
+NEITHER = "neither a JPEG nor a PNG"
 _PNG_START = 8
 _START_OF_SCAN = b"\xff\xda"
 # Markers behind which Pillow expects no length.
@@ -69,6 +70,8 @@ def measure_picture(data: bytes | memoryview) -> int:
         RequestError: It is neither, is damaged, has too many pixels or is made to keep its reader busy.
     """
     data = bytes(data)
+    if not data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+        raise RequestError(400, NEITHER)  # at once: Pillow takes ten times as long to say so
     if _has_too_many_chunks(data) if data.startswith(b"\x89PNG") else _has_too_long_a_head(data):
         raise RequestError(413, "the picture consists of too many pieces, or they are too large; save it anew")
     try:
@@ -79,7 +82,7 @@ def measure_picture(data: bytes | memoryview) -> int:
     except Image.DecompressionBombError:
         raise RequestError(413, f"the picture has too many pixels: at most {MAX_PIXELS:,} are allowed") from None
     except UnidentifiedImageError:
-        raise RequestError(400, "neither a JPEG nor a PNG") from None  # Pillow's own message holds a memory address
+        raise RequestError(400, NEITHER) from None  # Pillow's own message holds a memory address
     except Exception:
         # Damaged chunks end in errors of many kinds.
         raise RequestError(400, "the picture is damaged") from None
