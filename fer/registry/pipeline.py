@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import insert_verdict
 from fer.config import Config, SageMakerAws
@@ -64,7 +64,7 @@ def _dry_run(config: Config) -> int:
     if not isinstance(config.aws, SageMakerAws):
         raise ConfigError("dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker")
     log_to_stderr()
-    client = AwsClient(config.aws.region, dry_run=True)
+    client = connect(config.aws, dry_run=True)
     registry = open_registry(config, client)
     if config.registry.action == "register":
         registry.check_ready()

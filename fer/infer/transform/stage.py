@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_resume_command
@@ -78,9 +78,7 @@ def _build_batch_transform(
     """The batch transform that the configuration asks for. Raises UserError."""
     flip, folder = config.inference.flip, run_directory / SHARDS
     if isinstance(config.aws, SageMakerAws):
-        return SageMakerBatchTransform(
-            AwsClient(config.aws.region), config.aws, str(model.source), classes, flip, folder
-        )
+        return SageMakerBatchTransform(connect(config.aws), config.aws, str(model.source), classes, flip, folder)
     package = ensure_package(model, run_directory / PARTS_DIR / "model")
     threads = resolve_thread_count(config.trainer.threads)
     return LocalBatchTransform(package, config.aws.transform, threads, flip, folder / "server.log")
