@@ -1,7 +1,7 @@
 """`python -m fer.cloud.policy aws.bucket=… aws.role=… [key=value …]` prints the least rights that are needed, as JSON.
 
 `caller` is for who runs register.py, infer.py and `python -m fer.cloud.…`, `role` and `role_trust` are for the role
-that SageMaker runs jobs with.
+that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -m fer.cloud.pipeline`).
 """
 
 import json
@@ -18,6 +18,16 @@ from fer.runs.program import user_errors_to_exit_code
 
 VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
+# A tuning job has no log of its own, its training jobs have.
+LOGGED_JOBS = JOBS[:3]
+PIPELINES_OPTION = "--pipelines"
+
+
+REGISTERING = (
+    *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
+    *("ListModelPackages", "AddTags", "ListTags"),
+)
+PRIVACY_CHECK = ("s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl")
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,18 @@ class _Account:
     @property
     def logs(self) -> list[str]:
         groups = [
-            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}" for kind in JOBS
+            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}"
+            for kind in LOGGED_JOBS
         ]
         return [name for group in groups for name in (group, f"{group}:*")]
 
 
-def build_policies(config: Config) -> dict[str, Any]:
+def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     """Return the policies for the configured bucket, prefix, key, role and model name.
 
     Args:
         config: The configuration, which must be for SageMaker and name a role.
+        pipelines: Include what `fer cloud pipeline` and the steps of its pipelines need.
 
     Returns:
         IAM policy documents: `caller` (who runs the programs), `role` and `role_trust` (the role of SageMaker's jobs).
@@ -69,6 +81,13 @@ def build_policies(config: Config) -> dict[str, Any]:
         raise ConfigError(f"aws.role: is needed; {_format_usage()}")
     account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
+    if pipelines:
+        caller.append(
+            _build_statement(
+                "Pipelines", ["CreatePipeline", "UpdatePipeline", "AddTags"], f"{account.sagemaker}:pipeline/fer-*"
+            )
+        )
+        role += _build_step_statements(account, config.registry.name, aws.role)
     if inputs := _list_input_arns(config, account.partition):
         inputs_statement = _build_statement("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
         caller.append(inputs_statement)
@@ -96,7 +115,7 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
     statements = [
         _build_statement(
             "Bucket",
-            ["s3:ListBucket", "s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl"],
+            ["s3:ListBucket", *PRIVACY_CHECK],
             account.bucket,
         ),
         _build_statement(
@@ -104,16 +123,16 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
         ),
         _build_statement(
             "Registry",
-            [
-                *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
-                *("ListModelPackages", "UpdateModelPackage", "AddTags", "ListTags", "DeleteTags"),
-            ],
+            [*REGISTERING, "UpdateModelPackage", "DeleteModelPackage"],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
         _build_statement(
-            "Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{sagemaker}:model-card/{model}-*"
+            "Card", ["CreateModelCard", "UpdateModelCard", "DeleteModelCard"], f"{sagemaker}:model-card/{model}-*"
         ),
-        _build_statement("Model", ["CreateModel"], f"{sagemaker}:model/fer-*"),
+        _build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
+        _build_statement(
+            "Model", ["CreateModel", *(["DeleteModel"] if aws.keep != "all" else [])], f"{sagemaker}:model/fer-*"
+        ),
         _build_statement(
             "Jobs",
             [
@@ -135,6 +154,12 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
         alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:alarm:fer*"
         statements.append(_build_statement("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
     return statements
+
+
+def _list_deletable(account: _Account, model: str) -> list[str]:
+    """Return the objects that programs delete: those of deleted versions, and what ``aws.keep`` does not keep."""
+    versions = f"{account.objects}/models/{model}/*"
+    return [versions] if account.aws.keep == "all" else [versions, f"{account.objects}/jobs/*"]
 
 
 def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
@@ -165,6 +190,36 @@ def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
             sorted({_build_repository_arn(image, account.partition) for image in images}),
         ),
+    ]
+
+
+def _build_step_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
+    """Return the rights of the role that runs a pipeline: to start its steps, and what its step register does."""
+    sagemaker, objects = account.sagemaker, account.objects
+    kinds: tuple[JobKind, ...] = ("transform", "processing", "training")
+    return [
+        _build_statement(
+            "Steps",
+            [
+                *(f"{verb}{format_job_kind(kind)}Job" for kind in kinds for verb in ("Create", "Describe", "Stop")),
+                "AddTags",
+            ],
+            [f"{sagemaker}:{kind}-job/pipelines-*" for kind in kinds],
+        ),
+        _build_statement("StepModel", ["CreateModel", "DescribeModel", "AddTags"], f"{sagemaker}:model/pipelines-*"),
+        {
+            **_build_statement("StepRole", ["iam:PassRole"], role),
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+        _build_statement("StepInput", ["s3:GetObject"], f"{objects}/pipelines/*"),
+        _build_statement("StepBucket", [*PRIVACY_CHECK], account.bucket),
+        _build_statement("StepVersion", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/models/{model}/*"),
+        _build_statement(
+            "StepRegistry",
+            [*REGISTERING],
+            [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
+        ),
+        _build_statement("StepCard", ["CreateModelCard"], f"{sagemaker}:model-card/{model}-*"),
     ]
 
 
@@ -211,9 +266,12 @@ def main(arguments: list[str]) -> None:
     if asked or not arguments:
         print(_format_usage(), file=sys.stdout if asked else sys.stderr)
         sys.exit(ExitCode.OK if asked else ExitCode.CONFIG)
-    overrides = arguments if any(text.startswith("aws=") for text in arguments) else ["aws=sagemaker", *arguments]
+    overrides = [text for text in arguments if text != PIPELINES_OPTION]
+    if not any(text.startswith("aws=") for text in overrides):
+        overrides.insert(0, "aws=sagemaker")
     with user_errors_to_exit_code():
-        print(json.dumps(build_policies(load_overrides(overrides, "infer")), indent=2))
+        policies = build_policies(load_overrides(overrides, "infer"), PIPELINES_OPTION in arguments)
+        print(json.dumps(policies, indent=2))
 
 
 if __name__ == "__main__":

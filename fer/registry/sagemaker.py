@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from fer.aws.client import AwsClient, CloudError
-from fer.aws.s3 import build_encryption_args, check_bucket_private
+from fer.aws.s3 import build_encryption_args, check_bucket_private, delete_folder
 from fer.config import SageMakerAws
 from fer.errors import ConfigError
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
+    JUDGED_ANEW,
     Aliases,
     Candidate,
     ModelRegistry,
@@ -26,12 +27,14 @@ from fer.registry.base import (
 )
 from fer.registry.package import PACKAGE
 from fer.registry.sagemaker_model_card import build_card_content, get_card_status
+from fer.registry.status import ARCHIVED, REJECTED, Status
 
 CONTENT_TYPES = ("image/jpeg", "image/png", "application/x-tar")
 RESPONSE_TYPE = "application/jsonlines"
 INSTANCE_TYPES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 TAGS = {CHAMPION: "fer:champion", CHALLENGER: "fer:challenger"}
 HISTORY_TAG = "fer:history"
+ARCHIVED_PROPERTY = "archived"
 MAX_HISTORY = 40  # champions that a tag's 256 characters hold
 MAX_CARD_NAME, MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 63, 1024, 256, 36  # characters
 # What a dry run assumes.
@@ -51,6 +54,7 @@ class SageMakerRegistry(ModelRegistry):
 
     def __init__(self, aws: SageMakerAws, client: AwsClient) -> None:
         self.aws, self.client = aws, client
+        self.is_dry_run = client.dry_run
         self._group_arns: dict[str, str] = {}
 
     def _request(self, operation: str, dry_response: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
@@ -95,17 +99,16 @@ class SageMakerRegistry(ModelRegistry):
         properties = dict(response.get("CustomerMetadataProperties", {}))
         containers = response.get("InferenceSpecification", {}).get("Containers", [{}])
         created = response.get("CreationTime")
+        archived = properties.pop(ARCHIVED_PROPERTY, None) is not None
         return ModelVersion(
             name=name,
             version=number,
-            status=response["ModelApprovalStatus"],
+            status=ARCHIVED if archived else response["ModelApprovalStatus"],
             aliases=aliases.get_names(number),
             source=response["ModelPackageArn"],
             package=containers[0].get("ModelDataUrl", f"s3://{self.aws.bucket}/{self.aws.prefix}/{PACKAGE}"),
             created="" if created is None else created.isoformat(timespec="seconds"),
-            reasons=" ".join(
-                filter(None, (response.get("ModelPackageDescription"), response.get("ApprovalDescription")))
-            ),
+            reasons=_join_reasons(response.get("ModelPackageDescription"), response.get("ApprovalDescription")),
             **parse_properties(properties),
         )
 
@@ -239,13 +242,49 @@ class SageMakerRegistry(ModelRegistry):
             log.warning("Registered, but without SageMaker's model card %s: %s", name, error)
 
     @override
-    def approve(self, version: ModelVersion, note: str) -> None:
+    def set_status(self, version: ModelVersion, status: Status, note: str) -> None:
+        # The description of a version cannot be changed; of one that was judged anew the note has all reasons.
+        judged_before = version.reasons.startswith(JUDGED_ANEW) and not note.startswith(JUDGED_ANEW)
+        text = f"{version.reasons} {note}" if judged_before else note
+        # SageMaker knows no archived versions, and uses no rejected ones.
+        mark: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": [ARCHIVED_PROPERTY]}
+        if status == ARCHIVED:
+            mark = {"CustomerMetadataProperties": {ARCHIVED_PROPERTY: "true"}}
         self._request(
             "update_model_package",
             ModelPackageArn=version.source,
-            ModelApprovalStatus="Approved",
-            ApprovalDescription=note,
+            ModelApprovalStatus=REJECTED if status == ARCHIVED else status,
+            ApprovalDescription=text[:MAX_TEXT],
+            **(mark if ARCHIVED in (status, version.status) else {}),
         )
+        self._update_model_card(version, status)
+
+    def _update_model_card(self, version: ModelVersion, status: Status) -> None:
+        """Give SageMaker's model card the status of its version; a failure is only logged, as at registering."""
+        name = build_card_name(version.name, str(version.version))
+        try:
+            self._request("update_model_card", ModelCardName=name, ModelCardStatus=get_card_status(status))
+        except CloudError as error:
+            log.warning("SageMaker's model card %s keeps its status: %s", name, error)
+
+    @override
+    def store_file(self, version: ModelVersion, path: Path) -> None:
+        bucket, prefix = _split_package_uri(version.package)
+        self.client.upload(path, bucket, f"{prefix}{path.name}", **build_encryption_args(self.aws.kms_key))
+
+    @override
+    def delete(self, version: ModelVersion) -> None:
+        # Of two versions of the same package, registered by hand, the other one keeps it.
+        others = [other for other in self.list_versions(version.name) if other.version != version.version]
+        if all(other.package != version.package for other in others):
+            delete_folder(self.client, *_split_package_uri(version.package))
+        name = build_card_name(version.name, str(version.version))
+        try:
+            self._request("delete_model_card", ModelCardName=name)
+        except CloudError as error:
+            # There may be none, see _create_model_card.
+            log.warning("SageMaker's model card %s is not deleted: %s", name, error)
+        self._request("delete_model_package", ModelPackageName=version.source)
 
     @override
     def get_aliases(self, name: str) -> Aliases:
@@ -272,6 +311,13 @@ class SageMakerRegistry(ModelRegistry):
             ResourceArn=self._get_group_arn(name),
             Tags=[{"Key": key, "Value": value} for key, value in values.items()],
         )
+
+
+def _join_reasons(description: str | None, note: str | None) -> str:
+    """Return the reasons of the status that a version has now."""
+    if note and note.startswith(JUDGED_ANEW):
+        return note
+    return " ".join(filter(None, (description, note)))
 
 
 def _is_missing(error: CloudError) -> bool:

@@ -165,6 +165,17 @@ def check_metrics(_: Any, namespace: str, metric_data: list[dict[str, Any]]) -> 
             raise InvalidParameterValue(too_long.format(f"MetricData.member.{index}.Dimensions", 30))
 
 
+def update_card(original: Any, self: Any, model_card_name: str, content: Any, model_card_status: Any) -> str:
+    """moto forgets what an update does not name; AWS takes one of the two and keeps the other."""
+    refuse(bool(content) == bool(model_card_status), "Update either the content of a model card or its status.")
+    if content:
+        check_card(content)
+    if model_card_name in self.model_cards:
+        latest = self.model_cards[model_card_name][-1]
+        content, model_card_status = content or latest.content, model_card_status or latest.model_card_status
+    return str(original(self, model_card_name, content, model_card_status))
+
+
 def respond_delete_package(self: Any) -> EmptyResult:
     self.sagemaker_backend.delete_model_package(self._get_param("ModelPackageName"))
     return EmptyResult()
@@ -190,8 +201,8 @@ def install() -> None:
     guard(backend, "create_model", check_model)
     guard(backend, "create_model_package_group", check_group)
     guard(backend, "create_model_card", lambda _, content, **given: check_card(content))
-    guard(backend, "update_model_card", lambda _, content, **given: check_card(content))
     guard(CloudWatchBackend, "put_metric_data", check_metrics)
+    replace(backend, "update_model_card", update_card)
     replace(backend, "create_model_package", create_package)
     replace(backend, "update_model_package", update_package)
     replace(backend, "delete_model_package", delete_package)
