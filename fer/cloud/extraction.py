@@ -141,6 +141,7 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
                 f"{format_resume_command(PROGRAM, directory)}"
             )
+        processing.clean_up()
     return run_stages(config, run, media)
 
 
@@ -236,4 +237,5 @@ def dry_run(config: Config) -> None:
         processing.list_results()
         for name in results:
             processing.download_result(name, Path(temporary) / name)
+        processing.clean_up()
     print(json.dumps(client.recorded_requests, indent=2))

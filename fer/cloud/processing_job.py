@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.aws.client import AwsClient
+from fer.aws.client import AwsClient, CloudError
 from fer.aws.job_options import build_tag_list, build_volume_key, build_vpc_config, compute_max_runtime
 from fer.aws.jobs import Job, JobRecord
-from fer.aws.s3 import build_encryption_args
+from fer.aws.s3 import build_encryption_args, delete_folder
 from fer.cloud.staging import Staging
 from fer.config.aws import SageMakerAws
 
@@ -141,6 +141,18 @@ class SageMakerProcessing:
         """Return the names of the results that are in the bucket. Raises CloudError."""
         prefix = f"{self.prefix}/output/"
         return {key.removeprefix(prefix) for key in self.client.list_object_sizes(self.aws.bucket, prefix)}
+
+    def clean_up(self) -> None:
+        """Delete the results, which hold faces, unless ``aws.keep`` keeps all; they are on this machine.
+
+        What cannot be deleted is only logged.
+        """
+        if self.aws.keep == "all" or not self.record.jobs:
+            return
+        try:
+            delete_folder(self.client, self.aws.bucket, f"{self.prefix}/")
+        except CloudError as error:
+            log.warning("Faces stay in s3://%s/%s/: %s", self.aws.bucket, self.prefix, error)
 
     def download_result(self, name: str, path: Path) -> None:
         """Download one result to ``path``. Raises CloudError."""

@@ -183,8 +183,11 @@ class SageMakerAws(Section):
     processing: SageMakerProcessing = Field(SageMakerProcessing(), description="Frame extraction over many videos")
     training: SageMakerTraining = Field(SageMakerTraining(), description="Training jobs")
     tuning: SageMakerTuning = Field(SageMakerTuning(), description="Tuning jobs")
-    tags: dict[str, str] = Field(
-        {}, max_length=40, description="Tags of all that is created in SageMaker and CloudWatch"
+    tags: dict[str, str] = Field({}, max_length=40, description="Tags of what is created in SageMaker and CloudWatch")
+    keep: Literal["none", "answers", "all"] = Field(
+        "all",
+        description="What stays in the bucket of a transform or extraction that succeeded: `none` of its objects, the "
+        "`answers` without the faces, or `all`; what does not stay is deleted once it is on this machine",
     )
     cloudwatch: CloudWatch = Field(description="Monitoring")
 

@@ -63,6 +63,7 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
         requests = _pack_requests(config, directory, media)
         batch = SageMakerBatchTransform(client, aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
         batch.send(requests, CONTENT_TYPES[aws.transform.packing])
+        batch.clean_up()
     if "report" in config.extraction.stages:
         publish_batch(config, _build_empty_monitoring(config), client)
 

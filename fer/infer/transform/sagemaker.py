@@ -10,7 +10,7 @@ from typing import Any
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.job_options import build_tags, build_volume_key, build_vpc_config
 from fer.aws.jobs import Job, JobRecord
-from fer.aws.s3 import build_encryption_args, run_in_parallel
+from fer.aws.s3 import build_encryption_args, delete_folder, run_in_parallel
 from fer.config.aws import SageMakerAws
 from fer.errors import UserError
 from fer.infer.transform.shards import Request, read_answers
@@ -197,6 +197,29 @@ class SageMakerBatchTransform:
                 return
         log.warning("%s: the answer is damaged and will be asked for again", request.output_path.name)
         request.output_path.unlink()
+
+    def clean_up(self) -> None:
+        """Delete what ``aws.keep`` does not keep, once all answers are here.
+
+        What cannot be deleted costs no answer, so it is only logged.
+        """
+        if self.aws.keep == "all" or not self.record.jobs:
+            return
+        folders = ("",) if self.aws.keep == "none" else ("input/", "manifests/")
+        try:
+            for folder in folders:
+                delete_folder(self.client, self.aws.bucket, f"{self.prefix}/{folder}")
+            self._delete_model()
+        except CloudError as error:
+            log.warning("Faces stay in s3://%s/%s/: %s", self.aws.bucket, self.prefix, error)
+
+    def _delete_model(self) -> None:
+        try:
+            self.client.request("sagemaker", "delete_model", {"ModelName": f"{self.record.id}-model"})
+        except CloudError as error:
+            # An earlier attempt has deleted it.
+            if "not find" not in str(error):
+                raise
 
     def list_answered(self) -> set[str]:
         """Names of the objects that are answered."""
