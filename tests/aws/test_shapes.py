@@ -42,7 +42,11 @@ def change(place: str, value: Any) -> dict[str, Any]:
         ("Tags", [{"Key": "k", "Value": "v" * 257}], r"Tags\[k\].Value=v+…: has 257 characters"),
         ("Tags", [{"Key": f"k{n}", "Value": ""} for n in range(51)], "Tags=.*: has 51 entries; AWS takes"),
         ("Environment", {"a-b": "x"}, "Environment.a-b=a-b: must match"),
-        ("NetworkConfig", {"VpcConfig": {"Subnets": [], "SecurityGroupIds": ["sg-1"]}}, "Subnets=.*: has 0 entries"),
+        (
+            "NetworkConfig",
+            {"VpcConfig": {"Subnets": ["s"] * 17, "SecurityGroupIds": ["sg-1"]}},
+            "VpcConfig.Subnets=.*: has 17 entries; AWS takes at least 1 and at most 16",
+        ),
     ],
 )
 @pytest.mark.parametrize("dry_run", [True, False])

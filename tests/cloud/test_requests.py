@@ -103,7 +103,7 @@ class Recorded:
         search = [*overrides, "model.weights=none", "experiment=demo", "optimizer.lr=interval(1e-5,1.5e-2)"]
         spec, space = _parse_search(None, search)
         job = _build_tuning_job(self.client, spec.aws, "fer-2")
-        job.create(_build_tuning_request(spec, space, request))
+        job.create(_build_tuning_request(spec, space, stage_inputs(spec, self.client, "fer-2", tuning=True)))
         job.wait(lambda _: 0, 1, "jobs")
 
     def find(self, operation: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_only_approved_versions_are_extracted_for(
 
 @pytest.mark.parametrize("stages", ["[extract,predict,report]", "[report]"])
 def test_dimensions_that_cloudwatch_refuses_are_refused_first(stages: str) -> None:
-    given = [*SAGEMAKER, CLIPS, "+aws.cloudwatch.dimensions.Ort=München", f"extraction.stages={stages}"]
+    given = [*SAGEMAKER, CLIPS, "aws.cloudwatch.dimensions={Ort: München}", f"extraction.stages={stages}"]
     with pytest.raises(ConfigError, match=r"^aws\.cloudwatch\.dimensions: 'Ort'='München' cannot be a dimension"):
         validate_and_pin(load_overrides(given, "infer"))
 
