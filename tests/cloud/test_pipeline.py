@@ -34,7 +34,7 @@ PLACE = (
 )
 VIDEOS = f"s3://{BUCKET}/videos/"
 BATCH = (f"model_uri=models:/{NAME}@champion", f"extraction.input={VIDEOS}", "extraction=haar", *PLACE)
-TRAINING = ("experiment=demo", f"aws.training.image={HOST}/fer-jobs:1", *PLACE)
+TRAINING = ("experiment=demo", f"registry.name={NAME}", f"aws.training.image={HOST}/fer-jobs:1", *PLACE)
 RICH = (f"aws.kms_key={KEY}", "+aws.tags.team=faces", "aws.training.spot=true", "aws.transform.packing=image")
 CALLS = {
     "Processing": ("CreateProcessingJob", "ProcessingJobName"),
