@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, run_in_parallel
+from fer.aws.settings import connect
 from fer.cloud.extraction_container import write_task
 from fer.cloud.processing_job import PROCESSING_DIR, SageMakerProcessing, find_common_folder
 from fer.cloud.result_archive import format_result_name, unpack_result
@@ -109,7 +110,7 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
         "extraction": config.extraction.model_copy(update={"stages": ("extract",)}),
         "inference": config.inference.model_copy(update={"route": route}),
     }
-    client = AwsClient(aws.region, dry_run)
+    client = connect(aws, dry_run)
     # Faces must not leak through a public bucket.
     check_bucket_private(client, aws.bucket)
     return config.model_copy(update=changes), client

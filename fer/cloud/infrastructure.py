@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fer.aws.client import AwsClient
 from fer.aws.jobs import format_log_group
 from fer.aws.s3 import PUBLIC_ACCESS_BLOCKS
+from fer.aws.settings import connect
 from fer.cloud.policy import LOGGED_JOBS, PIPELINES_OPTION, VERSION, build_policies
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
@@ -228,7 +228,7 @@ def _build_alarms(config: Config, aws: SageMakerAws) -> dict[str, Any]:
     limits, cfg = config.inference.monitor, aws.cloudwatch
     if all(limit is None for limit in (limits.max_psi, limits.max_failures, limits.min_accuracy, limits.min_macro_f1)):
         limits = limits.model_copy(update={"max_failures": DEFAULT_MAX_FAILURES})
-    client = AwsClient(aws.region, dry_run=True)
+    client = connect(aws, dry_run=True)
     put_alarms(client, limits, cfg.namespace, cfg.dimensions, config.registry.name, cfg.alarm_topic)
     requests = [request["parameters"] for request in client.recorded_requests]
     # CloudFormation calls its properties as the request calls its parameters.

@@ -5,6 +5,7 @@ that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,17 @@ PIPELINES_OPTION = "--pipelines"
 REGISTERING = (
     *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
     *("ListModelPackages", "AddTags", "ListTags"),
+)
+# ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, and ECR's other endpoints (FIPS, dual stack, China).
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
+    r"/(?P<name>[^:@]+)([:@].*)?"
+)
+# What AWS's documentation lists for jobs in a VPC; these actions know no resources.
+NETWORK_ACTIONS = (
+    *("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"),
+    *("ec2:DeleteNetworkInterfacePermission", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs"),
+    *("ec2:DescribeDhcpOptions", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
 )
 PRIVACY_CHECK = ("s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl")
 
@@ -126,12 +138,14 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
             [*REGISTERING, "UpdateModelPackage", "DeleteModelPackage"],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
-        _build_statement(
-            "Card", ["CreateModelCard", "UpdateModelCard", "DeleteModelCard"], f"{sagemaker}:model-card/{model}-*"
-        ),
         _build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
         _build_statement(
-            "Model", ["CreateModel", *(["DeleteModel"] if aws.keep != "all" else [])], f"{sagemaker}:model/fer-*"
+            "Model",
+            [
+                *("CreateModel", *(["DeleteModel"] if aws.keep != "all" else [])),
+                *(["AddTags"] if aws.tags else []),
+            ],
+            f"{sagemaker}:model/fer-*",
         ),
         _build_statement(
             "Jobs",
@@ -151,22 +165,24 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
         statements.append({**_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
     if aws.cloudwatch.alarms:
-        alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:alarm:fer*"
-        statements.append(_build_statement("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
+        # As build_alarm_name of fer/monitoring/cloudwatch.py has it.
+        names = f"alarm:{aws.cloudwatch.namespace} *"
+        alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:{names}"
+        actions = ["cloudwatch:PutMetricAlarm", *(["cloudwatch:TagResource"] if aws.tags else [])]
+        statements.append(_build_statement("Alarms", actions, alarms))
     return statements
 
 
 def _list_deletable(account: _Account, model: str) -> list[str]:
-    """Return the objects that programs delete: those of deleted versions, and what ``aws.keep`` does not keep."""
-    versions = f"{account.objects}/models/{model}/*"
-    return [versions] if account.aws.keep == "all" else [versions, f"{account.objects}/jobs/*"]
+    """Return the objects that programs delete: those of deleted versions, locks, what ``aws.keep`` does not keep."""
+    registry = [f"{account.objects}/models/{model}/*", f"{account.objects}/locks/{model}.json"]
+    return registry if account.aws.keep == "all" else [*registry, f"{account.objects}/jobs/*"]
 
 
 def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
     """Return the rights of the role that SageMaker runs jobs with."""
     aws, objects = account.aws, account.objects
-    images = (aws.image, aws.processing.image, aws.training.image)
-    return [
+    statements = [
         _build_statement(
             "ModelsAndInput", ["s3:GetObject"], [f"{objects}/{folder}/*" for folder in ("models", "jobs", "inputs")]
         ),
@@ -188,9 +204,15 @@ def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
         _build_statement(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            sorted({_build_repository_arn(image, account.partition) for image in images}),
+            _list_repository_arns(account),
         ),
     ]
+    if aws.vpc.subnets:
+        statements.append(_build_statement("Network", list(NETWORK_ACTIONS), "*"))
+    if aws.volume_kms_key is not None:
+        key = _build_key_arn(account, aws.volume_kms_key)
+        statements.append(_build_statement("VolumeKey", ["kms:CreateGrant", "kms:DescribeKey"], key))
+    return statements
 
 
 def _build_step_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
@@ -219,7 +241,9 @@ def _build_step_statements(account: _Account, model: str, role: str) -> list[dic
             [*REGISTERING],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
-        _build_statement("StepCard", ["CreateModelCard"], f"{sagemaker}:model-card/{model}-*"),
+        _build_statement(
+            "StepLock", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], f"{objects}/locks/{model}.json"
+        ),
     ]
 
 
@@ -239,13 +263,21 @@ def _list_input_arns(config: Config, partition: str) -> list[str]:
     return [*dict.fromkeys(buckets), *(f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*" for uri in inputs)]
 
 
-def _build_repository_arn(image: str | None, partition: str) -> str:
-    """Return the ECR repository of ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG; any, where no image is named."""
-    host, _, name = (image or "").partition("/")
-    parts = host.split(".")
-    if len(parts) < 6 or parts[1:3] != ["dkr", "ecr"]:
-        return f"arn:{partition}:ecr:*:*:repository/*"
-    return f"arn:{partition}:ecr:{parts[3]}:{parts[0]}:repository/{name.partition('@')[0].partition(':')[0]}"
+def _list_repository_arns(account: _Account) -> list[str]:
+    """Return the ECR repositories of the images that are named, and of these alone; any, where none is named."""
+    aws = account.aws
+    named = [image for image in (aws.image, aws.processing.image, aws.training.image) if image is not None]
+    found = [ECR_IMAGE.fullmatch(image) for image in named]
+    arns = {
+        f"arn:{account.partition}:ecr:{image['region']}:{image['account']}:repository/{image['name']}"
+        for image in found
+        if image is not None
+    }
+    if named and not arns:
+        raise ConfigError(
+            f"aws.image={named[0]}: is not in ECR; name it as ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG"
+        )
+    return sorted(arns) or [f"arn:{account.partition}:ecr:*:*:repository/*"]
 
 
 def _build_key_arn(account: _Account, key: str) -> str:

@@ -10,7 +10,8 @@ from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.pipeline import extract_and_predict, get_sagemaker_transform, validate_and_pin
+from fer.infer.pipeline import extract_and_predict, validate_and_pin
+from fer.infer.route import get_sagemaker_transform
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_videos
 from fer.infer.table import build_table

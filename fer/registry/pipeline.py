@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import insert_verdict
 from fer.config import Config, SageMakerAws
@@ -68,7 +68,7 @@ def _dry_run(config: Config) -> int:
     if not isinstance(config.aws, SageMakerAws):
         raise ConfigError("dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker")
     log_to_stderr()
-    client = AwsClient(config.aws.region, dry_run=True)
+    client = connect(config.aws, dry_run=True)
     registry = open_registry(config, client)
     if config.registry.action == "register":
         registry.check_ready()
@@ -79,7 +79,9 @@ def _dry_run(config: Config) -> int:
             folder = Path(temp_dir)
             _register_model(config, registry, read_run_artifacts(fetch_model(config, folder).bundle), folder)
     else:
-        _manage_versions(config, registry)
+        text, _ = _manage_versions(config, registry)
+        if config.registry.action not in ("list", "show"):
+            log.info("A dry run assumes the versions 1, 2 (champion) and 3 (challenger, approved): %s", text)
     print(json.dumps(client.recorded_requests, indent=2))
     return ExitCode.OK
 
@@ -109,12 +111,14 @@ def _register_model(config: Config, registry: ModelRegistry, artifacts: RunArtif
     name = config.registry.name
     with registry.lock(name):
         version = _find_registered_version(registry, name, artifacts)
-        prefix = "Registered already:" if version else "Registered"
+        prefix = "Registered already:" if version else "Would be registered:" if config.dry_run else "Registered"
         version = version or _register_new_version(config, registry, artifacts, directory)
         assign_alias(registry, version)
         version = registry.find(name, version.version)
     log.info("%s %s (%s)", prefix, version.uri, "; ".join([version.status, *version.aliases]))
     log.info("%s", version.reasons)
+    if config.dry_run:
+        log.info("A dry run asks for no champion: the comparison with one may still decide otherwise")
     return version
 
 

@@ -151,7 +151,7 @@ def test_a_dry_run_prints_requests_and_sends_none(
     requests = json.loads(capsys.readouterr().out)
     operations = [request["operation"] for request in requests]
     order = ["get_public_access_block", "list_model_packages", "put_object", "create_model_package_group"]
-    order += ["create_model_package", "create_model_card", "add_tags"]
+    order += ["create_model_package", "add_tags"]
     assert [operations.index(name) for name in order] == sorted(operations.index(name) for name in order)
     [created] = [request for request in requests if request["operation"] == "create_model_package"]
     assert created["parameters"]["ModelApprovalStatus"] == "Approved"

@@ -3,10 +3,12 @@
 import json
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fer.aws.client import AwsClient, CloudError
+from fer.aws.job_options import build_tags, build_volume_key, build_vpc_config
 from fer.aws.jobs import Job, JobRecord
 from fer.aws.s3 import build_encryption_args, delete_folder, run_in_parallel
 from fer.config.aws import SageMakerAws
@@ -113,7 +115,9 @@ class SageMakerBatchTransform:
             "PrimaryContainer": {"ModelPackageName": self.model_package},
             "ExecutionRoleArn": self.aws.role,
             # The model needs no network, so it gets none.
-            "EnableNetworkIsolation": True,
+            "EnableNetworkIsolation": self.aws.network_isolation is not False,
+            **build_vpc_config(self.aws),
+            **build_tags(self.aws),
         }
         try:
             self.client.request("sagemaker", "create_model", parameters)
@@ -149,12 +153,31 @@ class SageMakerBatchTransform:
                 "SplitType": "None",
             },
             "TransformOutput": output,
-            "TransformResources": {"InstanceType": cfg.instance_type, "InstanceCount": cfg.instance_count},
+            "TransformResources": {
+                "InstanceType": cfg.instance_type,
+                "InstanceCount": cfg.instance_count,
+                **build_volume_key(self.aws),
+            },
+            **build_tags(self.aws),
         }
 
     def wait_for_job(self, job: Job, pending: dict[str, Request]) -> str:
         """Wait until the job has ended, and return its status; what a failed one did not answer is sent again."""
-        return job.wait(lambda _: len(self.list_answered() & set(pending)), len(pending), "objects")
+
+        def count_answered(description: dict[str, Any]) -> int:
+            self._stop_overdue(job, description)
+            return len(self.list_answered() & set(pending))
+
+        return job.wait(count_answered, len(pending), "objects")
+
+    def _stop_overdue(self, job: Job, description: dict[str, Any]) -> None:
+        """Stop a job that runs longer than any may: SageMaker itself knows no such limit for transform jobs."""
+        limit, start = self.aws.max_runtime, description.get("TransformStartTime")
+        if limit is None or start is None or description["TransformJobStatus"] != "InProgress":
+            return
+        if (datetime.now(UTC) - start).total_seconds() > limit:
+            log.warning("The job %s has run for aws.max_runtime=%d seconds: it is being stopped", job.name, limit)
+            self.client.request("sagemaker", "stop_transform_job", job.name_parameter)
 
     def download_answers(self, pending: dict[str, Request]) -> None:
         """Download the answers that are not here yet."""

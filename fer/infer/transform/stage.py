@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_resume_command
@@ -90,7 +90,7 @@ def _build_batch_transform(
 def _build_sagemaker_transform(
     aws: SageMakerAws, config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
 ) -> SageMakerBatchTransform:
-    client, folder = AwsClient(aws.region), run_directory / SHARDS
+    client, folder = connect(aws), run_directory / SHARDS
     return SageMakerBatchTransform(client, aws, str(model.source), classes, config.inference.flip, folder)
 
 
