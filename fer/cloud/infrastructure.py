@@ -229,7 +229,7 @@ def _build_alarms(config: Config, aws: SageMakerAws) -> dict[str, Any]:
     if all(limit is None for limit in (limits.max_psi, limits.max_failures, limits.min_accuracy, limits.min_macro_f1)):
         limits = limits.model_copy(update={"max_failures": DEFAULT_MAX_FAILURES})
     client = connect(aws, dry_run=True)
-    put_alarms(client, limits, cfg.namespace, cfg.dimensions, config.registry.name, cfg.alarm_topic)
+    put_alarms(client, limits, cfg.namespace, cfg.dimensions, config.registry.name, cfg.alarm_topic, aws.tags)
     requests = [request["parameters"] for request in client.recorded_requests]
     # CloudFormation calls its properties as the request calls its parameters.
     return {

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fer.aws.client import AwsClient, CloudError
+from fer.aws.job_options import build_tags
 from fer.aws.s3 import check_bucket_private
+from fer.aws.settings import connect
 from fer.cloud.extraction import use_placeholder_weights
 from fer.cloud.extraction_container import WEIGHTS
 from fer.cloud.job_spec import JobSpec, parse_job_spec, validate_job_spec
@@ -34,7 +36,8 @@ from fer.core.io import write_text
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, ExitCode
 from fer.infer.inputs import list_inputs
-from fer.infer.pipeline import get_sagemaker_transform, validate_and_pin
+from fer.infer.pipeline import validate_and_pin
+from fer.infer.route import check_version_approved, get_sagemaker_transform
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES
 from fer.registry.base import ModelVersion
@@ -71,8 +74,10 @@ def create_batch_pipeline(overrides: Sequence[str], out: Path | None) -> None:
             f"extraction.input={', '.join(inputs) or 'null'}: a pipeline reads videos below one s3://BUCKET/PREFIX"
         )
     config = validate_and_pin(config)
-    client = AwsClient(aws.region, config.dry_run)
+    client = connect(aws, config.dry_run)
     check_bucket_private(client, aws.bucket)
+    if not config.dry_run:
+        check_version_approved(config)
     version = find_version(str(config.model_uri), open_registry(config, client))
     with tempfile.TemporaryDirectory() as folder:
         if config.dry_run:
@@ -98,7 +103,7 @@ def _build_batch_definition(
     model, transform = _build_transform_steps(config, aws, version.source, shards, answers, folder)
     channels = {"run": build_run_uri(aws, "extract", "run"), "shards": shards, "answers": answers, "videos": videos}
     channels["model"] = refer("Parameters.ModelData")
-    monitor = steps.build("monitor", channels, ["run", "result"], network=aws.cloudwatch.publish)
+    monitor = steps.build("monitor", channels, ["run", "result"], aws.cloudwatch.publish and not aws.network_isolation)
     # Faces are not named by a step's properties, so the order is told.
     transform["DependsOn"], monitor["DependsOn"] = ["extract"], ["transform"]
     beyond = {"Type": "Equals", "LeftValue": read_property("monitor", "exit_code"), "RightValue": int(ExitCode.DRIFT)}
@@ -144,7 +149,8 @@ def create_training_pipeline(run_path: str | None, overrides: Sequence[str], out
     validate_job_spec(spec)
     aws = spec.aws
     _require_processing_image(aws)
-    client = AwsClient(aws.region, spec.dry_run)
+    _require_network(aws)
+    client = connect(aws, spec.dry_run)
     # What the step register would refuse after hours of training.
     registering = spec.config.model_copy(update={"aws": aws})
     open_registry(registering, client).check_ready()
@@ -201,6 +207,11 @@ def _require_processing_image(aws: SageMakerAws) -> None:
         )
 
 
+def _require_network(aws: SageMakerAws) -> None:
+    if aws.network_isolation:
+        raise ConfigError("aws.network_isolation=true: the step register needs a network; use null")
+
+
 def _put_pipeline(
     client: AwsClient, aws: SageMakerAws, name: str, definition: Mapping[str, Any], out: Path | None
 ) -> None:
@@ -210,9 +221,8 @@ def _put_pipeline(
         write_text(out, text + "\n")
     parameters = {"PipelineName": name, "PipelineDefinition": text, "RoleArn": aws.role}
     token = hashlib.sha256(f"{name} {text}".encode()).hexdigest()
-    tags = {"Tags": [{"Key": key, "Value": value} for key, value in aws.tags.items()]} if aws.tags else {}
     try:
-        client.request("sagemaker", "create_pipeline", {**parameters, "ClientRequestToken": token, **tags})
+        client.request("sagemaker", "create_pipeline", {**parameters, "ClientRequestToken": token, **build_tags(aws)})
     except CloudError as error:
         if "already exists" not in str(error):
             raise
