@@ -89,9 +89,11 @@ def test_deletions_are_granted_as_far_as_they_are_asked_for() -> None:
         assert all("s3:DeleteObject" not in statement["Action"] for statement in policies["role"]["Statement"])
         return statements["Deletion"]["Resource"], "sagemaker:DeleteModel" in statements["Model"]["Action"]
 
-    versions, jobs = "arn:aws:s3:::faces/fer/models/fer-mobilenetv2/*", "arn:aws:s3:::faces/fer/jobs/*"
-    assert find_deletable() == ([versions], False)
-    assert find_deletable("aws.keep=answers") == find_deletable("aws.keep=none") == ([versions, jobs], True)
+    objects = "arn:aws:s3:::faces/fer"
+    registry = [f"{objects}/models/fer-mobilenetv2/*", f"{objects}/locks/fer-mobilenetv2.json"]
+    assert find_deletable() == (registry, False)
+    kept_less = ([*registry, f"{objects}/jobs/*"], True)
+    assert find_deletable("aws.keep=answers") == find_deletable("aws.keep=none") == kept_less
 
 
 def test_pipelines_add_their_rights_and_change_no_other() -> None:
