@@ -203,7 +203,7 @@ def _find_missing(directory: Path, videos: Videos) -> Videos:
     }
 
 
-def _use_placeholder_weights(config: Config, placeholder: Path) -> Config:
+def use_placeholder_weights(config: Config, placeholder: Path) -> Config:
     """Return the configuration with an empty file instead of detector weights that would have to be downloaded."""
     extraction = config.extraction
     if extraction.detector.kind in ("auto", "yunet") and extraction.detector.weights is None:
@@ -225,7 +225,7 @@ def dry_run(config: Config) -> None:
     log_to_stderr()
     config, client = validate_and_connect(config, dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
-        config = _use_placeholder_weights(config, Path(temporary, "detector.onnx"))
+        config = use_placeholder_weights(config, Path(temporary, "detector.onnx"))
         resolve_media(list_inputs(config), Path(temporary), client)
         processing = _build_processing(config, client, Path(temporary))
         folder = list_inputs(config)[0].rpartition("/")[0]

@@ -187,9 +187,6 @@ def _build_repositories(aws: SageMakerAws) -> dict[str, Any]:
     images = [image for image in (aws.image, aws.processing.image, aws.training.image) if image is not None]
     matches = [re.fullmatch(rf"{hosts}/([^:@]+)(?:[:@].*)?", image) for image in images]
     names = sorted({match[1] for match in matches if match}) if images else REPOSITORIES
-    encryption: dict[str, Any] = {}
-    if aws.kms_key is not None:
-        encryption = {"EncryptionConfiguration": {"EncryptionType": "KMS", "KmsKey": aws.kms_key}}
     selection = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days"}
     rule = {"rulePriority": 1, "selection": {**selection, "countNumber": UNTAGGED_IMAGE_DAYS}}
     lifecycle = json.dumps({"rules": [{**rule, "action": {"type": "expire"}}]})
@@ -197,11 +194,11 @@ def _build_repositories(aws: SageMakerAws) -> dict[str, Any]:
     for name in names:
         properties = {
             "RepositoryName": name,
+            # ECR's own encryption: another key would need a new repository, which CloudFormation cannot name so.
             # What a tag means does not change behind a registered version.
             "ImageTagMutability": "IMMUTABLE",
             "ImageScanningConfiguration": {"ScanOnPush": True},
             "LifecyclePolicy": {"LifecyclePolicyText": lifecycle},
-            **encryption,
             **_build_tags(aws),
         }
         resource = {"Type": "AWS::ECR::Repository", **RETAINED, "Properties": properties}
@@ -229,7 +226,7 @@ def _build_alarms(config: Config, aws: SageMakerAws) -> dict[str, Any]:
     if all(limit is None for limit in (limits.max_psi, limits.max_failures, limits.min_accuracy, limits.min_macro_f1)):
         limits = limits.model_copy(update={"max_failures": DEFAULT_MAX_FAILURES})
     client = connect(aws, dry_run=True)
-    put_alarms(client, limits, cfg.namespace, cfg.dimensions, config.registry.name, cfg.alarm_topic)
+    put_alarms(client, limits, cfg.namespace, cfg.dimensions, config.registry.name, cfg.alarm_topic, aws.tags)
     requests = [request["parameters"] for request in client.recorded_requests]
     # CloudFormation calls its properties as the request calls its parameters.
     return {

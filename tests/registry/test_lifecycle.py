@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from fer.cloud.policy import build_policies
 from fer.config import Config
+from fer.config.compose import load_overrides
 from fer.config.registry import Gate
 from fer.errors import ConfigError, ModelError, UserError
 from fer.registry.base import Aliases, ModelRegistry, ModelVersion
@@ -20,6 +22,7 @@ from fer.registry.promotion import assign_alias, promote, roll_back
 from fer.registry.status import ARCHIVED
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import BUCKET, METRICS, NAME, candidate
+from tests.helpers.cloud_programs import RIGHTS, allowed
 
 pytestmark = pytest.mark.slow
 
@@ -191,6 +194,24 @@ def test_the_card_of_sagemaker_follows_its_version(in_aws: ModelRegistry, aws: S
     assert described()["ModelApprovalStatus"] == REJECTED
     delete(in_aws, NAME, 1)
     assert in_aws.list_versions(NAME) == []
+
+
+def test_the_policy_allows_what_becomes_of_versions(in_aws: ModelRegistry, aws: Simulated, tmp_path: Path) -> None:
+    for mark in ("1", "2"):
+        add(in_aws, tmp_path, mark)
+    judge_anew(in_aws, GATE, NAME, 2)
+    archive(in_aws, NAME, 2)
+    before = aws.calls()
+    deleted = delete(in_aws, NAME, 2)
+    assert (aws.calls() - before)["s3:DeleteObjects"] == 1
+    role = "aws.role=arn:aws:iam::123456789012:role/fer"
+    config = load_overrides(["aws=sagemaker", f"aws.bucket={BUCKET}", role, f"registry.name={NAME}"], "infer")
+    caller = build_policies(config)["caller"]["Statement"]
+    rights = {**RIGHTS, "s3:DeleteObjects": "s3:DeleteObject"}
+    for action in {rights.get(call, call) for call in aws.calls()} - {"s3:CreateBucket"}:
+        assert allowed(caller, action), action
+    assert allowed(caller, "s3:DeleteObject", deleted.package.replace("s3://", "arn:aws:s3:::"))
+    assert not allowed(caller, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/fer/models/another/x/model.tar.gz")
 
 
 def test_a_deletion_that_broke_off_is_finished_by_the_next(
