@@ -157,3 +157,19 @@ def test_a_dry_run_prints_requests_and_sends_none(
     assert created["parameters"]["ModelApprovalStatus"] == "Approved"
     assert aws.calls() == before
     assert not (tmp_path / "left").exists()
+
+
+def test_a_dry_run_says_what_would_be_decided(
+    configured: Callable[..., Config], small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ("registry.gate.min_accuracy=0.99", "aws.region=us-east-1")
+    assert run_action(configured(f"model_uri={small}", "aws=sagemaker", "dry_run=true", *limits), tmp_path / "r") == 0
+    printed = capsys.readouterr()
+    requests = json.loads(printed.out)
+    [created] = [request for request in requests if request["operation"] == "create_model_package"]
+    assert created["parameters"]["ModelApprovalStatus"] == "Rejected"
+    assert created["parameters"]["ModelCard"]["ModelCardStatus"] == "Draft"
+    # A version that is rejected gets no alias.
+    assert "add_tags" not in {request["operation"] for request in requests}
+    assert f"Would be registered: models:/{NAME}/4 (Rejected)" in printed.err
+    assert "accuracy 0.900" in printed.err and "Approved" not in printed.err

@@ -11,7 +11,8 @@ import pytest
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.s3 import check_bucket_private
 from fer.config import Config
-from fer.errors import ConfigError
+from fer.errors import ConfigError, UserError
+from fer.registry.base import Aliases
 from fer.registry.factory import open_registry
 from fer.registry.gate import PENDING
 from fer.registry.promotion import assign_alias, promote
@@ -101,6 +102,29 @@ def test_promoting_a_pending_version_tells_sagemaker(in_aws: SageMakerRegistry, 
     group = aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=NAME)["ModelPackageGroupArn"]
     tags = {tag["Key"]: tag["Value"] for tag in aws.client("sagemaker").list_tags(ResourceArn=group)["Tags"]}
     assert tags == {"fer:champion": "2", "fer:challenger": "", "fer:history": "1"}
+
+
+def test_of_two_promotions_at_once_none_is_lost(
+    configured: Callable[..., Config], in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path
+) -> None:
+    for mark in ("1", "2", "3"):
+        assign_alias(in_aws, in_aws.register(candidate(tmp_path, mark)))
+    registries = [open_registry(configured("aws=sagemaker")) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda pair: promote(pair[0], NAME, pair[1]), zip(registries, (2, 3), strict=True)))
+    aliases = in_aws.get_aliases(NAME)
+    assert {aliases.champion, *aliases.history} == {1, 2, 3} and aliases.history[0] == 1
+    assert not aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="fer/locks/").get("Contents")
+
+
+def test_who_lost_the_lock_changes_no_alias(in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path) -> None:
+    assign_alias(in_aws, in_aws.register(candidate(tmp_path)))
+    with in_aws.lock(NAME):
+        # Another one took it over, because this one was slower than the lock lasts.
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"fer/locks/{NAME}.json", Body=b"{}")
+        with pytest.raises(UserError, match="another process has changed this model meanwhile; try again"):
+            in_aws.set_aliases(NAME, Aliases(7))
+    assert in_aws.get_aliases(NAME) == Aliases(1)
 
 
 def test_a_bucket_that_blocks_public_access_is_taken(aws: Simulated) -> None:
