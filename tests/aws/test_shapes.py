@@ -35,7 +35,7 @@ def change(place: str, value: Any) -> dict[str, Any]:
             r"ProcessingJobName=x+…: has 64 characters; AWS takes at least 1 and at most 63",
         ),
         ("RoleArn", "arn:aws:iam::123456789012:role/no such role", "RoleArn=.*: must match arn:aws"),
-        ("C.InstanceType", "ml.m5.larg", "InstanceType=ml.m5.larg: is none of the .*did you mean ml.m5.large"),
+        ("C.InstanceType", "ml.m5.2xlarg", "InstanceType=ml.m5.2xlarg: is none of the .*did you mean ml.m5.2xlarge"),
         ("C.VolumeSizeInGB", 16385, "VolumeSizeInGB=16385: is out of range; AWS takes at least 1 and at most 16384"),
         ("C.VolumeKmsKeyId", "no such key", "VolumeKmsKeyId=no such key: must match"),
         ("Tags", [{"Key": "fac#es!", "Value": "1"}], r"Tags\[fac#es!\].Key=fac#es!: must match"),
