@@ -128,7 +128,7 @@ def _check_range(size: float, rules: Mapping[str, Any], what: str) -> str | None
 def _format_choices(value: str, choices: list[str]) -> str:
     if len(choices) <= MAX_CHOICES:
         return f"AWS takes {', '.join(choices)}"
-    near = get_close_matches(value, choices, n=1, cutoff=0.5)
+    near = get_close_matches(value, choices, n=1, cutoff=0.8)
     return f"is none of the {len(choices)} that AWS takes{f'; did you mean {near[0]}?' if near else ''}"
 
 
