@@ -84,9 +84,9 @@ class Recorded:
         processing.start("s3://faces/videos/", ["a.mp4"], {"task": candidate_folder(folder)}, ("sh",))
         processing.wait(["0.zip"])
         self.training(overrides)
-        put_alarms(
-            self.client, Limits(max_failures=0.2), self.aws.cloudwatch.namespace, {}, "m" * 300, None, self.aws.tags
-        )
+        if self.aws.cloudwatch.alarms:
+            namespace = self.aws.cloudwatch.namespace
+            put_alarms(self.client, Limits(max_failures=0.2), namespace, {}, "m" * 300, None, self.aws.tags)
 
     def transform(self, folder: Path) -> None:
         path = folder / "shards" / "shard-0.tar"
