@@ -3,8 +3,9 @@ FROM python:3.11-slim AS jobs
 
 ENV PYTHONUNBUFFERED=1
 
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+# The program's packages with OpenCV for machines without a screen. A lock is complete: nothing else is looked for.
+COPY jobs.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r jobs.lock
 
 # Jobs bring the code of their commit. A tuning job cannot name a command of its own; SageMaker appends the word train.
 ENTRYPOINT ["/bin/bash", "-c", "mkdir -p /opt/ml/code && cd /opt/ml/code && tar -xzf /opt/ml/input/data/code/code.tar.gz && exec python3 -m fer.cloud.training_container /opt/ml"]
@@ -17,7 +18,7 @@ ENV PYTHONUNBUFFERED=1
 WORKDIR /opt/fer
 
 COPY serving.lock ./
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r serving.lock
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r serving.lock
 
 # What a model package holds too: SERVING_CODE of fer/registry/package.py, to which a test compares this list.
 COPY fer/__init__.py fer/errors.py fer/emotions.py fer/

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer.aws.shapes import find_violations
 from fer.core.extras import require_packages
 from fer.core.installation import format_command
 from fer.core.io import atomic_write
@@ -48,7 +49,9 @@ class CloudError(UserError):
 
 
 class AwsClient:
-    """Sends requests to AWS in one region; a dry run validates and records them in ``recorded_requests`` instead.
+    """Sends requests to AWS in one region, once they are what AWS takes.
+
+    A dry run records them in ``recorded_requests`` instead.
 
     Args:
         region: AWS region; by default the one of AWS's own settings.
@@ -119,8 +122,8 @@ class AwsClient:
             CloudError: AWS refused or did not answer, or the parameters are not those of the operation.
         """
         client = self.get_client(service)
+        _check_parameters(client, operation, parameters)
         if self.dry_run:
-            _check_parameters(client, operation, parameters)
             self._record(service, operation, parameters)
             return dry_response or {}
         action = f"{service}:{client.meta.method_to_api_mapping[operation]}"
@@ -135,6 +138,7 @@ class AwsClient:
             yield self.request(service, operation, parameters)
             return
         client = self.get_client(service)
+        _check_parameters(client, operation, parameters)
         action = f"{service}:{client.meta.method_to_api_mapping[operation]}"
         pages = iter(client.get_paginator(operation).paginate(**parameters))
         while (page := self.attempt(action, lambda: next(pages, None))) is not None:
@@ -142,6 +146,7 @@ class AwsClient:
 
     def upload(self, path: Path, bucket: str, key: str, **extra: Any) -> None:
         """Upload a file to S3, a large one in parts; ``extra`` are arguments of PutObject. Raises CloudError."""
+        _check_parameters(self.get_client("s3"), "put_object", {"Bucket": bucket, "Key": key, **extra})
         if self.dry_run:
             self._record_upload(path, bucket, key, extra)
             return
@@ -237,13 +242,17 @@ class AwsClient:
 
 
 def _check_parameters(client: Any, operation: str, parameters: dict[str, Any]) -> None:
-    """Refuse parameters that AWS's own description of the operation does not allow. Raises CloudError."""
+    """Refuse, before it is sent, what AWS's own description of the operation does not allow. Raises CloudError."""
     from botocore.validate import ParamValidator
 
     api = client.meta.method_to_api_mapping[operation]
     shape = client.meta.service_model.operation_model(api).input_shape
-    if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
+    if shape is None:
+        return
+    if (report := ParamValidator().validate(parameters, shape)).has_errors():
         raise CloudError(f"{api}: {' '.join(report.generate_report().split())}", "ParamValidation")
+    if violations := list(find_violations(shape, parameters)):
+        raise CloudError(f"{api}: {'; '.join(map(str, violations))}", "ParamValidation")
 
 
 def _to_cloud_error(action: str, error: "ClientError") -> CloudError:

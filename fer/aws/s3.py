@@ -15,6 +15,7 @@ MAX_TRANSFERS = 8
 # What Hadoop's jobs leave beside their results, besides what is hidden on this machine too.
 JOB_MARK = "_SUCCESS"
 MAX_LISTED = 5
+MAX_DELETED = 1000  # objects in one request
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,28 @@ def _build_public_error(bucket: str, cause: str) -> CloudError:
         f"aws.bucket={bucket}: is open to the public through {cause}; block public access to it "
         "(aws s3api put-public-access-block), or name another"
     )
+
+
+def delete_folder(client: AwsClient, bucket: str, prefix: str) -> int:
+    """Delete all objects whose keys begin with ``prefix``; returns how many.
+
+    Raises:
+        CloudError: AWS refused, or kept some of them.
+    """
+    keys = [f"{prefix}…"] if client.dry_run else []
+    keys += client.list_object_sizes(bucket, prefix)
+    for start in range(0, len(keys), MAX_DELETED):
+        objects = [{"Key": key} for key in keys[start : start + MAX_DELETED]]
+        response = client.request(
+            "s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": objects, "Quiet": True}}
+        )
+        if errors := response.get("Errors"):
+            raise CloudError(
+                f"s3:DeleteObjects: {len(errors)} objects below s3://{bucket}/{prefix} stay "
+                f"({errors[0].get('Key')}: {errors[0].get('Message')})",
+                str(errors[0].get("Code", "")),
+            )
+    return len(keys)
 
 
 def map_uri_to_path(uri: str) -> Path:

@@ -113,9 +113,12 @@ def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]
 
 
 def insert_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
-    """Return the card with the gate's verdict inserted before the intended use."""
+    """Return the card with the gate's verdict before the intended use, in place of an earlier one."""
     verdict = "\n".join([f"## Verdict: {status}", *[f"- {reason}" for reason in reasons]])
     head, rules, rest = card.partition("## Intended use")
+    # One that is judged anew has a verdict already.
+    before, found, _ = head.rpartition("\n## Verdict: ")
+    head = f"{before}\n" if found else head
     return f"{head}{verdict}\n\n{rules}{rest}"
 
 

@@ -26,6 +26,8 @@ COMMANDS = {
     "cloud tune": ("fer.cloud.tune", "search hyper-parameters in SageMaker"),
     "cloud extract": ("fer.cloud.extract", "extract the faces of many videos in SageMaker"),
     "cloud policy": ("fer.cloud.policy", "the least rights that SageMaker needs"),
+    "cloud infrastructure": ("fer.cloud.infrastructure", "bucket, role, repositories, logs, alarms as a template"),
+    "cloud pipeline": ("fer.cloud.pipeline", "extract, transform, monitor or train, evaluate, register as a pipeline"),
 }
 
 
@@ -62,7 +64,7 @@ def _run(arguments: list[str]) -> int:
 
 def _format_help(names: Iterable[str]) -> str:
     lines = ["usage: fer COMMAND …", ""]
-    lines += [f"  {name:15}{COMMANDS[name][1]}" for name in names]
+    lines += [f"  {name:22}{COMMANDS[name][1]}" for name in names]
     return "\n".join([*lines, "", "fer COMMAND --help says what a command takes; fer --version which version this is."])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, run_in_parallel
+from fer.aws.settings import connect
 from fer.cloud.extraction_container import write_task
 from fer.cloud.processing_job import PROCESSING_DIR, SageMakerProcessing, find_common_folder
 from fer.cloud.result_archive import format_result_name, unpack_result
@@ -109,7 +110,7 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
         "extraction": config.extraction.model_copy(update={"stages": ("extract",)}),
         "inference": config.inference.model_copy(update={"route": route}),
     }
-    client = AwsClient(aws.region, dry_run)
+    client = connect(aws, dry_run)
     # Faces must not leak through a public bucket.
     check_bucket_private(client, aws.bucket)
     return config.model_copy(update=changes), client
@@ -140,6 +141,7 @@ def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence
                 f"{len(media)} videos ({', '.join(names[:MAX_NAMED_VIDEOS])}{more}); the others are kept, go on with: "
                 f"{format_resume_command(PROGRAM, directory)}"
             )
+        processing.clean_up()
     return run_stages(config, run, media)
 
 
@@ -201,7 +203,7 @@ def _find_missing(directory: Path, videos: Videos) -> Videos:
     }
 
 
-def _use_placeholder_weights(config: Config, placeholder: Path) -> Config:
+def use_placeholder_weights(config: Config, placeholder: Path) -> Config:
     """Return the configuration with an empty file instead of detector weights that would have to be downloaded."""
     extraction = config.extraction
     if extraction.detector.kind in ("auto", "yunet") and extraction.detector.weights is None:
@@ -223,7 +225,7 @@ def dry_run(config: Config) -> None:
     log_to_stderr()
     config, client = validate_and_connect(config, dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
-        config = _use_placeholder_weights(config, Path(temporary, "detector.onnx"))
+        config = use_placeholder_weights(config, Path(temporary, "detector.onnx"))
         resolve_media(list_inputs(config), Path(temporary), client)
         processing = _build_processing(config, client, Path(temporary))
         folder = list_inputs(config)[0].rpartition("/")[0]
@@ -235,4 +237,5 @@ def dry_run(config: Config) -> None:
         processing.list_results()
         for name in results:
             processing.download_result(name, Path(temporary) / name)
+        processing.clean_up()
     print(json.dumps(client.recorded_requests, indent=2))

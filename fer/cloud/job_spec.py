@@ -104,6 +104,11 @@ def validate_job_spec(spec: JobSpec) -> None:
             "aws.training.image: is needed; build ours from the Dockerfile (--target jobs) and push it to ECR, or name "
             "AWS's image for training with PyTorch and add aws.training.install=true"
         )
+    if aws.network_isolation and needs_network(spec):
+        cause = "aws.training.install=true" if aws.training.install else "model.weights=pretrained"
+        raise ConfigError(
+            f"aws.network_isolation=true: {cause} needs the network; use our own image, and a file or none for weights"
+        )
     if "fit" not in trainer.stages:
         raise ConfigError(f"trainer.stages=[{trainer.stages[0]}]: without fit no training job is needed; use train.py")
     if spec.config.resume is not None:
@@ -119,3 +124,8 @@ def validate_job_spec(spec: JobSpec) -> None:
             f"aws.training.instance_count={count}: the training is for trainer.num_nodes={trainer.num_nodes} machines; "
             "make them equal"
         )
+
+
+def needs_network(spec: JobSpec) -> bool:
+    """Whether a training installs packages or downloads weights."""
+    return spec.aws.training.install or spec.config.model.weights == "pretrained"

@@ -1,10 +1,11 @@
 """`python -m fer.cloud.policy aws.bucket=… aws.role=… [key=value …]` prints the least rights that are needed, as JSON.
 
 `caller` is for who runs register.py, infer.py and `python -m fer.cloud.…`, `role` and `role_trust` are for the role
-that SageMaker runs jobs with.
+that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -m fer.cloud.pipeline`).
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,27 @@ from fer.runs.program import user_errors_to_exit_code
 
 VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
+# A tuning job has no log of its own, its training jobs have.
+LOGGED_JOBS = JOBS[:3]
+PIPELINES_OPTION = "--pipelines"
+
+
+REGISTERING = (
+    *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
+    *("ListModelPackages", "AddTags", "ListTags"),
+)
+# ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, and ECR's other endpoints (FIPS, dual stack, China).
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
+    r"/(?P<name>[^:@]+)([:@].*)?"
+)
+# What AWS's documentation lists for jobs in a VPC; these actions know no resources.
+NETWORK_ACTIONS = (
+    *("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"),
+    *("ec2:DeleteNetworkInterfacePermission", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs"),
+    *("ec2:DescribeDhcpOptions", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
+)
+PRIVACY_CHECK = ("s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl")
 
 
 @dataclass(frozen=True)
@@ -47,16 +69,18 @@ class _Account:
     @property
     def logs(self) -> list[str]:
         groups = [
-            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}" for kind in JOBS
+            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}"
+            for kind in LOGGED_JOBS
         ]
         return [name for group in groups for name in (group, f"{group}:*")]
 
 
-def build_policies(config: Config) -> dict[str, Any]:
+def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     """Return the policies for the configured bucket, prefix, key, role and model name.
 
     Args:
         config: The configuration, which must be for SageMaker and name a role.
+        pipelines: Include what `fer cloud pipeline` and the steps of its pipelines need.
 
     Returns:
         IAM policy documents: `caller` (who runs the programs), `role` and `role_trust` (the role of SageMaker's jobs).
@@ -69,6 +93,13 @@ def build_policies(config: Config) -> dict[str, Any]:
         raise ConfigError(f"aws.role: is needed; {_format_usage()}")
     account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
+    if pipelines:
+        caller.append(
+            _build_statement(
+                "Pipelines", ["CreatePipeline", "UpdatePipeline", "AddTags"], f"{account.sagemaker}:pipeline/fer-*"
+            )
+        )
+        role += _build_step_statements(account, config.registry.name, aws.role)
     if inputs := _list_input_arns(config, account.partition):
         inputs_statement = _build_statement("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
         caller.append(inputs_statement)
@@ -96,7 +127,7 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
     statements = [
         _build_statement(
             "Bucket",
-            ["s3:ListBucket", "s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl"],
+            ["s3:ListBucket", *PRIVACY_CHECK],
             account.bucket,
         ),
         _build_statement(
@@ -104,16 +135,18 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
         ),
         _build_statement(
             "Registry",
-            [
-                *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
-                *("ListModelPackages", "UpdateModelPackage", "AddTags", "ListTags", "DeleteTags"),
-            ],
+            [*REGISTERING, "UpdateModelPackage", "DeleteModelPackage"],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
+        _build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
         _build_statement(
-            "Card", ["CreateModelCard", "DescribeModelCard", "UpdateModelCard"], f"{sagemaker}:model-card/{model}-*"
+            "Model",
+            [
+                *("CreateModel", *(["DeleteModel"] if aws.keep != "all" else [])),
+                *(["AddTags"] if aws.tags else []),
+            ],
+            f"{sagemaker}:model/fer-*",
         ),
-        _build_statement("Model", ["CreateModel"], f"{sagemaker}:model/fer-*"),
         _build_statement(
             "Jobs",
             [
@@ -132,16 +165,24 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
         statements.append({**_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
     if aws.cloudwatch.alarms:
-        alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:alarm:fer*"
-        statements.append(_build_statement("Alarms", ["cloudwatch:PutMetricAlarm"], alarms))
+        # As build_alarm_name of fer/monitoring/cloudwatch.py has it.
+        names = f"alarm:{aws.cloudwatch.namespace} *"
+        alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:{names}"
+        actions = ["cloudwatch:PutMetricAlarm", *(["cloudwatch:TagResource"] if aws.tags else [])]
+        statements.append(_build_statement("Alarms", actions, alarms))
     return statements
+
+
+def _list_deletable(account: _Account, model: str) -> list[str]:
+    """Return the objects that programs delete: those of deleted versions, locks, what ``aws.keep`` does not keep."""
+    registry = [f"{account.objects}/models/{model}/*", f"{account.objects}/locks/{model}.json"]
+    return registry if account.aws.keep == "all" else [*registry, f"{account.objects}/jobs/*"]
 
 
 def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
     """Return the rights of the role that SageMaker runs jobs with."""
     aws, objects = account.aws, account.objects
-    images = (aws.image, aws.processing.image, aws.training.image)
-    return [
+    statements = [
         _build_statement(
             "ModelsAndInput", ["s3:GetObject"], [f"{objects}/{folder}/*" for folder in ("models", "jobs", "inputs")]
         ),
@@ -163,7 +204,45 @@ def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
         _build_statement(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            sorted({_build_repository_arn(image, account.partition) for image in images}),
+            _list_repository_arns(account),
+        ),
+    ]
+    if aws.vpc.subnets:
+        statements.append(_build_statement("Network", list(NETWORK_ACTIONS), "*"))
+    if aws.volume_kms_key is not None:
+        key = _build_key_arn(account, aws.volume_kms_key)
+        statements.append(_build_statement("VolumeKey", ["kms:CreateGrant", "kms:DescribeKey"], key))
+    return statements
+
+
+def _build_step_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
+    """Return the rights of the role that runs a pipeline: to start its steps, and what its step register does."""
+    sagemaker, objects = account.sagemaker, account.objects
+    kinds: tuple[JobKind, ...] = ("transform", "processing", "training")
+    return [
+        _build_statement(
+            "Steps",
+            [
+                *(f"{verb}{format_job_kind(kind)}Job" for kind in kinds for verb in ("Create", "Describe", "Stop")),
+                "AddTags",
+            ],
+            [f"{sagemaker}:{kind}-job/pipelines-*" for kind in kinds],
+        ),
+        _build_statement("StepModel", ["CreateModel", "DescribeModel", "AddTags"], f"{sagemaker}:model/pipelines-*"),
+        {
+            **_build_statement("StepRole", ["iam:PassRole"], role),
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+        _build_statement("StepInput", ["s3:GetObject"], f"{objects}/pipelines/*"),
+        _build_statement("StepBucket", [*PRIVACY_CHECK], account.bucket),
+        _build_statement("StepVersion", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/models/{model}/*"),
+        _build_statement(
+            "StepRegistry",
+            [*REGISTERING],
+            [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
+        ),
+        _build_statement(
+            "StepLock", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], f"{objects}/locks/{model}.json"
         ),
     ]
 
@@ -184,13 +263,21 @@ def _list_input_arns(config: Config, partition: str) -> list[str]:
     return [*dict.fromkeys(buckets), *(f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*" for uri in inputs)]
 
 
-def _build_repository_arn(image: str | None, partition: str) -> str:
-    """Return the ECR repository of ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG; any, where no image is named."""
-    host, _, name = (image or "").partition("/")
-    parts = host.split(".")
-    if len(parts) < 6 or parts[1:3] != ["dkr", "ecr"]:
-        return f"arn:{partition}:ecr:*:*:repository/*"
-    return f"arn:{partition}:ecr:{parts[3]}:{parts[0]}:repository/{name.partition('@')[0].partition(':')[0]}"
+def _list_repository_arns(account: _Account) -> list[str]:
+    """Return the ECR repositories of the images that are named, and of these alone; any, where none is named."""
+    aws = account.aws
+    named = [image for image in (aws.image, aws.processing.image, aws.training.image) if image is not None]
+    found = [ECR_IMAGE.fullmatch(image) for image in named]
+    arns = {
+        f"arn:{account.partition}:ecr:{image['region']}:{image['account']}:repository/{image['name']}"
+        for image in found
+        if image is not None
+    }
+    if named and not arns:
+        raise ConfigError(
+            f"aws.image={named[0]}: is not in ECR; name it as ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG"
+        )
+    return sorted(arns) or [f"arn:{account.partition}:ecr:*:*:repository/*"]
 
 
 def _build_key_arn(account: _Account, key: str) -> str:
@@ -211,9 +298,12 @@ def main(arguments: list[str]) -> None:
     if asked or not arguments:
         print(_format_usage(), file=sys.stdout if asked else sys.stderr)
         sys.exit(ExitCode.OK if asked else ExitCode.CONFIG)
-    overrides = arguments if any(text.startswith("aws=") for text in arguments) else ["aws=sagemaker", *arguments]
+    overrides = [text for text in arguments if text != PIPELINES_OPTION]
+    if not any(text.startswith("aws=") for text in overrides):
+        overrides.insert(0, "aws=sagemaker")
     with user_errors_to_exit_code():
-        print(json.dumps(build_policies(load_overrides(overrides, "infer")), indent=2))
+        policies = build_policies(load_overrides(overrides, "infer"), PIPELINES_OPTION in arguments)
+        print(json.dumps(policies, indent=2))
 
 
 if __name__ == "__main__":

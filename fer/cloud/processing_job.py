@@ -2,15 +2,15 @@
 
 import json
 import logging
-import math
 import os.path
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.aws.client import AwsClient
+from fer.aws.client import AwsClient, CloudError
+from fer.aws.job_options import build_tag_list, build_volume_key, build_vpc_config, compute_max_runtime
 from fer.aws.jobs import Job, JobRecord
-from fer.aws.s3 import build_encryption_args
+from fer.aws.s3 import build_encryption_args, delete_folder
 from fer.cloud.staging import Staging
 from fer.config.aws import SageMakerAws
 
@@ -112,13 +112,18 @@ class SageMakerProcessing:
                     "InstanceCount": instances,
                     "InstanceType": cfg.instance_type,
                     "VolumeSizeInGB": cfg.volume_gb,
+                    **build_volume_key(self.aws),
                 }
             },
-            "StoppingCondition": {"MaxRuntimeInSeconds": math.ceil(cfg.max_hours * 3600)},
-            # SageMaker itself transfers videos and results; the program needs no network, so it gets none.
-            "NetworkConfig": {"EnableNetworkIsolation": True},
-            "Tags": [{"Key": key, "Value": value} for key, value in self.aws.tags.items()],
+            "StoppingCondition": {"MaxRuntimeInSeconds": compute_max_runtime(self.aws, cfg.max_hours)},
+            "NetworkConfig": self._build_network(),
+            "Tags": build_tag_list(self.aws),
         }
+
+    def _build_network(self) -> dict[str, Any]:
+        # SageMaker itself transfers videos and results; the program needs no network, so it gets none.
+        network = {"EnableNetworkIsolation": self.aws.network_isolation is not False, **build_vpc_config(self.aws)}
+        return {**network, "EnableInterContainerTrafficEncryption": True} if self.aws.encrypt_traffic else network
 
     def _build_input(self, name: str, uri: str, data_type: str, distribution: str) -> dict[str, Any]:
         return {
@@ -136,6 +141,18 @@ class SageMakerProcessing:
         """Return the names of the results that are in the bucket. Raises CloudError."""
         prefix = f"{self.prefix}/output/"
         return {key.removeprefix(prefix) for key in self.client.list_object_sizes(self.aws.bucket, prefix)}
+
+    def clean_up(self) -> None:
+        """Delete the results, which hold faces, unless ``aws.keep`` keeps all; they are on this machine.
+
+        What cannot be deleted is only logged.
+        """
+        if self.aws.keep == "all" or not self.record.jobs:
+            return
+        try:
+            delete_folder(self.client, self.aws.bucket, f"{self.prefix}/")
+        except CloudError as error:
+            log.warning("Faces stay in s3://%s/%s/: %s", self.aws.bucket, self.prefix, error)
 
     def download_result(self, name: str, path: Path) -> None:
         """Download one result to ``path``. Raises CloudError."""

@@ -35,16 +35,29 @@ def download_run(client: AwsClient, uri: str, folder: Path) -> Path:
     for attempt in range(ATTEMPTS):
         archive, run = folder / f"{attempt}.tar.gz", folder / f"{attempt}"
         client.download(bucket, key, archive)
-        run.mkdir()
         try:
-            unpack(archive, run, MAX_FILES, MAX_BYTES)
-            if (run / CHECKSUMS).read_bytes() == compute_checksums(run).encode():
-                (run / CHECKSUMS).unlink()
-                return run
-            problem = "its files are not those that the job has listed"
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ModelError, FileNotFoundError) as error:
-            problem = shorten_error(error)
+            unpack_run(archive, run)
+            return run
+        except DataError as error:
+            problem = str(error)
         finally:
             archive.unlink()
         log.warning("%s: arrived damaged (%s)", uri, problem)
     raise DataError(f"{uri}: holds no whole run ({problem})")
+
+
+def unpack_run(archive: Path, run: Path) -> None:
+    """Unpack the archive of a training job into the new directory ``run``.
+
+    Raises:
+        DataError: It is damaged, or its files are not those that the job has listed.
+    """
+    run.mkdir()
+    try:
+        unpack(archive, run, MAX_FILES, MAX_BYTES)
+        complete = (run / CHECKSUMS).read_bytes() == compute_checksums(run).encode()
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ModelError, FileNotFoundError) as error:
+        raise DataError(shorten_error(error)) from None
+    if not complete:
+        raise DataError("its files are not those that the job has listed")
+    (run / CHECKSUMS).unlink()

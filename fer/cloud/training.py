@@ -14,7 +14,8 @@ import yaml
 from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, LoggedJob
 from fer.aws.s3 import check_bucket_private
-from fer.cloud.job_spec import JobSpec, parse_job_spec, validate_job_spec
+from fer.aws.settings import connect
+from fer.cloud.job_spec import JobSpec, needs_network, parse_job_spec, validate_job_spec
 from fer.cloud.run_download import download_run
 from fer.cloud.source_archive import pack_source
 from fer.cloud.staging import DATA, InputChannel, Staging
@@ -49,7 +50,7 @@ def train(spec: JobSpec) -> Path | None:
         UserError: The configuration is wrong, AWS refuses, or the training failed or was stopped.
     """
     validate_job_spec(spec)
-    client = AwsClient(spec.aws.region, spec.dry_run)
+    client = connect(spec.aws, spec.dry_run)
     check_bucket_private(client, spec.aws.bucket)
     job = _build_training_job(client, spec.aws, generate_job_name())
     request = stage_inputs(spec, client, job.name)
@@ -80,7 +81,7 @@ def attach(name: str, overrides: Sequence[str]) -> Path:
         UserError: There is no such job, AWS refuses, or the training failed or was stopped.
     """
     spec = parse_job_spec(None, overrides)
-    client = AwsClient(spec.aws.region)
+    client = connect(spec.aws)
     return _wait_and_download(_build_training_job(client, spec.aws, name), spec.directory)
 
 
@@ -141,7 +142,7 @@ def stage_inputs(spec: JobSpec, client: AwsClient, name: str, tuning: bool = Fal
             command=None if tuning else COMMAND,
             inputs=[InputChannel("job", job_staging.build_uri("job/"), f"{DATA}/job"), *channels.values()],
             metrics=_build_metric_patterns(config),
-            network=aws.training.install or config.model.weights == "pretrained",
+            network=needs_network(spec) or aws.network_isolation is False,
             tags={"fer": config.name, **aws.tags},
         )
         return build_training_request(client, aws, job_staging, job)

@@ -11,11 +11,11 @@ import boto3
 from typing_extensions import override
 
 from fer.aws.client import AwsClient
+from fer.aws.job_options import HOUR_S, compute_max_runtime
 from fer.cloud.staging import InputChannel, Staging
 from fer.config.aws import SageMakerAws
 from fer.core.archive import iter_files
 
-HOUR_S = 3600
 # The SDK reports each use to AWS by default.
 SETTINGS = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
@@ -117,7 +117,11 @@ def _build_trainer(client: AwsClient, aws: SageMakerAws, staging: Staging, job: 
     else:
         requirements = "requirements.lock" if cfg.install else None
         source = configs.SourceCode(source_dir=job.code.object_uri, command=job.command, requirements=requirements)
-    wait = {"max_wait_time_in_seconds": _to_seconds(cfg.max_wait_hours or 2 * cfg.max_hours)} if cfg.spot else {}
+    runtime = compute_max_runtime(aws, cfg.max_hours)
+    max_wait = 2 * runtime if cfg.max_wait_hours is None else round(cfg.max_wait_hours * HOUR_S)
+    wait = {"max_wait_time_in_seconds": max_wait} if cfg.spot else {}
+    vpc = {"subnets": aws.vpc.subnets, "security_group_ids": aws.vpc.security_groups} if aws.vpc.subnets else {}
+    encryption = {"enable_inter_container_traffic_encryption": True} if aws.encrypt_traffic else {}
     return ModelTrainer(
         sagemaker_session=StagingSession(
             _ClientSession(client), default_bucket=staging.bucket, sagemaker_config=SETTINGS
@@ -131,9 +135,10 @@ def _build_trainer(client: AwsClient, aws: SageMakerAws, staging: Staging, job: 
             instance_count=cfg.instance_count,
             volume_size_in_gb=cfg.volume_gb,
             enable_managed_spot_training=cfg.spot,
+            **({} if aws.volume_kms_key is None else {"volume_kms_key_id": aws.volume_kms_key}),
         ),
-        networking=configs.Networking(enable_network_isolation=not job.network),
-        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=_to_seconds(cfg.max_hours), **wait),
+        networking=configs.Networking(enable_network_isolation=not job.network, **vpc, **encryption),
+        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=runtime, **wait),
         output_data_config=configs.OutputDataConfig(
             s3_output_path=staging.build_uri("output"), compression_type="GZIP", kms_key_id=aws.kms_key
         ),
@@ -145,7 +150,3 @@ def _build_trainer(client: AwsClient, aws: SageMakerAws, staging: Staging, job: 
 
 def _capture_request(params: dict[str, Any], **_: Any) -> NoReturn:
     raise _RequestCapturedError(params)
-
-
-def _to_seconds(hours: float) -> int:
-    return round(hours * HOUR_S)

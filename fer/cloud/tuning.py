@@ -7,12 +7,14 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, Job
 from fer.aws.s3 import check_bucket_private
+from fer.aws.settings import connect
 from fer.cloud.job_spec import AWS_OVERRIDE, JobSpec, parse_job_spec, validate_job_spec
 from fer.cloud.training import (
     BEST_PREFIX,
@@ -35,6 +37,7 @@ from fer.sweep.search_space import SearchParameter, split_overrides
 PROGRAM = "fer.cloud.tune"
 SWEEP_DIR_OVERRIDE = "hydra.sweep.dir="
 MAX_CHOICES = 30
+MIN_RUNTIME_S = 120
 # What a tuning job does not take of a training's request: it has names and hyperparameters of its own.
 NOT_TUNED = ("TrainingJobName", "HyperParameters", "Tags")
 log = logging.getLogger(__name__)
@@ -57,7 +60,12 @@ def tune(run_path: str | None, overrides: Sequence[str]) -> Path | None:
     validate_job_spec(spec)
     if spec.aws.training.install:
         raise ConfigError("aws.training.install=true: a tuning job starts our own image only (--target jobs)")
-    client = AwsClient(spec.aws.region, spec.dry_run)
+    if spec.aws.max_runtime is not None and spec.aws.max_runtime < MIN_RUNTIME_S:
+        raise ConfigError(
+            f"aws.max_runtime={spec.aws.max_runtime}: a tuning job takes at least {MIN_RUNTIME_S} seconds for all its "
+            "trainings"
+        )
+    client = connect(spec.aws, spec.dry_run)
     check_bucket_private(client, spec.aws.bucket)
     job = _build_tuning_job(client, spec.aws, generate_job_name())
     job.create(_build_tuning_request(spec, space, stage_inputs(spec, client, job.name, tuning=True)))
@@ -84,7 +92,7 @@ def attach(name: str, overrides: Sequence[str]) -> Path:
         UserError: There is no such job, AWS refuses, or no job finished.
     """
     spec = parse_job_spec(None, overrides, SWEEP_DIR_OVERRIDE)
-    client = AwsClient(spec.aws.region)
+    client = connect(spec.aws)
     return _wait_and_download(
         _build_tuning_job(client, spec.aws, name), spec.aws.tuning.max_jobs, spec.directory, [f"--attach={name}"]
     )
@@ -142,6 +150,7 @@ def _build_tuning_request(spec: JobSpec, space: dict[str, SearchParameter], trai
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": max_jobs,
                 "MaxParallelTrainingJobs": min(tuning.max_parallel_jobs, max_jobs),
+                **({} if spec.aws.max_runtime is None else {"MaxRuntimeInSeconds": spec.aws.max_runtime}),
             },
             "ParameterRanges": {f"{kind}ParameterRanges": items for kind, items in ranges.items()},
             "TrainingJobEarlyStoppingType": "Auto" if tuning.early_stopping else "Off",
@@ -161,15 +170,23 @@ def _build_parameter_range(key: str, parameter: SearchParameter) -> tuple[str, d
     stepped = parameter.step is not None and (parameter.kind == "float" or parameter.step != 1)
     if parameter.kind != "choice" and not stepped:
         scaling = "Logarithmic" if parameter.log else "Linear"
-        limits = {"MinValue": f"{parameter.low:g}", "MaxValue": f"{parameter.high:g}", "ScalingType": scaling}
+        low, high = _format_number(parameter.low), _format_number(parameter.high)
+        limits = {"MinValue": low, "MaxValue": high, "ScalingType": scaling}
         return ("Integer" if parameter.kind == "int" else "Continuous"), limits
     choices = list(parameter.choices)
     if stepped and parameter.step is not None:
+        first, step = Decimal(str(parameter.low)), Decimal(str(parameter.step))
         count = round((parameter.high - parameter.low) / parameter.step) + 1
-        choices = [f"{parameter.low + number * parameter.step:g}" for number in range(count)]
+        choices = [_format_number(first + number * step) for number in range(count)]
     if len(choices) > MAX_CHOICES:
         raise ConfigError(f"{key}: has {len(choices)} values, and SageMaker takes {MAX_CHOICES}; use interval(…)")
     return "Categorical", {"Values": choices}
+
+
+def _format_number(number: float | Decimal) -> str:
+    """Return all digits of a number, without an exponent."""
+    text = f"{Decimal(str(number)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _count_ended_jobs(description: dict[str, Any]) -> int:

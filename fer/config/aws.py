@@ -135,25 +135,60 @@ class CloudWatch(Section):
         return name_entries(value)
 
 
+class Vpc(Section):
+    """The network of one's own that jobs run in."""
+
+    subnets: list[str] = Field([], max_length=16, description="Subnets that jobs run in; none: SageMaker's own network")
+    security_groups: list[str] = Field([], max_length=5, description="Security groups of jobs in these subnets")
+
+    @model_validator(mode="after")
+    def check_both_or_none(self) -> Self:
+        """Check that subnets and security groups come together."""
+        if bool(self.subnets) != bool(self.security_groups):
+            raise ValueError("subnets and security_groups come together; name both, or none")
+        return self
+
+
 class SageMakerAws(Section):
     """SageMaker's registry and batch transform, S3, CloudWatch."""
 
     kind: Literal["sagemaker"] = Field(description="Amazon SageMaker")
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="S3 bucket, which must exist")
     prefix: str = Field(
-        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="All keys in the bucket begin with this"
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        max_length=256,
+        description="All keys in the bucket begin with this",
     )
     region: str | None = Field(description="AWS region; null takes that of AWS's own settings")
     role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None = Field(
         description="ARN of the role that SageMaker runs the model with"
     )
     image: Image | None = Field(description="Container image with the server, as pushed to ECR; registering needs it")
-    kms_key: str | None = Field(min_length=1, description="KMS key for what is written; null takes S3's own encryption")
+    kms_key: str | None = Field(
+        min_length=1,
+        description="KMS key for what is written, outputs of jobs included; null takes S3's own encryption",
+    )
+    volume_kms_key: str | None = Field(
+        None, min_length=1, description="KMS key for the disks of jobs; null leaves them to SageMaker's own"
+    )
+    vpc: Vpc = Field(Vpc(), description="Network of one's own for jobs")
+    encrypt_traffic: bool = Field(False, description="Encrypt what the machines of one job send each other; slower")
+    network_isolation: bool | None = Field(
+        None, description="Give jobs no network; null: where a job needs none, true: refuse what needs it, false: never"
+    )
+    max_runtime: int | None = Field(
+        None, ge=1, le=2419200, description="No job runs longer, seconds; null leaves it to max_hours of each kind"
+    )
     transform: SageMakerTransform = Field(description="Batch transform")
     processing: SageMakerProcessing = Field(SageMakerProcessing(), description="Frame extraction over many videos")
     training: SageMakerTraining = Field(SageMakerTraining(), description="Training jobs")
     tuning: SageMakerTuning = Field(SageMakerTuning(), description="Tuning jobs")
-    tags: dict[str, str] = Field({}, max_length=40, description="Tags of training, tuning and processing jobs")
+    tags: dict[str, str] = Field({}, max_length=40, description="Tags of what is created in SageMaker and CloudWatch")
+    keep: Literal["none", "answers", "all"] = Field(
+        "all",
+        description="What stays in the bucket of a transform or extraction that succeeded: `none` of its objects, the "
+        "`answers` without the faces, or `all`; what does not stay is deleted once it is on this machine",
+    )
     cloudwatch: CloudWatch = Field(description="Monitoring")
 
     @field_validator("tags", mode="before")

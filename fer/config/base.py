@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -29,7 +29,7 @@ class Section(BaseModel):
     def reject_bool_for_number(cls, values: Any) -> Any:
         """Refuse true for 1, as which Pydantic takes it: `early_stopping.patience=true` is not one epoch."""
         for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
-            if isinstance(values.get(name), bool) and field.annotation is not bool:
+            if isinstance(values.get(name), bool) and bool not in (field.annotation, *get_args(field.annotation)):
                 raise ValueError(f"{name} must not be true or false")
         return values
 

@@ -29,13 +29,15 @@ class Gate(Section):
 class Registry(Section):
     """Versions of models, and which of them is in use."""
 
-    action: Literal["register", "list", "promote", "rollback", "show"] = Field(
+    action: Literal["register", "list", "promote", "rollback", "show", "judge", "archive", "delete"] = Field(
         description="`register` model_uri, `list` the versions, `promote` one to champion, `rollback` to the champion "
-        "before, `show` one"
+        "before, `show` one, `judge` one anew by the limits of gate, `archive` or `delete` one"
     )
     name: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Name of the model in the registry")
     version: int | None = Field(
-        ge=1, description="promote, show: this version; null promotes the challenger and shows the champion"
+        ge=1,
+        description="promote, show: this version; null promotes the challenger and shows the champion. judge, archive "
+        "and delete need one",
     )
     store: NewPath = Field(min_length=1, description="aws=local: directory of the registry's database and models")
     gate: Gate = Field(description="What a model must reach")

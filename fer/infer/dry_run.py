@@ -10,7 +10,8 @@ from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.pipeline import extract_and_predict, get_sagemaker_transform, validate_and_pin
+from fer.infer.pipeline import extract_and_predict, validate_and_pin
+from fer.infer.route import get_sagemaker_transform
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_videos
 from fer.infer.table import build_table
@@ -62,6 +63,7 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
         requests = _pack_requests(config, directory, media)
         batch = SageMakerBatchTransform(client, aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
         batch.send(requests, CONTENT_TYPES[aws.transform.packing])
+        batch.clean_up()
     if "report" in config.extraction.stages:
         publish_batch(config, _build_empty_monitoring(config), client)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from fer.aws.client import AwsClient, CloudError
+from fer.aws.settings import connect
 from fer.bundle.locate import PRETRAINED_DIR, names_pretrained
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
@@ -140,9 +141,9 @@ def publish_batch(config: Config, monitoring: Mapping[str, Any], client: AwsClie
     cfg, limits, uri = aws.cloudwatch, config.inference.monitor, str(config.model_uri)
     model = parse_registry_uri(uri)["name"] if uri.startswith("models:") else config.registry.name
     try:
-        client = client or AwsClient(aws.region)
+        client = client or connect(aws)
         publish_metrics(client, monitoring, cfg.namespace, cfg.dimensions, model)
         if cfg.alarms:
-            put_alarms(client, limits, cfg.namespace, cfg.dimensions, model, cfg.alarm_topic)
+            put_alarms(client, limits, cfg.namespace, cfg.dimensions, model, cfg.alarm_topic, aws.tags)
     except CloudError as error:
         log.warning("CloudWatch has no figures of this batch: %s", error)

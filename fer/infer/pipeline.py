@@ -15,7 +15,7 @@ from fer.aws.s3 import check_bucket_private
 from fer.bundle.locate import PRETRAINED, names_pretrained
 from fer.bundle.metadata import read_description
 from fer.bundle.performance import read_performance
-from fer.config import Config, SageMakerAws
+from fer.config import Config
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
@@ -37,6 +37,7 @@ from fer.infer.extract import (
 from fer.infer.inputs import MediaFetcher, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
+from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.stage import run_batch_transform
 from fer.infer.uncertainty import save_uncertainty
@@ -68,6 +69,7 @@ def infer(config: Config, directory: Path) -> int:
         <ExitCode.OK: 0>
     """
     config = validate_and_pin(config)
+    check_version_approved(config)
     if config.extraction.stages[0] != "extract":
         raise ConfigError(
             f"extraction.stages={list(config.extraction.stages)}: goes on with an earlier run; name it with resume=RUN"
@@ -83,6 +85,7 @@ def validate_and_pin(config: Config) -> Config:
     """
     if config.extraction.explain and "report" in config.extraction.stages:
         require_packages("captum", purpose="extraction.explain=true")
+    check_cloud_settings(config)
     if "predict" not in config.extraction.stages:
         return config
     inference = config.inference
@@ -106,18 +109,6 @@ def validate_and_pin(config: Config) -> Config:
         # A GPU that is missing is reported before hours of work.
         plan_inference(inference)
     return pin_model_uri(config, default=PRETRAINED)
-
-
-def uses_transform(config: Config) -> bool:
-    """Whether faces are classified by batch transform, and not in this process."""
-    if config.inference.route == "auto":
-        return isinstance(config.aws, SageMakerAws)
-    return config.inference.route == "transform"
-
-
-def get_sagemaker_transform(config: Config) -> SageMakerAws | None:
-    """Section `aws` where faces are classified by a batch transform of SageMaker, otherwise None."""
-    return config.aws if isinstance(config.aws, SageMakerAws) and uses_transform(config) else None
 
 
 def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media]]:

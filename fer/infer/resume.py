@@ -7,6 +7,7 @@ from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, UserError
 from fer.infer.inputs import load_media
 from fer.infer.pipeline import run_stages, validate_and_pin
+from fer.infer.route import check_version_approved
 from fer.infer.transform.sagemaker import STATE
 from fer.infer.transform.stage import SHARDS
 from fer.runs.run_directory import Run, load_run_config
@@ -34,6 +35,9 @@ def resume(config: Config, directory: Path) -> int:
     # Pinned before it is written to run.yaml: the report of a later call is to mean the same model.
     config = validate_and_pin(config)
     validate_resume_config(config, directory)
+    # A job that was created may be waited for, whatever became of its version.
+    if not (directory / SHARDS / STATE).is_file():
+        check_version_approved(config)
     return run_stages(config, Run.resume(directory, config, "infer.py"), media)
 
 

@@ -1,6 +1,8 @@
 """A batch's metrics for CloudWatch, and alarms on them."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fer.aws.client import AwsClient
@@ -10,6 +12,7 @@ from fer.monitoring.report import Limits
 
 MAX_DIMENSIONS = 30  # of CloudWatch, a metric
 PERIOD_S = 300
+MAX_ALARM_NAME, ALARM_HASH = 255, 16  # characters
 DRIFT, FAILURES, ACCURACY, MACRO_F1 = "DriftLowerLimit", "FailureShare", "Accuracy", "MacroF1"
 
 
@@ -70,10 +73,11 @@ def put_alarms(
     dimensions: Mapping[str, str],
     model: str,
     topic: str | None,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Create or replace an alarm for each limit that is set.
 
-    A batch without the metric, or no batch at all, raises none.
+    A batch without the metric, or no batch at all, raises none. An alarm that exists keeps the tags that it has.
 
     Args:
         client: Sends the requests.
@@ -82,6 +86,7 @@ def put_alarms(
         dimensions: Those of the metrics.
         model: The dimension `Model`.
         topic: ARN of the SNS topic that an alarm notifies; None notifies nobody.
+        tags: Tags of alarms that are created.
 
     Returns:
         The alarms' names.
@@ -102,7 +107,7 @@ def put_alarms(
     for metric, extra, comparison, limit in specs:
         if limit is None:
             continue
-        name = " ".join([namespace, *common.values(), metric, *extra.values()])[-255:]
+        name = build_alarm_name(namespace, [*common.values(), metric, *extra.values()])
         client.request(
             "cloudwatch",
             "put_metric_alarm",
@@ -122,10 +127,25 @@ def put_alarms(
                 "ComparisonOperator": comparison,
                 "TreatMissingData": "notBreaching",
                 "AlarmActions": [topic] if topic else [],
+                **({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else {}),
             },
         )
         names.append(name)
     return names
+
+
+def build_alarm_name(namespace: str, words: Sequence[str]) -> str:
+    """Return the name of an alarm, which begins with the namespace: the rights to set it go by that.
+
+    Args:
+        namespace: CloudWatch's namespace.
+        words: What tells the alarm from others; where they are too long, a hash of them stands for their end.
+    """
+    name = " ".join([namespace, *words])
+    if len(name) <= MAX_ALARM_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:ALARM_HASH]
+    return f"{name[: MAX_ALARM_NAME - ALARM_HASH - 1]} {digest}"
 
 
 def _build_metric(name: str, value: float | None, unit: str = "None", **dimensions: str) -> dict[str, Any]:
@@ -134,9 +154,14 @@ def _build_metric(name: str, value: float | None, unit: str = "None", **dimensio
 
 def _build_common_dimensions(dimensions: Mapping[str, str], model: str) -> dict[str, str]:
     """All dimensions that every metric has. Raises ConfigError for those that CloudWatch does not take."""
-    common = {**dimensions, "Model": model.encode("ascii", "backslashreplace").decode()[-1024:]}
-    # Emotion, Quantity and Status come beside them.
-    if len(common) > MAX_DIMENSIONS - 1:
+    check_dimensions(dimensions)
+    return {**dimensions, "Model": model.encode("ascii", "backslashreplace").decode()[-1024:]}
+
+
+def check_dimensions(dimensions: Mapping[str, str]) -> None:
+    """Raise ConfigError for dimensions that CloudWatch does not take."""
+    # The model, and one of Emotion, Quantity and Status, come beside them.
+    if len({*dimensions, "Model"}) > MAX_DIMENSIONS - 1:
         raise ConfigError(
             f"aws.cloudwatch.dimensions: has {len(dimensions)} entries, and CloudWatch takes {MAX_DIMENSIONS - 2} "
             "beside the model and the class; remove some"
@@ -148,7 +173,6 @@ def _build_common_dimensions(dimensions: Mapping[str, str], model: str) -> dict[
                     f"aws.cloudwatch.dimensions: {key!r}={value!r} cannot be a dimension; CloudWatch takes printable "
                     "ASCII that does not begin with a colon"
                 )
-    return common
 
 
 def _to_name_value_pairs(dimensions: Mapping[str, str]) -> list[dict[str, str]]:

@@ -13,9 +13,12 @@ from fer.core.io import compute_sha256
 from fer.errors import ModelError, UserError
 from fer.registry.gate import Verdict
 from fer.registry.package import PACKAGE
+from fer.registry.status import Status
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TEST_TABLE_FILE = "test.parquet"
+# What the reasons of a version begin with that was judged more than once; they replace the former ones.
+JUDGED_ANEW = "Judged anew."
 SHOWN_METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "calibration_error")
 
 
@@ -50,7 +53,7 @@ class ModelVersion:
     Args:
         name: Name of the model.
         version: Number of the version, from 1.
-        status: Approved, PendingManualApproval or Rejected.
+        status: Approved, PendingManualApproval, Rejected or Archived.
         aliases: Names under which it is in use.
         sha256: SHA-256 of its model.tar.gz.
         fingerprint: SHA-256 over the files of the bundle inside.
@@ -128,11 +131,16 @@ class ModelRegistry(ABC):
 
     A new kind of registry is a subclass in a file of its own and a line in ``fer.registry.factory``.
 
+    Attributes:
+        is_dry_run: Whether requests are recorded instead of sent, so that answers say nothing.
+
     Examples:
         >>> registry = open_registry(load_overrides([], "register"))
         >>> version = registry.find("fer-demo", "champion")
         >>> archive = registry.fetch(version, Path("downloads"))
     """
+
+    is_dry_run = False
 
     @abstractmethod
     def list_versions(self, name: str) -> list[ModelVersion]:
@@ -174,8 +182,16 @@ class ModelRegistry(ABC):
         """Store the files, then create the version, so that a killed registration leaves none."""
 
     @abstractmethod
-    def approve(self, version: ModelVersion, note: str) -> None:
-        """Set the status to Approved, with a note."""
+    def set_status(self, version: ModelVersion, status: Status, note: str) -> None:
+        """Set the status, with a note after the reasons; one that begins with JUDGED_ANEW replaces them."""
+
+    @abstractmethod
+    def store_file(self, version: ModelVersion, path: Path) -> None:
+        """Add a file to a version's files, or replace the one of this name."""
+
+    @abstractmethod
+    def delete(self, version: ModelVersion) -> None:
+        """Delete a version's files, then the version."""
 
     @abstractmethod
     def get_aliases(self, name: str) -> Aliases:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.config import Config, SageMakerAws
 from fer.registry.base import ModelRegistry
 
@@ -32,7 +33,7 @@ def _open_sagemaker(config: Config, client: AwsClient | None) -> ModelRegistry:
     from fer.registry.sagemaker import SageMakerRegistry
 
     assert isinstance(config.aws, SageMakerAws)
-    return SageMakerRegistry(config.aws, client or AwsClient(config.aws.region, config.dry_run))
+    return SageMakerRegistry(config.aws, client or connect(config.aws, config.dry_run))
 
 
 # By ``aws.kind``.

@@ -21,6 +21,7 @@ from fer.errors import UserError, shorten_error
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
+    JUDGED_ANEW,
     Aliases,
     Candidate,
     ModelRegistry,
@@ -30,6 +31,7 @@ from fer.registry.base import (
     verify_checksum,
 )
 from fer.registry.package import PACKAGE
+from fer.registry.status import Status
 
 # MLflow would otherwise report its use over the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -212,9 +214,29 @@ class MlflowRegistry(ModelRegistry):
 
     @override
     @_wrap_mlflow_errors
-    def approve(self, version: ModelVersion, note: str) -> None:
-        self.client.set_model_version_tag(version.name, str(version.version), NOTE, note)
-        self.client.set_model_version_tag(version.name, str(version.version), STATUS, "Approved")
+    def set_status(self, version: ModelVersion, status: Status, note: str) -> None:
+        name, number = version.name, str(version.version)
+        if note.startswith(JUDGED_ANEW):
+            self.client.update_model_version(name, number, description=note)
+            note = ""
+        self.client.set_model_version_tag(name, number, NOTE, note)
+        self.client.set_model_version_tag(name, number, STATUS, status)
+
+    @override
+    def store_file(self, version: ModelVersion, path: Path) -> None:
+        with atomic_write(Path(version.source) / path.name) as tmp_path:
+            shutil.copyfile(path, tmp_path)
+
+    @override
+    @_wrap_mlflow_errors
+    def delete(self, version: ModelVersion) -> None:
+        number = str(version.version)
+        run_id = str(self.client.get_model_version(version.name, number).run_id)
+        shutil.rmtree(self.store / ARTIFACTS_DIR / run_id, ignore_errors=True)
+        if Path(version.source).exists():
+            raise UserError(f"{version.uri}: {version.source} cannot be deleted; mend its permissions, try again")
+        self.client.delete_run(run_id)
+        self.client.delete_model_version(version.name, number)
 
     @override
     @_wrap_mlflow_errors

@@ -3,15 +3,16 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import insert_verdict
 from fer.config import Config, SageMakerAws
+from fer.config.registry import Registry
 from fer.core.io import atomic_write, write_text
 from fer.errors import ConfigError, ExitCode
 from fer.registry.base import (
@@ -22,12 +23,14 @@ from fer.registry.base import (
     ModelRegistry,
     ModelVersion,
 )
+from fer.registry.decisions import DECISIONS_FILE, Decision, build_gate_decision, format_decisions, read_decisions
 from fer.registry.factory import open_registry
-from fer.registry.gate import REJECTED, Champion, Verdict, evaluate_gate
+from fer.registry.gate import REJECTED, Verdict, evaluate_gate
+from fer.registry.lifecycle import VERDICT_FILE, archive, delete, judge_anew, load_champion
 from fer.registry.package import PACKAGE, build_package, compute_fingerprint
 from fer.registry.promotion import assign_alias, promote, roll_back
 from fer.registry.resolve import fetch_model, pin_model_uri
-from fer.registry.run_artifacts import RunArtifacts, read_run_artifacts, read_table
+from fer.registry.run_artifacts import RunArtifacts, read_run_artifacts
 from fer.registry.sagemaker_model_card import build_quality_report
 from fer.registry.verify_package import check_package
 from fer.runs.program import log_to_stderr
@@ -55,8 +58,9 @@ def run_action(config: Config, directory: Path) -> int:
     if config.registry.action == "register":
         return _run_registration(config, directory)
     remove_if_empty(directory)
-    print(_manage_versions(config, open_registry(config)))
-    return ExitCode.OK
+    text, code = _manage_versions(config, open_registry(config))
+    print(text)
+    return code
 
 
 def _dry_run(config: Config) -> int:
@@ -64,7 +68,7 @@ def _dry_run(config: Config) -> int:
     if not isinstance(config.aws, SageMakerAws):
         raise ConfigError("dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker")
     log_to_stderr()
-    client = AwsClient(config.aws.region, dry_run=True)
+    client = connect(config.aws, dry_run=True)
     registry = open_registry(config, client)
     if config.registry.action == "register":
         registry.check_ready()
@@ -75,7 +79,9 @@ def _dry_run(config: Config) -> int:
             folder = Path(temp_dir)
             _register_model(config, registry, read_run_artifacts(fetch_model(config, folder).bundle), folder)
     else:
-        _manage_versions(config, registry)
+        text, _ = _manage_versions(config, registry)
+        if config.registry.action not in ("list", "show"):
+            log.info("A dry run assumes the versions 1, 2 (champion) and 3 (challenger, approved): %s", text)
     print(json.dumps(client.recorded_requests, indent=2))
     return ExitCode.OK
 
@@ -105,12 +111,14 @@ def _register_model(config: Config, registry: ModelRegistry, artifacts: RunArtif
     name = config.registry.name
     with registry.lock(name):
         version = _find_registered_version(registry, name, artifacts)
-        prefix = "Registered already:" if version else "Registered"
+        prefix = "Registered already:" if version else "Would be registered:" if config.dry_run else "Registered"
         version = version or _register_new_version(config, registry, artifacts, directory)
         assign_alias(registry, version)
         version = registry.find(name, version.version)
     log.info("%s %s (%s)", prefix, version.uri, "; ".join([version.status, *version.aliases]))
     log.info("%s", version.reasons)
+    if config.dry_run:
+        log.info("A dry run asks for no champion: the comparison with one may still decide otherwise")
     return version
 
 
@@ -129,14 +137,14 @@ def _register_new_version(
     difference = check_package(directory / PACKAGE)
     log.info("Package: %s, its answers as in the run (to %.1g)", directory / PACKAGE, difference)
     # A dry run knows nothing of the champion.
-    champion = None if config.dry_run else _load_champion(registry, name, directory)
+    champion = None if config.dry_run else load_champion(registry, name)
     verdict = evaluate_gate(config.registry.gate, artifacts.metrics, artifacts.table, champion)
     candidate = Candidate(
         name=name,
         verdict=verdict,
         sha256=sha256,
         fingerprint=compute_fingerprint(artifacts.description.folder),
-        files={**artifacts.files, **_write_artifacts(artifacts, verdict, directory)},
+        files={**artifacts.files, **_write_artifacts(config, artifacts, verdict, directory)},
         metrics=artifacts.metrics,
         description=artifacts.description.content,
         settings=artifacts.settings,
@@ -145,22 +153,12 @@ def _register_new_version(
     return registry.register(candidate)
 
 
-def _load_champion(registry: ModelRegistry, name: str, directory: Path) -> Champion | None:
-    """Return the version in use with its test table, None where there is none."""
-    number = registry.get_aliases(name).champion
-    if number is None:
-        return None
-    version = registry.find(name, number)
-    with tempfile.TemporaryDirectory(dir=directory) as temp_dir:
-        path = registry.fetch_file(version, TEST_TABLE_FILE, Path(temp_dir))
-        return Champion(version.uri, None if path is None else read_table(path))
-
-
-def _write_artifacts(artifacts: RunArtifacts, verdict: Verdict, directory: Path) -> dict[str, Path]:
+def _write_artifacts(config: Config, artifacts: RunArtifacts, verdict: Verdict, directory: Path) -> dict[str, Path]:
     """Write what registering adds to the files of the run; returns the paths by name."""
     files = {PACKAGE: directory / PACKAGE}
     texts = {
-        "verdict.json": json.dumps(verdict.to_dict(), indent=2) + "\n",
+        VERDICT_FILE: json.dumps(verdict.to_dict(), indent=2) + "\n",
+        DECISIONS_FILE: format_decisions([build_gate_decision(verdict, config.registry.gate)]),
         "quality.json": build_quality_report(artifacts.metrics),
     }
     card = artifacts.description.folder / MODEL_CARD_FILE
@@ -176,33 +174,60 @@ def _write_artifacts(artifacts: RunArtifacts, verdict: Verdict, directory: Path)
     return files
 
 
-def _manage_versions(config: Config, registry: ModelRegistry) -> str:
-    """Do an action on registered versions; returns what to print. Raises UserError."""
-    return ACTIONS[config.registry.action](registry, config.registry.name, config.registry.version)
+def _manage_versions(config: Config, registry: ModelRegistry) -> tuple[str, int]:
+    """Do an action on registered versions; returns what to print, and the exit code. Raises UserError."""
+    return ACTIONS[config.registry.action](config.registry, registry)
 
 
-def _list(registry: ModelRegistry, name: str, _: int | None) -> str:
-    return _format_versions(registry.list_versions(name), name)
+def _list(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    return _format_versions(registry.list_versions(section.name), section.name), ExitCode.OK
 
 
-def _show(registry: ModelRegistry, name: str, number: int | None) -> str:
-    return _format_version(registry.find(name, CHAMPION if number is None else number))
+def _show(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    version = registry.find(section.name, CHAMPION if section.version is None else section.version)
+    return _format_version(version, read_decisions(registry, version)), ExitCode.OK
 
 
-def _promote(registry: ModelRegistry, name: str, number: int | None) -> str:
-    return f"{promote(registry, name, number).uri} is champion now"
+def _promote(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    return f"{promote(registry, section.name, section.version).uri} is champion now", ExitCode.OK
 
 
-def _roll_back(registry: ModelRegistry, name: str, _: int | None) -> str:
-    return f"{roll_back(registry, name).uri} is champion now"
+def _roll_back(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    return f"{roll_back(registry, section.name).uri} is champion now", ExitCode.OK
+
+
+def _judge(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    version = judge_anew(registry, section.gate, section.name, _require_version(section))
+    if registry.is_dry_run:
+        log.warning("A dry run fetches no figures, so the status in its requests is not what would be decided")
+    text = f"{version.uri} ({'; '.join([version.status, *version.aliases])}): {version.reasons}"
+    return text, ExitCode.PARTIAL if version.status == REJECTED else ExitCode.OK
+
+
+def _archive(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    return f"{archive(registry, section.name, _require_version(section)).uri} is archived", ExitCode.OK
+
+
+def _delete(section: Registry, registry: ModelRegistry) -> tuple[str, int]:
+    return f"{delete(registry, section.name, _require_version(section)).uri} is deleted", ExitCode.OK
+
+
+def _require_version(section: Registry) -> int:
+    """Return the version to change; none is chosen silently."""
+    if section.version is None:
+        raise ConfigError(f"registry.version: registry.action={section.action} needs one; add registry.version=N")
+    return section.version
 
 
 # By ``registry.action``; what registers has a run directory, and is not among them.
-ACTIONS: dict[str, Callable[[ModelRegistry, str, int | None], str]] = {
+ACTIONS: dict[str, Callable[[Registry, ModelRegistry], tuple[str, int]]] = {
     "list": _list,
     "show": _show,
     "promote": _promote,
     "rollback": _roll_back,
+    "judge": _judge,
+    "archive": _archive,
+    "delete": _delete,
 }
 
 
@@ -224,7 +249,7 @@ def _format_versions(versions: list[ModelVersion], name: str) -> str:
     return pd.DataFrame(rows).to_string(index=False)
 
 
-def _format_version(version: ModelVersion) -> str:
+def _format_version(version: ModelVersion, decisions: Sequence[Decision]) -> str:
     """Return all that is known of a version, a line each."""
     lines = {
         "status": "; ".join([version.status, *version.aliases]),
@@ -237,8 +262,14 @@ def _format_version(version: ModelVersion) -> str:
         "package": version.package,
         "model_card": version.card_uri,
         "source": version.source,
+        **{f"decision {number}": _format_decision(decision) for number, decision in enumerate(decisions, 1)},
     }
     return "\n".join([version.uri, *[f"  {key:20} {value}" for key, value in lines.items()]])
+
+
+def _format_decision(decision: Decision) -> str:
+    limits = ", ".join(f"{name}={limit:g}" for name, limit in decision.limits.items() if limit is not None)
+    return f"{decision.time} {decision.status}: {' '.join(decision.reasons)}" + (f" ({limits})" if limits else "")
 
 
 def _format_metric(version: ModelVersion, metric: str) -> str:

@@ -2,7 +2,8 @@
 
 from fer.errors import UserError
 from fer.registry.base import CHALLENGER, CHAMPION, Aliases, ModelRegistry, ModelVersion
-from fer.registry.gate import APPROVED, REJECTED
+from fer.registry.decisions import add_decision, build_manual_decision
+from fer.registry.status import APPROVED, ARCHIVED, REJECTED
 
 
 def assign_alias(registry: ModelRegistry, version: ModelVersion) -> None:
@@ -39,10 +40,14 @@ def promote(registry: ModelRegistry, name: str, number: int | None) -> ModelVers
         aliases = registry.get_aliases(name)
         if version.status == REJECTED:
             raise UserError(f"{version.uri}: was rejected, so it cannot be champion; its verdict: {version.reasons}")
+        if version.status == ARCHIVED:
+            raise UserError(f"{version.uri}: is archived; registry.action=judge decides anew whether it may be used")
         if aliases.champion == version.version:
             raise UserError(f"{version.uri}: is the champion already")
         if version.status != APPROVED:
-            registry.approve(version, "Approved by hand, by its promotion.")
+            note = "Approved by hand, by its promotion."
+            add_decision(registry, version, build_manual_decision(APPROVED, note))
+            registry.set_status(version, APPROVED, note)
         replaced = () if aliases.champion is None else (aliases.champion,)
         challenger = None if aliases.challenger == version.version else aliases.challenger
         registry.set_aliases(name, Aliases(version.version, challenger, aliases.previous_champions + replaced))

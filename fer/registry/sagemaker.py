@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,12 +11,15 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from fer.aws.client import AwsClient, CloudError
-from fer.aws.s3 import build_encryption_args, check_bucket_private
+from fer.aws.job_options import build_tags
+from fer.aws.lock import S3Lock
+from fer.aws.s3 import build_encryption_args, check_bucket_private, delete_folder
 from fer.config import SageMakerAws
 from fer.errors import ConfigError
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
+    JUDGED_ANEW,
     Aliases,
     Candidate,
     ModelRegistry,
@@ -26,14 +30,17 @@ from fer.registry.base import (
 )
 from fer.registry.package import PACKAGE
 from fer.registry.sagemaker_model_card import build_card_content, get_card_status
+from fer.registry.status import APPROVED, ARCHIVED, REJECTED, Status
 
 CONTENT_TYPES = ("image/jpeg", "image/png", "application/x-tar")
 RESPONSE_TYPE = "application/jsonlines"
 INSTANCE_TYPES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 TAGS = {CHAMPION: "fer:champion", CHALLENGER: "fer:challenger"}
 HISTORY_TAG = "fer:history"
+ARCHIVED_PROPERTY = "archived"
+LOCKS = "locks"  # folder below the prefix
 MAX_HISTORY = 40  # champions that a tag's 256 characters hold
-MAX_CARD_NAME, MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 63, 1024, 256, 36  # characters
+MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 1024, 256, 36  # characters
 # What a dry run assumes.
 DRY_RUN_ALIASES = Aliases(champion=2, challenger=3, history=(1,))
 DRY_RUN_VERSION = 4
@@ -51,15 +58,29 @@ class SageMakerRegistry(ModelRegistry):
 
     def __init__(self, aws: SageMakerAws, client: AwsClient) -> None:
         self.aws, self.client = aws, client
+        self.is_dry_run = client.dry_run
         self._group_arns: dict[str, str] = {}
+        self._locks: dict[str, S3Lock] = {}
+        # What a dry run has recorded of versions, by ARN.
+        self._recorded_versions: dict[str, dict[str, Any]] = {}
 
     def _request(self, operation: str, dry_response: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
         return self.client.request("sagemaker", operation, parameters, dry_response)
 
     @override
     def lock(self, name: str) -> AbstractContextManager[object]:
-        # SageMaker numbers versions itself, and has nothing to lock promotions with.
-        return nullcontext()
+        return self._hold_lock(name)
+
+    @contextmanager
+    def _hold_lock(self, name: str) -> Iterator[None]:
+        """Hold an object in S3: tags, which aliases are, cannot be written under a condition."""
+        key = f"{self.aws.prefix}/{LOCKS}/{name}.json"
+        with S3Lock(self.client, self.aws.bucket, key, build_encryption_args(self.aws.kms_key)) as lock:
+            self._locks[name] = lock
+            try:
+                yield
+            finally:
+                del self._locks[name]
 
     @override
     def list_versions(self, name: str) -> list[ModelVersion]:
@@ -90,22 +111,25 @@ class SageMakerRegistry(ModelRegistry):
         response = self._request(
             "describe_model_package",
             ModelPackageName=arn,
-            dry_response={"ModelApprovalStatus": "Approved", "ModelPackageArn": arn},
+            dry_response={
+                "ModelApprovalStatus": APPROVED,
+                "ModelPackageArn": arn,
+                **self._recorded_versions.get(arn, {}),
+            },
         )
         properties = dict(response.get("CustomerMetadataProperties", {}))
         containers = response.get("InferenceSpecification", {}).get("Containers", [{}])
         created = response.get("CreationTime")
+        archived = properties.pop(ARCHIVED_PROPERTY, None) is not None
         return ModelVersion(
             name=name,
             version=number,
-            status=response["ModelApprovalStatus"],
+            status=ARCHIVED if archived else response["ModelApprovalStatus"],
             aliases=aliases.get_names(number),
             source=response["ModelPackageArn"],
             package=containers[0].get("ModelDataUrl", f"s3://{self.aws.bucket}/{self.aws.prefix}/{PACKAGE}"),
             created="" if created is None else created.isoformat(timespec="seconds"),
-            reasons=" ".join(
-                filter(None, (response.get("ModelPackageDescription"), response.get("ApprovalDescription")))
-            ),
+            reasons=_join_reasons(response.get("ModelPackageDescription"), response.get("ApprovalDescription")),
             **parse_properties(properties),
         )
 
@@ -164,15 +188,11 @@ class SageMakerRegistry(ModelRegistry):
             self.client.upload(path, self.aws.bucket, f"{prefix}{name}", **build_encryption_args(self.aws.kms_key))
         self._ensure_group(candidate.name)
         files_uri = f"s3://{self.aws.bucket}/{prefix}"
-        response = self._request(
-            "create_model_package",
-            **self._build_package_parameters(candidate, files_uri),
-            dry_response={
-                "ModelPackageArn": self._build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
-            },
-        )
+        parameters = self._build_package_parameters(candidate, files_uri)
+        dry_arn = self._build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
+        response = self._request("create_model_package", **parameters, dry_response={"ModelPackageArn": dry_arn})
+        self._recorded_versions[response["ModelPackageArn"]] = parameters
         number = int(response["ModelPackageArn"].rpartition("/")[2])
-        self._create_model_card(candidate, number, f"{files_uri}{PACKAGE}")
         return self._get_version(candidate.name, number, self.get_aliases(candidate.name))
 
     def _ensure_group(self, name: str) -> None:
@@ -189,6 +209,7 @@ class SageMakerRegistry(ModelRegistry):
                 "create_model_package_group",
                 ModelPackageGroupName=name,
                 ModelPackageGroupDescription="Facial expression of a face.",
+                **build_tags(self.aws),
             )
         except CloudError as error:
             # Another registration was faster.
@@ -219,33 +240,44 @@ class SageMakerRegistry(ModelRegistry):
             "CustomerMetadataProperties": {
                 name: value[:MAX_PROPERTY] for name, value in candidate.build_properties().items()
             },
+            # It belongs to the version: it is made, found and deleted with it.
+            "ModelCard": {
+                "ModelCardStatus": get_card_status(candidate.verdict.status),
+                "ModelCardContent": build_card_content(candidate, f"{files_uri}{PACKAGE}", str(self.aws.image)),
+            },
+            **({} if self.aws.kms_key is None else {"SecurityConfig": {"KmsKeyId": self.aws.kms_key}}),
         }
 
-    def _create_model_card(self, candidate: Candidate, number: int, package_uri: str) -> None:
-        """Create SageMaker's model card; the version is usable without it, so a failure is only logged."""
-        name = build_card_name(candidate.name, str(number))
-        security = {} if self.aws.kms_key is None else {"SecurityConfig": {"KmsKeyId": self.aws.kms_key}}
-        try:
-            self._request(
-                "create_model_card",
-                ModelCardName=name,
-                ModelCardStatus=get_card_status(candidate.verdict.status),
-                Content=build_card_content(candidate, package_uri, str(self.aws.image)),
-                **security,
-            )
-        except CloudError as error:
-            if error.code == "ConflictException":
-                return
-            log.warning("Registered, but without SageMaker's model card %s: %s", name, error)
+    @override
+    def set_status(self, version: ModelVersion, status: Status, note: str) -> None:
+        # The description of a version cannot be changed; of one that was judged anew the note has all reasons.
+        judged_before = version.reasons.startswith(JUDGED_ANEW) and not note.startswith(JUDGED_ANEW)
+        text = f"{version.reasons} {note}" if judged_before else note
+        # SageMaker knows no archived versions, and uses no rejected ones.
+        mark: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": [ARCHIVED_PROPERTY]}
+        if status == ARCHIVED:
+            mark = {"CustomerMetadataProperties": {ARCHIVED_PROPERTY: "true"}}
+        changes = {
+            "ModelApprovalStatus": REJECTED if status == ARCHIVED else status,
+            "ApprovalDescription": text[:MAX_TEXT],
+            "ModelCard": {"ModelCardStatus": get_card_status(status)},
+            **(mark if ARCHIVED in (status, version.status) else {}),
+        }
+        self._request("update_model_package", ModelPackageArn=version.source, **changes)
+        self._recorded_versions[version.source] = {**self._recorded_versions.get(version.source, {}), **changes}
 
     @override
-    def approve(self, version: ModelVersion, note: str) -> None:
-        self._request(
-            "update_model_package",
-            ModelPackageArn=version.source,
-            ModelApprovalStatus="Approved",
-            ApprovalDescription=note,
-        )
+    def store_file(self, version: ModelVersion, path: Path) -> None:
+        bucket, prefix = _split_package_uri(version.package)
+        self.client.upload(path, bucket, f"{prefix}{path.name}", **build_encryption_args(self.aws.kms_key))
+
+    @override
+    def delete(self, version: ModelVersion) -> None:
+        # Of two versions of the same package, registered by hand, the other one keeps it.
+        others = [other for other in self.list_versions(version.name) if other.version != version.version]
+        if all(other.package != version.package for other in others):
+            delete_folder(self.client, *_split_package_uri(version.package))
+        self._request("delete_model_package", ModelPackageName=version.source)
 
     @override
     def get_aliases(self, name: str) -> Aliases:
@@ -266,12 +298,21 @@ class SageMakerRegistry(ModelRegistry):
     @override
     def set_aliases(self, name: str, aliases: Aliases) -> None:
         values = {key: str(getattr(aliases, alias) or "") for alias, key in TAGS.items()}
+        if (lock := self._locks.get(name)) is not None:
+            lock.confirm()
         values[HISTORY_TAG] = " ".join(map(str, aliases.history[-MAX_HISTORY:]))
         self._request(
             "add_tags",
             ResourceArn=self._get_group_arn(name),
             Tags=[{"Key": key, "Value": value} for key, value in values.items()],
         )
+
+
+def _join_reasons(description: str | None, note: str | None) -> str:
+    """Return the reasons of the status that a version has now."""
+    if note and note.startswith(JUDGED_ANEW):
+        return note
+    return " ".join(filter(None, (description, note)))
 
 
 def _is_missing(error: CloudError) -> bool:
@@ -285,8 +326,3 @@ def _split_package_uri(package: str) -> tuple[str, str]:
     """Return the bucket and the key prefix of the files beside the model.tar.gz at s3://BUCKET/KEY."""
     parts = urlsplit(package)
     return parts.netloc, f"{parts.path.lstrip('/').rpartition('/')[0]}/"
-
-
-def build_card_name(name: str, version: str) -> str:
-    """Return the name of a version's model card, within SageMaker's length."""
-    return f"{name[: MAX_CARD_NAME - len(version) - 1].rstrip('-')}-{version}"

@@ -27,7 +27,7 @@ def get_card_status(status: str) -> str:
 
 
 def build_card_content(candidate: Candidate, package_uri: str, image: str) -> str:
-    """Return the content of a model card by SageMaker's schema.
+    """Return the content of a version's model card, by SageMaker's schema for those of model packages.
 
     Args:
         candidate: The registered model.
@@ -37,15 +37,8 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
     description = candidate.description
     sources = candidate.settings.get("dataset", {}).get("sources", {})
     content = {
-        "model_overview": {
-            "model_name": candidate.name,
-            "model_description": f"Facial expression of a face: {description['architecture']}, "
-            f"{description['image_size']} pixels, classes {', '.join(description['classes'])}."[:MAX_SHORT_TEXT],
-            "algorithm_type": "Convolutional neural network",
-            "problem_type": "Multiclass image classification",
-            "model_artifact": [package_uri],
-            "inference_environment": {"container_image": [image]},
-        },
+        # Name, version and container are the version's own.
+        "model_overview": {"model_artifact": [package_uri]},
         "intended_uses": {
             "purpose_of_model": "The emotion that annotators would see in a face, not what a person feels.",
             "intended_uses": f"{INTENDED_USE}\nNot to be used:\n{FORBIDDEN_USES}"[:MAX_LONG_TEXT],
@@ -70,7 +63,15 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
         "additional_information": {
             "ethical_considerations": FORBIDDEN_USES[:MAX_LONG_TEXT],
             "caveats_and_recommendations": " ".join(candidate.verdict.reasons)[:MAX_LONG_TEXT],
-            "custom_details": {name: value[:MAX_SHORT_TEXT] for name, value in candidate.build_properties().items()},
+            "custom_details": {
+                name: value[:MAX_SHORT_TEXT]
+                for name, value in {
+                    "model_description": f"Facial expression of a face: {description['architecture']}, "
+                    f"{description['image_size']} pixels, classes {', '.join(description['classes'])}.",
+                    "container_image": image,
+                    **candidate.build_properties(),
+                }.items()
+            },
         },
     }
     return json.dumps(content, ensure_ascii=False)

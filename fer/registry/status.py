@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-Status = Literal["Approved", "PendingManualApproval", "Rejected"]
+Status = Literal["Approved", "PendingManualApproval", "Rejected", "Archived"]
 APPROVED: Status = "Approved"
 PENDING: Status = "PendingManualApproval"
 REJECTED: Status = "Rejected"
+ARCHIVED: Status = "Archived"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -73,8 +74,12 @@ def _parse_parameter(key: str, override: Override) -> SearchParameter:
         numbers = list(value.range())
         if not numbers:
             raise ConfigError(f"{override.input_line}: an empty range")
-        integers = all(isinstance(number, int) for number in numbers)
-        return SearchParameter("int" if integers else "float", (), min(numbers), max(numbers), abs(value.step))
+        if all(isinstance(number, int) for number in numbers):
+            return SearchParameter("int", (), min(numbers), max(numbers), abs(value.step))
+        # Sums of floats would end at 0.09999999999999995 instead of 0.1.
+        first, step = Decimal(str(value.start)), Decimal(str(value.step))
+        ends = (float(first), float(first + (len(numbers) - 1) * step))
+        return SearchParameter("float", (), min(ends), max(ends), abs(value.step))
     assert isinstance(value, IntervalSweep)
     low, high, log = value.start, value.end, "log" in value.tags
     if low is None or high is None or low >= high or (log and low <= 0):

@@ -4,9 +4,12 @@ import json
 import sys
 
 import pytest
+from botocore import xform_name
 
-from fer.cloud.policy import main
+from fer.cloud.policy import JOBS, build_policies, main
+from fer.config.compose import load_overrides
 from fer.core import installation
+from tests.helpers.paths import PROJECT
 
 NEEDED = ["aws.bucket=faces", "aws.role=arn:aws:iam::123456789012:role/fer"]
 
@@ -54,3 +57,52 @@ def test_errors_are_told_as_by_the_other_commands(
 def test_rights_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     main(NEEDED)
     assert {*json.loads(capsys.readouterr().out)} == {"caller", "role", "role_trust"}
+
+
+# What the programs call, where the right to it has another name.
+OPERATIONS = {
+    **{"s3:ListBucket": "list_objects_v2", "s3:GetBucketPublicAccessBlock": "get_public_access_block"},
+    **{"s3:DeleteObject": "delete_objects", "s3:AbortMultipartUpload": "upload_file"},
+}
+EVERYTHING = ("aws.keep=none", "aws.cloudwatch.alarms=true", "aws.kms_key=alias/faces")
+# Rights that no request names: SageMaker and S3 ask for them of who sends another one.
+IMPLIED = {"iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt"}
+
+
+@pytest.mark.parametrize("pipelines", [False, True])
+def test_nothing_is_granted_to_a_caller_that_no_program_calls(pipelines: bool) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "fer").rglob("*.py"))
+    config = load_overrides(["aws=sagemaker", *NEEDED, *EVERYTHING], "infer")
+    granted = build_policies(config, pipelines)["caller"]["Statement"]
+    for action in {action for statement in granted for action in statement["Action"]} - IMPLIED:
+        name = OPERATIONS.get(action) or xform_name(action.partition(":")[2])
+        if name.startswith(("create", "describe", "stop")):
+            for kind in JOBS:
+                name = name.replace(f"{kind}_job", "{self.kind}_job")
+        assert f'"{name}"' in source or f".{name}(" in source, action
+
+
+def test_deletions_are_granted_as_far_as_they_are_asked_for() -> None:
+    def find_deletable(*overrides: str) -> tuple[list[str], bool]:
+        policies = build_policies(load_overrides(["aws=sagemaker", *NEEDED, *overrides], "infer"))
+        statements = {statement["Sid"]: statement for statement in policies["caller"]["Statement"]}
+        assert all("s3:DeleteObject" not in statement["Action"] for statement in policies["role"]["Statement"])
+        return statements["Deletion"]["Resource"], "sagemaker:DeleteModel" in statements["Model"]["Action"]
+
+    objects = "arn:aws:s3:::faces/fer"
+    registry = [f"{objects}/models/fer-mobilenetv2/*", f"{objects}/locks/fer-mobilenetv2.json"]
+    assert find_deletable() == (registry, False)
+    kept_less = ([*registry, f"{objects}/jobs/*"], True)
+    assert find_deletable("aws.keep=answers") == find_deletable("aws.keep=none") == kept_less
+
+
+def test_pipelines_add_their_rights_and_change_no_other() -> None:
+    config = load_overrides(["aws=sagemaker", *NEEDED], "infer")
+    plain, more = build_policies(config), build_policies(config, pipelines=True)
+    for name in ("caller", "role"):
+        assert all(statement in more[name]["Statement"] for statement in plain[name]["Statement"])
+    added = [statement for statement in more["role"]["Statement"] if statement not in plain["role"]["Statement"]]
+    # A pipeline starts jobs of its own names, and passes on no role but its own.
+    assert {statement["Resource"] for statement in added if "iam:PassRole" in statement["Action"]} == {NEEDED[1][9:]}
+    [steps] = [statement for statement in added if "sagemaker:CreateProcessingJob" in statement["Action"]]
+    assert all(arn.endswith("-job/pipelines-*") for arn in steps["Resource"])

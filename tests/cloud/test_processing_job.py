@@ -245,3 +245,12 @@ def test_job_whose_videos_are_gone_fails(place: Place, caplog: pytest.LogCapture
 )
 def test_common_folder(uris: list[str], folder: str) -> None:
     assert find_common_folder(uris) == folder
+
+
+@pytest.mark.parametrize(("keep", "left"), [("none", 0), ("answers", 0), ("all", len(NAMES))])
+def test_results_hold_faces_and_stay_only_where_all_is_kept(place: Place, keep: str, left: int) -> None:
+    processing = place.begun()
+    processing.wait(RESULTS)
+    processing.aws = processing.aws.model_copy(update={"keep": keep})
+    processing.clean_up()
+    assert len(processing.list_results()) == left

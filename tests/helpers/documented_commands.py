@@ -100,7 +100,9 @@ def _check_module(module: str, arguments: list[str]) -> None:
             parse_job_spec(_find_run(arguments), _choose_first(overrides))
         case "fer.cloud.extract":
             _check_overrides("infer", arguments)
-        case "fer.cloud.policy":
+        case "fer.cloud.pipeline" if "training" in arguments:
+            parse_job_spec(_find_run(arguments), overrides)
+        case "fer.cloud.policy" | "fer.cloud.infrastructure" | "fer.cloud.pipeline":
             load_overrides(["aws=sagemaker", *overrides], "infer")
         case _ if module.startswith(("fer.", "benchmarks.", "tools.")):
             main = Path(spec.origin).with_name("__main__.py") if spec.submodule_search_locations else Path(spec.origin)

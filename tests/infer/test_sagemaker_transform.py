@@ -290,3 +290,52 @@ def test_dry_run_notes_all_that_a_run_sends(place: Place, monkeypatch: pytest.Mo
     }
     assert missing(place.requests) == place.requests
     assert place.aws.calls() == before
+
+
+@pytest.mark.parametrize(
+    ("keep", "folders"), [("none", set()), ("answers", {"output"}), ("all", {"input", "manifests", "output"})]
+)
+def test_what_is_not_kept_is_deleted_once_all_is_answered(
+    keep: str, folders: set[str], place: Place, wanted: np.ndarray
+) -> None:
+    aws = place.aws
+    settings = cloud_settings().model_copy(update={"keep": keep})
+    put(aws, {"fer/jobs/of-another-run/input/shard.tar": b"faces"})
+    place.batch(settings).clean_up()
+    place.send(settings)
+    # Nothing is deleted before the caller has the answers.
+    assert len(place.keys("input")) == 4
+    batch = place.batch(settings)
+    batch.clean_up()
+    run = f"{batch.prefix}/"
+    left = [item["Key"] for item in aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=run).get("Contents", [])]
+    assert {key.removeprefix(run).partition("/")[0] for key in left} == folders
+    models = [model["ModelName"] for model in aws.client("sagemaker").list_models()["Models"]]
+    assert (f"{batch.record.id}-model" in models) == (keep == "all")
+    # The model of another run stays, and so do its faces.
+    assert "model-1" in models and "shard.tar" in place.keys("input")
+    # Once more, as after a run that was killed in between; the answers are on this machine.
+    before = aws.calls()
+    batch.clean_up()
+    place.send(settings)
+    assert_answers(place.requests, wanted)
+    assert (aws.calls() - before)["sagemaker:CreateTransformJob"] == 0
+
+
+def test_faces_that_cannot_be_deleted_are_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    settings = cloud_settings().model_copy(update={"keep": "none"})
+    place.send(settings)
+    place.aws.fault("denied", operation="DeleteObjects")
+    batch = place.batch(settings)
+    batch.clean_up()
+    assert f"Faces stay in s3://{BUCKET}/{batch.prefix}/: s3:DeleteObjects: not allowed" in caplog.text
+    assert not missing(place.requests)
+
+
+def test_a_dry_run_notes_what_it_would_delete(place: Place) -> None:
+    noting = AwsClient(dry_run=True)
+    batch = place.batch(cloud_settings().model_copy(update={"keep": "answers"}), calls=noting)
+    batch.send(place.requests, TAR)
+    batch.clean_up()
+    operations = Counter(request["operation"] for request in noting.recorded_requests)
+    assert (operations["delete_objects"], operations["delete_model"]) == (2, 1)

@@ -1,6 +1,7 @@
 """Registering a run: packaged, checked, judged, kept once; the same on this machine and in AWS."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -151,9 +152,30 @@ def test_a_dry_run_prints_requests_and_sends_none(
     requests = json.loads(capsys.readouterr().out)
     operations = [request["operation"] for request in requests]
     order = ["get_public_access_block", "list_model_packages", "put_object", "create_model_package_group"]
-    order += ["create_model_package", "create_model_card", "add_tags"]
+    order += ["create_model_package", "add_tags"]
     assert [operations.index(name) for name in order] == sorted(operations.index(name) for name in order)
     [created] = [request for request in requests if request["operation"] == "create_model_package"]
     assert created["parameters"]["ModelApprovalStatus"] == "Approved"
     assert aws.calls() == before
     assert not (tmp_path / "left").exists()
+
+
+def test_a_dry_run_says_what_would_be_decided(
+    configured: Callable[..., Config],
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limits = ("registry.gate.min_accuracy=0.99", "aws.region=us-east-1")
+    config = configured(f"model_uri={small}", "aws=sagemaker", "dry_run=true", *limits)
+    with caplog.at_level(logging.INFO):
+        assert run_action(config, tmp_path / "r") == 0
+    requests = json.loads(capsys.readouterr().out)
+    [created] = [request for request in requests if request["operation"] == "create_model_package"]
+    assert created["parameters"]["ModelApprovalStatus"] == "Rejected"
+    assert created["parameters"]["ModelCard"]["ModelCardStatus"] == "Draft"
+    # A version that is rejected gets no alias.
+    assert "add_tags" not in {request["operation"] for request in requests}
+    assert f"Would be registered: models:/{NAME}/4 (Rejected)" in caplog.text
+    assert "accuracy 0.900" in caplog.text and "Approved" not in caplog.text

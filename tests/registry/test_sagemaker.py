@@ -11,11 +11,12 @@ import pytest
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.s3 import check_bucket_private
 from fer.config import Config
-from fer.errors import ConfigError
+from fer.errors import ConfigError, UserError
+from fer.registry.base import Aliases
 from fer.registry.factory import open_registry
 from fer.registry.gate import PENDING
 from fer.registry.promotion import assign_alias, promote
-from fer.registry.sagemaker import SageMakerRegistry, build_card_name
+from fer.registry.sagemaker import SageMakerRegistry
 from fer.registry.sagemaker_model_card import build_quality_report
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import BUCKET, IMAGE, NAME, candidate
@@ -43,9 +44,10 @@ def test_the_package_and_its_card(in_aws: SageMakerRegistry, aws: Simulated, tmp
     assert found["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{address}quality.json"
     assert found["CustomerMetadataProperties"] == given.build_properties()
     assert (version.source, version.card_uri) == (found["ModelPackageArn"], f"{address}model_card.md")
-    card = aws.client("sagemaker").describe_model_card(ModelCardName=f"{NAME}-1")
-    content = json.loads(card["Content"])
-    assert card["ModelCardStatus"] == "PendingReview"
+    # The card is the version's own.
+    assert aws.calls()["sagemaker:CreateModelCard"] == 0
+    content = json.loads(found["ModelCard"]["ModelCardContent"])
+    assert found["ModelCard"]["ModelCardStatus"] == "PendingReview"
     assert content["model_overview"]["model_artifact"] == [f"{address}model.tar.gz"]
     assert "prohibited in the EU" in content["intended_uses"]["intended_uses"]
     assert "nobody's picture" in content["training_details"]["training_observations"]
@@ -95,9 +97,34 @@ def test_promoting_a_pending_version_tells_sagemaker(in_aws: SageMakerRegistry, 
     promote(in_aws, NAME, 2)
     assert described(aws, 2)["ModelApprovalStatus"] == "Approved"
     assert described(aws, 2)["ApprovalDescription"] == "Approved by hand, by its promotion."
+    card = described(aws, 2)["ModelCard"]
+    assert card["ModelCardStatus"] == "Approved" and "model_artifact" in card["ModelCardContent"]
     group = aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=NAME)["ModelPackageGroupArn"]
     tags = {tag["Key"]: tag["Value"] for tag in aws.client("sagemaker").list_tags(ResourceArn=group)["Tags"]}
     assert tags == {"fer:champion": "2", "fer:challenger": "", "fer:history": "1"}
+
+
+def test_of_two_promotions_at_once_none_is_lost(
+    configured: Callable[..., Config], in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path
+) -> None:
+    for mark in ("1", "2", "3"):
+        assign_alias(in_aws, in_aws.register(candidate(tmp_path, mark)))
+    registries = [open_registry(configured("aws=sagemaker")) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda pair: promote(pair[0], NAME, pair[1]), zip(registries, (2, 3), strict=True)))
+    aliases = in_aws.get_aliases(NAME)
+    assert {aliases.champion, *aliases.history} == {1, 2, 3} and aliases.history[0] == 1
+    assert not aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="fer/locks/").get("Contents")
+
+
+def test_who_lost_the_lock_changes_no_alias(in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path) -> None:
+    assign_alias(in_aws, in_aws.register(candidate(tmp_path)))
+    with in_aws.lock(NAME):
+        # Another one took it over, because this one was slower than the lock lasts.
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"fer/locks/{NAME}.json", Body=b"{}")
+        with pytest.raises(UserError, match="another process has changed this model meanwhile; try again"):
+            in_aws.set_aliases(NAME, Aliases(7))
+    assert in_aws.get_aliases(NAME) == Aliases(1)
 
 
 def test_a_bucket_that_blocks_public_access_is_taken(aws: Simulated) -> None:
@@ -143,14 +170,6 @@ def test_a_failure_midway_leaves_no_version(
     assert in_aws.register(candidate(tmp_path)).version == 1
 
 
-def test_a_version_without_its_card_is_told(
-    in_aws: SageMakerRegistry, aws: Simulated, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    aws.fault("denied", operation="CreateModelCard")
-    assert in_aws.register(candidate(tmp_path)).version == 1
-    assert f"Registered, but without SageMaker's model card {NAME}-1" in caplog.text
-
-
 def test_the_quality_report_has_sagemakers_form(tmp_path: Path) -> None:
     metrics = candidate(tmp_path).metrics
     report = json.loads(build_quality_report(metrics))["multiclass_classification_metrics"]
@@ -159,8 +178,3 @@ def test_the_quality_report_has_sagemakers_form(tmp_path: Path) -> None:
     assert report["accuracy"]["standard_deviation"] == pytest.approx(0.02535, abs=1e-5)
     assert sum(sum(row.values()) for row in report["confusion_matrix"].values()) == 140
     assert report["weighted_recall"]["value"] == pytest.approx(0.9)
-
-
-def test_names_of_cards_fit() -> None:
-    assert build_card_name("fer", "12") == "fer-12"
-    assert build_card_name("x" * 63, "12") == "x" * 60 + "-12"

@@ -3,12 +3,14 @@
 import json
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fer.aws.client import AwsClient, CloudError
+from fer.aws.job_options import build_tags, build_volume_key, build_vpc_config
 from fer.aws.jobs import Job, JobRecord
-from fer.aws.s3 import build_encryption_args, run_in_parallel
+from fer.aws.s3 import build_encryption_args, delete_folder, run_in_parallel
 from fer.config.aws import SageMakerAws
 from fer.errors import UserError
 from fer.infer.transform.shards import Request, read_answers
@@ -113,7 +115,9 @@ class SageMakerBatchTransform:
             "PrimaryContainer": {"ModelPackageName": self.model_package},
             "ExecutionRoleArn": self.aws.role,
             # The model needs no network, so it gets none.
-            "EnableNetworkIsolation": True,
+            "EnableNetworkIsolation": self.aws.network_isolation is not False,
+            **build_vpc_config(self.aws),
+            **build_tags(self.aws),
         }
         try:
             self.client.request("sagemaker", "create_model", parameters)
@@ -149,12 +153,31 @@ class SageMakerBatchTransform:
                 "SplitType": "None",
             },
             "TransformOutput": output,
-            "TransformResources": {"InstanceType": cfg.instance_type, "InstanceCount": cfg.instance_count},
+            "TransformResources": {
+                "InstanceType": cfg.instance_type,
+                "InstanceCount": cfg.instance_count,
+                **build_volume_key(self.aws),
+            },
+            **build_tags(self.aws),
         }
 
     def wait_for_job(self, job: Job, pending: dict[str, Request]) -> str:
         """Wait until the job has ended, and return its status; what a failed one did not answer is sent again."""
-        return job.wait(lambda _: len(self.list_answered() & set(pending)), len(pending), "objects")
+
+        def count_answered(description: dict[str, Any]) -> int:
+            self._stop_overdue(job, description)
+            return len(self.list_answered() & set(pending))
+
+        return job.wait(count_answered, len(pending), "objects")
+
+    def _stop_overdue(self, job: Job, description: dict[str, Any]) -> None:
+        """Stop a job that runs longer than any may: SageMaker itself knows no such limit for transform jobs."""
+        limit, start = self.aws.max_runtime, description.get("TransformStartTime")
+        if limit is None or start is None or description["TransformJobStatus"] != "InProgress":
+            return
+        if (datetime.now(UTC) - start).total_seconds() > limit:
+            log.warning("The job %s has run for aws.max_runtime=%d seconds: it is being stopped", job.name, limit)
+            self.client.request("sagemaker", "stop_transform_job", job.name_parameter)
 
     def download_answers(self, pending: dict[str, Request]) -> None:
         """Download the answers that are not here yet."""
@@ -174,6 +197,29 @@ class SageMakerBatchTransform:
                 return
         log.warning("%s: the answer is damaged and will be asked for again", request.output_path.name)
         request.output_path.unlink()
+
+    def clean_up(self) -> None:
+        """Delete what ``aws.keep`` does not keep, once all answers are here.
+
+        What cannot be deleted costs no answer, so it is only logged.
+        """
+        if self.aws.keep == "all" or not self.record.jobs:
+            return
+        folders = ("",) if self.aws.keep == "none" else ("input/", "manifests/")
+        try:
+            for folder in folders:
+                delete_folder(self.client, self.aws.bucket, f"{self.prefix}/{folder}")
+            self._delete_model()
+        except CloudError as error:
+            log.warning("Faces stay in s3://%s/%s/: %s", self.aws.bucket, self.prefix, error)
+
+    def _delete_model(self) -> None:
+        try:
+            self.client.request("sagemaker", "delete_model", {"ModelName": f"{self.record.id}-model"})
+        except CloudError as error:
+            # An earlier attempt has deleted it.
+            if "not find" not in str(error):
+                raise
 
     def list_answered(self) -> set[str]:
         """Names of the objects that are answered."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fer.aws.client import AwsClient
+from fer.aws.settings import connect
 from fer.bundle.metadata import read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_resume_command
@@ -71,20 +71,28 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
     answered = attach_answers(run_directory, video_count, answers_by_id, len(classes))
     write_chunks(assigner, answered, classes, config.extraction.smoothing)
+    if isinstance(config.aws, SageMakerAws):
+        # Also where all was answered before: an earlier attempt may have ended before it came to this.
+        _build_sagemaker_transform(config.aws, config, run_directory, model, classes).clean_up()
 
 
 def _build_batch_transform(
     config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
 ) -> BatchTransform:
     """The batch transform that the configuration asks for. Raises UserError."""
-    flip, folder = config.inference.flip, run_directory / SHARDS
     if isinstance(config.aws, SageMakerAws):
-        return SageMakerBatchTransform(
-            AwsClient(config.aws.region), config.aws, str(model.source), classes, flip, folder
-        )
+        return _build_sagemaker_transform(config.aws, config, run_directory, model, classes)
+    flip, folder = config.inference.flip, run_directory / SHARDS
     package = ensure_package(model, run_directory / PARTS_DIR / "model")
     threads = resolve_thread_count(config.trainer.threads)
     return LocalBatchTransform(package, config.aws.transform, threads, flip, folder / "server.log")
+
+
+def _build_sagemaker_transform(
+    aws: SageMakerAws, config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
+) -> SageMakerBatchTransform:
+    client, folder = connect(aws), run_directory / SHARDS
+    return SageMakerBatchTransform(client, aws, str(model.source), classes, config.inference.flip, folder)
 
 
 def _collect_answers(requests: Sequence[Request], classes: Sequence[str], answers_by_id: Answers) -> list[Request]:

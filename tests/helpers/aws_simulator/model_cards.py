@@ -30,6 +30,21 @@ METRICS = {"number", "string", "boolean", "linear_graph", "bar_chart", "matrix"}
 RISKS = {"High", "Medium", "Low", "Unknown"}
 
 
+# What the schema of a model package's own card has of the overview; details of the package it has none.
+PACKAGE_OVERVIEW = {"model_creator", "model_artifact"}
+
+
+def check_package_card(card: dict[str, str]) -> None:
+    """Refuse the card of a model package that is not of the simplified schema."""
+    if (text := card.get("ModelCardContent")) is None:
+        return
+    check_card(text)
+    content = json.loads(text)
+    refuse("model_package_details" in content, "#: extraneous key [model_package_details] is not permitted")
+    for key in set(content.get("model_overview", {})) - PACKAGE_OVERVIEW:
+        refuse(True, f"#/model_overview: extraneous key [{key}] is not permitted")
+
+
 def check_card(content: str) -> None:
     """Refuse a card that is not of the schema."""
     try:

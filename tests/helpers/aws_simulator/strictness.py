@@ -7,20 +7,22 @@ from typing import Any
 
 from moto.cloudwatch.exceptions import InvalidParameterValue
 from moto.cloudwatch.models import CloudWatchBackend
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
 from tests.helpers.aws_simulator import storage
-from tests.helpers.aws_simulator.model_cards import check_card
+from tests.helpers.aws_simulator.model_cards import check_card, check_package_card
 
 LOCK = threading.RLock()
 # Versions that each group has ever had: AWS gives no number twice, even after one was deleted.
 VERSIONS: Counter[str] = Counter()
 # Packages and their requests by the request's token: a repeated request is not done twice.
 TOKENS: dict[str, tuple[str, dict[str, Any]]] = {}
+# What moto forgets of a model package, by ARN: its card, and the key that it is encrypted with.
+EXTRAS: dict[str, dict[str, Any]] = {}
 
 
 def guard(backend: type, name: str, check: Callable[..., None]) -> None:
@@ -127,6 +129,7 @@ def update_package(original: Any, self: Any, **given: Any) -> str:
 
 def delete_package(_original: Any, self: Any, model_package_name: str) -> None:
     arn = self.describe_model_package(model_package_name).arn
+    EXTRAS.pop(arn, None)
     del self.model_packages[arn]
     for token in [token for token, (made, _) in TOKENS.items() if made == arn]:
         del TOKENS[token]
@@ -165,6 +168,41 @@ def check_metrics(_: Any, namespace: str, metric_data: list[dict[str, Any]]) -> 
             raise InvalidParameterValue(too_long.format(f"MetricData.member.{index}.Dimensions", 30))
 
 
+def update_card(original: Any, self: Any, model_card_name: str, content: Any, model_card_status: Any) -> str:
+    """moto forgets what an update does not name; AWS takes one of the two and keeps the other."""
+    refuse(bool(content) == bool(model_card_status), "Update either the content of a model card or its status.")
+    if content:
+        check_card(content)
+    if model_card_name in self.model_cards:
+        latest = self.model_cards[model_card_name][-1]
+        content, model_card_status = content or latest.content, model_card_status or latest.model_card_status
+    return str(original(self, model_card_name, content, model_card_status))
+
+
+def respond_create_package(original: Any, self: Any) -> ActionResult:
+    """A package has its card from the beginning; none comes into being where the card is wrong."""
+    extras = {name: value for name in ("ModelCard", "SecurityConfig") if (value := self._get_param(name)) is not None}
+    check_package_card(extras.get("ModelCard", {}))
+    done: ActionResult = original(self)
+    EXTRAS.setdefault(done.result["ModelPackageArn"], extras)
+    return done
+
+
+def respond_update_package(original: Any, self: Any) -> ActionResult:
+    card = self._get_param("ModelCard") or {}
+    check_package_card(card)
+    done: ActionResult = original(self)
+    kept = EXTRAS.setdefault(self._get_param("ModelPackageArn"), {})
+    if card:
+        kept["ModelCard"] = {**kept.get("ModelCard", {}), **card}
+    return done
+
+
+def respond_describe_package(original: Any, self: Any) -> ActionResult:
+    described = original(self).result
+    return ActionResult({**described, **EXTRAS.get(described.get("ModelPackageArn"), {})})
+
+
 def respond_delete_package(self: Any) -> EmptyResult:
     self.sagemaker_backend.delete_model_package(self._get_param("ModelPackageName"))
     return EmptyResult()
@@ -180,6 +218,7 @@ def forget() -> None:
     with LOCK:
         VERSIONS.clear()
         TOKENS.clear()
+        EXTRAS.clear()
 
 
 def install() -> None:
@@ -190,13 +229,16 @@ def install() -> None:
     guard(backend, "create_model", check_model)
     guard(backend, "create_model_package_group", check_group)
     guard(backend, "create_model_card", lambda _, content, **given: check_card(content))
-    guard(backend, "update_model_card", lambda _, content, **given: check_card(content))
     guard(CloudWatchBackend, "put_metric_data", check_metrics)
+    replace(backend, "update_model_card", update_card)
     replace(backend, "create_model_package", create_package)
     replace(backend, "update_model_package", update_package)
     replace(backend, "delete_model_package", delete_package)
     replace(backend, "delete_model_package_group", delete_group)
     replace(backend, "_get_resource_from_arn", tagged)
     replace(backend, "add_tags", add_tags)
+    replace(response, "create_model_package", respond_create_package)
+    replace(response, "update_model_package", respond_update_package)
+    replace(response, "describe_model_package", respond_describe_package)
     response.delete_model_package = respond_delete_package
     response.delete_model_package_group = respond_delete_group
