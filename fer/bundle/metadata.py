@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
 from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
+from fer.core.documents import read_yaml
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
@@ -99,14 +98,14 @@ def read_description(model_uri: str) -> BundleDescription:
         raise ModelError(f"model_uri={model_uri}: neither a run directory with a bundle nor a bundle directory")
     try:
         description = _parse_description(path)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise build_unreadable_error(path, error) from None
     _verify_weights(description)
     return description
 
 
 def _parse_description(path: Path) -> BundleDescription:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     if content["format"] != FORMAT_VERSION:
         raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
     classes = tuple(str(name) for name in content["classes"])

@@ -1,11 +1,11 @@
 """The files that extraction leaves of one video, as one archive: packed in a container, unpacked into a run."""
 
-import json
 import re
 import shutil
 import zipfile
 from pathlib import Path
 
+from fer.core.documents import parse_json
 from fer.core.io import atomic_write
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
@@ -51,7 +51,7 @@ def unpack_result(file: Path, run_directory: Path, number: int, video: str) -> N
             names = archive.namelist()
             if not all(map(MEMBER.fullmatch, names)) or names[-1:] != [f"{PARTS_DIR}/{COMPLETION_FILE}"]:
                 raise ValueError("it does not hold what a video leaves")
-            if json.loads(archive.read(names[-1]))["video"] != video:
+            if parse_json(archive.read(names[-1]).decode())["video"] != video:
                 raise ValueError(f"it does not hold {video}")
             for name in names:
                 folder, inner = name.split("/")

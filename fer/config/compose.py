@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -15,6 +14,7 @@ from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
+from fer.core.documents import read_yaml
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
 from fer.core.run_layout import RUN_YAML
@@ -110,8 +110,8 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
             raise ConfigError(f"--config-dir {folder}: no such directory")
         for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             try:
-                hostile = _find_calling_key(yaml.safe_load(file.read_text(encoding="utf-8")))
-            except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+                hostile = _find_calling_key(read_yaml(file))
+            except (OSError, ValueError) as error:
                 raise ConfigError(f"{file}: cannot be read as YAML ({shorten_error(error)})") from None
             if hostile:
                 raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fer.core.documents import read_json_object
 from fer.core.io import atomic_write, write_text
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
@@ -64,7 +65,7 @@ class ChunkStore:
         """The facts that ``mark_complete`` was given, or None for an unfinished video. Raises DataError."""
         file = self.folder / COMPLETION_FILE
         try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+            return read_json_object(file) if file.is_file() else None
         except ValueError as error:
             raise self._build_damage_error(file, error) from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fer.aws.client import AwsClient
 from fer.aws.s3 import find_objects, format_examples, map_uri_to_path, parse_s3_uri
 from fer.config import Config
+from fer.core.documents import read_json
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, UserError, shorten_error
@@ -83,7 +84,7 @@ def load_media(run_directory: Path) -> list[Media]:
     if not path.is_file():
         raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return [Media(Path(item["path"]), item["name"], item["kind"], item["remote"]) for item in content]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({shorten_error(error)}); start a new run") from None

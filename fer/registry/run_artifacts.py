@@ -1,14 +1,13 @@
 """What is registered of a run, or of a bundle alone: metrics, settings, test predictions, provenance."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from fer.bundle.metadata import BundleDescription, read_description
+from fer.core.documents import read_json, read_yaml
 from fer.core.io import compute_sha256
 from fer.core.run_layout import MANIFEST_PARQUET, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, format_predictions_name
 from fer.errors import ModelError, shorten_error
@@ -68,11 +67,10 @@ def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
 def _read_mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON or YAML file. Raises ModelError."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        content = read_yaml(path) if path.suffix == ".yaml" else read_json(path)
         if not isinstance(content, dict):
             raise ValueError("no mapping")
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the run") from None
     return content
 

@@ -6,13 +6,13 @@ averaged over those that did not train on it.
 """
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+from fer.core.documents import read_json_object
 from fer.core.extras import require_packages
 from fer.core.installation import format_documentation, get_program_name
 from fer.core.run_layout import MANIFEST_PARQUET, PROVENANCE_JSON, format_predictions_name
@@ -84,7 +84,7 @@ def _read_predictions(run: Path) -> pd.DataFrame:
 
 def _read_fingerprint(run: Path) -> str:
     try:
-        return str(json.loads((run / PROVENANCE_JSON).read_text(encoding="utf-8"))["data_fingerprint"])
+        return str(read_json_object(run / PROVENANCE_JSON)["data_fingerprint"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{run / PROVENANCE_JSON}: cannot be read ({error}); restore the run") from None
 
