@@ -1,10 +1,13 @@
 """Writing and loading bundles: all that leaves a run, and all that is needed to predict."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import timm
+import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,7 +24,10 @@ from fer.bundle.metadata import (
 from fer.core.io import atomic_write, compute_sha256, write_text
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork
+from fer.models.weights_header import fits_layout, parse_header
 
+# A network of another image size may have larger tables of positions than its weights.
+MAX_GROWTH = 4
 __all__ = ["Bundle", "FaceFormat", "build_description", "load_bundle", "save_bundle"]
 
 
@@ -98,6 +104,7 @@ def load_bundle(model_uri: str) -> Bundle:
         ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')
     """
     description = read_description(model_uri)
+    _check_weights_fit(description)
     try:
         network = FaceNetwork(
             description.architecture, len(description.classes), description.image_size, 0.0, flip=description.flip
@@ -110,3 +117,23 @@ def load_bundle(model_uri: str) -> Bundle:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{description.folder / WEIGHTS_FILE}: cannot be loaded ({shorten_error(error)})") from None
     return Bundle(network.eval(), description)
+
+
+def _check_weights_fit(description: BundleDescription) -> None:
+    """Refuse weights of another architecture by their header: that may be of many gigabytes. Raises ModelError."""
+    path, name = description.folder / WEIGHTS_FILE, description.architecture
+    try:
+        shapes = parse_header(path)
+        fits = fits_layout(shapes, name)
+        if fits is None and timm.is_model(name):
+            with torch.device("meta"):
+                body = timm.create_model(name, num_classes=len(description.classes))
+            fits = sum(tensor.numel() for tensor in body.state_dict().values()) <= MAX_GROWTH * sum(
+                map(math.prod, shapes.values())
+            )
+        if fits is False:
+            raise ValueError(f"they are not those of {name}")
+    except Exception as error:
+        # Some architectures cannot be built on the meta device, or not of this size; what is damaged raises anything.
+        if isinstance(error, OSError | ValueError):
+            raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None

@@ -13,7 +13,7 @@ from fer.errors import shorten_error
 
 # Run files and bundles have some kilobytes and a few hundred nodes. PyYAML reads some 100 kB a second.
 MAX_YAML_BYTES, MAX_YAML_NODES = 128 << 10, 5_000
-# metrics.json has some ten kilobytes, with groups and slices a few hundred; media.json some bytes for each of many images.
+# metrics.json has some ten kilobytes, with groups and slices a few hundred; media.json a line or five an image.
 MAX_JSON_BYTES, MAX_JSON_NODES = 32 << 20, 1_000_000
 # What reads them afterwards calls itself for each level.
 MAX_DEPTH = 64

@@ -6,13 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fer.core.archive import guard_headers
 from fer.errors import shorten_error
 
 # The largest request of a SageMaker batch job.
 MAX_BYTES = 100 << 20
 MAX_IMAGES = 10_000
-# Bytes of a long name or of extended attributes, which tarfile stores and copies.
-MAX_HEADER = 1 << 16
 SINGLE_IMAGE_ID = "image"
 BLOCK = tarfile.BLOCKSIZE
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -95,7 +94,7 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     images: list[EncodedImage] = []
     count = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=_BoundedHeader) as opened:
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=guard_headers(4 * MAX_IMAGES)) as opened:
             archive: Any = opened  # its stubs lack some attributes
             while member := archive.next():
                 # A hostile archive can lead in circles, and would fill the memory with what tarfile stores of members.
@@ -116,19 +115,6 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     if len(end) < BLOCK or end.strip(b"\0"):
         raise RequestError(400, "the archive is damaged or cut off: it does not end as a tar archive does")
     return images
-
-
-class _BoundedHeader(tarfile.TarInfo):
-    """A tar header that refuses to announce more bytes of names and attributes than any honest archive has."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
-        """Parse a header, as tarfile does. Raises tarfile.ReadError."""
-        header = super().frombuf(buf, encoding, errors)
-        extends = header.type not in tarfile.REGULAR_TYPES and not header.isdir()
-        if extends and header.size > MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
-        return header
 
 
 def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:

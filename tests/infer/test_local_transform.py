@@ -50,15 +50,15 @@ def address(batch: LocalBatchTransform) -> Iterator[str]:
 
 
 def servers(package: Path) -> list[int]:
-    """Processes that serve the package: its directory is theirs."""
+    """Processes that serve the package, as their command lines say."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            directory = (process / "cwd").readlink()
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
             state = (process / "stat").read_text().rpartition(") ")[2][0]
         except OSError:
             continue
-        if directory == package.resolve() and state != "Z":
+        if b"fer.serving" in arguments and os.fsencode(package.absolute()) in arguments and state != "Z":
             found.append(int(process.name))
     return found
 
@@ -166,3 +166,14 @@ def test_server_that_does_not_start_is_a_sentence_with_its_last_words(
         batch.send([request], TAR)
     assert not servers(broken)
     assert not request.output_path.exists()
+
+
+def test_no_module_of_a_package_is_imported(package: Path, log_file: Path, tmp_path: Path) -> None:
+    copy, mark = shutil.copytree(package, tmp_path / "package"), tmp_path / "imported"
+    code = f"open({str(mark)!r}, 'w').close()\n"
+    for name in ("uvicorn.py", "sitecustomize.py", "usercustomize.py", "numpy.py", "yaml.py", "fer/__init__.py"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(code)
+    with LocalBatchTransform(copy, local_settings(max_concurrent=1), 1, True, log_file).run_server():
+        pass
+    assert not mark.exists()
