@@ -1,13 +1,61 @@
-"""Small CSV files that people write by hand or in Excel: read as text, mistakes answered by one sentence."""
+"""CSV files of people: small ones that they write, and tables that they open in Excel."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from fer.core.documents import read_bounded_text
+from fer.core.io import atomic_write
 from fer.errors import DataError, shorten_error
+
+# A line for each video of a study, or for each image that is left out.
+MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
+# Names are compared with all others, in time that grows with their length.
+_MAX_COMPARED = 300
+# What spreadsheets take for a formula, full-width signs and leading blanks included; each ' before it makes it a text.
+_FORMULA = re.compile(r"'*(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n])")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
+
+
+def neutralise(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a ``'`` before what begins as one; numbers stay.
+
+    Args:
+        value: The cell, of any type.
+    """
+    if not isinstance(value, str):
+        return value
+    # Python's writer leaves a carriage return without quotes: it would begin a new line, and so a new cell.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def restore(value: str) -> str:
+    """Return the text of a cell that ``neutralise`` may have changed."""
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+
+
+def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
+    """Write a table for people, completely or not at all; no cell of it is taken for a formula.
+
+    Args:
+        table: The table, without its index.
+        path: The file.
+        options: Of ``pandas.DataFrame.to_csv``.
+    """
+    texts = {name: column.map(neutralise) for name, column in table.items() if not _is_numeric(column)}
+    safe = table.assign(**{str(name): column for name, column in texts.items()}).rename(columns=neutralise)
+    with atomic_write(path) as temporary:
+        safe.to_csv(temporary, index=False, **options)
+
+
+def _is_numeric(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
 def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -30,14 +78,16 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
         DataError: The file cannot be read, or lacks a column.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded_text(path, MAX_BYTES).removeprefix("\ufeff")
         header = text.partition("\n")[0]
+        if header.count(",") + header.count(";") > MAX_COLUMNS:
+            raise ValueError(f"its first line names more than {MAX_COLUMNS} columns")
         separator = ";" if header.count(";") > header.count(",") else ","
         # Without index_col=False a line with too many fields would shift all columns.
         table = pd.read_csv(
             StringIO(text), sep=separator, dtype=str, index_col=False, keep_default_na=False, skip_blank_lines=False
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         # What pandas finds wrong with a CSV, and bytes that are no UTF-8, are ValueErrors.
         raise DataError(f"{key}={path}: cannot be read as CSV in UTF-8 ({shorten_error(error)})") from None
     table.columns = table.columns.str.strip().str.lower()
@@ -47,7 +97,8 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
             f"{key}={path}: lacks {', '.join(missing)}; its first line must name {', '.join(required)}{hint}"
         )
     table = table.reindex(columns=[*required, *optional], fill_value="").fillna("")
-    table = table.apply(lambda column: column.str.strip())
+    # Names that were copied from a table of ours mean what they stood for.
+    table = table.apply(lambda column: column.str.strip().map(restore))
     table.index += 2
     return table[(table != "").any(axis=1)]
 
@@ -64,6 +115,11 @@ def check_video_name(video: str, videos: Sequence[str], location: str) -> None:
         DataError: Says which of ``videos`` has the nearest name.
     """
     if video not in videos:
-        nearest = get_close_matches(video, videos, n=1, cutoff=0.0)
+        nearest = get_close_matches(video[:_MAX_COMPARED], videos, n=1, cutoff=0.0)
         hint = f"; the nearest name is {nearest[0]!r}" if nearest else ""
-        raise DataError(f"{location}: {video!r} is not among the videos{hint}")
+        raise DataError(f"{location}: {shorten_name(video)!r} is not among the videos{hint}")
+
+
+def shorten_name(name: str) -> str:
+    """Return a name that someone wrote, cut to what fits into a sentence."""
+    return name if len(name) <= _MAX_COMPARED else f"{name[:_MAX_COMPARED]}…"
