@@ -10,6 +10,7 @@ import pandas as pd
 
 from fer.core.documents import read_json_object
 from fer.core.image import squeeze_gray
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import EMBEDDINGS_JSON, EMBEDDINGS_NPY, EMBEDDINGS_PARQUET
 from fer.errors import DataError, UserError, shorten_error
 
@@ -55,7 +56,7 @@ class EmbeddedFaces:
         try:
             facts: dict[str, Any] = read_json_object(run / EMBEDDINGS_JSON)
             embeddings = np.load(run / EMBEDDINGS_NPY, mmap_mode="r", allow_pickle=False)
-            index = pd.read_parquet(run / EMBEDDINGS_PARQUET)
+            index = read_parquet(run / EMBEDDINGS_PARQUET)
             if embeddings.ndim != 2 or len(embeddings) != len(index) or not len(index):
                 raise ValueError("its files do not fit each other")
             made_by = str(facts["weights_sha256"])

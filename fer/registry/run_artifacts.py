@@ -9,6 +9,7 @@ import pandas as pd
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.documents import read_json, read_yaml
 from fer.core.io import compute_sha256
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import MANIFEST_PARQUET, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, format_predictions_name
 from fer.errors import ModelError, shorten_error
 
@@ -94,6 +95,6 @@ def _build_test_table(run: Path) -> pd.DataFrame | None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a Parquet file. Raises ModelError."""
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore it") from None

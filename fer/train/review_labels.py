@@ -15,6 +15,7 @@ import pandas as pd
 from fer.core.documents import read_json_object
 from fer.core.extras import require_packages
 from fer.core.installation import format_documentation, get_program_name
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import MANIFEST_PARQUET, PROVENANCE_JSON, format_predictions_name
 from fer.errors import DataError, UserError
 from fer.runs.program import user_errors_to_exit_code
@@ -74,7 +75,7 @@ def _read_predictions(run: Path) -> pd.DataFrame:
     paths = [run / format_predictions_name(split) for split in ("val", "test")]
     tables = []
     try:
-        tables = [pd.read_parquet(path) for path in paths if path.is_file()]
+        tables = [read_parquet(path) for path in paths if path.is_file()]
     except (OSError, ValueError) as error:
         raise DataError(f"{run}: its predictions cannot be read ({error}); restore the run") from None
     if not tables or not (run / MANIFEST_PARQUET).is_file():
