@@ -50,9 +50,12 @@ def parse_calibration(content: Mapping[str, Any], class_count: int) -> Calibrati
 
 def _parse_vector(values: Sequence[Any], count: int, name: str) -> tuple[float, ...]:
     """Finite numbers, one a class. Raises TypeError and ValueError."""
-    if not isinstance(values, list) or len(values) != count:
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be a list")
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != count or not all(abs(number) <= MAX_TEMPERATURE for number in numbers):
         raise ValueError(f"{name} must hold {count} finite numbers")
-    return tuple(parse_number(value, name, -MAX_TEMPERATURE, MAX_TEMPERATURE) for value in values)
+    return numbers
 
 
 def parse_confidence_rule(content: Mapping[str, Any]) -> ConfidenceRule | None:
@@ -84,4 +87,6 @@ def parse_set_thresholds(content: Mapping[str, Any]) -> SetThresholds | None:
 
 def _parse_share(value: Any) -> float | None:
     """None, or a number from 0 to 1. Raises TypeError and ValueError."""
-    return None if value is None else parse_number(value, "a share", 0, 1)
+    if value is not None and not 0 <= float(value) <= 1:
+        raise ValueError(f"{value} must be between 0 and 1")
+    return None if value is None else float(value)

@@ -33,6 +33,13 @@ def read_performance(folder: Path) -> dict[str, Any]:
     metrics = _read_mapping(folder.parent / METRICS_JSON)
     if not metrics or metrics.get("weights_sha256") != description.get("weights_sha256"):
         metrics = description.get("metrics") or {}
+    try:
+        # Only what shows performances needs it, and pydantic: containers that serve a model lack it.
+        from fer.bundle.metrics_schema import check_metrics
+
+        check_metrics(metrics)
+    except (TypeError, ValueError):
+        return facts
     for split, title in SPLITS.items():
         figures = metrics.get(split)
         if isinstance(figures, Mapping) and isinstance(figures.get("accuracy"), Mapping):

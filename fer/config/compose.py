@@ -14,6 +14,7 @@ from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
+from fer.config.secrets import refuse_secrets
 from fer.core.documents import read_yaml
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
@@ -32,7 +33,7 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
         program: The program whose rules it must keep.
 
     Raises:
-        ConfigError: Something is wrong; the message has a line for each error.
+        ConfigError: Something is wrong; the message has a line for each error. A text holds a secret.
         PreconditionError: A plugin of a training is not installed.
     """
     try:
@@ -45,6 +46,7 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
         config = Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, plain) from None
+    refuse_secrets(config.dump())
     if program == "train":
         find_used_plugins(config)
     return config

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from fer.bundle.metadata import BundleDescription, read_description
+from fer.bundle.metadata import DESCRIPTION_FILE, BundleDescription, read_description
+from fer.bundle.metrics_schema import check_metrics
 from fer.core.documents import read_json, read_yaml
 from fer.core.io import compute_sha256
 from fer.core.parquet import read_parquet
@@ -48,9 +49,11 @@ def read_run_artifacts(folder: Path) -> RunArtifacts:
     content = description.content
     facts = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
     if description.folder == folder:
-        return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(facts))
+        described = _check_metrics(description.folder / DESCRIPTION_FILE, content.get("metrics") or {})
+        return RunArtifacts(description, described, {}, None, {}, _drop_empty(facts))
     files = {name: folder / name for name in (RUN_YAML, METRICS_JSON) if (folder / name).is_file()}
-    metrics = _read_mapping(folder / METRICS_JSON) if METRICS_JSON in files else dict(content.get("metrics") or {})
+    metrics = _read_mapping(folder / METRICS_JSON) if METRICS_JSON in files else content.get("metrics") or {}
+    metrics = _check_metrics(folder / METRICS_JSON, metrics)
     if metrics.get("weights_sha256", description.weights_sha256) != description.weights_sha256:
         raise ModelError(f"{folder / METRICS_JSON}: is of other weights than {description.folder}; train again")
     if RUN_YAML in files:
@@ -74,6 +77,15 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the run") from None
     return content
+
+
+def _check_metrics(path: Path, metrics: Any) -> dict[str, Any]:
+    """Return the metrics of a file, which the gate relies on. Raises ModelError."""
+    try:
+        check_metrics(metrics)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: holds no metrics of train.py ({shorten_error(error)}); restore the run") from None
+    return dict(metrics)
 
 
 def _build_test_table(run: Path) -> pd.DataFrame | None:
