@@ -125,15 +125,37 @@ def _check_weights_fit(description: BundleDescription) -> None:
     try:
         shapes = parse_header(path)
         fits = fits_layout(shapes, name)
-        if fits is None and timm.is_model(name):
-            with torch.device("meta"):
-                body = timm.create_model(name, num_classes=len(description.classes))
-            fits = sum(tensor.numel() for tensor in body.state_dict().values()) <= MAX_GROWTH * sum(
-                map(math.prod, shapes.values())
-            )
-        if fits is False:
+        if fits is False or (fits is None and _is_larger(name, MAX_GROWTH * sum(map(math.prod, shapes.values())))):
             raise ValueError(f"they are not those of {name}")
-    except Exception as error:
-        # Some architectures cannot be built on the meta device, or not of this size; what is damaged raises anything.
-        if isinstance(error, OSError | ValueError):
-            raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
+
+
+class _TooManyWeightsError(Exception):
+    """An architecture has more weights than were counted up to."""
+
+
+def _is_larger(name: str, count: int) -> bool:
+    """Whether an architecture has more than so many weights; none of them takes memory."""
+    if not timm.is_model(name):
+        return False
+    total = 0
+
+    def add(_: torch.nn.Module, __: str, parameter: torch.nn.Parameter) -> None:
+        nonlocal total
+        total += parameter.numel()
+        if total > count:
+            raise _TooManyWeightsError
+
+    handle = torch.nn.modules.module.register_module_parameter_registration_hook(add)
+    try:
+        with torch.device("meta"):
+            timm.create_model(name)
+    except _TooManyWeightsError:
+        return True
+    except Exception:
+        # Some cannot be built on the meta device; what is wrong with them is told where they are built.
+        return False
+    finally:
+        handle.remove()
+    return False

@@ -14,7 +14,7 @@ from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
-from fer.config.secrets import refuse_secrets
+from fer.config.secrets import refuse_secret_addresses, refuse_secrets
 from fer.core.documents import read_yaml
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
@@ -42,11 +42,13 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise convert_composition_error(error) from None
+    # What is wrong with a value is told with the value.
+    refuse_secrets({str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {})
     try:
         config = Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, plain) from None
-    refuse_secrets(config.dump())
+    refuse_secret_addresses(config.dump())
     if program == "train":
         find_used_plugins(config)
     return config

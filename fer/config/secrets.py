@@ -19,7 +19,7 @@ _ADDRESS = re.compile(
 
 
 def refuse_secrets(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse texts that hold a secret of the environment, or an address with a password or a token.
+    """Refuse texts that hold a secret of the environment.
 
     Args:
         config: The resolved configuration.
@@ -37,6 +37,11 @@ def refuse_secrets(config: Mapping[str, Any], environment: Mapping[str, str] = o
                 f"{key}: holds what the environment variable {name} is set to, which run.yaml and reports would keep; "
                 "leave it in the environment"
             )
+
+
+def refuse_secret_addresses(config: Mapping[str, Any]) -> None:
+    """Refuse an address with a password or a token. Raises ConfigError, which names the key alone."""
+    for key, text in _iter_texts(config, ""):
         if _ADDRESS.search(text):
             raise ConfigError(
                 f"{key}: is an address with a password or token, which run.yaml and reports would keep; put that into "

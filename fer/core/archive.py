@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 
 from fer.core.bounded_stream import SLACK, BoundedStream, StreamError, format_size
 from fer.core.io import compute_sha256
@@ -124,7 +124,7 @@ def unpack(
                 raise ModelError(f"{archive}: holds {_quote(member.name)}, which is no plain file; refused")
             if member.name.startswith("/"):
                 raise ModelError(f"{archive}: holds {_quote(member.name)}, an absolute path; refused")
-            tarfile.data_filter(member, str(directory))
+            member = tarfile.data_filter(member, str(directory))
             name = PurePosixPath(member.name).as_posix()
             if member.isfile():
                 if name in names:
@@ -132,7 +132,16 @@ def unpack(
                 names.add(name)
                 if check_member is not None:
                     check_member(name, member.size)
-            tar.extract(member, directory, filter="data")
+            # Content alone: neither times nor owners nor modes.
+            target = directory / name
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file, cast(IO[bytes], tar.extractfile(member)) as content:
+                shutil.copyfileobj(content, file, 1 << 18)
+                if file.tell() != member.size:
+                    raise tarfile.ReadError("unexpected end of data")
 
 
 def _quote(name: str) -> str:

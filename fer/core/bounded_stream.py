@@ -15,8 +15,8 @@ MAX_LZMA_MEMORY = 100 << 20
 _BLOCK = 1 << 16
 # So many bytes may come before the ratio of expansion counts.
 SLACK = 16 << 20
-# Concatenated streams, each with a header of its own; parallel compressors write one a block.
-_MAX_STREAMS = 100_000
+# Concatenated streams, each with a header of its own: parallel compressors write one for each of some kilobytes.
+_SPARE_STREAMS, _STREAM_BYTES = 1000, 1 << 12
 
 
 class StreamError(ValueError):
@@ -117,7 +117,7 @@ class BoundedStream(io.RawIOBase):
                 if not rest.strip(b"\0"):
                     return b""
                 self._streams += 1
-                if self._streams > _MAX_STREAMS:
+                if self._streams > _SPARE_STREAMS + self._produced // _STREAM_BYTES:
                     raise StreamError("it consists of too many compressed parts")
                 assert self._open is not None
                 self._decompressor, self._pending = self._open(), rest

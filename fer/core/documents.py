@@ -114,6 +114,12 @@ class _BoundedLoader(yaml.SafeLoader):
         self._sizes: dict[int, tuple[int, int]] = {}
         self._inner: list[list[tuple[int, int]]] = [[]]
 
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        """Begin a list or map in brackets, as PyYAML does, which reads ahead of their nodes. Raises DocumentError."""
+        if self.flow_level >= MAX_DEPTH:
+            raise DocumentError(_TOO_DEEP)
+        super().fetch_flow_collection_start(token_class)  # type: ignore[no-untyped-call]
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node, as PyYAML does. Raises DocumentError."""
         if self.check_event(yaml.AliasEvent):

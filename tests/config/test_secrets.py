@@ -3,7 +3,7 @@
 import pytest
 
 from fer.config.compose import load_overrides
-from fer.config.secrets import refuse_secrets
+from fer.config.secrets import refuse_secret_addresses, refuse_secrets
 from fer.errors import ConfigError
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -36,7 +36,7 @@ def test_an_interpolation_does_not_reach_a_secret(monkeypatch: pytest.MonkeyPatc
 )
 def test_addresses_with_secrets_are_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="^x: is an address with a password or token") as raised:
-        refuse_secrets({"x": address}, {})
+        refuse_secret_addresses({"x": address})
     assert address not in str(raised.value)
 
 
@@ -45,3 +45,4 @@ def test_addresses_with_secrets_are_refused(address: str) -> None:
 )
 def test_other_texts_stay(text: str) -> None:
     refuse_secrets({"x": text}, {"HOME": "/root", "KEY": "short"})
+    refuse_secret_addresses({"x": text})

@@ -1,4 +1,4 @@
-"""What a training, an analysis, a comparison and a registration write holds no secret, and what is passed on no path."""
+"""What the programs write holds no secret, and what is passed on of it no path and no name of a user."""
 
 import re
 from pathlib import Path
