@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from fer.bundle.io import load_bundle
@@ -241,10 +242,10 @@ def _attack_result(folder: Path) -> Callable[[], Any]:
     return lambda: unpack_result(folder / "00000.zip", folder / "run", 0, "v")
 
 
-def _attack_parquet(text: str | int) -> Attack:
+def _attack_parquet(text: Any) -> Attack:
     def build(folder: Path) -> Callable[[], Any]:
-        table = pd.DataFrame({"sample_id": pd.Categorical.from_codes(np.zeros(3_000_000, np.int8), [text])})
-        table.to_parquet(folder / "table.parquet", index=False)
+        column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), pa.array([text]))
+        pq.write_table(pa.table({"sample_id": column}), folder / "table.parquet")
         return lambda: read_parquet(folder / "table.parquet")
 
     return build

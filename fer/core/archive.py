@@ -25,6 +25,8 @@ _EXTENSIONS = (
 )
 # Of each member of a .zip: its entry in the directory, with a name of usual length.
 _ZIP_ENTRY_BYTES = 300
+# Behind the directory: its end, perhaps for 64 bits, and a comment.
+_ZIP_END_BYTES = 1 << 17
 _DEFLATE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -167,10 +169,14 @@ def open_zip(path: Path, limits: ArchiveLimits, methods: tuple[int, ...] = _DEFL
         size = file.seek(0, io.SEEK_END)
         # zipfile reads the directory of any length, and makes an object of each entry; this is how it finds it.
         end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-    if not end:
-        raise zipfile.BadZipFile("File is not a zip file")
-    if end[zipfile._ECD_SIZE] > limits.max_members * _ZIP_ENTRY_BYTES:  # type: ignore[attr-defined]
-        raise StreamError(f"it holds more than {limits.max_members:,} files")
+        if not end:
+            raise zipfile.BadZipFile("File is not a zip file")
+        directory_size = int(end[zipfile._ECD_SIZE])  # type: ignore[attr-defined]
+        file.seek(max(0, size - directory_size - _ZIP_END_BYTES))
+        if directory_size > limits.max_members * _ZIP_ENTRY_BYTES or (
+            file.read().count(zipfile.stringCentralDir) > limits.max_members  # type: ignore[attr-defined]
+        ):
+            raise StreamError(f"it holds more than {limits.max_members:,} files")
     archive = zipfile.ZipFile(path)
     try:
         _check_zip(archive.infolist(), size, limits, methods)

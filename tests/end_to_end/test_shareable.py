@@ -34,7 +34,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not any(secret in done.stdout + done.stderr for secret in SECRETS.values())
 
     train, infer, out = (home / "work" / name for name in ("trained", "inferred", "compared"))
-    do(str(PROJECT / "train.py"), *FAST, "trainer.epochs=1", "tracker=mlflow", f"hydra.run.dir={train}")
+    do(str(PROJECT / "train.py"), *FAST, "trainer.max_epochs=1", "tracker=mlflow", f"hydra.run.dir={train}")
     do(INFER, f"model_uri={train}", "inference.runtime=onnx", f"hydra.run.dir={infer}")
     do("-m", "fer.compare", str(train), "--out", str(out))
     do(str(PROJECT / "register.py"), f"model_uri={train}", f"registry.store={home / 'registry'}")
