@@ -118,7 +118,7 @@ class _BoundedLoader(yaml.SafeLoader):
         """Begin a list or map in brackets, as PyYAML does, which reads ahead of their nodes. Raises DocumentError."""
         if self.flow_level >= MAX_DEPTH:
             raise DocumentError(_TOO_DEEP)
-        super().fetch_flow_collection_start(token_class)  # type: ignore[no-untyped-call]
+        super().fetch_flow_collection_start(token_class)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node, as PyYAML does. Raises DocumentError."""
