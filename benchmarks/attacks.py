@@ -246,7 +246,7 @@ def _attack_parquet(text: Any) -> Attack:
     def build(folder: Path) -> Callable[[], Any]:
         column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), pa.array([text]))
         pq.write_table(pa.table({"sample_id": column}), folder / "table.parquet", store_schema=False)
-        return lambda: read_parquet(folder / "table.parquet", store_schema=False)
+        return lambda: read_parquet(folder / "table.parquet")
 
     return build
 
