@@ -20,6 +20,7 @@ from fer.aws.client import (
     AwsClient,
     CloudError,
 )
+from fer.core.documents import read_json_object
 from fer.core.io import write_text
 from fer.core.progress import track_progress
 from fer.errors import DataError, UserError, shorten_error
@@ -64,7 +65,7 @@ class JobRecord:
             self.write()
             return
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = read_json_object(path)
             self.id, self.jobs = str(state["id"]), [str(name) for name in state["jobs"]]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(

@@ -1,14 +1,17 @@
 """The entries `calibration`, `uncertainty` and `prediction_sets` of a bundle.yaml, written and read."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from fer.bundle.schema import parse_integer, parse_number
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 
 CALIBRATION, UNCERTAINTY, PREDICTION_SETS = "calibration", "uncertainty", "prediction_sets"
+
+# Images that a calibration was fitted on; logits are changed by no larger factor.
+MAX_SAMPLES, MAX_TEMPERATURE = 10**9, 1e6
 
 
 def dump_calibration(calibration: Calibration) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def parse_calibration(content: Mapping[str, Any], class_count: int) -> Calibrati
         KeyError, TypeError, ValueError: It is none.
     """
     temperature = float(content["temperature"])
-    if not 0 < temperature < math.inf:
+    if not 0 < temperature <= MAX_TEMPERATURE:
         raise ValueError("the temperature must be above 0")
     entry = content.get(CALIBRATION) or {"method": "temperature"}
     if entry["method"] == "temperature":
@@ -47,8 +50,10 @@ def parse_calibration(content: Mapping[str, Any], class_count: int) -> Calibrati
 
 def _parse_vector(values: Sequence[Any], count: int, name: str) -> tuple[float, ...]:
     """Finite numbers, one a class. Raises TypeError and ValueError."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be a list")
     numbers = tuple(float(value) for value in values)
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+    if len(numbers) != count or not all(abs(number) <= MAX_TEMPERATURE for number in numbers):
         raise ValueError(f"{name} must hold {count} finite numbers")
     return numbers
 
@@ -59,11 +64,11 @@ def parse_confidence_rule(content: Mapping[str, Any]) -> ConfidenceRule | None:
     if entry is None:
         return None
     return ConfidenceRule(
-        float(entry["precision_target"]),
+        parse_number(entry["precision_target"], "precision_target", 0, 1),
         _parse_share(entry["threshold"]),
         _parse_share(entry["precision"]),
-        float(entry["coverage"]),
-        int(entry["samples"]),
+        parse_number(entry["coverage"], "coverage", 0, 1),
+        parse_integer(entry["samples"], "samples", 0, MAX_SAMPLES),
     )
 
 
@@ -73,8 +78,11 @@ def parse_set_thresholds(content: Mapping[str, Any]) -> SetThresholds | None:
     if entry is None:
         return None
     # JSON has the levels as text.
-    shares = {float(level): _parse_share(value) for level, value in dict(entry["least_probability"]).items()}
-    return SetThresholds(int(entry["samples"]), shares)
+    shares = {
+        parse_number(level, "level", 0, 1): _parse_share(value)
+        for level, value in dict(entry["least_probability"]).items()
+    }
+    return SetThresholds(parse_integer(entry["samples"], "samples", 0, MAX_SAMPLES), shares)
 
 
 def _parse_share(value: Any) -> float | None:

@@ -1,10 +1,13 @@
 """Writing and loading bundles: all that leaves a run, and all that is needed to predict."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import timm
+import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,7 +24,10 @@ from fer.bundle.metadata import (
 from fer.core.io import atomic_write, compute_sha256, write_text
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork
+from fer.models.weights_header import fits_layout, parse_header
 
+# A network of another image size may have larger tables of positions than its weights.
+MAX_GROWTH = 4
 __all__ = ["Bundle", "FaceFormat", "build_description", "load_bundle", "save_bundle"]
 
 
@@ -98,6 +104,7 @@ def load_bundle(model_uri: str) -> Bundle:
         ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')
     """
     description = read_description(model_uri)
+    _check_weights_fit(description)
     try:
         network = FaceNetwork(
             description.architecture, len(description.classes), description.image_size, 0.0, flip=description.flip
@@ -110,3 +117,45 @@ def load_bundle(model_uri: str) -> Bundle:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{description.folder / WEIGHTS_FILE}: cannot be loaded ({shorten_error(error)})") from None
     return Bundle(network.eval(), description)
+
+
+def _check_weights_fit(description: BundleDescription) -> None:
+    """Refuse weights of another architecture by their header: that may be of many gigabytes. Raises ModelError."""
+    path, name = description.folder / WEIGHTS_FILE, description.architecture
+    try:
+        shapes = parse_header(path)
+        fits = fits_layout(shapes, name)
+        if fits is False or (fits is None and _is_larger(name, MAX_GROWTH * sum(map(math.prod, shapes.values())))):
+            raise ValueError(f"they are not those of {name}")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
+
+
+class _TooManyWeightsError(Exception):
+    """An architecture has more weights than were counted up to."""
+
+
+def _is_larger(name: str, count: int) -> bool:
+    """Whether an architecture has more than so many weights; none of them takes memory."""
+    if not timm.is_model(name):
+        return False
+    total = 0
+
+    def add(_: torch.nn.Module, __: str, parameter: torch.nn.Parameter) -> None:
+        nonlocal total
+        total += parameter.numel()
+        if total > count:
+            raise _TooManyWeightsError
+
+    handle = torch.nn.modules.module.register_module_parameter_registration_hook(add)
+    try:
+        with torch.device("meta"):
+            timm.create_model(name)
+    except _TooManyWeightsError:
+        return True
+    except Exception:
+        # Some cannot be built on the meta device; what is wrong with them is told where they are built.
+        return False
+    finally:
+        handle.remove()
+    return False

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
 from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
+from fer.bundle.schema import (
+    MAX_SIDE,
+    MIN_IMAGE_SIZE,
+    parse_channels,
+    parse_classes,
+    parse_digest,
+    parse_flag,
+    parse_integer,
+    parse_text,
+)
+from fer.core.documents import read_yaml
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
@@ -99,32 +108,37 @@ def read_description(model_uri: str) -> BundleDescription:
         raise ModelError(f"model_uri={model_uri}: neither a run directory with a bundle nor a bundle directory")
     try:
         description = _parse_description(path)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise build_unreadable_error(path, error) from None
     _verify_weights(description)
     return description
 
 
 def _parse_description(path: Path) -> BundleDescription:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     if content["format"] != FORMAT_VERSION:
         raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
-    classes = tuple(str(name) for name in content["classes"])
+    classes, faces, normalisation = parse_classes(content["classes"]), content["faces"], content["normalisation"]
+    mean, std = (parse_channels(normalisation[name], name) for name in ("mean", "std"))
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError("normalisation takes three means and three deviations above 0")
     return BundleDescription(
         folder=path.parent,
         sha256=compute_sha256(path),
         content=content,
-        architecture=str(content["architecture"]),
+        architecture=parse_text(content["architecture"], "architecture"),
         classes=classes,
-        image_size=int(content["image_size"]),
-        mean=tuple(float(value) for value in content["normalisation"]["mean"]),
-        std=tuple(float(value) for value in content["normalisation"]["std"]),
-        faces=FaceFormat(int(content["faces"]["side"]), bool(content["faces"]["colour"])),
+        image_size=parse_integer(content["image_size"], "image_size", MIN_IMAGE_SIZE, MAX_SIDE),
+        mean=mean,
+        std=std,
+        faces=FaceFormat(
+            parse_integer(faces["side"], "faces.side", 1, MAX_SIDE), parse_flag(faces["colour"], "faces.colour")
+        ),
         calibration=parse_calibration(content, len(classes)),
         confidence_rule=parse_confidence_rule(content),
         set_thresholds=parse_set_thresholds(content),
-        weights_sha256=str(content["weights_sha256"]),
-        flip=bool(content.get("flip", False)),
+        weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
+        flip=parse_flag(content.get("flip", False), "flip"),
     )
 
 

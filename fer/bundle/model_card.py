@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
+from fer.core.documents import parse_yaml
+from fer.core.places import hide_places
 
 INTENDED_USE = """\
 Research on facial expression, and the analysis of consenting participants' recordings in consumer research. The
@@ -42,11 +43,11 @@ def render_model_card(
         description: Content of bundle.yaml.
         metrics: Content of metrics.json.
         data_notes: A sentence for each fact about the training data.
-        config_yaml: The run's whole configuration, as text.
+        config_yaml: The run's whole configuration, as text; the card shows no absolute path of it.
     """
     faces = description["faces"]
     colour = "colour" if faces["colour"] else "gray"
-    sources = yaml.safe_load(config_yaml).get("dataset", {}).get("sources", {})
+    sources = parse_yaml(config_yaml).get("dataset", {}).get("sources", {})
     lines = [
         f"# {name}",
         "",
@@ -55,7 +56,7 @@ def render_model_card(
         "is brought to that first.",
         "",
         "## Data",
-        *[f"- {note}" for note in data_notes],
+        *[f"- {hide_places(note)}" for note in data_notes],
         f"- fingerprint {description['data_fingerprint']}",
         *[f"- {terms}" for terms in collect_licence_terms(sources)],
         "- The licences of the training data apply to the weights too; see the data sets' own terms.",
@@ -65,7 +66,7 @@ def render_model_card(
         if metrics.get(split):
             lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
     lines += render_calibration(metrics)
-    lines += [USE_SECTIONS, "## Configuration", "```yaml", config_yaml.strip(), "```", ""]
+    lines += [USE_SECTIONS, "## Configuration", "```yaml", hide_places(config_yaml.strip()), "```", ""]
     return "\n".join(lines)
 
 

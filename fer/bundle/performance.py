@@ -1,17 +1,17 @@
 """How well a bundle's model does, and on what: what its files say, for pages that show what it predicts."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer.bundle.metadata import DESCRIPTION_FILE, MODEL_CARD_FILE
+from fer.core.documents import parse_yaml, read_bounded_text, read_json, read_yaml
 from fer.core.run_layout import METRICS_JSON
 
 # Test figures before those of validation, on which the epoch was chosen.
+# A model card has some ten kilobytes, its configuration included.
+MAX_CARD_BYTES = 256 << 10
 SPLITS = {"test": "test", "val": "validation"}
 
 
@@ -33,6 +33,13 @@ def read_performance(folder: Path) -> dict[str, Any]:
     metrics = _read_mapping(folder.parent / METRICS_JSON)
     if not metrics or metrics.get("weights_sha256") != description.get("weights_sha256"):
         metrics = description.get("metrics") or {}
+    try:
+        # Only what shows performances needs it, and pydantic: containers that serve a model lack it.
+        from fer.bundle.metrics_schema import check_metrics
+
+        check_metrics(metrics)
+    except (TypeError, ValueError):
+        return facts
     for split, title in SPLITS.items():
         figures = metrics.get(split)
         if isinstance(figures, Mapping) and isinstance(figures.get("accuracy"), Mapping):
@@ -48,17 +55,16 @@ def read_performance(folder: Path) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded_text(path, MAX_CARD_BYTES)
     except (OSError, ValueError):
         return ""
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a JSON or YAML file, empty where there is none or it cannot be read."""
-    text = _read_text(path)
     try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        content = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -72,8 +78,8 @@ def _list_recalls(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _parse_recalls(card: str, split: str) -> dict[str, dict[str, Any]]:
     """Recalls of the model card's table of a split, which has three decimals and no intervals."""
-    section = re.search(rf"^## {SPLITS[split].capitalize()} figures.*?(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
-    rows = re.findall(r"^\| (\w+) \| (\d+) \| \S+ \| ([\d.]+|–) \| .*$", section[0] if section else "", re.MULTILINE)
+    section = card.partition(f"\n## {SPLITS[split].capitalize()} figures")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| (\d{1,9}) \| \S+ \| (\d\.\d+|–) \| .*$", section, re.MULTILINE)
     return {
         name: {"value": None if recall == "–" else float(recall), "low": None, "high": None, "samples": int(samples)}
         for name, samples, recall in rows
@@ -82,13 +88,13 @@ def _parse_recalls(card: str, split: str) -> dict[str, dict[str, Any]]:
 
 def _list_data(card: str) -> list[str]:
     """Names and kinds of the data sets, and the notes on them, of the model card."""
-    found = re.search(r"^## Configuration\n```yaml\n(.*?)^```", card, re.DOTALL | re.MULTILINE)
+    text = card.partition("\n## Configuration\n```yaml\n")[2].partition("\n```")[0]
     try:
-        config = yaml.safe_load(found[1]) if found else {}
+        config = parse_yaml(text)
         sources = config["dataset"]["sources"]
         names = [name if name == source["kind"] else f"{name} ({source['kind']})" for name, source in sources.items()]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         names = []
-    section = re.search(r"^## Data\n(.*?)^- fingerprint", card, re.DOTALL | re.MULTILINE)
-    notes = re.findall(r"^- (.*)$", section[1], re.MULTILINE) if section else []
+    section, end, _ = card.partition("\n## Data\n")[2].partition("\n- fingerprint")
+    notes = re.findall(r"^- (.*)$", section, re.MULTILINE) if end else []
     return [*([", ".join(names)] if names else []), *notes]

@@ -4,7 +4,6 @@ Wherever a bundle is served, its samples show whether the answers are still thos
 no image of the training data leaves with the model.
 """
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,15 @@ from typing import Protocol
 import numpy as np
 
 from fer.bundle.metadata import SAMPLES_FILE
+from fer.core.archive import ArchiveLimits, open_zip
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error
 
 # How far a probability may be from the run's: runtimes sum in different orders.
 TOLERANCE = 1e-4
+# A bundle has a few dozen samples, as large as its training faces.
+MAX_SAMPLES, MAX_SAMPLES_BYTES = 256, 128 << 20
+LIMITS = ArchiveLimits(8, MAX_SAMPLES_BYTES, 200)
 
 
 class _SupportsPredict(Protocol):
@@ -51,13 +54,19 @@ def read_samples(bundle: Path) -> ReferenceSamples | None:
     if not path.is_file():
         return None
     try:
+        # Refuses what would expand to more than is allowed; nothing is decompressed yet.
+        open_zip(path, LIMITS).close()
         with np.load(path, allow_pickle=False) as content:
             samples = ReferenceSamples(content["images"], content["probabilities"])
         if samples.images.ndim != 4 or samples.images.dtype != np.uint8 or not len(samples.images):
             raise ValueError(f"pictures of the form {samples.images.shape} {samples.images.dtype}")
-        if samples.probabilities.ndim != 2 or len(samples.probabilities) != len(samples.images):
-            raise ValueError(f"probabilities of the form {samples.probabilities.shape}")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if len(samples.images) > MAX_SAMPLES:
+            raise ValueError(f"more than {MAX_SAMPLES} pictures")
+        probabilities = samples.probabilities
+        if probabilities.ndim != 2 or len(probabilities) != len(samples.images) or probabilities.dtype.kind != "f":
+            raise ValueError(f"probabilities of the form {probabilities.shape} {probabilities.dtype}")
+    except Exception as error:
+        # Damaged files raise whatever the damaged part is read by.
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the bundle") from None
     return samples
 

@@ -8,13 +8,15 @@ import logging
 import os
 import shutil
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fer.core.archive import CHECKSUMS
+from fer.core.documents import read_bounded_text
 from fer.core.io import compute_sha256, write_text
 from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT
 
 NUMBER = "number"
+MAX_LIST_BYTES = 16 << 20
 log = logging.getLogger(__name__)
 
 
@@ -93,9 +95,13 @@ def _read_snapshot_number(slot: Path) -> int | None:
 
 
 def _read_checksums(slot: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a snapshot, by name."""
-    lines = (slot / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    """Return the SHA-256 of each file of a snapshot, by name. Raises OSError and ValueError."""
+    lines = read_bounded_text(slot / CHECKSUMS, MAX_LIST_BYTES).splitlines()
+    checksums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    # They come back from a bucket: none may lead out of the run.
+    if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in checksums):
+        raise ValueError("a name leads out of the snapshot")
+    return checksums
 
 
 def _copy_atomically(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fer.cloud.result_archive import format_result_name, pack_result
 from fer.config import Config, Extraction
+from fer.core.documents import read_json_object
 from fer.core.progress import track_progress
 from fer.core.system import resolve_thread_count
 from fer.infer.classify import write_chunks
@@ -80,7 +81,7 @@ def extract_shard(directory: Path) -> None:
         UserError: The detector's weights cannot be used.
     """
     task_dir, videos = directory / "input" / "task", directory / "input" / "videos"
-    task = json.loads((task_dir / TASK).read_text(encoding="utf-8"))
+    task = read_json_object(task_dir / TASK)
     if (task_dir / WEIGHTS).is_file():
         task["extraction"]["detector"]["weights"] = str(task_dir / WEIGHTS)
     config = Extraction.model_validate(task["extraction"])

@@ -1,11 +1,12 @@
 """The files that extraction leaves of one video, as one archive: packed in a container, unpacked into a run."""
 
-import json
 import re
 import shutil
 import zipfile
 from pathlib import Path
 
+from fer.core.archive import ArchiveLimits, open_zip
+from fer.core.documents import parse_json
 from fer.core.io import atomic_write
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
@@ -14,6 +15,8 @@ from fer.infer.extract import CROPS, FRAMES
 
 # Images before the rows that refer to them, and the mark of a finished video at the very end.
 FOLDERS = (CROPS, FRAMES, PARTS_DIR)
+# Crops of every face of a long video, a file each; images do not compress.
+LIMITS = ArchiveLimits(1_000_000, 64 << 30, 20)
 MEMBER = re.compile(rf"({'|'.join(FOLDERS)})/[\w-]+\.\w+")
 
 
@@ -47,11 +50,15 @@ def unpack_result(file: Path, run_directory: Path, number: int, video: str) -> N
         DataError: The archive is damaged, or is that of another video.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_zip(file, LIMITS) as archive:
             names = archive.namelist()
-            if not all(map(MEMBER.fullmatch, names)) or names[-1:] != [f"{PARTS_DIR}/{COMPLETION_FILE}"]:
+            if (
+                len(set(names)) < len(names)
+                or not all(map(MEMBER.fullmatch, names))
+                or names[-1:] != [f"{PARTS_DIR}/{COMPLETION_FILE}"]
+            ):
                 raise ValueError("it does not hold what a video leaves")
-            if json.loads(archive.read(names[-1]))["video"] != video:
+            if parse_json(archive.read(names[-1]).decode())["video"] != video:
                 raise ValueError(f"it does not hold {video}")
             for name in names:
                 folder, inner = name.split("/")

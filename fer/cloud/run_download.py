@@ -1,18 +1,17 @@
 """The run directory that a training job leaves in S3, fetched, unpacked and checked."""
 
-import gzip
 import logging
 import tarfile
-import zlib
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.core.archive import CHECKSUMS, compute_checksums, unpack
+from fer.core.archive import CHECKSUMS, ArchiveLimits, compute_checksums, unpack
+from fer.core.bounded_stream import StreamError
 from fer.errors import DataError, ModelError, shorten_error
 
 ATTEMPTS = 2
 # Enough for checkpoints of the largest networks and the files of trackers.
-MAX_FILES, MAX_BYTES = 100_000, 1 << 40
+LIMITS = ArchiveLimits(100_000, 1 << 40, 200)
 log = logging.getLogger(__name__)
 
 
@@ -54,9 +53,9 @@ def unpack_run(archive: Path, run: Path) -> None:
     """
     run.mkdir()
     try:
-        unpack(archive, run, MAX_FILES, MAX_BYTES)
+        unpack(archive, run, LIMITS)
         complete = (run / CHECKSUMS).read_bytes() == compute_checksums(run).encode()
-    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ModelError, FileNotFoundError) as error:
+    except (tarfile.TarError, StreamError, ModelError, FileNotFoundError) as error:
         raise DataError(shorten_error(error)) from None
     if not complete:
         raise DataError("its files are not those that the job has listed")

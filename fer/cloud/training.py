@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, LoggedJob
 from fer.aws.s3 import check_bucket_private
@@ -22,6 +20,7 @@ from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
+from fer.core.documents import read_yaml
 from fer.core.installation import PROJECT_ROOT, format_command, format_resume_command
 from fer.core.io import write_text
 from fer.core.run_layout import RUN_YAML
@@ -225,7 +224,7 @@ def download_run_directory(client: AwsClient, artifacts: str, directory: str | N
 
 def _read_run_name(run: Path) -> str:
     """Return the name of a run; its data need not be on this machine, so its configuration may not validate here."""
-    return str(yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))["name"])
+    return str(read_yaml(run / RUN_YAML)["name"])
 
 
 def build_job_facts(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from fer.cloud.checkpoint_sync import SnapshotManager
 from fer.config.compose import load_overrides
 from fer.core.archive import CHECKSUMS, compute_checksums
+from fer.core.documents import read_json
 from fer.core.io import write_text
 from fer.core.path_map import PATHS_ENV
 from fer.core.run_layout import HISTORY_CSV, METRICS_JSON, RUN_YAML
@@ -160,7 +161,7 @@ def _log_best_metrics(run: Path) -> None:
 
 
 def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def main(ml: Path) -> int:

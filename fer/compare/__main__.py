@@ -12,7 +12,7 @@ from fer.compare.page import build_notes, build_report
 from fer.compare.pairs import compare_pairs
 from fer.compare.ranking import choose_ranking, rank_runs
 from fer.compare.runs import find_runs, make_printable
-from fer.compare.tables import build_groups_table, build_pairs_table, build_runs_table, write_csv
+from fer.compare.tables import build_groups_table, build_pairs_table, build_runs_table, write_table
 from fer.compare.terminal import print_groups, print_runs
 from fer.core.installation import format_documentation, get_program_name
 from fer.errors import UserError
@@ -58,11 +58,11 @@ def compare(roots: list[Path], out: Path | None) -> None:
     pairs = compare_pairs(runs, ranking.split)
     report = build_report(runs, ranking, columns, groups, compute_importance(runs, ranking), pairs, notes)
     directory = out or _create_output_directory()
-    write_csv(build_runs_table(runs), directory / "comparison.csv")
+    write_table(build_runs_table(runs), directory / "comparison.csv")
     if groups:
-        write_csv(build_groups_table(groups, runs), directory / "groups.csv")
+        write_table(build_groups_table(groups, runs), directory / "groups.csv")
     if len(pairs.table):
-        write_csv(build_pairs_table(pairs, runs), directory / "pairs.csv")
+        write_table(build_pairs_table(pairs, runs), directory / "pairs.csv")
     write_comparison(report, directory / "comparison.html")
     if report.best is not None:
         best, command = report.runs[report.best].label, make_printable(report.commands[0][1])

@@ -11,6 +11,7 @@ import pandas as pd
 from fer.compare.comparability import find_differences
 from fer.compare.ranking import SPLIT_NAMES
 from fer.compare.runs import ComparedRun
+from fer.core.parquet import read_parquet
 from fer.core.progress import track_progress
 from fer.core.run_layout import format_predictions_name
 from fer.errors import shorten_error
@@ -78,7 +79,7 @@ def _read_decisions(run: ComparedRun, split: str) -> pd.DataFrame:
     if not path.exists():
         raise ValueError(f"has no predictions of {SPLIT_NAMES[split]}")
     try:
-        table = pd.read_parquet(path)
+        table = read_parquet(path)
         result = extract_predictions(table.astype({"sample_id": str, "label": str}), "sample_id")
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.

@@ -1,6 +1,5 @@
 """Reads the runs below directories as far as they can be read; a damaged one is kept with its reason."""
 
-import json
 import math
 import os
 import re
@@ -12,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from fer.config.diff import read_saved_config
+from fer.core.documents import read_json_object
 from fer.core.progress import track_progress
 from fer.core.run_layout import EMBEDDINGS_JSON, HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
-from fer.errors import ConfigError, UserError
+from fer.errors import ConfigError, UserError, shorten_error
 from fer.reports.epoch_times import compute_epoch_seconds
 
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
@@ -129,14 +129,11 @@ def _build_natural_key(text: str) -> list[tuple[bool, int, str]]:
 def _read_json(path: Path) -> dict[str, Any]:
     """Read the object in a JSON file, empty where there is no file. Raises _UnreadableFileError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise _UnreadableFileError(f"{path.name} cannot be read ({type(error).__name__})") from None
-    if not isinstance(content, dict):
-        raise _UnreadableFileError(f"{path.name} holds no object")
-    return content
+    except (OSError, ValueError) as error:
+        raise _UnreadableFileError(f"{path.name} cannot be read ({shorten_error(error)})") from None
 
 
 def _read_run(directory: Path, label: str) -> ComparedRun:

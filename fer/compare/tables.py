@@ -11,8 +11,8 @@ from fer.compare.hyperparameters import SEED, find_varying_keys, get_value, has_
 from fer.compare.pairs import PairedTests
 from fer.compare.runs import ComparedRun, parse_number
 from fer.config.diff import ABSENT, format_override_value
+from fer.core.csv import write_csv
 from fer.core.flatten import flatten_dict
-from fer.core.io import atomic_write
 
 FACT_COLUMNS = (
     "monitor",
@@ -26,11 +26,10 @@ FACT_COLUMNS = (
 )
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV."""
-    with atomic_write(path) as temporary:
-        # A path that is no valid text keeps its bytes.
-        table.to_csv(temporary, index=False, lineterminator="\n", errors="surrogateescape")
+    # A path that is no valid text keeps its bytes.
+    write_csv(table, path, lineterminator="\n", errors="surrogateescape")
 
 
 def build_runs_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -15,6 +14,8 @@ from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
 from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
+from fer.config.secrets import refuse_secret_addresses, refuse_secrets
+from fer.core.documents import read_yaml
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
 from fer.core.run_layout import RUN_YAML
@@ -32,7 +33,7 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
         program: The program whose rules it must keep.
 
     Raises:
-        ConfigError: Something is wrong; the message has a line for each error.
+        ConfigError: Something is wrong; the message has a line for each error. A text holds a secret.
         PreconditionError: A plugin of a training is not installed.
     """
     try:
@@ -41,10 +42,13 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise convert_composition_error(error) from None
+    # What is wrong with a value is told with the value.
+    refuse_secrets({str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {})
     try:
         config = Config.model_validate(plain, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, plain) from None
+    refuse_secret_addresses(config.dump())
     if program == "train":
         find_used_plugins(config)
     return config
@@ -110,8 +114,8 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
             raise ConfigError(f"--config-dir {folder}: no such directory")
         for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             try:
-                hostile = _find_calling_key(yaml.safe_load(file.read_text(encoding="utf-8")))
-            except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+                hostile = _find_calling_key(read_yaml(file))
+            except (OSError, ValueError) as error:
                 raise ConfigError(f"{file}: cannot be read as YAML ({shorten_error(error)})") from None
             if hostile:
                 raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from fer.core.documents import read_yaml
 from fer.core.flatten import flatten_dict
 from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, shorten_error
@@ -35,8 +34,8 @@ def read_saved_config(source: Path) -> dict[str, Any]:
     """
     path = source / RUN_YAML if source.is_dir() else source
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else shorten_error(error)
         raise ConfigError(f"{path}: cannot be read ({reason}); name a run directory or its run.yaml") from None
     if not isinstance(content, dict):

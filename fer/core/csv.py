@@ -1,14 +1,61 @@
-"""Small CSV files that people write by hand or in Excel: read as text, mistakes answered by one sentence."""
+"""CSV files of people: small ones that they write, and tables that they open in Excel."""
 
 import csv
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from fer.core.io import atomic_write
 from fer.errors import DataError, shorten_error
+
+# A line for each video of a study, or for each image that is left out.
+MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
+# Names are compared with all others, in time that grows with their length.
+_MAX_COMPARED = 300
+# What spreadsheets take for a formula, full-width signs and leading blanks included; each ' before it makes it a text.
+_FORMULA = re.compile(r"'*(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n])")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
+
+
+def neutralise(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a ``'`` before what begins as one; numbers stay.
+
+    Args:
+        value: The cell, of any type.
+    """
+    if not isinstance(value, str):
+        return value
+    # Python's writer leaves a carriage return without quotes: it would begin a new line, and so a new cell.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def restore(value: str) -> str:
+    """Return the text of a cell that ``neutralise`` may have changed."""
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+
+
+def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
+    """Write a table for people, completely or not at all; no cell of it is taken for a formula.
+
+    Args:
+        table: The table, without its index.
+        path: The file.
+        options: Of ``pandas.DataFrame.to_csv``.
+    """
+    texts = {name: column.map(neutralise) for name, column in table.items() if not _is_numeric(column)}
+    safe = table.assign(**{str(name): column for name, column in texts.items()}).rename(columns=neutralise)
+    with atomic_write(path) as temporary:
+        safe.to_csv(temporary, index=False, **options)
+
+
+def _is_numeric(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
 def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -34,6 +81,8 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
     header = text.partition("\n")[0]
     if not header.strip():
         raise DataError(f"{key}={path}: its first line is empty; it must name {', '.join(required)}")
+    if header.count(",") + header.count(";") > MAX_COLUMNS:
+        raise DataError(f"{key}={path}: its first line names more than {MAX_COLUMNS} columns; keep those that are read")
     separator = ";" if header.count(";") > header.count(",") else ","
     try:
         names, *rows = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -48,9 +97,10 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
                 f"{key}={path}: line {line} has more fields than the first line; put double quotes around a field that "
                 f"has a {separator!r} in it"
             )
+    # Names that were copied from a table of ours mean what they stood for.
     cells = [dict(zip(names, row, strict=False)) for row in rows]
     table = pd.DataFrame(
-        [[row.get(name, "").strip() for name in (*required, *optional)] for row in cells],
+        [[restore(row.get(name, "").strip()) for name in (*required, *optional)] for row in cells],
         index=pd.RangeIndex(2, len(rows) + 2),
         columns=[*required, *optional],
         dtype=str,
@@ -60,7 +110,11 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
 
 def _read_text(path: Path, key: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{key}={path}: is no text in UTF-8; save it as CSV in UTF-8") from None
     except (OSError, ValueError) as error:
@@ -91,6 +145,11 @@ def check_video_name(video: str, videos: Sequence[str], location: str) -> None:
         DataError: Says which of ``videos`` has the nearest name.
     """
     if video not in videos:
-        nearest = get_close_matches(video, videos, n=1, cutoff=0.0)
+        nearest = get_close_matches(video[:_MAX_COMPARED], videos, n=1, cutoff=0.0)
         hint = f"; the nearest name is {nearest[0]!r}" if nearest else ""
-        raise DataError(f"{location}: {video!r} is not among the videos{hint}")
+        raise DataError(f"{location}: {shorten_name(video)!r} is not among the videos{hint}")
+
+
+def shorten_name(name: str) -> str:
+    """Return a name that someone wrote, cut to what fits into a sentence."""
+    return name if len(name) <= _MAX_COMPARED else f"{name[:_MAX_COMPARED]}…"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer.core.csv import read_csv
+from fer.core.csv import read_csv, shorten_name
 from fer.errors import DataError
 
 KEY = "dataset.exclude"
@@ -54,9 +54,9 @@ def check_excluded(excluded: Mapping[str, str], samples: pd.Series) -> None:
     if not unknown:
         return
     # A comparison with every id of a large data set would take minutes.
-    nearest = get_close_matches(unknown[0], samples.head(2000), n=1, cutoff=0.0)
+    nearest = get_close_matches(shorten_name(unknown[0]), samples.head(2000), n=1, cutoff=0.0)
     example = f"; an id that there is: {nearest[0]}" if nearest else ""
     raise DataError(
         f"{KEY}: {len(unknown)} of {len(excluded)} ids are not among the images of dataset.sources, such as "
-        f"{unknown[0]}{example}; list sample_id as manifest.parquet has it (SOURCE/PATH), and no others"
+        f"{shorten_name(unknown[0])}{example}; list sample_id as manifest.parquet has it (SOURCE/PATH), and no others"
     )

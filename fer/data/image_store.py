@@ -16,6 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from fer.core.documents import read_json_object
 from fer.core.image import to_gray, to_native
 from fer.core.progress import track_progress
 from fer.data.decoding import decode, read_header
@@ -75,7 +76,7 @@ def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: st
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
-        meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        meta = read_json_object(folder / "store.json")
         if not len(images) == len(index) == meta["images"] or images.shape[1:] != (side, side, 3 if colour else 1):
             raise ValueError("it does not hold what its name says")
     except Exception as error:

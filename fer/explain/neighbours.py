@@ -1,6 +1,5 @@
 """The training faces that are nearest to a face in embedding space, from a run of the stage embed."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer.core.documents import read_json_object
 from fer.core.image import squeeze_gray
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import EMBEDDINGS_JSON, EMBEDDINGS_NPY, EMBEDDINGS_PARQUET
 from fer.errors import DataError, UserError, shorten_error
 
@@ -53,9 +54,9 @@ class EmbeddedFaces:
                 f"{run}: holds no {EMBEDDINGS_NPY}; make it with train.py 'trainer.stages=[embed]' model_uri=MODEL"
             )
         try:
-            facts: dict[str, Any] = json.loads((run / EMBEDDINGS_JSON).read_text(encoding="utf-8"))
+            facts: dict[str, Any] = read_json_object(run / EMBEDDINGS_JSON)
             embeddings = np.load(run / EMBEDDINGS_NPY, mmap_mode="r", allow_pickle=False)
-            index = pd.read_parquet(run / EMBEDDINGS_PARQUET)
+            index = read_parquet(run / EMBEDDINGS_PARQUET)
             if embeddings.ndim != 2 or len(embeddings) != len(index) or not len(index):
                 raise ValueError("its files do not fit each other")
             made_by = str(facts["weights_sha256"])

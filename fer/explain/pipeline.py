@@ -15,6 +15,7 @@ from torch import Tensor
 from fer.bundle.io import Bundle
 from fer.bundle.predictor import Predictor
 from fer.bundle.torch_backend import TorchNetwork
+from fer.core.csv import write_csv
 from fer.core.image import to_native
 from fer.core.io import atomic_write, write_text
 from fer.errors import ModelError
@@ -149,8 +150,7 @@ def write_explanations(
         for method, drawn in overlays.items():
             _write_png(folder / MAPS_DIR / f"{name}-{method}.png", drawn[row])
     rows = [_build_row(explanations, row) for row in range(len(names))]
-    with atomic_write(folder / EXPLANATION_CSV) as temporary:
-        pd.json_normalize(rows, sep="_").drop(columns="neighbours").to_csv(temporary, index=False)
+    write_csv(pd.json_normalize(rows, sep="_").drop(columns="neighbours"), folder / EXPLANATION_CSV)
     sanity = [vars(row) for row in explanations.sanity.rows]
     content = {"model": facts, "faces": rows, "sanity_check": sanity}
     write_text(folder / EXPLANATION_JSON, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from fer.core.documents import read_json_object
 from fer.core.io import atomic_write, write_text
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
 
@@ -43,7 +45,7 @@ class ChunkStore:
     def read_chunk(self, file: Path, columns: list[str] | None = None) -> pd.DataFrame:
         """One of the chunks, or ``columns`` of it. Raises DataError."""
         try:
-            return pd.read_parquet(file, columns=columns)
+            return read_parquet(file, columns)
         except (OSError, ValueError) as error:
             raise self._build_damage_error(file, error) from None
 
@@ -64,7 +66,7 @@ class ChunkStore:
         """The facts that ``mark_complete`` was given, or None for an unfinished video. Raises DataError."""
         file = self.folder / COMPLETION_FILE
         try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+            return read_json_object(file) if file.is_file() else None
         except ValueError as error:
             raise self._build_damage_error(file, error) from None
 

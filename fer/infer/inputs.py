@@ -5,10 +5,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import find_objects, format_examples, map_uri_to_path, parse_s3_uri
 from fer.config import Config
+from fer.core.documents import read_json
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, UserError, shorten_error
@@ -83,10 +85,19 @@ def load_media(run_directory: Path) -> list[Media]:
     if not path.is_file():
         raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [Media(Path(item["path"]), item["name"], item["kind"], item["remote"]) for item in content]
+        content = read_json(path)
+        return [_parse_media(item, run_directory) for item in content]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({shorten_error(error)}); start a new run") from None
+
+
+def _parse_media(item: dict[str, Any], run_directory: Path) -> Media:
+    """An entry of media.json. Raises KeyError, TypeError, ValueError for what is none."""
+    path, name, kind, remote = (item[key] for key in ("path", "name", "kind", "remote"))
+    if not all(isinstance(value, str) for value in (path, name, remote)) or kind not in ("video", "image"):
+        raise ValueError("an entry names no video or image")
+    # What is fetched is removed again: that must be no other file.
+    return Media(run_directory / FETCHED / map_uri_to_path(remote) if remote else Path(path), name, kind, remote)
 
 
 class MediaFetcher:

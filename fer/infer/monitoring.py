@@ -16,6 +16,8 @@ from fer.bundle.locate import PRETRAINED_DIR, names_pretrained
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import write_text
+from fer.core.parquet import read_parquet
+from fer.core.places import hide_places_within
 from fer.core.run_layout import MONITORING_JSON, PARTS_DIR, RUN_YAML, VIDEO_PREDICTIONS
 from fer.emotions import list_emotions
 from fer.errors import DataError, shorten_error
@@ -70,7 +72,9 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
             "retraining_command": format_retraining_command(config.model_uri, run.directory / PARTS_DIR / MODEL),
         },
     )
-    write_text(run.directory / MONITORING_JSON, json.dumps(monitoring, indent=2, allow_nan=False) + "\n")
+    write_text(
+        run.directory / MONITORING_JSON, json.dumps(hide_places_within(monitoring), indent=2, allow_nan=False) + "\n"
+    )
     return monitoring
 
 
@@ -89,7 +93,7 @@ def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
     """
     path = run / f"{VIDEO_PREDICTIONS}.parquet"
     try:
-        return build_baseline(pd.read_parquet(path, columns=list(NEEDED)), classes)
+        return build_baseline(read_parquet(path, NEEDED), classes)
     except DataError as error:
         raise DataError(f"inference.monitor.baseline={run}: {error}") from None
     except (OSError, ValueError) as error:

@@ -1,6 +1,5 @@
 """The stage report of infer.py: from finished chunks to the emotion table, summaries by video and group, and a page."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from fer.bundle.locate import names_pretrained
 from fer.config import Config
+from fer.core.documents import read_json_object
 from fer.core.installation import format_resume_command
 from fer.core.progress import track_progress
 from fer.core.run_layout import (
@@ -165,8 +165,7 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
 def _read_performance(directory: Path) -> dict[str, Any] | None:
     """What the model's files said of it when it was fetched; None in a run of an earlier version."""
     path = directory / PARTS_DIR / PERFORMANCE_JSON
-    content: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return content
+    return read_json_object(path) if path.is_file() else None
 
 
 def _build_notes(config: Config, run: Run) -> list[str]:

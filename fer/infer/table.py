@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from fer.core.csv import write_csv
 from fer.core.io import atomic_write
 
 ROW_COLUMNS = (
@@ -36,5 +37,4 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     times = {
         name: table[name].map("{:.6f}".format, na_action="ignore") for name in TIME_COLUMNS if name in table.columns
     }
-    with atomic_write(path.with_suffix(".csv")) as temporary:
-        table.assign(**times).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(table.assign(**times), path.with_suffix(".csv"), float_format="%.6g", lineterminator="\n")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fer.bundle.calibration import dump_uncertainty, parse_confidence_rule, parse_set_thresholds
 from fer.bundle.metadata import BundleDescription
+from fer.core.documents import read_json_object
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR, UNCERTAINTY_JSON
 from fer.errors import UserError
@@ -37,7 +38,7 @@ def save_uncertainty(description: BundleDescription, run_directory: Path, level:
 def read_uncertainty(run_directory: Path) -> tuple[ConfidenceRule | None, SetThresholds | None]:
     """Read what ``save_uncertainty`` kept; nothing in a run of an earlier version."""
     path = run_directory / PARTS_DIR / UNCERTAINTY_JSON
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content = read_json_object(path) if path.is_file() else {}
     return parse_confidence_rule(content), parse_set_thresholds(content)
 
 

@@ -1,14 +1,15 @@
 """Weights in a .safetensors file, known by its header alone: without PyTorch, and without reading a tensor."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from fer.core.documents import parse_json
 from fer.errors import ModelError, shorten_error
 from fer.models.layouts import CLASSIFIERS, LAYOUTS
 
-MAX_HEADER_BYTES = 100_000_000
+# Of the largest networks of timm it has some hundred kilobytes.
+MAX_HEADER_BYTES = 4 << 20
 SIZE_BYTES = 8
 
 
@@ -44,19 +45,33 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ModelError: The header cannot be read, or the file is shorter or longer than it says.
     """
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(SIZE_BYTES), "little")
-            if size > min(MAX_HEADER_BYTES, path.stat().st_size - SIZE_BYTES):
-                raise ValueError("it has no header")
-            header: dict[str, Any] = json.loads(file.read(size))
+        return parse_header(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model.weights={path}: cannot be read as weights ({shorten_error(error)})") from None
+
+
+def parse_header(path: Path) -> dict[str, tuple[int, ...]]:
+    """Do what ``read_shapes`` does, without a name in the message. Raises OSError and ValueError."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(SIZE_BYTES), "little")
+        if size > min(MAX_HEADER_BYTES, path.stat().st_size - SIZE_BYTES):
+            raise ValueError("it has no header")
+        header: Any = parse_json(file.read(size).decode())
+    try:
         header.pop("__metadata__", None)
         shapes = {name: tuple(map(int, tensor["shape"])) for name, tensor in header.items()}
         end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
-        if (rest := path.stat().st_size - SIZE_BYTES - size) != end:
-            raise ValueError(f"{rest} bytes of tensors, where its header names {end}")
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise ModelError(f"model.weights={path}: cannot be read as weights ({shorten_error(error)})") from None
+    except (TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(shorten_error(error)) from None
+    if (rest := path.stat().st_size - SIZE_BYTES - size) != end:
+        raise ValueError(f"{rest} bytes of tensors, where its header names {end}")
     return shapes
+
+
+def fits_layout(shapes: dict[str, tuple[int, ...]], architecture: str) -> bool | None:
+    """Whether a file's tensors are those of an architecture; None where its layout is not known."""
+    layout = LAYOUTS.get(architecture.split(".")[0])
+    return None if layout is None else compute_layout(shapes) == layout
 
 
 def compute_layout(shapes: dict[str, tuple[int, ...]]) -> str:

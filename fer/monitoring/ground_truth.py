@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer.core.csv import check_video_name, read_csv
+from fer.core.csv import check_video_name, read_csv, shorten_name
 from fer.emotions import CONTEMPT, EMOTIONS, normalize_label
 from fer.errors import DataError
 
+MAX_LABELS = 20_000
+# Of a whole number of 64 bits.
+MAX_DIGITS = 18
 REQUIRED, OPTIONAL = ("video", "emotion"), ("start_s", "end_s", "track_id")
 
 
@@ -32,6 +35,8 @@ def read_labels(path: Path, videos: Sequence[str]) -> pd.DataFrame:
     table = read_csv(path, "extraction.labels", REQUIRED, OPTIONAL)
     if table.empty:
         raise DataError(f"extraction.labels={path}: names no video; it needs a line for each label")
+    if len(table) > MAX_LABELS:
+        raise DataError(f"extraction.labels={path}: holds more than {MAX_LABELS:,} labels; label fewer videos at once")
     rows = [
         _parse_line(f"extraction.labels={path}, line {line}", videos, *fields) for line, *fields in table.itertuples()
     ]
@@ -59,8 +64,10 @@ def _parse_line(
     end_s = _parse_seconds(location, "end_s", end) if end else math.inf
     if start_s >= end_s:
         raise DataError(f"{location}: end_s={end} is not behind start_s={start}")
-    if track and not track.isdecimal():
-        raise DataError(f"{location}: track_id={track!r} is not a whole number; leave it empty to mean everybody")
+    if track and not (track.isdecimal() and len(track) <= MAX_DIGITS):
+        raise DataError(
+            f"{location}: track_id={shorten_name(track)!r} is not a whole number; leave it empty to mean everybody"
+        )
     return video, name, start_s, end_s, int(track) if track else None
 
 

@@ -244,12 +244,21 @@ def verify_checksum(version: ModelVersion, package: Path) -> Path:
     return package
 
 
+def _parse_share(text: str | None) -> float | None:
+    """Return a number from 0 to 1, None for anything else: what a registry holds may have been edited."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
 def parse_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a ModelVersion that a registry stores as properties."""
     reserved = {"package_sha256", "bundle_fingerprint", *SHOWN_METRICS}
     return {
         "sha256": properties.get("package_sha256", ""),
         "fingerprint": properties.get("bundle_fingerprint", ""),
-        "metrics": {name: float(properties[name]) for name in SHOWN_METRICS if name in properties},
+        "metrics": {name: value for name in SHOWN_METRICS if (value := _parse_share(properties.get(name))) is not None},
         "facts": {name: value for name, value in properties.items() if name not in reserved},
     }

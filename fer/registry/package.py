@@ -1,13 +1,12 @@
 """The model package: `model.tar.gz`, complete, with checksums, byte-identical when built twice from one bundle."""
 
-import gzip
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import tarfile
 import tempfile
-import zlib
 from pathlib import Path
 
 from fer.bundle.metadata import (
@@ -19,7 +18,17 @@ from fer.bundle.metadata import (
     WEIGHTS_FILE,
 )
 from fer.bundle.predictor import Predictor
-from fer.core.archive import CHECKSUMS, compute_checksums, copy_file, unpack, verify_checksums, write_archive
+from fer.bundle.reference_samples import MAX_SAMPLES_BYTES
+from fer.core.archive import (
+    CHECKSUMS,
+    PACKAGE_LIMITS,
+    compute_checksums,
+    copy_file,
+    unpack,
+    verify_checksums,
+    write_archive,
+)
+from fer.core.bounded_stream import StreamError, format_size
 from fer.core.installation import PROJECT_ROOT
 from fer.core.io import atomic_write, compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
@@ -36,6 +45,14 @@ SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "me
 REQUIREMENTS = {
     **{name: name for name in ("numpy", "onnxruntime", "pillow", "pyyaml", "scipy")},
     "opencv-python-headless": "opencv-python",
+}
+# All that a package of any version consists of, and how large each may be. Its code is for SageMaker's containers.
+MEMBERS: dict[str, int] = {
+    CHECKSUMS: 1 << 20,
+    rf"{BUNDLE_DIR}/({'|'.join(map(re.escape, (DESCRIPTION_FILE, MODEL_CARD_FILE, BASELINE)))})": 1 << 20,
+    rf"{BUNDLE_DIR}/{re.escape(SAMPLES_FILE)}": MAX_SAMPLES_BYTES,
+    rf"{BUNDLE_DIR}/({re.escape(WEIGHTS_FILE)}|{ONNX_DIR}/{re.escape(NETWORK_FILE)})": 4 << 30,
+    r"code/(inference\.py|requirements\.txt|fer(/[a-z_][a-z0-9_]*){1,4}\.py)": 1 << 20,
 }
 INFERENCE_SCRIPT = '''"""The handlers that SageMaker's classic containers call."""
 
@@ -98,17 +115,17 @@ def open_package(archive: Path, directory: Path) -> Path:
 
     Raises:
         ModelError: The archive is missing, truncated, was changed, or is hostile: links, devices, absolute paths,
-            `..`, or more files or bytes than allowed.
+            `..`, files that no package has, or more files or bytes than allowed.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".unpacking-") as temp_dir:
         unpacked = Path(temp_dir) / "package"
         unpacked.mkdir()
         try:
-            unpack(archive, unpacked)
+            unpack(archive, unpacked, PACKAGE_LIMITS, lambda name, size: _check_member(archive, name, size))
         except FileNotFoundError:
             raise ModelError(f"{archive}: there is no such file") from None
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        except (tarfile.TarError, StreamError) as error:
             raise ModelError(
                 f"{archive}: is no sound package ({shorten_error(error)}); build or fetch it again"
             ) from None
@@ -116,6 +133,16 @@ def open_package(archive: Path, directory: Path) -> Path:
         shutil.rmtree(directory, ignore_errors=True)
         os.replace(unpacked, directory)
     return directory
+
+
+def _check_member(archive: Path, name: str, size: int) -> None:
+    """Refuse a file that no package has, or that is too large for it. Raises ModelError."""
+    limit = next((limit for pattern, limit in MEMBERS.items() if re.fullmatch(pattern, name)), None)
+    shown = ascii(name[:100])
+    if limit is None:
+        raise ModelError(f"{archive}: holds {shown}, which is no file of a model package; refused")
+    if size > limit:
+        raise ModelError(f"{archive}: its {shown} has more than {format_size(limit)}; refused")
 
 
 def compute_fingerprint(bundle: Path) -> str:

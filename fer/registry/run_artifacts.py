@@ -1,15 +1,16 @@
 """What is registered of a run, or of a bundle alone: metrics, settings, test predictions, provenance."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from fer.bundle.metadata import BundleDescription, read_description
+from fer.bundle.metadata import DESCRIPTION_FILE, BundleDescription, read_description
+from fer.bundle.metrics_schema import check_metrics
+from fer.core.documents import read_json, read_yaml
 from fer.core.io import compute_sha256
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import MANIFEST_PARQUET, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, format_predictions_name
 from fer.errors import ModelError, shorten_error
 
@@ -48,9 +49,11 @@ def read_run_artifacts(folder: Path) -> RunArtifacts:
     content = description.content
     facts = {"run_yaml_sha256": content.get("config_sha256"), "data_fingerprint": content.get("data_fingerprint")}
     if description.folder == folder:
-        return RunArtifacts(description, dict(content.get("metrics") or {}), {}, None, {}, _drop_empty(facts))
+        described = _check_metrics(description.folder / DESCRIPTION_FILE, content.get("metrics") or {})
+        return RunArtifacts(description, described, {}, None, {}, _drop_empty(facts))
     files = {name: folder / name for name in (RUN_YAML, METRICS_JSON) if (folder / name).is_file()}
-    metrics = _read_mapping(folder / METRICS_JSON) if METRICS_JSON in files else dict(content.get("metrics") or {})
+    metrics = _read_mapping(folder / METRICS_JSON) if METRICS_JSON in files else content.get("metrics") or {}
+    metrics = _check_metrics(folder / METRICS_JSON, metrics)
     if metrics.get("weights_sha256", description.weights_sha256) != description.weights_sha256:
         raise ModelError(f"{folder / METRICS_JSON}: is of other weights than {description.folder}; train again")
     if RUN_YAML in files:
@@ -68,13 +71,21 @@ def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
 def _read_mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON or YAML file. Raises ModelError."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        content = read_yaml(path) if path.suffix == ".yaml" else read_json(path)
         if not isinstance(content, dict):
             raise ValueError("no mapping")
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore the run") from None
     return content
+
+
+def _check_metrics(path: Path, metrics: Any) -> dict[str, Any]:
+    """Return the metrics of a file, which the gate relies on. Raises ModelError."""
+    try:
+        check_metrics(metrics)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: holds no metrics of train.py ({shorten_error(error)}); restore the run") from None
+    return dict(metrics)
 
 
 def _build_test_table(run: Path) -> pd.DataFrame | None:
@@ -96,6 +107,6 @@ def _build_test_table(run: Path) -> pd.DataFrame | None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a Parquet file. Raises ModelError."""
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({shorten_error(error)}); restore it") from None

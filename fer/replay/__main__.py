@@ -1,7 +1,6 @@
 """`python -m fer.replay RUN`: run a training again and compare every figure and the weights, bit for bit."""
 
 import argparse
-import json
 import logging
 import math
 import shlex
@@ -13,6 +12,7 @@ from typing import Any
 from fer.config import Config
 from fer.config.plugins import describe_plugins, list_plugin_changes
 from fer.config.quoting import quote_literally
+from fer.core.documents import read_json_object
 from fer.core.flatten import flatten_dict
 from fer.core.installation import build_train_command, format_command, format_documentation, get_program_name
 from fer.core.io import compute_sha256
@@ -30,12 +30,9 @@ MAX_SHOWN = 20
 def _read_run_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run. Raises UserError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); only a finished run can be replayed") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no figures of a run")
-    return content
 
 
 def _compare_environment(config: Config, provenance: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from fer.core.io import atomic_write
+from fer.core.places import hide_places, hide_places_within
 from fer.reports import formats
 from fer.reports.colors import emotion_colour
 from fer.reports.images import jpeg_data_uri, png_data_uri
@@ -45,6 +46,8 @@ def create_environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Pages are passed on. Markup is made of texts that went through here, and of figures.
+        finalize=lambda value: hide_places(value) if type(value) is str else value,
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
     return environment
@@ -67,7 +70,7 @@ def read_script(name: str) -> str:
 
 def encode_json_for_script(content: Any) -> Markup:
     """Encode JSON that may stand inside a ``<script>`` element: nothing in it can end the element."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(hide_places_within(content), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", r"\u003c"))
 
 

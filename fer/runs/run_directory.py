@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from fer.config import Config, Program
 from fer.config.error_messages import convert_validation_error
 from fer.config.quoting import escape_interpolations, unescape_interpolations
+from fer.core.documents import read_json_object, read_yaml
 from fer.core.installation import format_command, with_project_path
 from fer.core.io import compute_sha256, write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
@@ -96,7 +96,7 @@ class Run:
         run = cls.__new__(cls)
         run.directory = directory
         run.lock = _acquire_lock(directory)
-        run.provenance = json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8"))
+        run.provenance = read_provenance(directory)
         resumed = [*run.provenance.get("resumed", []), {"command": get_command_line(), "start": get_timestamp()}]
         write_config(directory, config, program)
         run.update_provenance(status="running", end=None, resumed=resumed)
@@ -177,11 +177,14 @@ def _acquire_lock(directory: Path) -> FileLock:
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:
-    """Read what is known of a run; nothing where it was not begun."""
+    """Read what is known of a run; nothing where it was not begun. Raises PreconditionError where it cannot be read."""
     path = directory / PROVENANCE_JSON
     if not path.is_file() or not path.stat().st_size:
         return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return read_json_object(path)
+    except ValueError as error:
+        raise PreconditionError(f"{path}: cannot be read ({shorten_error(error)}); restore the run") from None
 
 
 def mark_ended(directory: Path, status: str, error: str | None = None) -> None:
@@ -201,7 +204,7 @@ def mark_ended(directory: Path, status: str, error: str | None = None) -> None:
 def read_status(directory: Path) -> str | None:
     """Read the status of a run; None where it was not begun."""
     try:
-        return str(json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8"))["status"])
+        return str(read_json_object(directory / PROVENANCE_JSON)["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -218,13 +221,13 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
         ConfigError: It breaks a rule.
     """
     try:
-        content = yaml.safe_load((run / RUN_YAML).read_text(encoding="utf-8"))
+        content = read_yaml(run / RUN_YAML)
         content.pop("defaults", None)
         content = _map_texts(unescape_interpolations, content)
         return Config.model_validate(content, context={"program": program})
     except ValidationError as error:
         raise convert_validation_error(error, content) from None
-    except (OSError, yaml.YAMLError, AttributeError, TypeError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise PreconditionError(
             f"{run / RUN_YAML}: cannot be read ({shorten_error(error)}); name a run directory"
         ) from None

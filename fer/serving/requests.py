@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fer.core.archive import guard_headers
 from fer.errors import shorten_error
 
 # The largest request of a SageMaker batch job.
 MAX_BYTES = 100 << 20
 MAX_IMAGES = 10_000
-# Bytes of a long name or of extended attributes, which tarfile stores and copies, and of all of them in one archive:
-# reading a megabyte of attributes takes it a second.
-MAX_HEADER, MAX_HEADERS = 1 << 16, 4 << 20
+# Bytes of all long names and extended attributes of an archive: reading a megabyte of them takes tarfile a second.
+MAX_EXTENSION_BYTES = 4 << 20
 SINGLE_IMAGE_ID = "image"
 BLOCK = tarfile.BLOCKSIZE
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -98,7 +98,8 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     images: list[EncodedImage] = []
     count = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=_bound_headers()) as opened:
+        guard = guard_headers(4 * MAX_IMAGES, MAX_EXTENSION_BYTES)
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:", tarinfo=guard) as opened:
             archive: Any = opened  # its stubs lack some attributes
             while member := archive.next():
                 # A hostile archive can lead in circles, and would fill the memory with what tarfile stores of members.
@@ -119,25 +120,6 @@ def _read_members(body: bytes) -> list[EncodedImage]:
     if len(end) < BLOCK or end.strip(b"\0"):
         raise RequestError(400, "the archive is damaged or cut off: it does not end as a tar archive does")
     return images
-
-
-def _bound_headers() -> type[tarfile.TarInfo]:
-    """The class of an archive's headers, which announce no more names and attributes than those of honest archives."""
-    total = 0
-
-    class BoundedHeader(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "BoundedHeader":
-            """Parse a header, as tarfile does. Raises tarfile.ReadError."""
-            nonlocal total
-            header = super().frombuf(buf, encoding, errors)
-            if header.type not in tarfile.REGULAR_TYPES and not header.isdir():
-                total += header.size
-                if header.size > MAX_HEADER or total > MAX_HEADERS:
-                    raise tarfile.ReadError(f"a header of {header.size:,} bytes")
-            return header
-
-    return BoundedHeader
 
 
 def _parse_member(member: tarfile.TarInfo, body: bytes) -> EncodedImage:

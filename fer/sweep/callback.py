@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from fer.config.base import reject_password
 from fer.config.quoting import quote_literally, read_text
+from fer.core.csv import neutralise
 from fer.core.installation import format_command, with_project_path
 from fer.core.io import write_text
 from fer.core.system import resolve_thread_count
@@ -126,7 +127,10 @@ def format_jobs_csv(jobs: list[SweepJob]) -> str:
     writer.writerow(["number", "status", "metric", "value", "seconds", "reason", "overrides"])
     for job in jobs:
         writer.writerow(
-            [job.number, job.status, job.metric, job.value, job.seconds, job.reason, " ".join(job.overrides)]
+            map(
+                neutralise,
+                [job.number, job.status, job.metric, job.value, job.seconds, job.reason, " ".join(job.overrides)],
+            )
         )
     return text.getvalue()
 

@@ -5,7 +5,6 @@ results as it would alone.
 """
 
 import csv
-import json
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from omegaconf import DictConfig
 
 from fer.config import Config
 from fer.config.compose import load_config
+from fer.core.documents import read_json_object
 from fer.core.process import watch_parent
 from fer.core.run_layout import HISTORY_CSV, METRICS_JSON, RUN_YAML
 from fer.errors import ExitCode, UserError
@@ -130,7 +130,7 @@ def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str
 
 def read_metric(directory: Path, metric: str) -> float | None:
     """Read a metric of history.csv at the best epoch; None for a run without training."""
-    metrics: dict[str, Any] = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = read_json_object(directory / METRICS_JSON)
     if metrics["best_epoch"] is None:
         return None
     with (directory / HISTORY_CSV).open(encoding="utf-8", newline="") as file:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import yaml
 
+from fer.core.documents import read_json_object, read_yaml
 from fer.core.io import write_text
 from fer.core.run_layout import JOB_JSON
 from fer.errors import UserError
@@ -77,9 +78,9 @@ def write_sweep(directory: Path, sweep: Sweep) -> None:
 def read_sweep(directory: Path) -> Sweep:
     """Read sweep.yaml. Raises UserError where the directory is not one of a sweep."""
     try:
-        content = yaml.safe_load((directory / SWEEP_YAML).read_text(encoding="utf-8"))
+        content = read_yaml(directory / SWEEP_YAML)
         return Sweep(**{field.name: content[field.name] for field in fields(Sweep)})
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{directory}: holds no readable {SWEEP_YAML}; name the directory of a sweep") from None
 
 
@@ -91,7 +92,7 @@ def write_job(directory: Path, job: SweepJob) -> None:
 def read_job(directory: Path) -> SweepJob | None:
     """Read how the job of a run directory ended; None before its end."""
     try:
-        content = json.loads((directory / JOB_JSON).read_text(encoding="utf-8"))
+        content = read_json_object(directory / JOB_JSON)
         return SweepJob(**{field.name: content[field.name] for field in fields(SweepJob)})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import yaml
 from PIL import Image
 
+from fer.core.documents import read_json_object, read_yaml
 from fer.core.flatten import flatten_dict
 from fer.core.io import write_text
 from fer.core.run_layout import BUNDLE_DIR, HISTORY_CSV, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, TRACKERS_DIR
@@ -32,7 +32,7 @@ def get_run_id(directory: Path) -> str:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Read the configuration in run.yaml."""
-    content = yaml.safe_load((directory / RUN_YAML).read_text(encoding="utf-8"))
+    content = read_yaml(directory / RUN_YAML)
     del content["defaults"]
     return dict(content)
 
@@ -55,7 +55,7 @@ def compute_elapsed_seconds(directory: Path) -> int:
 
 
 def _read_provenance(directory: Path) -> dict[str, Any]:
-    return dict(json.loads((directory / PROVENANCE_JSON).read_text(encoding="utf-8")))
+    return read_json_object(directory / PROVENANCE_JSON)
 
 
 def read_result(directory: Path) -> RunResult:
@@ -63,7 +63,7 @@ def read_result(directory: Path) -> RunResult:
     status = _read_provenance(directory)["status"]
     metrics: dict[str, Any] = {}
     if (directory / METRICS_JSON).is_file():
-        metrics = json.loads((directory / METRICS_JSON).read_text(encoding="utf-8"))
+        metrics = read_json_object(directory / METRICS_JSON)
     values = flatten_dict(_select_tracked(metrics), "/")
     return RunResult(
         status=status if status in EXIT_CODES else "killed",
@@ -111,7 +111,7 @@ class TrackerState:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = Lock()
-        self.entries: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        self.entries: dict[str, dict[str, Any]] = read_json_object(path) if path.is_file() else {}
 
     def get(self, tracker: str) -> dict[str, Any]:
         """Return what is saved of a tracker."""

@@ -14,8 +14,8 @@ from fer.audit.label_issues import (
     find_contradicted_labels,
     join_issues,
 )
+from fer.core.csv import write_csv
 from fer.core.image import squeeze_gray
-from fer.core.io import atomic_write
 from fer.core.run_layout import LABEL_ISSUES_CSV, LABEL_ISSUES_HTML
 from fer.metrics.bootstrap import extract_predictions
 from fer.reports.label_issues import LabelIssuesPage, write_label_issues_page
@@ -49,8 +49,7 @@ def write_label_issues(
     contradicted = find_contradicted_labels(examined)
     conflicting = find_conflicting_duplicates(samples)
     issues = join_issues(contradicted, conflicting, samples)
-    with atomic_write(directory / LABEL_ISSUES_CSV) as temporary:
-        issues.to_csv(temporary, index=False, float_format="%.4f")
+    write_csv(issues, directory / LABEL_ISSUES_CSV, float_format="%.4f")
     answers = extract_predictions(examined, "sample_id")
     accuracy = float((answers["predicted"] == answers["label"]).mean())
     counts = {

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
+from fer.core.documents import read_json_object
 from fer.core.io import write_text
 from fer.core.run_layout import PRUNED_JSON, TRIAL_JSON
 from fer.errors import shorten_error
@@ -64,7 +65,7 @@ def _report_metric(directory: Path, epoch: int, value: float) -> bool:
     """Report the metric of an epoch to the study; whether the trial is to end."""
     import optuna
 
-    trial: dict[str, Any] = json.loads((directory / TRIAL_JSON).read_text(encoding="utf-8"))
+    trial: dict[str, Any] = read_json_object(directory / TRIAL_JSON)
     optuna_trial = optuna.Trial(open_study(StudyConfig(**trial["study"])), trial["trial_id"])
     optuna_trial.report(value, epoch)
     return optuna_trial.should_prune()
@@ -73,4 +74,4 @@ def _report_metric(directory: Path, epoch: int, value: float) -> bool:
 def raise_if_pruned(directory: Path) -> None:
     """Raise TrialPrunedError where the sweep ended the training of this run directory."""
     if (directory / PRUNED_JSON).is_file():
-        raise TrialPrunedError(int(json.loads((directory / PRUNED_JSON).read_text(encoding="utf-8"))["epoch"]))
+        raise TrialPrunedError(int(read_json_object(directory / PRUNED_JSON)["epoch"]))

@@ -6,15 +6,16 @@ averaged over those that did not train on it.
 """
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+from fer.core.documents import read_json_object
 from fer.core.extras import require_packages
 from fer.core.installation import format_documentation, get_program_name
+from fer.core.parquet import read_parquet
 from fer.core.run_layout import MANIFEST_PARQUET, PROVENANCE_JSON, format_predictions_name
 from fer.errors import DataError, UserError
 from fer.runs.program import user_errors_to_exit_code
@@ -74,7 +75,7 @@ def _read_predictions(run: Path) -> pd.DataFrame:
     paths = [run / format_predictions_name(split) for split in ("val", "test")]
     tables = []
     try:
-        tables = [pd.read_parquet(path) for path in paths if path.is_file()]
+        tables = [read_parquet(path) for path in paths if path.is_file()]
     except (OSError, ValueError) as error:
         raise DataError(f"{run}: its predictions cannot be read ({error}); restore the run") from None
     if not tables or not (run / MANIFEST_PARQUET).is_file():
@@ -84,7 +85,7 @@ def _read_predictions(run: Path) -> pd.DataFrame:
 
 def _read_fingerprint(run: Path) -> str:
     try:
-        return str(json.loads((run / PROVENANCE_JSON).read_text(encoding="utf-8"))["data_fingerprint"])
+        return str(read_json_object(run / PROVENANCE_JSON)["data_fingerprint"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{run / PROVENANCE_JSON}: cannot be read ({error}); restore the run") from None
 

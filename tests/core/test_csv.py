@@ -1,10 +1,12 @@
 """CSV files as people and Excel write them, and the sentences about their mistakes."""
 
+import csv
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from fer.core.csv import check_video_name, read_csv
+from fer.core.csv import MAX_BYTES, check_video_name, neutralise, read_csv, restore, write_csv
 from fer.errors import DataError
 
 
@@ -73,3 +75,62 @@ def test_an_unknown_video_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(DataError) as raised:
         check_video_name("ana.mp4", [], "labels.csv, line 2")
     assert str(raised.value) == sentence
+
+
+FORMULAS = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    " =1",
+    "\n=1",
+    "＝1",
+    "'=1",
+    "''@x",
+    "-",
+    "=x,y",
+]
+
+
+@pytest.mark.parametrize("cell", FORMULAS)
+def test_no_cell_is_taken_for_a_formula_and_its_text_comes_back(cell: str, path: Path) -> None:
+    table = pd.DataFrame({"sample_id": [cell, "plain"], "=column": [1.0, -2.5]})
+    write_csv(table, path)
+    assert table["sample_id"][0] == cell, "the table itself, and so its Parquet, is unchanged"
+    with path.open(newline="", encoding="utf-8") as file:
+        header, first, second = csv.reader(file)
+    assert header == ["sample_id", "'=column"]
+    assert first == ["'" + cell.replace("\r", "\n"), "1.0"]
+    assert second == ["plain", "-2.5"]
+    if cell == cell.strip():
+        assert read_csv(path, "key", ["sample_id"])["sample_id"].tolist() == [cell, "plain"]
+
+
+@pytest.mark.parametrize("cell", ["-1.5", "+3", "-2e-05", "1=2", "a-b", "", "–", "'quoted'", "-inf", ".5"])
+def test_numbers_and_other_texts_stay(cell: str) -> None:
+    assert neutralise(cell) == cell
+    assert restore(cell) == cell
+
+
+def test_a_carriage_return_begins_no_new_line(path: Path) -> None:
+    write_csv(pd.DataFrame({"name": ["a\r=1+1", "b\r\n=1"]}), path, lineterminator="\n")
+    assert b"\r" not in path.read_bytes()
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["name"], ["a\n=1+1"], ["b\n=1"]]
+
+
+def test_what_is_no_text_stays() -> None:
+    assert [neutralise(value) for value in (-1, -1.5, None, True)] == [-1, -1.5, None, True]
+
+
+def test_a_file_that_no_person_wrote_is_refused_at_once(path: Path) -> None:
+    path.write_text("video," * 200_000 + "\n")
+    with pytest.raises(DataError, match="names more than 100 columns"):
+        read_csv(path, "key", ["video"])
+    path.write_bytes(b"video\n" + b"x" * (MAX_BYTES + 1))
+    with pytest.raises(DataError, match="larger than"):
+        read_csv(path, "key", ["video"])
+    with pytest.raises(DataError, match="x…' is not among"):
+        check_video_name("x" * 1_000_000, ["anna.mp4", "x" * 200], "labels.csv, line 2")

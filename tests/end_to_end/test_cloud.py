@@ -108,7 +108,8 @@ def test_the_same_model_gives_the_same_table_by_every_route(
         assert monitoring["model"] == FIRST and monitoring["baseline"] == "the model's training"
         assert monitoring["drift"] and monitoring["images_per_s"] > 0
         directory = monitoring["retraining_command"].split()[3]
-        assert (Path(directory) / "run.yaml").is_file()
+        # Relative to where infer.py was started: no absolute path is passed on.
+        assert (registered_here.directory / directory / "run.yaml").is_file()
     assert provenance_of(judged)["model"]["source"].endswith(f":model-package/{NAME}/1")
 
 

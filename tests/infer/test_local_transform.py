@@ -49,16 +49,16 @@ def address(batch: LocalBatchTransform) -> Iterator[str]:
         yield found
 
 
-def servers(package: Path) -> list[int]:
-    """Processes that serve the package: its directory is theirs."""
+def servers(log_file: Path) -> list[int]:
+    """Processes whose errors go to the log file of a server: how they were started does not tell a copied process."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            directory = (process / "cwd").readlink()
+            errors = (process / "fd" / "2").readlink()
             state = (process / "stat").read_text().rpartition(") ")[2][0]
         except OSError:
             continue
-        if directory == package.resolve() and state != "Z":
+        if errors == log_file.resolve() and state != "Z":
             found.append(int(process.name))
     return found
 
@@ -106,7 +106,7 @@ def test_server_that_is_killed_in_the_middle(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     requests = packed(tmp_path)
-    others = servers(package)
+    others = servers(batch.log_file)
     # Whoever reads a pipe waits until somebody writes: so the server is dead when the second shard is sent.
     content = requests[1].path.read_bytes()
     requests[1].path.unlink()
@@ -114,9 +114,9 @@ def test_server_that_is_killed_in_the_middle(
 
     def kill() -> None:
         with requests[1].path.open("wb") as pipe:
-            [server] = set(servers(package)) - set(others)
+            [server] = set(servers(batch.log_file)) - set(others)
             os.kill(server, signal.SIGKILL)
-            while set(servers(package)) - set(others):
+            while set(servers(batch.log_file)) - set(others):
                 pass
             pipe.write(content)
 
@@ -126,21 +126,21 @@ def test_server_that_is_killed_in_the_middle(
     killer.join()
     assert missing(requests) == requests[1:]
     assert f"{requests[1].path.name}: no answer (" in caplog.text
-    assert servers(package) == others
+    assert servers(batch.log_file) == others
     done = times(requests)
     requests[1].path.unlink()
     requests[1].path.write_bytes(content)
     batch.send(missing(requests), TAR)
     assert_answers(requests, wanted)
     assert times(requests).items() >= done.items()
-    assert servers(package) == others
+    assert servers(batch.log_file) == others
 
 
 def test_server_ends_with_an_error_of_its_user(batch: LocalBatchTransform, package: Path) -> None:
-    others = servers(package)
+    others = servers(batch.log_file)
     with pytest.raises(ZeroDivisionError), batch.run_server() as found:
         raise ZeroDivisionError(found)
-    assert servers(package) == others
+    assert servers(batch.log_file) == others
     with pytest.raises(httpx2.TransportError):
         httpx2.get(f"{found}/ping", trust_env=False)
 
@@ -164,5 +164,24 @@ def test_server_that_does_not_start_is_a_sentence_with_its_last_words(
     request = Request(tmp_path / "shard-000000.tar", ("a",))
     with pytest.raises(UserError, match=rf"^the server of the packaged model {said}"):
         batch.send([request], TAR)
-    assert not servers(broken)
+    assert not servers(batch.log_file)
     assert not request.output_path.exists()
+
+
+def test_no_module_of_a_package_is_imported(package: Path, log_file: Path, tmp_path: Path) -> None:
+    copy, mark = shutil.copytree(package, tmp_path / "package"), tmp_path / "imported"
+    code = f"open({str(mark)!r}, 'w').close()\n"
+    # The last three are what a copied process has not imported yet.
+    for name in (
+        "uvicorn.py",
+        "sitecustomize.py",
+        "fer/__init__.py",
+        "starlette.py",
+        "prometheus_client.py",
+        "anyio.py",
+    ):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(code)
+    with LocalBatchTransform(copy, local_settings(max_concurrent=1), 1, True, log_file).run_server():
+        pass
+    assert not mark.exists()

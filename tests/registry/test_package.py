@@ -146,7 +146,7 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     many = tmp_path / "many.tar.gz"
     with tarfile.open(many, "w:gz") as tar:
         for number in range(archives.MAX_FILES + 1):
-            member(f"{number}")(tar)
+            member(f"code/fer/m{number}.py")(tar)
     with pytest.raises(ModelError, match="holds more than 1000 files"):
         open_package(many, tmp_path / "opened")
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fer.serving import picture_limits
 from fer.serving.picture_limits import check_cost, measure_images, measure_picture, split_by_cost
-from fer.serving.requests import MAX_HEADERS, EncodedImage, RequestError, parse_images
+from fer.serving.requests import MAX_EXTENSION_BYTES, EncodedImage, RequestError, parse_images
 from fer.serving.responses import decode_image
 from tests.serving.test_server_archives import archive, member
 
@@ -125,7 +125,7 @@ def test_more_bytes_than_any_encoder_writes_are_refused(monkeypatch: pytest.Monk
 
 
 def test_names_and_attributes_of_an_archive_are_bounded_together() -> None:
-    headers = [member(f"{number}.png", size=0) for number in range(MAX_HEADERS // 60_000 + 1)]
+    headers = [member(f"{number}.png", size=0) for number in range(MAX_EXTENSION_BYTES // 60_000 + 1)]
     for header in headers:
         header.pax_headers = {"comment": "x" * 60_000}
     assert len(parse_images(archive(*headers[:-2]), "shard")) == len(headers) - 2

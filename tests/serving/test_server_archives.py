@@ -7,8 +7,9 @@ import tarfile
 import pytest
 
 from benchmarks.serving import pack_shard
+from fer.core.archive import MAX_HEADER
 from fer.serving import requests as payload
-from fer.serving.requests import MAX_HEADER, EncodedImage, RequestError, parse_images
+from fer.serving.requests import EncodedImage, RequestError, parse_images
 
 BLOCK = tarfile.BLOCKSIZE
 CUT = "the archive is damaged or cut off: it does not end as a tar archive does"

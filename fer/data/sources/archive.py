@@ -14,6 +14,8 @@ from fer.errors import DataError
 
 MAX_IMAGE_BYTES = 64 << 20
 MAX_TABLE_BYTES = 2 << 30
+# The pixels of one image as text.
+MAX_LINE = 8 << 20
 TABLE_SUFFIXES = (".csv", ".txt")
 
 
@@ -120,7 +122,10 @@ class DatasetFiles:
         csv.field_size_limit(sys.maxsize)
         data = io.BytesIO(self.read(name, MAX_TABLE_BYTES))
         try:
-            for number, line in enumerate(io.TextIOWrapper(data, "utf-8-sig"), 1):
+            lines = io.TextIOWrapper(data, "utf-8-sig")
+            for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE + 1), ""), 1):
+                if len(line) > MAX_LINE:
+                    raise DataError(f"{self.root}: line {number} of {name} is longer than {MAX_LINE >> 20} MiB")
                 if line.strip():
                     yield number, next(csv.reader([line], delimiter=delimiter), [])
         except UnicodeDecodeError:

@@ -1,22 +1,23 @@
 """Archives that a data set may lie in: .zip, and .tar with or without compression."""
 
-import bz2
-import gzip
-import lzma
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, cast
 
+from fer.core.archive import ArchiveLimits, guard_headers, open_zip
+from fer.core.bounded_stream import BoundedStream, StreamError, is_compressed
 from fer.errors import DataError, shorten_error
 
-# What a compressed .tar may hold; it is unpacked into a temporary file without a name, to be read in any order.
-MAX_TAR_BYTES = 64 << 30
-_COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# The largest data sets of faces have some hundred thousand images, which hardly compress; their tables do.
+LIMITS = ArchiveLimits(250_000, 64 << 30, 200)
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 _COPY_BYTES = 1 << 20
+# Compressed bytes that are decompressed at once.
+_READ_BYTES = 4096
 
 
 class Container:
@@ -29,7 +30,13 @@ class Container:
     def read(self, name: str, limit: int) -> bytes:
         """Return the first ``limit`` bytes of a member at most; what can go wrong is of many kinds."""
         with self._open_member(name) as member:
-            return member.read(limit)
+            if not isinstance(member, zipfile.ZipExtFile):
+                return member.read(limit)
+            parts, total = [], 0
+            while total < limit and (part := member.read1(min(_READ_BYTES, limit - total))):
+                parts.append(part)
+                total += len(part)
+            return b"".join(parts)
 
 
 def has_archive_suffix(name: str) -> bool:
@@ -44,28 +51,23 @@ def strip_archive_suffix(name: str) -> str:
 
 
 def open_container(path: Path) -> Container:
-    """Open an archive, by its content. Raises DataError where it is none, damaged or encrypted."""
+    """Open an archive, by its content. Raises DataError where it is none, damaged, encrypted or beyond LIMITS."""
     try:
         with path.open("rb") as file:
             start = file.read(262 + 5)
-        compression = next((opener for mark, opener in _COMPRESSIONS.items() if start.startswith(mark)), None)
-        if compression is not None or start[257:262] == b"ustar":
-            return _open_tar(path, compression)
-    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, ValueError) as error:
+        if is_compressed(start) or start[257:262] == b"ustar":
+            return _open_tar(path, is_compressed(start))
+    except (OSError, EOFError, tarfile.TarError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: cannot be read as a .tar ({shorten_error(error)}); give a directory or a whole archive "
             "(download it again)"
         ) from None
-    except Exception as error:
-        if type(error).__module__ != "zlib":  # zlib.error
-            raise
-        raise DataError(f"{path}: cannot be read as a .tar ({error}); download it again") from None
     return _open_zip(path)
 
 
 def _open_zip(path: Path) -> Container:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = open_zip(path, LIMITS, _ZIP_METHODS)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as a .zip ({error}); give a directory or a whole .zip (download it again)"
@@ -79,25 +81,28 @@ def _open_zip(path: Path) -> Container:
     return Container({name: info.file_size for name, info in members.items()}, lambda name: archive.open(members[name]))
 
 
-def _open_tar(path: Path, compression: Callable[..., Any] | None) -> Container:
-    file = path.open("rb") if compression is None else _unpack_tar(path, compression)
+def _open_tar(path: Path, compressed: bool) -> Container:
+    file = _unpack_tar(path) if compressed else path.open("rb")
     # Open for as long as the data set is.
-    archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
-    members = {_normalize(member.name): member for member in archive if member.isreg()}
+    archive = tarfile.open(fileobj=file, mode="r:", tarinfo=guard_headers(4 * LIMITS.max_members))  # noqa: SIM115
+    members: dict[str, tarfile.TarInfo] = {}
+    for count, member in enumerate(archive):
+        if count >= LIMITS.max_members:
+            raise StreamError(f"it holds more than {LIMITS.max_members:,} files")
+        if member.isreg():
+            members[_normalize(member.name)] = member
     return Container(
         {name: member.size for name, member in members.items()},
         lambda name: cast(IO[bytes], archive.extractfile(members[name])),
     )
 
 
-def _unpack_tar(path: Path, compression: Callable[..., Any]) -> IO[bytes]:
+def _unpack_tar(path: Path) -> IO[bytes]:
     """Unpack a compressed .tar: within one, every step backwards would begin at its beginning again."""
     target = tempfile.TemporaryFile()  # noqa: SIM115
-    with compression(path, "rb") as packed:
+    with BoundedStream(path, LIMITS.max_bytes, LIMITS.max_ratio) as packed:
         while block := packed.read(_COPY_BYTES):
             target.write(block)
-            if target.tell() > MAX_TAR_BYTES:
-                raise ValueError(f"it holds more than {MAX_TAR_BYTES >> 30} GiB")
     target.seek(0)
     return target
 

@@ -96,7 +96,9 @@ def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows
     unknown = [""] * len(columns)
     table = pd.DataFrame([rows.get(path, unknown) for path in paths], columns=list(columns), dtype=object)
     table = table.where(table != "", None)
-    if marks := sorted({str(value) for value in table.to_numpy().ravel() if str(value).lower() in _MARKS and value is not None}):
+    if marks := sorted(
+        {str(value) for value in table.to_numpy().ravel() if str(value).lower() in _MARKS and value is not None}
+    ):
         log.warning(
             "%s: %s are taken for names of groups; where they mean that nothing is known, leave the cells empty",
             *(GROUPS_FILE, ", ".join(marks)),

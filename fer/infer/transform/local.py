@@ -38,8 +38,9 @@ class LocalBatchTransform:
     """
 
     def __init__(self, package: Path, cfg: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
-        self.package, self.cfg, self.log_file = package, cfg, log_file
+        self.cfg, self.log_file = cfg, log_file
         settings = {"FER_THREADS": str(threads), "FER_FLIP": str(int(flip))}
+        self.arguments = ["--model", str(package.absolute()), "--port", "0", "--attached"]
         self.environment = {**with_project_path(os.environ), **settings}
 
     def send(self, requests: Sequence[Request], content_type: str) -> None:
@@ -87,9 +88,10 @@ class LocalBatchTransform:
         """The address of a server of the package, for as long as the block lasts."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as errors:
+            # A package may come from anybody: nothing is imported from its directory, nor from that of the run.
             process = subprocess.Popen(
-                [sys.executable, "-m", "fer.serving", "--model", str(self.package), "--port", "0", "--attached"],
-                cwd=self.package,
+                [sys.executable, "-P", "-m", "fer.serving", *self.arguments],
+                cwd="/",
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,7 +1,6 @@
 """Requests and answers of a batch transform: face crops in tar shards or one by one, and JSON Lines."""
 
 import io
-import json
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from fer.core.documents import parse_json, read_bounded_text
 from fer.core.io import atomic_write
+from fer.core.parquet import read_parquet
 from fer.errors import DataError, shorten_error
 from fer.serving.requests import MAX_IMAGES
 
@@ -22,6 +23,8 @@ MEGABYTE = 1_000_000
 TAR_BLOCK = 512
 # Rows of probabilities must sum to 1 as far as floats of 32 bits do.
 SUM_TOLERANCE = 1e-4
+# Of one face: its name, and some dozen digits for each class.
+MAX_ANSWER_BYTES = 16 << 10
 CONTENT_TYPES = {"shard": "application/x-tar", "image": "image/jpeg"}
 
 # By sample id: probabilities (classes,), or why there are none.
@@ -69,7 +72,7 @@ def pack(crops: Iterable[tuple[str, Path]], folder: Path, packing: str, shard_mb
         with atomic_write(folder / INDEX) as temporary:
             pd.DataFrame(rows, columns=["key", "sample_id"]).to_parquet(temporary, index=False)
     try:
-        index = pd.read_parquet(folder / INDEX)
+        index = read_parquet(folder / INDEX)
         groups = index.groupby("key", sort=True)["sample_id"]
         return [Request(folder / str(key), tuple(ids)) for key, ids in groups]
     except (OSError, ValueError, KeyError) as error:
@@ -141,8 +144,9 @@ def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
         return None
     result: Answers = {}
     try:
-        for line_number, line in enumerate(request.output_path.read_text(encoding="utf-8").splitlines()):
-            answer = json.loads(line)
+        text = read_bounded_text(request.output_path, MAX_ANSWER_BYTES * (1 + len(request.sample_ids)))
+        for line_number, line in enumerate(text.splitlines()):
+            answer = parse_json(line)
             # An image that is sent alone has no name of its own.
             sample = request.sample_ids[0] if request.path.suffix == ".jpg" and not line_number else str(answer["id"])
             if sample in result:
@@ -150,7 +154,7 @@ def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
             result[sample] = (
                 str(answer["error"]) if "error" in answer else _parse_probabilities(answer["probabilities"], classes)
             )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
         return None
     return result if tuple(result) == request.sample_ids else None
 

@@ -1,0 +1,55 @@
+"""YAML and JSON from outside: plain data within bounds, and a sentence for everything else."""
+
+import pytest
+
+from fer.core.documents import DocumentError, parse_json, parse_yaml
+
+LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "\n".join(
+    f"{two}: &{two} [{', '.join([f'*{one}'] * 10)}]" for one, two in zip("abcdefgh", "bcdefghi", strict=True)
+)
+HOSTILE_YAML = {
+    "aliases": LAUGHS,
+    "merged aliases": "a: &a {x: 1}\n"
+    + "\n".join(f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 10)}]}}" for a, b in zip("abcdef", "bcdefg", strict=True)),
+    "aliases of aliases": "a0: &a0 [1]\n" + "\n".join(f"a{n + 1}: &a{n + 1} [*a{n}]" for n in range(900)),
+    "itself": "a: &a [*a]",
+    "brackets": "[" * 100_000,
+    "braces": "{a: " * 10_000,
+    "dashes": "- " * 10_000,
+    "question marks": "? " * 10_000,
+    "values": "[" + "1, " * 6000 + "1]",
+    "size": "a: " + "x" * 200_000,
+    "base 60": "a: 1" + ":59" * 30_000,
+    "hexadecimal": "a: 0x" + "f" * 90,
+    "no date": "a: 2001-99-99",
+    "Python": "a: !!python/object/apply:os.getcwd []",
+    "tag": "!unknown x",
+    "a list as key": "? [a]\n: 1",
+    "control character": "a: \0",
+    "unfinished": "a: [1",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_YAML)
+def test_hostile_yaml_is_a_sentence(kind: str) -> None:
+    with pytest.raises(DocumentError) as raised:
+        parse_yaml(HOSTILE_YAML[kind])
+    assert "\n" not in str(raised.value) and len(str(raised.value)) <= 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "[" * 100 + "]" * 100, "1" * 5000, "1" * 50, "[" + "[]," * 1_000_000 + "1]", "{", "", "x" * 10],
+)
+def test_hostile_json_is_a_sentence(text: str) -> None:
+    with pytest.raises(DocumentError):
+        parse_json(text)
+
+
+def test_what_people_write_is_read() -> None:
+    text = "base: &base {a: 1, b: [x, 1.5, null, true]}\nother: {<<: *base, c: '=1'}\n"
+    assert parse_yaml(text) == {
+        "base": {"a": 1, "b": ["x", 1.5, None, True]},
+        "other": {"a": 1, "b": ["x", 1.5, None, True], "c": "=1"},
+    }
+    assert parse_json('{"a": [1, -2.5e3, "[[[", null]}') == {"a": [1, -2500.0, "[[[", None]}
