@@ -86,7 +86,7 @@ def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[st
             left_out[str(name)] = f"{np.median(values[known]):.3g} in at least half of the images"
             continue
         number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
-        texts = [_format_edge(edge) for edge in edges]
+        texts = _format_edges(edges)
         titles = [f"{place}: {low}–{high}" for place, (low, high) in enumerate(pairwise(texts), 1)]
         slices[str(name)] = np.array(
             [titles[place] if fits else None for place, fits in zip(number, known, strict=True)], dtype=object
@@ -94,5 +94,17 @@ def build_slices(measures: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[st
     return slices, left_out
 
 
-def _format_edge(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _format_edges(edges: np.ndarray) -> list[str]:
+    """Texts of at least three digits, and of as many as tell the edges, which are different, apart."""
+    for digits in range(3, 18):
+        texts = [_format_edge(edge, digits) for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _format_edge(value: float, digits: int) -> str:
+    """`51500`, `15.4`, `0.00895`: so many significant digits, none of them lost before the point."""
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
+    text = f"{value:.{max(decimals, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

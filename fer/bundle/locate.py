@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fer.core.installation import PACKAGE_DIR
 from fer.core.io import compute_sha256
-from fer.core.run_layout import BUNDLE_DIR
+from fer.core.run_layout import BUNDLE_DIR, RUN_YAML
 from fer.errors import ModelError, UserError
 
 DESCRIPTION_FILE = "bundle.yaml"
@@ -50,10 +50,16 @@ def pin_pretrained(model_uri: str = PRETRAINED) -> str:
 
 def find_newest_model() -> Path:
     """Return the directory of the newest training with a bundle below outputs/train. Raises UserError."""
-    runs = sorted(TRAININGS.glob(f"*/*/{BUNDLE_DIR}/{DESCRIPTION_FILE}"))
+    runs = [path.parents[1] for path in TRAININGS.glob(f"*/*/{BUNDLE_DIR}/{DESCRIPTION_FILE}")]
     if not runs:
         raise UserError(f"model_uri: there is no trained model below {TRAININGS}; run train.py, or name one")
-    return runs[-1].parents[1].resolve()
+    # outputs/train/DATE/TIME-NAME; of several runs of one second the one whose directory was made last.
+    return max(runs, key=lambda run: (run.parent.name, run.name[:8], _read_birth(run))).resolve()
+
+
+def _read_birth(run: Path) -> int:
+    """When a run's first file was written, ns: its configuration, which is never written again."""
+    return (run / RUN_YAML).stat().st_mtime_ns if (run / RUN_YAML).is_file() else 0
 
 
 def _locate_pretrained(model_uri: str) -> Path:

@@ -73,6 +73,8 @@ def _format_error(error: ErrorDetails, config: Any) -> str:
     key, value, context = _format_location(error), error["input"], error.get("ctx", {})
     shown = key if isinstance(value, dict) else f"{key}={format_override_value(value)}"
     match error["type"]:
+        case "extra_forbidden" if key in list_known_keys():
+            return f"{shown}: the chosen {key.split('.')[-2]} has no such key; another kind of it has"
         case "extra_forbidden":
             return f"{shown}: there is no such key{_suggest_name(key, list_known_keys(config))}"
         case "missing":

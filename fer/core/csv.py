@@ -1,5 +1,6 @@
 """Small CSV files that people write by hand or in Excel: read as text, mistakes answered by one sentence."""
 
+import csv
 from collections.abc import Sequence
 from difflib import get_close_matches
 from io import StringIO
@@ -29,27 +30,53 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
     Raises:
         DataError: The file cannot be read, or lacks a column.
     """
+    text = _read_text(path, key)
+    header = text.partition("\n")[0]
+    if not header.strip():
+        raise DataError(f"{key}={path}: its first line is empty; it must name {', '.join(required)}")
+    separator = ";" if header.count(";") > header.count(",") else ","
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        separator = ";" if header.count(";") > header.count(",") else ","
-        # Without index_col=False a line with too many fields would shift all columns.
-        table = pd.read_csv(
-            StringIO(text), sep=separator, dtype=str, index_col=False, keep_default_na=False, skip_blank_lines=False
-        )
-    except (OSError, ValueError) as error:
-        # What pandas finds wrong with a CSV, and bytes that are no UTF-8, are ValueErrors.
-        raise DataError(f"{key}={path}: cannot be read as CSV in UTF-8 ({shorten_error(error)})") from None
-    table.columns = table.columns.str.strip().str.lower()
-    if missing := [name for name in required if name not in table]:
-        hint = f", and may name {', '.join(optional)}" if optional else ""
-        raise DataError(
-            f"{key}={path}: lacks {', '.join(missing)}; its first line must name {', '.join(required)}{hint}"
-        )
-    table = table.reindex(columns=[*required, *optional], fill_value="").fillna("")
-    table = table.apply(lambda column: column.str.strip())
-    table.index += 2
+        names, *rows = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    except csv.Error as error:
+        raise DataError(f"{key}={path}: cannot be read as CSV ({error}); export it again as CSV") from None
+    names = [name.strip().lower() for name in names]
+    _check_header(f"{key}={path}", names, required, optional)
+    for line, row in enumerate(rows, 2):
+        # Empty fields at the end are what spreadsheets leave of deleted columns.
+        if any(field.strip() for field in row[len(names) :]):
+            raise DataError(
+                f"{key}={path}: line {line} has more fields than the first line; put double quotes around a field that "
+                f"has a {separator!r} in it"
+            )
+    cells = [dict(zip(names, row, strict=False)) for row in rows]
+    table = pd.DataFrame(
+        [[row.get(name, "").strip() for name in (*required, *optional)] for row in cells],
+        index=pd.RangeIndex(2, len(rows) + 2),
+        columns=[*required, *optional],
+        dtype=str,
+    )
     return table[(table != "").any(axis=1)]
+
+
+def _read_text(path: Path, key: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{key}={path}: is no text in UTF-8; save it as CSV in UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{key}={path}: cannot be read ({shorten_error(error)})") from None
+
+
+def _check_header(location: str, names: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    """Refuse a first line that lacks a column, or has one twice. Raises DataError."""
+    if missing := [name for name in required if name not in names]:
+        hint = f", and may name {', '.join(optional)}" if optional else ""
+        tabs = " (its fields must be separated by commas or semicolons)" if any("\t" in name for name in names) else ""
+        raise DataError(
+            f"{location}: lacks {', '.join(missing)}{tabs}; its first line must name {', '.join(required)}{hint}"
+        )
+    if twice := next((name for name in (*required, *optional) if names.count(name) > 1), None):
+        raise DataError(f"{location}: has two columns {twice}; leave one of them out")
 
 
 def check_video_name(video: str, videos: Sequence[str], location: str) -> None:

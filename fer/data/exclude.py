@@ -1,5 +1,6 @@
 """Images that a user leaves out: a list of sample ids, such as label_issues.csv."""
 
+import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +12,7 @@ from fer.errors import DataError
 
 KEY = "dataset.exclude"
 REASON = f"listed in {KEY}"
+log = logging.getLogger(__name__)
 
 
 def read_excluded(path: Path) -> dict[str, str]:
@@ -26,6 +28,8 @@ def read_excluded(path: Path) -> dict[str, str]:
         DataError: The file cannot be read, or lacks the column.
     """
     table = read_csv(path, KEY, ["sample_id"], ["reason"])
+    if table.empty:
+        log.warning("%s=%s: lists no image", KEY, path)
     empty = table.index[table["sample_id"] == ""]
     if len(empty):
         raise DataError(f"{KEY}={path}: line {empty[0]} has no sample_id; name an image, or remove the line")

@@ -229,7 +229,8 @@ class _ManifestBuilder:
         for split, word in (("train", "training"), ("val", "validation")):
             if not (self.samples["split"] == split).any():
                 raise DataError(
-                    f"there are no {word} images; check the source's parts, or set dataset.split=stratified"
+                    f"there are no {word} images{self._describe_dropped()}; check the source's parts, or set "
+                    "dataset.split=stratified"
                 )
         if (count := int((self.samples["split"] == "train").sum())) < MIN_TRAINING:
             raise DataError(
@@ -250,8 +251,8 @@ class _ManifestBuilder:
         """Refuse data without any image to evaluate."""
         if not self.samples["split"].isin(["val", "test"]).any():
             raise DataError(
-                "there are no validation or test images to evaluate; check the source's parts, or set "
-                "dataset.split=stratified"
+                f"there are no validation or test images to evaluate{self._describe_dropped()}; check the source's "
+                "parts, or set dataset.split=stratified"
             )
 
     def weigh(self) -> None:
@@ -291,6 +292,14 @@ class _ManifestBuilder:
             for why, count in dropped["reason"].value_counts().items() if not is_told else ():
                 log.info("Left out: %d (%s)", count, why)
             self.samples = self.samples[~mask]
+
+    def _describe_dropped(self) -> str:
+        """What was left out, most first, in parentheses; empty where nothing was."""
+        if not self.dropped:
+            return ""
+        reasons = pd.concat(self.dropped)["reason"].value_counts()
+        listed = ", ".join(f"{count} because of: {reason}" for reason, count in reasons.head(3).items())
+        return f" (left out: {listed})"
 
     def _report(self, finding: str, count: int, action: str) -> None:
         self.findings.append((finding, int(count), action))

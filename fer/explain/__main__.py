@@ -62,14 +62,13 @@ def explain(
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already, and nothing is overwritten; choose another --out")
     config = load_overrides(quote_overrides(overrides), "infer")
-    # Decoded first: a name that is wrong is answered before PyTorch comes.
-    from fer.explain.faces import cut_faces
-
-    faces = cut_faces(inputs, config.extraction, whole)
+    # Names that are wrong are answered before PyTorch comes, and before a detector is fetched.
     from fer.bundle.locate import PRETRAINED
+    from fer.explain.faces import cut_faces
     from fer.registry.resolve import check_model_is_there, pin_model_uri
 
     check_model_is_there(config)
+    faces = cut_faces(inputs, config.extraction, whole)
     config = pin_model_uri(config, default=PRETRAINED)
     return _explain_by_model(config, faces, out, emotion, neighbours)
 

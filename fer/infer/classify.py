@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from fer.bundle.predictor import Predictor
+from fer.config.inference import Smoothing
 from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
+from fer.infer.smoothing import smooth
 from fer.infer.table import build_table
 from fer.infer.track_ids import TrackAssigner
 
@@ -81,6 +83,7 @@ def write_chunks(
     assigner: TrackAssigner,
     items: Iterable[tuple[FrameFaces | VideoEnd, np.ndarray | None]],
     classes: Sequence[str] = (),
+    smoothing: Smoothing | None = None,
 ) -> None:
     """Write each chunk of the emotion table when its frames are complete.
 
@@ -92,6 +95,8 @@ def write_chunks(
         items: Frames in the order of the table, each with the probabilities (faces, classes) of its crops, or None
             where faces are only extracted.
         classes: The classes of the probabilities.
+        smoothing: How the table will be smoothed, which tells the faces that the page will show; None without
+            probabilities.
     """
     for (video, chunk_index), pairs in groupby(items, _get_chunk):
         store = ChunkStore.for_video(assigner.run_directory, video)
@@ -109,9 +114,9 @@ def write_chunks(
             if "track_id" not in rows[0]:
                 assigner.assign_ids(video, rows)
             table = build_table(rows)
-            if probabilities:
+            if probabilities and smoothing is not None:
                 crops = [crop for item in frames for crop in item.crops]
-                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes)
+                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes, smoothing)
             store.write_chunk(chunk_index, table)
 
 
@@ -122,9 +127,13 @@ def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[i
 
 
 def _add_probabilities(
-    rows: pd.DataFrame, crops: Sequence[np.ndarray], probabilities: np.ndarray, classes: Sequence[str]
+    rows: pd.DataFrame,
+    crops: Sequence[np.ndarray],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    smoothing: Smoothing,
 ) -> pd.DataFrame:
-    """The rows with p_<emotion>, emotion, confidence, and a thumbnail where an emotion is at its strongest."""
+    """The rows with p_<emotion>, emotion, confidence, and a thumbnail where an emotion is a person's strongest."""
     ok = (rows["status"] == "ok").to_numpy()
     values = np.full((len(rows), len(classes)), np.nan)
     values[ok] = probabilities.round(DECIMALS)
@@ -136,10 +145,21 @@ def _add_probabilities(
         leading = values[ok].argmax(1)
         rows.loc[ok, "emotion"] = [classes[column] for column in leading]
         rows.loc[ok, "confidence"] = values[ok].max(1)
-        row_numbers = np.flatnonzero(ok)
-        for peak in set(values[ok].argmax(0).tolist()):
-            rows.at[row_numbers[peak], "picture"] = _encode_thumbnail(crops[peak])
+        crop_numbers = ok.cumsum() - 1
+        for row in _find_peaks(rows[ok], smoothing):
+            rows.at[row, "picture"] = _encode_thumbnail(crops[crop_numbers[row]])
     return rows
+
+
+def _find_peaks(faces: pd.DataFrame, smoothing: Smoothing) -> set[int]:
+    """Rows in which an emotion leads most clearly, of each track and emotion, before and after smoothing."""
+    after = smooth(faces, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
+    after["height"] = after.filter(regex="^s_").max(axis=1)
+    peaks = [
+        table.groupby(["track_id", leading])[height].idxmax()
+        for table, leading, height in ((faces, "emotion", "confidence"), (after, "smoothed_emotion", "height"))
+    ]
+    return set(pd.concat(peaks))
 
 
 def _encode_thumbnail(crop: np.ndarray) -> bytes:

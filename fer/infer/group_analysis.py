@@ -88,16 +88,22 @@ def subtract_baseline(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
         seconds: How long the baseline lasts.
 
     Returns:
-        The table with p_ and s_ minus their baseline. A recording without a usable face in that time gets empty values,
-        and so leaves the group analysis: a mean over changes and probabilities would mean nothing.
+        The table with p_ and s_ minus their baseline. A recording without a usable face in that time, or after it, gets
+        empty values, and so leaves the group analysis: a mean over changes and probabilities would mean nothing, and
+        that of the changes within the baseline is 0 whatever the face does.
     """
     columns = [name for name in table.columns.astype(str) if name.startswith(("p_", "s_"))]
     rows = _select_respondent_rows(table)
     start = table.groupby("video")["time_s"].min()
-    early = rows[rows["time_s"] < rows["video"].map(start) + seconds - TIME_TOLERANCE_S]
-    means = early.groupby("video")[columns].mean()
-    for video in sorted(set(rows["video"]) - set(means.index)):
-        log.warning("%s: left out of the group figures: no usable face in its first %g seconds", video, seconds)
+    is_early = rows["time_s"] < rows["video"].map(start) + seconds - TIME_TOLERANCE_S
+    means = rows[is_early].groupby("video")[columns].mean()
+    followed = means.index.isin(rows.loc[~is_early, "video"])
+    for videos, when in ((set(rows["video"]) - set(means.index), "in"), (set(means.index[~followed]), "after")):
+        for video in sorted(videos):
+            log.warning(
+                "%s: left out of the group figures: no usable face %s its first %g seconds", video, when, seconds
+            )
+    means = means[followed]
     changes = table.copy()
     changes[columns] = table[columns] - means.reindex(table["video"]).to_numpy()
     return changes

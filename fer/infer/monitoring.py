@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from omegaconf import OmegaConf
 
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.settings import connect
@@ -107,7 +108,7 @@ def format_retraining_command(model_uri: str | None, model_directory: Path | Non
         model_directory: And then here, where the run.yaml lies that came with the model.
 
     Returns:
-        The command, in which RUN stands for the directory where it was not found.
+        The command, in which RUN stands for the directory where it was not found, and … for values to be named.
     """
     candidates = []
     if model_uri is not None:
@@ -116,8 +117,12 @@ def format_retraining_command(model_uri: str | None, model_directory: Path | Non
     if model_directory is not None:
         candidates.append(model_directory)
     directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)
-    saved = "RUN" if directory is None else shlex.quote(str(directory))
-    return f"{format_command('train.py')} --config-dir {saved} --config-name run"
+    saved, needed = "RUN" if directory is None else shlex.quote(str(directory)), ""
+    if directory == PRETRAINED_DIR:
+        # It names no data and no weights, which lie elsewhere on every machine.
+        keys = OmegaConf.missing_keys(OmegaConf.load(directory / RUN_YAML))
+        needed = "".join(f" {key}=…" for key in sorted(keys))
+    return f"{format_command('train.py')} --config-dir {saved} --config-name run{needed}"
 
 
 def publish_batch(config: Config, monitoring: Mapping[str, Any], client: AwsClient | None = None) -> None:

@@ -175,7 +175,10 @@ def _build_notes(config: Config, run: Run) -> list[str]:
     if config.extraction.input is None:
         notes.append("No input was named: this is a drawn clip, to show the page. Name videos with extraction.input=…")
     if names_pretrained(str(config.model_uri)):
-        notes.append("Classified by the model that comes with the program; its card tells what it may be used for.")
+        notes.append(
+            "Classified by the model that comes with the program; its card (fer/pretrained/bundle/model_card.md) tells "
+            "what it may be used for."
+        )
     if warning := run.provenance.get("detector", {}).get("warning"):
         notes.append(warning)
     return notes

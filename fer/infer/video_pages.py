@@ -132,7 +132,7 @@ def _find_peaks(
         if led.empty:
             continue
         row = led.iloc[int(led[f"{kind}_{name}"].to_numpy().argmax())]
-        # Faces are kept where an emotion is strongest before smoothing; of other moments the nearest one is shown.
+        # Faces are kept where an emotion is strongest; smoothed otherwise later, the nearest one is shown.
         near = (pictured["time_s"] - row["time_s"]).abs() <= MAX_PICTURE_DISTANCE_S
         candidates = pictured[near & (pictured["track_id"] == row["track_id"])]
         image, picture_time = None, None

@@ -30,8 +30,7 @@ def compute_reliability(probabilities: np.ndarray, labels: np.ndarray) -> Reliab
         labels: (N,) indices of the classes.
     """
     confidence = probabilities.max(1).astype(np.float64)
-    # Nothing is above 1, so the last bin is closed on both sides.
-    bins = np.minimum(assign_bins(confidence), BINS - 1)
+    bins = assign_bins(confidence)
     images = np.bincount(bins, minlength=BINS)
     sums = [np.bincount(bins, values, BINS) for values in (confidence, probabilities.argmax(1) == labels)]
     means = [np.divide(total, images, out=np.full(BINS, np.nan), where=images > 0) for total in sums]

@@ -10,8 +10,6 @@ from fer.metrics.agreement import compute_annotator_agreement
 BINS = 15
 # A probability of 0 for what happens would make a loss infinite.
 LEAST_PROBABILITY = 1e-12
-# Bins are closed below, and a confidence of exactly 1 has one of its own, as in torchmetrics.
-_BIN_COLUMNS = BINS + 1
 _MEANS = ("log_loss", "brier", "kl_to_votes", "log_loss_to_votes", "annotator_agreement")
 
 
@@ -45,9 +43,13 @@ def compute_kl_to_votes(probabilities: np.ndarray, votes: np.ndarray) -> float |
 
 
 def assign_bins(confidence: np.ndarray) -> np.ndarray:
-    """Return the bin (N,) of each confidence (N,), 0 to BINS - 1, and BINS for a confidence of exactly 1."""
+    """Return the bin (N,) of each confidence (N,), 0 to BINS - 1.
+
+    Bins have equal widths and are closed below, the last one above as well: torchmetrics has a further bin for a
+    confidence of exactly 1, which single precision reaches easily.
+    """
     edges = np.linspace(0, 1, BINS + 1, dtype=np.float32)
-    return np.searchsorted(edges, confidence.astype(np.float32), side="right") - 1
+    return np.minimum(np.searchsorted(edges, confidence.astype(np.float32), side="right") - 1, BINS - 1)
 
 
 def build_score_terms(probabilities: np.ndarray, labels: np.ndarray, votes: np.ndarray | None) -> np.ndarray:
@@ -69,7 +71,7 @@ def build_score_terms(probabilities: np.ndarray, labels: np.ndarray, votes: np.n
     losses = -np.log(np.clip(probabilities, LEAST_PROBABILITY, 1))
     of_label = np.column_stack([(truth * losses).sum(1), ((probabilities - truth) ** 2).sum(1)]) * labelled[:, None]
     gaps = probabilities.max(1) - (probabilities.argmax(1) == labels)
-    binned = np.zeros((count, _BIN_COLUMNS))
+    binned = np.zeros((count, BINS))
     binned[np.arange(count), assign_bins(probabilities.max(1))] = gaps * labelled
     counts = np.zeros((count, size)) if votes is None else np.nan_to_num(votes)[:, :size]
     total = counts.sum(1, keepdims=True)

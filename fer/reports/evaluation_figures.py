@@ -146,6 +146,9 @@ def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _add_legend(axes: Axes) -> None:
+    if not axes.get_legend_handles_labels()[0]:
+        # No class has images of others beside it.
+        return
     axes.legend(
         loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2, columnspacing=1.6, labelspacing=0.35, handlelength=1.4
     )

@@ -26,6 +26,8 @@ class LabelIssuesPage:
         issues: The listed ones: sample_id, given_label, suggested_label, score, reason; the most doubtful first.
         pictures: Gives the picture of a sample, (H, W) gray or (H, W, 3) RGB uint8.
         csv: Name of the table beside the page.
+        accuracy: Share of the examined images in which the model agrees with the label.
+        trusted: Whether that is enough for its doubts to mean something.
         contradicted: The reason of those that the model contradicts.
         conflicting: The reason of duplicates in conflict.
     """
@@ -36,6 +38,8 @@ class LabelIssuesPage:
     issues: Sequence[Mapping[str, Any]]
     pictures: Callable[[str], np.ndarray]
     csv: str
+    accuracy: float
+    trusted: bool
     contradicted: str
     conflicting: str
 

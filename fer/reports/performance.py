@@ -57,7 +57,7 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
         figures = known.get(name) or {}
         value, samples = figures.get("value"), figures.get("samples")
         interval = {"value": value, "low": figures.get("low"), "high": figures.get("high")}
-        if value is not None and samples:
+        if value is not None and samples and not _has_width(interval):
             interval |= _compute_wilson_interval(value, samples)
         recalls.append(_Recall(name, samples, interval, value is not None and value < MIN_RECALL))
     return PerformanceContent(
@@ -71,8 +71,14 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
     )
 
 
+def _has_width(interval: Mapping[str, float | None]) -> bool:
+    """Whether there is an interval that says something: a bootstrap of all or of none found gives one point."""
+    low, high = interval["low"], interval["high"]
+    return low is not None and high is not None and low < high
+
+
 def _compute_wilson_interval(fraction: float, samples: int) -> dict[str, float]:
-    """The 95 % interval of a fraction (Wilson 1927); a bootstrap of none found would call it certain."""
+    """The 95 % interval of a fraction (Wilson 1927)."""
     z = 1.959964
     middle = (fraction + z**2 / (2 * samples)) / (1 + z**2 / samples)
     half = z / (1 + z**2 / samples) * math.sqrt(fraction * (1 - fraction) / samples + z**2 / (4 * samples**2))

@@ -17,9 +17,12 @@ from fer.audit.label_issues import (
 from fer.core.image import squeeze_gray
 from fer.core.io import atomic_write
 from fer.core.run_layout import LABEL_ISSUES_CSV, LABEL_ISSUES_HTML
+from fer.metrics.bootstrap import extract_predictions
 from fer.reports.label_issues import LabelIssuesPage, write_label_issues_page
 from fer.train.inputs import PreparedData
 
+# Below this agreement with the labels a model is too weak to doubt them.
+TRUSTED_ACCURACY = 0.6
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +51,8 @@ def write_label_issues(
     issues = join_issues(contradicted, conflicting, samples)
     with atomic_write(directory / LABEL_ISSUES_CSV) as temporary:
         issues.to_csv(temporary, index=False, float_format="%.4f")
+    answers = extract_predictions(examined, "sample_id")
+    accuracy = float((answers["predicted"] == answers["label"]).mean())
     counts = {
         "examined": len(examined),
         "contradicted": len(contradicted),
@@ -62,10 +67,17 @@ def write_label_issues(
         issues=[{str(key): value for key, value in row.items()} for row in issues.to_dict("records")],
         pictures=lambda sample: squeeze_gray(data.store.images[rows[sample]]),
         csv=LABEL_ISSUES_CSV,
+        accuracy=accuracy,
+        trusted=accuracy >= TRUSTED_ACCURACY,
         contradicted=CONTRADICTED,
         conflicting=CONFLICTING,
     )
     write_label_issues_page(page, directory / LABEL_ISSUES_HTML)
+    if accuracy < TRUSTED_ACCURACY:
+        log.warning(
+            "Labels: the model agrees with only %.0f %% of them, so most of what it contradicts is its own mistake",
+            100 * accuracy,
+        )
     log.info(
         "Labels: %d of %d examined images contradicted, %d duplicates in conflict: %s",
         *(counts["contradicted"], counts["examined"], counts["conflicting"], directory / LABEL_ISSUES_HTML),

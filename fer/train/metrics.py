@@ -14,13 +14,19 @@ from fer.metrics.evaluation import DECISION_METRICS, DUPLICATES, RANKING_METRICS
 from fer.metrics.scores import compute_kl_to_votes, compute_log_loss
 
 SOURCE = "source"
+# torchmetrics has a further bin for a confidence of exactly 1, which belongs to the last of the 15.
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 def compute_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error, 0 to 1, over 15 bins of confidence (arXiv:1706.04599)."""
     return float(
         multiclass_calibration_error(
-            torch.tensor(probabilities), torch.tensor(labels), probabilities.shape[1], n_bins=15, norm="l1"
+            torch.tensor(np.minimum(probabilities, _BELOW_ONE)),
+            torch.tensor(labels),
+            probabilities.shape[1],
+            n_bins=15,
+            norm="l1",
         )
     )
 

@@ -48,7 +48,7 @@ from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
 from fer.train.reproducibility import seed_everything, set_threads
-from fer.train.results import build_metrics, write_results
+from fer.train.results import build_metrics, write_first_results, write_results
 from fer.train.trainer import OUT_OF_MEMORY
 
 SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
@@ -215,8 +215,10 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     if fit_result.interrupted:
         epochs = fit_result.history[-1]["epoch"] if fit_result.history else 0
         log.warning(
-            "Interrupted after %g of %d epochs; what follows is of the best until then. To go on: %s",
-            *(epochs, config.trainer.max_epochs, format_resume_command("train.py", run.directory)),
+            "Interrupted after %g of %d epochs; what follows is of %s. To go on: %s",
+            *(epochs, config.trainer.max_epochs),
+            "the weights of this moment" if fit_result.best_epoch is None else "the best until then",
+            format_resume_command("train.py", run.directory),
         )
     run.update_provenance(
         fit_seconds=fit_result.seconds,
@@ -240,6 +242,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
+    write_first_results(run, results, metrics)
     audit(config, data, data.store.images, network, choice.calibration, results, metrics, run.directory)
     explanations = explain_results(config, network, data.store.images, results)
     write_results(config, run, data, results, metrics, fit_result, explanations=explanations)
@@ -285,8 +288,9 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(bundle.description)
-    audit(config, data, images, bundle.network, calibration, results, metrics, run.directory)
     metrics["weights_sha256"] = bundle.description.weights_sha256
+    write_first_results(run, results, metrics)
+    audit(config, data, images, bundle.network, calibration, results, metrics, run.directory)
     remarks = describe_other_classes(classes, data.manifest, results)
     explanations = explain_results(config, bundle.network, images, results)
     write_results(config, run, data, results, metrics, None, remarks, explanations)

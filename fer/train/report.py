@@ -51,7 +51,9 @@ def write_report(
     errors = result.top_errors(MAX_ERRORS) if result else []
     if fit_result and fit_result.interrupted:
         command = format_resume_command("train.py", run.directory)
-        notes = [f"Interrupted: the figures are those of the best epoch until then. To go on: {command}", *notes]
+        best = fit_result.best_epoch is not None
+        weights = "best epoch until then" if best else "weights at that moment, in the first epoch"
+        notes = [f"Interrupted: the figures are those of the {weights}. To go on: {command}", *notes]
     samples = _render_samples(config, data)
     if config.tracker.collect_backends():
         sheet = [(sample.image, sample.caption) for sample in samples]

@@ -18,6 +18,13 @@ from fer.train.report import write_report
 log = logging.getLogger(__name__)
 
 
+def write_first_results(run: Run, results: dict[str, EvaluationResult], metrics: dict[str, Any]) -> None:
+    """Write predictions and metrics.json before audits and explanations, which take minutes and may be killed."""
+    for split, result in results.items():
+        result.write_predictions(run.directory / format_predictions_name(split))
+    run.write_metrics(metrics)
+
+
 def write_results(
     config: Config,
     run: Run,
@@ -28,7 +35,7 @@ def write_results(
     remarks: Sequence[str] = (),
     explanations: ReportExplanations | None = None,
 ) -> None:
-    """Write predictions, metrics.json and report.html of a run, and log what came out.
+    """Write metrics.json and report.html of a run, and log what came out.
 
     Args:
         config: The run's configuration.
@@ -40,8 +47,6 @@ def write_results(
         remarks: What else a reader must know about the figures, for log and report.
         explanations: Where the network looked; None where that was not asked.
     """
-    for split, result in results.items():
-        result.write_predictions(run.directory / format_predictions_name(split))
     run.write_metrics(metrics)
     notes = describe_overfitting(config)
     if "test" in config.trainer.stages and "test" not in results:

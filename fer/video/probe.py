@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from fer.core.image_decoding import (
     HEAD_BYTES,
+    IMAGE_SUFFIXES,
     MAX_PIXELS,
     TOO_LARGE,
     is_image_content,
@@ -32,6 +33,7 @@ from fer.video.streams import (
 )
 from fer.video.upright import compute_shown_size, read_orientation
 
+NO_IMAGE = "this is no image, whatever its name says, or a damaged one; export it again as JPEG or PNG"
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
@@ -176,7 +178,8 @@ def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
     aspect = PixelAspect(stream)
     frame = _decode_first_frame(container, stream)
     if frame is None:
-        raise VideoError(path, NO_FRAME)
+        # FFmpeg takes any file of such a name for a picture.
+        raise VideoError(path, NO_IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else NO_FRAME)
     width, height = compute_shown_size(frame, aspect.read())
     if max(frame.width * frame.height, width * height) > MAX_PIXELS:
         raise VideoError(path, TOO_LARGE)

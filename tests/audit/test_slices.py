@@ -81,6 +81,16 @@ def test_a_measure_that_few_images_differ_in_is_named_by_what_most_have() -> Non
     assert left_out == {"face_size": "48 in at least half of the images"}
 
 
+def test_narrow_slices_have_different_names() -> None:
+    import pandas as pd
+
+    slices, _ = build_slices(pd.DataFrame({"brightness": 0.5 + np.arange(100) * 1e-6, "sharpness": np.arange(100)}))
+    assert sorted(set(slices["brightness"])) == [
+        *("1: 0.5–0.50002", "2: 0.50002–0.50005", "3: 0.50005–0.50007", "4: 0.50007–0.5001")
+    ]
+    assert "1: 0–24.8" in set(slices["sharpness"])
+
+
 def test_values_that_repeat_make_fewer_slices_and_no_equal_names() -> None:
     import pandas as pd
 

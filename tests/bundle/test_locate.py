@@ -1,5 +1,6 @@
 """Names of models: the shipped one, pinned or not, whole or damaged; the newest training; and paths."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -105,3 +106,9 @@ def test_latest_is_the_newest_training_with_a_bundle(
     (tmp_path / "outputs" / "train" / "2026-01-03" / "00-00-00-killed" / "bundle").mkdir(parents=True)
     assert locate_model(LATEST) == tmp_path / "outputs/train/2026-01-02/09-00-00-b"
     assert Predictor.load(LATEST).description.folder == locate_model(LATEST) / "bundle"
+    # Of runs of one second the name tells nothing; the configuration is written first and only once.
+    for age, name in enumerate(("09-00-00-b-10", "09-00-00-a", "09-00-00-b-9")):
+        run = run_of(tmp_path / "outputs/train/2026-01-02" / name, network, FaceFormat(48, False))
+        (run / "run.yaml").touch()
+        os.utime(run / "run.yaml", ns=(10**18 - age, 10**18 - age))
+    assert locate_model(LATEST).name == "09-00-00-b-10"

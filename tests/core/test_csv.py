@@ -37,6 +37,33 @@ def test_missing_columns_are_named_with_those_that_may_be_there(path: Path) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "its first line is empty; it must name video, group"),
+        ("video,group\nä.mp4,m\n".encode("latin-1"), "is no text in UTF-8; save it as CSV in UTF-8"),
+        ("video,group\na.mp4,m\n".encode("utf-16"), "is no text in UTF-8; save it as CSV in UTF-8"),
+        (b"video\tgroup\na.mp4\tm\n", "lacks video, group (its fields must be separated by commas or semicolons); "),
+        (b"video,group,Video\na,m,b\n", "has two columns video; leave one of them out"),
+        (
+            b"video,group\nZoe, a.mp4,m\n",
+            "line 2 has more fields than the first line; put double quotes around a field",
+        ),
+        (b'video,group\n"a.mp4,m\n', "cannot be read as CSV (unexpected end of data); export it again as CSV"),
+    ],
+)
+def test_files_that_could_be_misread_are_refused(path: Path, content: bytes, sentence: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read_csv(path, "extraction.groups", ["video", "group"])
+    assert str(raised.value).startswith(f"extraction.groups={path}: {sentence}")
+
+
+def test_empty_fields_at_the_end_and_short_lines_are_read(path: Path) -> None:
+    path.write_text("video,group\na.mp4,m,,\nb.mp4\n")
+    assert read_csv(path, "key", ["video", "group"]).to_numpy().tolist() == [["a.mp4", "m"], ["b.mp4", ""]]
+
+
 def test_an_unknown_video_is_refused_with_the_nearest_name() -> None:
     check_video_name("anna.mp4", ["anna.mp4"], "labels.csv, line 2")
     with pytest.raises(DataError) as raised:

@@ -211,7 +211,8 @@ def test_empty_classes_and_parts(manifest_of: ManifestOf) -> None:
     with pytest.raises(DataError) as caught:
         manifest_of([nothing], {"drawn": RULES})
     assert str(caught.value) == (
-        "there are no training images; check the source's parts, or set dataset.split=stratified"
+        "there are no training images (left out: 2 because of: annotators see no emotion or no face); check the "
+        "source's parts, or set dataset.split=stratified"
     )
 
 
@@ -301,5 +302,7 @@ def test_an_evaluation_needs_no_training_images(manifest_of: ManifestOf) -> None
     without_parts = labelled({"fear": (3,), "anger": (1,)}, parts=("",))
     assert (manifest_of([without_parts], training=False).samples["split"] == "test").all()
     unseen = array_source([noise(9)], ["test"], [votes(NF=10)])
-    with pytest.raises(DataError, match="there are no validation or test images to evaluate; check the source's parts"):
+    with pytest.raises(
+        DataError, match=r"there are no .* to evaluate \(left out: 1 because of: annotators see .*\); check the"
+    ):
         manifest_of([unseen], {"drawn": RULES}, training=False)

@@ -35,6 +35,21 @@ def test_rafdb_from_kaggle(with_tables: bool, lay_any: Laid) -> None:
         assert source.read(path) == content[path.removeprefix(lay_any.top)]
 
 
+def test_rafdb_kaggle_images_of_one_name_in_two_folders(lay: Laid) -> None:
+    """The row is of one of them; the other one's folder contradicts it, whichever comes first."""
+    for number, wrong in ((4, 1), (1, 4)):
+        content = kaggle()
+        content["DATASET/train/1/same.jpg"] = content["DATASET/train/1/train_0001_aligned.jpg"]
+        content["DATASET/train/4/same.jpg"] = content["DATASET/train/4/train_0004_aligned.jpg"]
+        content["train_labels.csv"] = str(content["train_labels.csv"]) + f"same.jpg,{number}\n"
+        source = read_source("raf", "rafdb", root=lay(content))
+        says, folder = RAFDB_LABELS[number], RAFDB_LABELS[wrong]
+        assert source.problems == (
+            (f"DATASET/train/{wrong}/same.jpg", f"train_labels.csv says {says}, its folder {folder}"),
+        )
+        assert f"DATASET/train/{number}/same.jpg" in set(source.table["path"])
+
+
 def test_rafdb_kaggle_tables_and_folders_that_disagree(lay: Laid) -> None:
     content = kaggle()
     content["train_labels.csv"] = (

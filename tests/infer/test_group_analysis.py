@@ -55,7 +55,7 @@ def test_a_file_as_excel_writes_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", ": cannot be read as CSV in UTF-8 (No columns to parse from file)"),
+        ("", ": its first line is empty; it must name video, respondent, stimulus, group"),
         (HEADER, ": names no video; it needs a line for each"),
         (
             "video,person,stimulus\nanna.mp4,1,ad\n",
@@ -87,7 +87,7 @@ def test_what_is_wrong_is_a_sentence(text: str, sentence: str, tmp_path: Path) -
 
 def test_what_is_no_table_of_text_is_a_sentence(tmp_path: Path) -> None:
     for path in (written(tmp_path, HEADER + "Zoë 1.mov,1,ad,m\n", "latin-1"), tmp_path, tmp_path / "none.csv"):
-        with pytest.raises(DataError, match=r"cannot be read as CSV in UTF-8 \(.+\)$"):
+        with pytest.raises(DataError, match=r"is no text in UTF-8; save it as CSV in UTF-8$|cannot be read \(.+\)$"):
             read_groups(path, VIDEOS)
 
 
@@ -122,6 +122,16 @@ def test_a_recording_without_a_face_at_first_leaves_the_group_figures(caplog: py
     curves = compute_group_curves(found, people(("a", "1", "ad", "m"), ("late.mp4", "2", "ad", "m")))
     assert curves["second"].max() == 2
     assert set(curves["respondents"]) == {1}
+
+
+def test_a_recording_that_ends_with_the_baseline_leaves_the_group_figures(caplog: pytest.LogCaptureFixture) -> None:
+    """Its changes from itself are 0 on average, whatever the face does."""
+    table = table_of(usable("a", [0, 1, 2], happy([0.5, 0.5, 0.9])), usable("short.mp4", [0, 1], happy([0.1, 0.9])))
+    with caplog.at_level(logging.WARNING):
+        found = subtract_baseline(table, 2.0)
+    assert caplog.messages == ["short.mp4: left out of the group figures: no usable face after its first 2 seconds"]
+    assert found.loc[found["video"] == "short.mp4", P].isna().all().all()
+    np.testing.assert_allclose(found.loc[found["video"] == "a", "p_happiness"], [0, 0, 0.4])
 
 
 def test_curves_are_figures_over_respondents_not_over_rows() -> None:

@@ -11,6 +11,7 @@ from torchmetrics.functional import classification as theirs
 from fer.emotions import EMOTIONS
 from fer.metrics.bootstrap import compute_interval, resample_confusion
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
+from fer.metrics.evaluation import Evaluation
 from fer.train.metrics import compute_calibration_error, compute_kl_to_votes, compute_log_loss, compute_split_metrics
 
 
@@ -130,6 +131,10 @@ def test_calibration_error_by_hand() -> None:
     assert compute_calibration_error(*confident(0.6, 90, 10)) == pytest.approx(0.3, abs=1e-6)
     both = tuple(np.concatenate(pair) for pair in zip(honest, overconfident, strict=True))
     assert compute_calibration_error(*both) == pytest.approx(0.175, abs=1e-6)
+    # A confidence of exactly 1 belongs to the last bin: (0.94 · 50 + 1 · 50) / 100 said, 90 of 100 right.
+    sure = tuple(np.concatenate(pair) for pair in zip(confident(1.0, 40, 10), confident(0.94, 50, 0), strict=True))
+    assert compute_calibration_error(*sure) == pytest.approx(0.97 - 0.9, abs=1e-6)
+    assert Evaluation(sure[0], sure[1], ("anger", "fear")).compute_scores()["ece"]["value"] == pytest.approx(0.07)
 
 
 def test_kl_divergence_by_hand() -> None:

@@ -47,9 +47,9 @@ def test_labels_are_read_with_intervals_and_tracks(path: Path) -> None:
     ("text", "said"),
     [
         ("video,mood\nanna.mp4,happy\n", ": lacks emotion; its first line must name video, emotion"),
-        ("", "cannot be read as CSV in UTF-8 (No columns to parse from file)"),
+        ("", "its first line is empty"),
         ("video,emotion\n\n", "names no video; it needs a line for each label"),
-        (b"video,emotion\nanna.mp4,\xff\n", "cannot be read as CSV in UTF-8"),
+        (b"video,emotion\nanna.mp4,\xff\n", "is no text in UTF-8; save it as CSV in UTF-8"),
         ("video,emotion\nana.mp4,happy\n", "line 2: 'ana.mp4' is not among the videos; the nearest name is 'anna.mp4'"),
         ("video,emotion\nben.mp4,fear\nanna.mp4,hungry\n", "line 3: 'hungry' is no emotion; choose one of anger"),
         ("video,emotion\nanna.mp4,\n", "line 2: has no emotion"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer.bundle.locate import PRETRAINED_DIR
 from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
@@ -147,6 +148,8 @@ def test_the_retraining_command_names_the_run_that_made_the_model(tmp_path: Path
     assert format_retraining_command("models:/fer@champion", run) == expected
     assert format_retraining_command("models:/fer@champion", tmp_path) == COMMAND
     assert format_retraining_command(None) == COMMAND
+    shipped = format_retraining_command("pretrained")
+    assert f"{PRETRAINED_DIR} --config-name run" in shipped and " dataset.sources.ferplus.root=…" in shipped
 
 
 def test_a_run_is_compared_with_its_models_baseline_or_an_earlier_run(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def sound_only(path: Path) -> Path:
 def test_why_a_file_cannot_be_read_is_said_in_one_sentence(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", range(50)).read_bytes()
     content = {
+        "text.png": (b"Dear diary, this is no picture at all.\n", "this is no image, whatever its name says"),
         "empty.mp4": (b"", r"this file is empty \(0 bytes\)"),
         "zeros.mp4": (bytes(5000), "this file begins with nothing but zeros"),
         "archive.mp4": (b"PK\x03\x04" + bytes(500), "this is a ZIP archive, not a video: unpack it first"),

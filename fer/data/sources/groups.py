@@ -1,5 +1,6 @@
 """Facts about the people and pictures of a data set, by which its metrics can be told apart."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -19,7 +20,10 @@ _RESERVED = frozenset(
     | {"content_hash", "perceptual_hash", "duplicate_group"}
 )
 _PREFIXES = ("votes_", "target_", "p_")
+# What other programs write for a value that is not known.
+_MARKS = frozenset({"na", "n/a", "nan", "none", "null"})
 Rows = dict[str, list[str]]
+log = logging.getLogger(__name__)
 
 
 def read_group_table(files: DatasetFiles) -> tuple[list[str], Rows, list[tuple[str, str]]]:
@@ -74,7 +78,7 @@ def _check_columns(columns: Sequence[str], table: str) -> None:
 
 
 def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows) -> pd.DataFrame | None:
-    """Build the groups of a source's images.
+    """Build the groups of a source's images; the log warns of words that often stand for nothing known.
 
     Args:
         paths: The images, in the order of the source's table.
@@ -92,6 +96,11 @@ def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows
     unknown = [""] * len(columns)
     table = pd.DataFrame([rows.get(path, unknown) for path in paths], columns=list(columns), dtype=object)
     table = table.where(table != "", None)
+    if marks := sorted({str(value) for value in table.to_numpy().ravel() if str(value).lower() in _MARKS and value is not None}):
+        log.warning(
+            "%s: %s are taken for names of groups; where they mean that nothing is known, leave the cells empty",
+            *(GROUPS_FILE, ", ".join(marks)),
+        )
     if YAW in table:
         try:
             table[YAW] = pd.to_numeric(table[YAW])

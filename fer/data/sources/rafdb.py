@@ -113,18 +113,30 @@ def _compare_labels(files: DatasetFiles, table: str, source: Source, part: str) 
     if columns[:2] != ["image", "label"]:
         raise DataError(f"{files.root}: {table} has the columns {', '.join(columns)}; image, label were expected")
     of_part = source.table[source.table["part"] == part]
-    folder = {path.rsplit("/", 1)[-1]: (path, label) for path, label in of_part[["path", "label"]].to_numpy()}
+    # Folders of several classes may hold images of the same name.
+    folder: dict[str, list[tuple[str, str]]] = {}
+    for path, label in of_part[["path", "label"]].to_numpy():
+        folder.setdefault(path.rsplit("/", 1)[-1], []).append((path, label))
     problems: list[Problem] = []
     named: set[str] = set()
     for line, cells in lines:
         image, number = cells[0].strip(), "".join(cells[1:2]).strip()
         named.add(image)
+        images = folder.get(image, [])
         if number not in NUMBERS:
-            path = folder[image][0] if image in folder else f"{table}, line {line} ({image})"
-            problems.append((path, f"{table}: {_describe_label(number)}"))
-        elif image not in folder:
+            paths = [path for path, _ in images] or [f"{table}, line {line} ({image})"]
+            problems += [(path, f"{table}: {_describe_label(number)}") for path in paths]
+        elif not images:
             problems.append((image, f"row of {table} without an image"))
-        elif folder[image][1] != NUMBERS[number]:
-            problems.append((folder[image][0], f"{table} says {NUMBERS[number]}, its folder {folder[image][1]}"))
-    problems += [(path, f"image without a row in {table}") for name, (path, _) in folder.items() if name not in named]
+        else:
+            label = NUMBERS[number]
+            problems += [
+                (path, f"{table} says {label}, its folder {given}") for path, given in images if given != label
+            ]
+    problems += [
+        (path, f"image without a row in {table}")
+        for name, images in folder.items()
+        if name not in named
+        for path, _ in images
+    ]
     return problems

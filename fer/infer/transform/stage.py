@@ -69,7 +69,8 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
         )
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
-    write_chunks(assigner, attach_answers(run_directory, video_count, answers_by_id, len(classes)), classes)
+    answered = attach_answers(run_directory, video_count, answers_by_id, len(classes))
+    write_chunks(assigner, answered, classes, config.extraction.smoothing)
     if isinstance(config.aws, SageMakerAws):
         # Also where all was answered before: an earlier attempt may have ended before it came to this.
         _build_sagemaker_transform(config.aws, config, run_directory, model, classes).clean_up()
