@@ -16,7 +16,11 @@ CONFIG = "dataset:\n  sources:\n    ferplus:\n      kind: ferplus\n    mine:\n  
 
 
 def measure(value: float | None) -> dict[str, float | None]:
-    return {"value": value, "low": None if value is None else value - 0.02, "high": None if value is None else value}
+    return {
+        "value": value,
+        "low": None if value is None else max(0, value - 0.02),
+        "high": None if value is None else value,
+    }
 
 
 def figures(accuracy: float, disgust: float | None) -> dict[str, Any]:

@@ -76,9 +76,12 @@ def test_equal_configurations_give_nothing(one: Path) -> None:
     [
         (b"a: [1", "cannot be read (while parsing a flow sequence); name a run directory or its run.yaml"),
         (b"- 1", "holds no keys; name a run directory or its run.yaml"),
-        (b"\xff\xff", "cannot be read ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte)"),
+        (
+            b"\xff\xff",
+            "cannot be read (it is not UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte)",
+        ),
         (b"!!python/object/apply:os.system [ls]", "cannot be read (could not determine a constructor"),
-        (b"a: " + 5000 * b"[" + 5000 * b"]", "cannot be read (maximum recursion depth exceeded"),
+        (b"a: " + 5000 * b"[" + 5000 * b"]", "cannot be read (it is nested more than 64 levels deep"),
         (None, "cannot be read (No such file or directory); name a run directory or its run.yaml"),
     ],
 )

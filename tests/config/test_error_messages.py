@@ -125,7 +125,9 @@ WRONG_CLOUD = {
     "aws=gcp": "aws=gcp: there is no such option; allowed are local, sagemaker",
     "aws.transform.shard_mb=21": "aws.transform.shard_mb=21: must be at most 20.0",
     "registry.name=fer_1": "registry.name=fer_1: must match ^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
-    "registry.action=delete": "registry.action=delete: allowed are register, list, promote, rollback or show",
+    "registry.action=remove": (
+        "registry.action=remove: allowed are register, list, promote, rollback, show, judge, archive or delete"
+    ),
     "inference.route=batch": "inference.route=batch: allowed are auto, process or transform",
 }
 

@@ -102,7 +102,7 @@ def test_a_real_run_is_compared_beside_damaged_and_hostile_ones(
     done = compare("runs")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stdout and "damaged: metrics.json cannot be read (JSONDecodeError)" in done.stdout
+    assert "\x1b" not in done.stdout and "damaged: metrics.json cannot be read (" in done.stdout
     (page,) = tmp_path.glob("outputs/compare/*/*/comparison.html")
     text = page.read_text()
     assert "<img" not in text and "\x1b" not in text and "&lt;img src=x" in text

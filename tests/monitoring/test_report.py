@@ -10,6 +10,7 @@ import pytest
 
 from fer.bundle.locate import PRETRAINED_DIR
 from fer.config.compose import load_overrides
+from fer.core.places import hide_places_within
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.infer.monitoring import build_run_baseline, format_retraining_command, write_monitoring
@@ -166,7 +167,7 @@ def test_a_run_is_compared_with_its_models_baseline_or_an_earlier_run(tmp_path: 
             (run.directory / "parts").mkdir()
             (run.directory / "parts" / BASELINE).write_text(json.dumps(baseline))
         found = write_monitoring(load_overrides([*overrides, *more], "infer"), run, table, videos_of(table))
-        assert json.loads((run.directory / "monitoring.json").read_text()) == found
+        assert json.loads((run.directory / "monitoring.json").read_text()) == hide_places_within(found)
         return found
 
     alone = written("alone")

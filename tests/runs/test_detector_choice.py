@@ -158,7 +158,7 @@ def test_the_kind_alone_chooses_another_detector(tmp_path: Path, kind: str) -> N
 
 
 def test_a_key_that_another_kind_lacks_is_still_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"extraction\.detector\.max_side=640: there is no such key"):
+    with pytest.raises(ConfigError, match=r"extraction\.detector\.max_side=640: the chosen detector has no such key"):
         load(tmp_path, "extraction.detector.kind=haar", "extraction.detector.max_side=640")
     with pytest.raises(ConfigError, match=r"extraction\.detector\.max_side=20: must be at least 64"):
         load(tmp_path, "extraction.detector.max_side=20")

@@ -91,11 +91,10 @@ def test_a_png_whose_pixels_come_in_crumbs_is_refused() -> None:
         b"\xff\xfe\x00\x02" * 2000,
         b"\xff\xd0" * 2000,
         b"\xff" * 5000,
-        b"\0" * 5000,
         (b"\xff\xfe\xff\xff" + bytes(65533)) * 300,
         b"\xff\xd0\xff\xff" + bytes(65533),
     ],
-    ids=["segments", "markers", "fillers", "junk", "metadata", "hidden junk"],
+    ids=["segments", "markers", "fillers", "metadata", "hidden junk"],
 )
 def test_a_jpeg_with_an_endless_head_is_refused(filler: bytes) -> None:
     whole = encode("JPEG")
@@ -129,5 +128,5 @@ def test_names_and_attributes_of_an_archive_are_bounded_together() -> None:
     for header in headers:
         header.pax_headers = {"comment": "x" * 60_000}
     assert len(parse_images(archive(*headers[:-2]), "shard")) == len(headers) - 2
-    with pytest.raises(RequestError, match="a header of"):
+    with pytest.raises(RequestError, match="headers of 4,2"):
         parse_images(archive(*headers), "shard")

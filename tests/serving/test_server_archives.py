@@ -137,8 +137,7 @@ def test_sparse_files_take_no_more_than_the_archive() -> None:
     """A few bytes can claim to be a file of a terabyte."""
     header = member("a.png")
     header.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 40), "GNU.sparse.name": "a.png"}
-    (found,) = read(archive(header))
-    assert str(found.error).endswith("sparse file")
+    assert str(refused(archive(header))).endswith("(a sparse file)")
 
 
 def test_long_headers_and_chains_of_headers_are_refused() -> None:
@@ -146,7 +145,7 @@ def test_long_headers_and_chains_of_headers_are_refused() -> None:
     header.pax_headers = {"comment": "x" * MAX_HEADER}
     assert "a header of" in str(refused(archive(header)))
     long_name = member("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2).tobuf() + b"a\0".ljust(BLOCK, b"\0")
-    assert "recursion" in str(refused(long_name * 5000 + archive(member("a.png"))))
+    assert "a chain of them" in str(refused(long_name * 5000 + archive(member("a.png"))))
 
 
 def test_an_archive_that_leads_in_circles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

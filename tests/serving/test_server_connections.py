@@ -248,7 +248,7 @@ def test_large_pictures_keep_no_small_ones_waiting(
 
     monkeypatch.setattr(app, "decode_faces", decode)
     monkeypatch.setattr(app, "BATCH_PIXELS", 1_000_000)
-    large = gray_png(0, 1100)
+    large = gray_png(0, 1096)
     try:
         for _ in range(8):
             with connect(port) as client:
