@@ -14,41 +14,17 @@ from typing import Any
 from fer.aws.jobs import format_log_group
 from fer.aws.s3 import PUBLIC_ACCESS_BLOCKS
 from fer.aws.settings import connect
-from fer.cloud.policy import LOGGED_JOBS, PIPELINES_OPTION, VERSION, build_policies
+from fer.cloud.policy import LOGGED_JOBS, VERSION, build_policies
+from fer.cloud.printing import print_document
 from fer.config import Config, SageMakerAws
-from fer.config.compose import load_overrides
-from fer.core.installation import format_command
-from fer.errors import ExitCode
 from fer.monitoring.cloudwatch import put_alarms
-from fer.runs.program import user_errors_to_exit_code
 
-PROGRAM = "fer.cloud.infrastructure"
 REPOSITORIES = ("fer", "fer-jobs")
 FACE_RETENTION_DAYS, LOG_RETENTION_DAYS, UNTAGGED_IMAGE_DAYS = 30, 90, 14
 # What CloudWatch Logs takes.
 LOG_RETENTIONS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180),
+    *(365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 # Alarms where inference.monitor sets no limit: half of a batch could not be classified.
 DEFAULT_MAX_FAILURES = 0.5
@@ -248,22 +224,9 @@ def _format_logical_id(prefix: str, name: str) -> str:
     return prefix + "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
 
 
-def _format_usage() -> str:
-    return f"usage: {format_command(PROGRAM)} aws.bucket=BUCKET aws.role=ARN [{PIPELINES_OPTION}] [key=value …]"
-
-
 def main(arguments: Sequence[str]) -> None:
     """Print the template that a command line asks for."""
-    asked = bool({"-h", "--help"}.intersection(arguments))
-    if asked or not arguments:
-        print(_format_usage(), file=sys.stdout if asked else sys.stderr)
-        sys.exit(ExitCode.OK if asked else ExitCode.CONFIG)
-    overrides = [text for text in arguments if text != PIPELINES_OPTION]
-    if not any(text.startswith("aws=") for text in overrides):
-        overrides.insert(0, "aws=sagemaker")
-    with user_errors_to_exit_code():
-        template = build_template(load_overrides(overrides, "infer"), PIPELINES_OPTION in arguments)
-        print(json.dumps(template, indent=2))
+    print_document("fer.cloud.infrastructure", build_template, arguments)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.bundle.locate import names_pretrained
+from fer.cloud.printing import select_sagemaker
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.config.quoting import read_text
@@ -54,9 +55,7 @@ def parse_job_spec(
     Raises:
         UserError: There is no such run, or the configuration is wrong.
     """
-    aws_overrides = [text for text in overrides if AWS_OVERRIDE.match(text)]
-    if not any(text.startswith("aws=") for text in aws_overrides):
-        aws_overrides.insert(0, "aws=sagemaker")
+    aws_overrides = select_sagemaker([text for text in overrides if AWS_OVERRIDE.match(text)])
     key = directory_override.removesuffix("=")
     directories = [
         read_text(key, text.removeprefix(directory_override))

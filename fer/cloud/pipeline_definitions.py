@@ -25,6 +25,7 @@ from fer.cloud.pipeline_steps import (
     read_property,
     refer,
 )
+from fer.cloud.printing import select_sagemaker
 from fer.cloud.processing_job import SageMakerProcessing
 from fer.cloud.source_archive import pack_source
 from fer.cloud.staging import Staging
@@ -63,7 +64,7 @@ def create_batch_pipeline(overrides: Sequence[str], out: Path | None) -> None:
     Raises:
         UserError: The configuration is wrong, or AWS refuses.
     """
-    config = load_overrides(_select_sagemaker(overrides), "infer")
+    config = load_overrides(select_sagemaker(overrides), "infer")
     aws = get_sagemaker_transform(config)
     if aws is None:
         raise ConfigError("aws.kind, inference.route: a pipeline classifies by a batch transform of SageMaker")
@@ -190,11 +191,6 @@ def _build_processing_steps(client: AwsClient, aws: SageMakerAws, task: Path, fo
     channels = {path.name: staging.upload_once(path, path.name).uri for path in (code, task)}
     jobs = SageMakerProcessing(client, aws, folder / "processing", "")
     return ProcessingSteps(client, aws, jobs, channels)
-
-
-def _select_sagemaker(overrides: Sequence[str]) -> list[str]:
-    chosen = any(text.startswith("aws=") for text in overrides)
-    return [*overrides] if chosen else ["aws=sagemaker", *overrides]
 
 
 def _require_processing_image(aws: SageMakerAws) -> None:

@@ -4,25 +4,21 @@
 that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -m fer.cloud.pipeline`).
 """
 
-import json
 import re
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from fer.aws.jobs import JobKind, format_job_kind, format_log_group
+from fer.cloud.printing import format_usage, print_document
 from fer.config import Config, SageMakerAws
-from fer.config.compose import load_overrides
-from fer.core.installation import format_command
-from fer.errors import ConfigError, ExitCode
-from fer.runs.program import user_errors_to_exit_code
+from fer.errors import ConfigError
 
+PROGRAM = "fer.cloud.policy"
 VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
 # A tuning job has no log of its own, its training jobs have.
 LOGGED_JOBS = JOBS[:3]
-PIPELINES_OPTION = "--pipelines"
-
 
 REGISTERING = (
     *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
@@ -90,7 +86,7 @@ def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     """
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or aws.role is None:
-        raise ConfigError(f"aws.role: is needed; {_format_usage()}")
+        raise ConfigError(f"aws.role: is needed; {format_usage(PROGRAM)}")
     account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
     if pipelines:
@@ -288,22 +284,9 @@ def _build_key_arn(account: _Account, key: str) -> str:
     return f"arn:{account.partition}:kms:{account.region}:{account.id}:key/{key_id}"
 
 
-def _format_usage() -> str:
-    return f"usage: {format_command('fer.cloud.policy')} aws.bucket=BUCKET aws.role=ARN [key=value …]"
-
-
 def main(arguments: list[str]) -> None:
     """Print the policies that a command line asks for."""
-    asked = bool({"-h", "--help"}.intersection(arguments))
-    if asked or not arguments:
-        print(_format_usage(), file=sys.stdout if asked else sys.stderr)
-        sys.exit(ExitCode.OK if asked else ExitCode.CONFIG)
-    overrides = [text for text in arguments if text != PIPELINES_OPTION]
-    if not any(text.startswith("aws=") for text in overrides):
-        overrides.insert(0, "aws=sagemaker")
-    with user_errors_to_exit_code():
-        policies = build_policies(load_overrides(overrides, "infer"), PIPELINES_OPTION in arguments)
-        print(json.dumps(policies, indent=2))
+    print_document(PROGRAM, build_policies, arguments)
 
 
 if __name__ == "__main__":

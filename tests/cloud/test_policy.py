@@ -30,7 +30,7 @@ def test_usage(
     printed = capsys.readouterr()
     asked, unasked = (printed.out, printed.err) if arguments else (printed.err, printed.out)
     assert (ended.value.code, unasked) == (code, "")
-    assert asked == f"usage: {command} aws.bucket=BUCKET aws.role=ARN [key=value …]\n"
+    assert asked == f"usage: {command} aws.bucket=BUCKET aws.role=ARN [--pipelines] [key=value …]\n"
 
 
 @pytest.mark.parametrize(
