@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.attacks import ATTACKS, run_attack
+from benchmarks.attacks import run_attack
+from benchmarks.hostile_files import ATTACKS
 
 # Making these files takes longer than refusing them.
 SLOW = ("600 MB", "300 MB", "1 GB", "2 GB", "100 MB", "300,000", "lies", "20,000 members", "3 million", "200,000")

@@ -1,0 +1,322 @@
+"""Hostile files, and what a user would do with them: the attacks of `python -m benchmarks.attacks` and of the tests.
+
+Each attack makes its file in a directory, and returns what a user does with it.
+"""
+
+import gzip
+import io
+import json
+import lzma
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from fer.bundle.io import load_bundle
+from fer.bundle.locate import PRETRAINED_DIR
+from fer.bundle.metadata import read_description
+from fer.bundle.reference_samples import read_samples
+from fer.cloud.result_archive import unpack_result
+from fer.config.compose import refuse_executable_yaml
+from fer.core.io import compute_sha256
+from fer.core.parquet import read_parquet
+from fer.data.sources.archive import DatasetFiles
+from fer.infer.group_analysis import read_groups
+from fer.infer.transform.shards import Request, read_answers
+from fer.monitoring.drift import read_baseline
+from fer.monitoring.ground_truth import read_labels
+from fer.registry.package import open_package
+from fer.registry.run_artifacts import read_run_artifacts
+from fer.runs.run_directory import load_run_config
+from fer.serving.requests import parse_images
+
+ZEROS = bytes(1 << 20)
+# Makes the hostile file in a directory, and returns what a user does with it.
+Attack = Callable[[Path], Callable[[], Any]]
+
+
+def _make_tar(path: Path, members: Mapping[str, bytes], mode: str = "w:gz", **entry: Any) -> Path:
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            for key, value in entry.items():
+                setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def _open_package(path: Path) -> Callable[[], Any]:
+    return lambda: open_package(path, path.parent / "opened")
+
+
+def _write_zeros(file: Any, megabytes: int) -> None:
+    for _ in range(megabytes):
+        file.write(ZEROS)
+
+
+def _attack_member(name: str, content: bytes = b"open('/tmp/fer-attack', 'w')", **entry: Any) -> Attack:
+    return lambda folder: _open_package(_make_tar(folder / "model.tar.gz", {name: content}, **entry))
+
+
+def _attack_pax(folder: Path) -> Callable[[], Any]:
+    entry = tarfile.TarInfo("pax")
+    entry.type, entry.size = tarfile.XHDTYPE, 600 << 20
+    with gzip.open(folder / "model.tar.gz", "wb", 1) as file:
+        file.write(entry.tobuf())
+        _write_zeros(file, 600)
+    return _open_package(folder / "model.tar.gz")
+
+
+def _attack_pax_chain(folder: Path) -> Callable[[], Any]:
+    entry = tarfile.TarInfo("pax")
+    entry.type, entry.size = tarfile.XHDTYPE, 512
+    with gzip.open(folder / "model.tar.gz", "wb") as file:
+        file.write((entry.tobuf() + b"12 a=bcdefg\n".ljust(512, b"\0")) * 20_000)
+    return _open_package(folder / "model.tar.gz")
+
+
+def _attack_gzip_header(folder: Path) -> Callable[[], Any]:
+    (folder / "model.tar.gz").write_bytes(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (20 << 20))
+    return _open_package(folder / "model.tar.gz")
+
+
+def _attack_gzip_parts(folder: Path) -> Callable[[], Any]:
+    (folder / "model.tar.gz").write_bytes(gzip.compress(b"") * 200_000)
+    return _open_package(folder / "model.tar.gz")
+
+
+def _attack_expansion(folder: Path) -> Callable[[], Any]:
+    entry = tarfile.TarInfo("bundle/weights.safetensors")
+    entry.size = 3 << 30
+    with gzip.open(folder / "model.tar.gz", "wb", 1) as file:
+        file.write(entry.tobuf())
+        _write_zeros(file, 300)
+    return _open_package(folder / "model.tar.gz")
+
+
+def _attack_members(folder: Path) -> Callable[[], Any]:
+    return _open_package(_make_tar(folder / "model.tar.gz", {f"code/fer/m{n}.py": b"" for n in range(20_000)}))
+
+
+def _attack_sparse(folder: Path) -> Callable[[], Any]:
+    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(4 << 40)}
+    return _open_package(_make_tar(folder / "model.tar.gz", {"bundle/bundle.yaml": b"1\n" * 512}, pax_headers=pax))
+
+
+def _attack_bundle(**changes: Any) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        content = yaml.safe_load((PRETRAINED_DIR / "bundle" / "bundle.yaml").read_text())
+        for name in ("weights.safetensors", "samples.npz"):
+            (folder / name).write_bytes((PRETRAINED_DIR / "bundle" / name).read_bytes())
+        (folder / "bundle.yaml").write_text(yaml.safe_dump({**content, **changes}))
+        return lambda: load_bundle(str(folder))
+
+    return build
+
+
+def _attack_yaml(text: str) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        (folder / "bundle.yaml").write_text(text)
+        return lambda: read_description(str(folder))
+
+    return build
+
+
+def _attack_run(text: str, read: Callable[[Path], Any] = load_run_config) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        (folder / "run.yaml").write_text(text)
+        return lambda: read(folder)
+
+    return build
+
+
+def _attack_metrics(text: str) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        (folder / "bundle").symlink_to(PRETRAINED_DIR / "bundle")
+        (folder / "metrics.json").write_text(text)
+        return lambda: read_run_artifacts(folder)
+
+    return build
+
+
+def _make_laughs() -> str:
+    lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    for one, two in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{two}: &{two} [{', '.join([f'*{one}'] * 10)}]")
+    return "\n".join(lines)
+
+
+def _attack_samples(folder: Path) -> Callable[[], Any]:
+    np.savez_compressed(folder / "samples.npz", images=np.zeros((4000, 224, 224, 3), np.uint8), probabilities=ZEROS[:7])
+    return lambda: read_samples(folder)
+
+
+def _attack_array(folder: Path) -> Callable[[], Any]:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 224, 224, 3)}
+    )
+    with zipfile.ZipFile(folder / "samples.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+        archive.writestr("probabilities.npy", header.getvalue())
+    return lambda: read_samples(folder)
+
+
+def _attack_weights_header(folder: Path) -> Callable[[], Any]:
+    _attack_bundle()(folder)
+    (folder / "weights.safetensors").write_bytes(struct.pack("<Q", 20 << 20) + b"[" * (20 << 20))
+    content = yaml.safe_load((folder / "bundle.yaml").read_text())
+    content["weights_sha256"] = compute_sha256(folder / "weights.safetensors")
+    (folder / "bundle.yaml").write_text(yaml.safe_dump(content))
+    return lambda: load_bundle(str(folder))
+
+
+def _attack_shard(folder: Path) -> Callable[[], Any]:
+    entry = tarfile.TarInfo("pax")
+    entry.type, entry.size = tarfile.XHDTYPE, 90 << 20
+    body = entry.tobuf() + ZEROS * 90
+    return lambda: parse_images(body, "shard")
+
+
+def _attack_answer(text: str) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        request = Request(folder / "shard-000000.tar", ("a",))
+        with request.output_path.open("w") as file:
+            file.write(text)
+        return lambda: read_answers(request, ("anger", "joy"))
+
+    return build
+
+
+def _attack_zip(method: int, names: int, megabytes: int) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        with zipfile.ZipFile(folder / "faces.zip", "w", method) as archive:
+            for number in range(names):
+                with archive.open(f"happy/{number}.png", "w", force_zip64=True) as file:
+                    _write_zeros(file, megabytes)
+        return lambda: DatasetFiles(str(folder / "faces.zip"))
+
+    return build
+
+
+def _attack_lying_zip(folder: Path) -> Callable[[], Any]:
+    """A member that announces a kilobyte and holds 200 MB."""
+    path = folder / "faces.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive, archive.open("happy/0.png", "w") as file:
+        _write_zeros(file, 200)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 24 : place + 28] = struct.pack("<I", 1000)
+    path.write_bytes(bytes(data))
+    return lambda: len(DatasetFiles(str(path)).read("happy/0.png"))
+
+
+def _attack_xz(folder: Path) -> Callable[[], Any]:
+    with lzma.open(folder / "faces.tar.xz", "wb", preset=1) as file:
+        _write_zeros(file, 2000)
+    return lambda: DatasetFiles(str(folder / "faces.tar.xz"))
+
+
+def _attack_result(folder: Path) -> Callable[[], Any]:
+    with zipfile.ZipFile(folder / "00000.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("crops/a.png", "w") as file:
+            _write_zeros(file, 1000)
+        archive.writestr("parts/video.json", json.dumps({"video": "v"}))
+    return lambda: unpack_result(folder / "00000.zip", folder / "run", 0, "v")
+
+
+def _attack_parquet(text: Any) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), pa.array([text]))
+        pq.write_table(pa.table({"sample_id": column}), folder / "table.parquet", store_schema=False)
+        return lambda: read_parquet(folder / "table.parquet")
+
+    return build
+
+
+def _attack_csv(text: str, read: Callable[[Path, list[str]], Any]) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        (folder / "table.csv").write_text(text)
+        return lambda: read(folder / "table.csv", ["clip.mp4"])
+
+    return build
+
+
+def _attack_baseline(text: str) -> Attack:
+    def build(folder: Path) -> Callable[[], Any]:
+        (folder / "baseline.json").write_text(text)
+        return lambda: read_baseline(folder / "baseline.json")
+
+    return build
+
+
+DEEP = "[" * 100_000
+ATTACKS: dict[str, Attack] = {
+    **{
+        f"package: {name}": _attack_member(name)
+        for name in (
+            *("uvicorn.py", "sitecustomize.py", "fer/__init__.py", "code/evil.pth", "code/fer/conftest.py/x"),
+            *("code/fer/native.so", "../escaped", "/tmp/escaped", "bundle/Bundle.yaml", "code/sitecustomize.py"),
+        )
+    },
+    "package: symbolic link": _attack_member("bundle/bundle.yaml", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+    "package: hard link": _attack_member("bundle/bundle.yaml", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+    "package: device": _attack_member("bundle/bundle.yaml", b"", type=tarfile.CHRTYPE),
+    "package: sparse file": _attack_sparse,
+    "package: 600 MB of PAX header": _attack_pax,
+    "package: 20,000 PAX headers in a chain": _attack_pax_chain,
+    "package: 20 MB of gzip header": _attack_gzip_header,
+    "package: 200,000 gzip streams": _attack_gzip_parts,
+    "package: 300 MB of zeros": _attack_expansion,
+    "package: 20,000 members": _attack_members,
+    "bundle.yaml: faces.side -1": _attack_bundle(faces={"side": -1, "colour": False}),
+    "bundle.yaml: image_size 1000000": _attack_bundle(image_size=1_000_000),
+    "bundle.yaml: an architecture of 1.8 billion weights": _attack_bundle(architecture="vit_gigantic_patch14_clip_224"),
+    "bundle.yaml: a class that is a formula": _attack_bundle(classes=["=1+1", "b", "c", "d", "e", "f", "g"]),
+    "bundle.yaml: billion laughs": _attack_yaml(_make_laughs()),
+    "bundle.yaml: nested 100,000 levels": _attack_yaml(DEEP),
+    "bundle.yaml: 10 MB": _attack_yaml("[" + "1, " * 3_500_000 + "]"),
+    "bundle.yaml: a number to the base of 60": _attack_yaml("a: 1" + ":59" * 40_000),
+    "bundle.yaml: calls Python": _attack_yaml("a: !!python/object/apply:os.system [id]"),
+    "run.yaml: nested": _attack_run(DEEP),
+    "run.yaml: billion laughs, replayed": _attack_run(
+        _make_laughs(), lambda run: refuse_executable_yaml(["--config-dir", str(run)])
+    ),
+    "run.yaml: calls Python": _attack_run(
+        "a: {_target_: os.system}", lambda run: refuse_executable_yaml(["--config-dir", str(run)])
+    ),
+    "metrics.json: nested": _attack_metrics('{"test": ' + DEEP),
+    "metrics.json: millions of empty lists": _attack_metrics('{"test": [' + "[]," * 5_000_000 + "1]}"),
+    "metrics.json: an integer of 4,000 digits": _attack_metrics('{"test": {"samples": ' + "9" * 4000 + "}}"),
+    "metrics.json: an accuracy of 5": _attack_metrics('{"test": {"samples": 9, "accuracy": {"value": 5}}}'),
+    "baseline.json: nested": _attack_baseline(DEEP),
+    "baseline.json: NaN": _attack_baseline('{"faces": NaN, "numbers": {}, "classes": {}}'),
+    "samples.npz: 600 MB of zeros": _attack_samples,
+    "samples.npz: a shape of 150 TB": _attack_array,
+    "weights.safetensors: 20 MB of header": _attack_weights_header,
+    "shard: 90 MB of PAX header": _attack_shard,
+    ".out file: nested": _attack_answer(DEEP),
+    ".out file: 100 MB": _attack_answer("x" * (100 << 20)),
+    ".out file: NaN": _attack_answer('{"id": "a", "probabilities": {"anger": NaN, "joy": 1}}'),
+    "data set: .zip of 1 GB of zeros": _attack_zip(zipfile.ZIP_DEFLATED, 1, 1000),
+    "data set: .zip of 300,000 members": _attack_zip(zipfile.ZIP_STORED, 300_000, 0),
+    "data set: .zip that lies about a size": _attack_lying_zip,
+    "data set: .tar.xz of 2 GB of zeros": _attack_xz,
+    "result of a video: 1 GB of zeros": _attack_result,
+    "Parquet: 3 million rows in 1 kB": _attack_parquet(1),
+    "Parquet: a text of 1 MB, 3 million times": _attack_parquet("x" * (1 << 20)),
+    "labels: 1 million columns": _attack_csv("video," * 1_000_000, read_labels),
+    "labels: a name of 5 MB": _attack_csv("video,emotion\n" + "x" * (5 << 20) + ",happiness\n", read_labels),
+    "labels: a track of 5,000 digits": _attack_csv(
+        "video,emotion,track_id\nclip.mp4,happiness," + "9" * 5000 + "\n", read_labels
+    ),
+    "groups: 100 MB": _attack_csv("video,group\n" + "x,y\n" * 25_000_000, read_groups),
+}
