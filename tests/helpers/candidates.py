@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fer.core.io import compute_sha256
 from fer.emotions import EMOTIONS
-from fer.registry.base import Candidate
+from fer.registry.base import Candidate, ModelVersion
 from fer.registry.gate import APPROVED, Status, Verdict
+from tests.helpers.aws_simulator.simulator import Simulated
 
 NAME = "fer-test"
 BUCKET = "models-of-tests"
@@ -62,3 +64,13 @@ def candidate(folder: Path, mark: str = "1", status: Status = APPROVED, name: st
         settings=SETTINGS,
         facts={"git_commit": f"commit-{mark}", "data_fingerprint": "d" * 64, "run_yaml_sha256": "a" * 64},
     )
+
+
+def replace_package(version: ModelVersion, request: pytest.FixtureRequest) -> None:
+    """Put something else in the place of a version's package, in a directory or in the simulated S3."""
+    if version.package.startswith("s3://"):
+        aws: Simulated = request.getfixturevalue("aws")
+        key = version.package.removeprefix(f"s3://{BUCKET}/")
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"something else")
+    else:
+        Path(version.package).write_bytes(b"something else")

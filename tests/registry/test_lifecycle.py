@@ -21,7 +21,7 @@ from fer.registry.pipeline import run_action
 from fer.registry.promotion import assign_alias, promote, roll_back
 from fer.registry.status import ARCHIVED
 from tests.helpers.aws_simulator.simulator import Simulated
-from tests.helpers.candidates import BUCKET, METRICS, NAME, candidate
+from tests.helpers.candidates import BUCKET, METRICS, NAME, candidate, replace_package
 from tests.helpers.cloud_programs import RIGHTS, allowed
 
 pytestmark = pytest.mark.slow
@@ -113,12 +113,7 @@ def test_a_changed_package_is_not_judged(
     registry: ModelRegistry, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     version = add(registry, tmp_path, "1", REJECTED)
-    if version.package.startswith("s3://"):
-        aws: Simulated = request.getfixturevalue("aws")
-        key = version.package.removeprefix(f"s3://{BUCKET}/")
-        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"something else")
-    else:
-        Path(version.package).write_bytes(b"something else")
+    replace_package(version, request)
     with pytest.raises(ModelError, match="is not the file that was registered"):
         judge_anew(registry, GATE, NAME, 1)
     assert statuses(registry, 1) == [REJECTED]

@@ -8,8 +8,7 @@ from fer.errors import ModelError, UserError
 from fer.registry.base import Aliases, ModelRegistry, ModelVersion
 from fer.registry.gate import APPROVED, PENDING, REJECTED, Status
 from fer.registry.promotion import assign_alias, promote, roll_back
-from tests.helpers.aws_simulator.simulator import Simulated
-from tests.helpers.candidates import BUCKET, NAME, candidate
+from tests.helpers.candidates import NAME, candidate, replace_package
 
 pytestmark = pytest.mark.slow
 
@@ -102,12 +101,7 @@ def test_fetching_gives_every_file(registry: ModelRegistry, tmp_path: Path) -> N
 
 def test_a_tampered_package_is_refused(registry: ModelRegistry, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     version = registry.register(candidate(tmp_path))
-    if version.package.startswith("s3://"):
-        aws: Simulated = request.getfixturevalue("aws")
-        key = version.package.removeprefix(f"s3://{BUCKET}/")
-        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"something else")
-    else:
-        Path(version.package).write_bytes(b"something else")
+    replace_package(version, request)
     with pytest.raises(ModelError, match=r"/1: .*model.tar.gz is not the file that was registered \(SHA-256"):
         registry.fetch(version, tmp_path / "fetched")
     assert not (tmp_path / "fetched" / "model.tar.gz").exists()
