@@ -144,6 +144,8 @@ def render_repetition(config: Mapping[str, Any], provenance: Mapping[str, Any], 
     sources = config["dataset"]["sources"]
     roots = [f"dataset.sources.{name}.root={name}.zip" for name, source in sources.items() if "root" in source]
     weights = ["model.weights=FILE"] if config["model"]["weights"] == "???" else []
+    resumed = config["trainer"].get("resume_from") == "???"
+    weights += ["trainer.resume_from=RUN"] if resumed else []
     weights += ["'model.teacher=[RUN]'"] if config["model"].get("teacher") == "???" else []
     kinds = [f"dataset={source['kind']}" for source in sources.values()]
     train = " ".join(["python train.py --config-dir fer/pretrained --config-name run", *roots, *weights])
@@ -157,7 +159,10 @@ def render_repetition(config: Mapping[str, Any], provenance: Mapping[str, Any], 
         f"{train}  # trains it again",
         f"{test}  # the figures of this file",
         "```",
-        "With the same packages, kind of processor and number of threads the first gives the same weights to the bit, "
-        f"before they are rounded: SHA-256 {full_weights_sha256}.",
+        "This run went on from the last epoch of another one (`trainer.resume_from`), whose checkpoint is not shipped; "
+        "the recipes in the documentation say how it was trained. So the recipe can be repeated, but not the bits."
+        if resumed
+        else "With the same packages, kind of processor and number of threads the first gives the same weights to the "
+        f"bit, before they are rounded: SHA-256 {full_weights_sha256}.",
         "",
     ]

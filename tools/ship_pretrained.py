@@ -146,7 +146,11 @@ def draw_faces() -> tuple[np.ndarray, None]:
 def anonymise_config(text: str) -> str:
     """Return the text of a run.yaml in which every place of a machine is `???`, so that Hydra asks for it."""
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    return header + NOTE + OmegaConf.to_yaml(OmegaConf.create(_hide_places(yaml.safe_load(text))))
+    config = _hide_places(yaml.safe_load(text))
+    if config["dataset"].get("cache_dir") == MISSING:
+        # Where decoded images were kept means nothing elsewhere, and nobody has to name it.
+        config["dataset"]["cache_dir"] = str(load_overrides([]).dataset.cache_dir)
+    return header + NOTE + OmegaConf.to_yaml(OmegaConf.create(config))
 
 
 def _hide_places(node: Any) -> Any:

@@ -15,7 +15,7 @@ from fer.errors import UserError
 from fer.registry.run_artifacts import read_run_artifacts
 from fer.train.pipeline import train
 from tests.helpers.programs import FAST
-from tools.pretrained_card import render_terms, render_weak_classes
+from tools.pretrained_card import render_repetition, render_terms, render_weak_classes
 from tools.ship_pretrained import anonymise_config, find_leaks, ship
 
 pytestmark = pytest.mark.slow
@@ -44,8 +44,8 @@ def test_a_run_becomes_the_shipped_model(run: Path, tmp_path: Path) -> None:
     assert content["half_precision"]["max_probability_difference"] == difference.max_probability_difference
     assert content["half_precision"]["full_weights_sha256"] == metrics["weights_sha256"]
     assert content["config_sha256"] == compute_sha256(tmp_path / "one" / "run.yaml")
-    # The cache of the run lies in a directory of this machine.
-    assert yaml.safe_load((tmp_path / "one" / "run.yaml").read_text())["dataset"]["cache_dir"] == "???"
+    # The cache of the run lies in a directory of this machine; elsewhere it is the default.
+    assert yaml.safe_load((tmp_path / "one" / "run.yaml").read_text())["dataset"]["cache_dir"] == "outputs/cache"
     assert find_leaks(tmp_path / "one") == [] and str(tmp_path.parent) not in str(content)
     assert read_run_artifacts(tmp_path / "one").metrics["val"] == metrics["val"]
 
@@ -99,6 +99,16 @@ def test_names_of_users_and_machines_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"by": "anna", "with": "annabel"}')
     (tmp_path / "b.npz").write_text("anna")
     assert find_leaks(tmp_path, ["anna"]) == ["a.json: anna"]
+
+
+def test_the_card_promises_the_same_bits_only_of_a_run_that_began_by_itself() -> None:
+    config = {"dataset": {"sources": {"ferplus": {"kind": "ferplus", "root": "???"}}}, "model": {"weights": "???"}}
+    alone = "\n".join(render_repetition(config | {"trainer": {"resume_from": None}}, {}, "abc"))
+    assert "the same weights to the bit, before they are rounded: SHA-256 abc." in alone
+    assert "root=ferplus.zip model.weights=FILE  # trains it again" in alone
+    resumed = "\n".join(render_repetition(config | {"trainer": {"resume_from": "???"}}, {}, "abc"))
+    assert "model.weights=FILE trainer.resume_from=RUN  # trains it again" in resumed
+    assert "whose checkpoint is not shipped" in resumed and "to the bit" not in resumed
 
 
 def test_the_card_names_the_classes_that_are_missed() -> None:
