@@ -41,6 +41,10 @@ def find_contradictions(config: Config) -> list[str]:
         *_find_in_trainer(config.trainer),
         *_find_in_averaging(config.trainer, config.optimizer),
     ]
+    if config.model.loss.logit_adjustment and config.evaluation.logit_adjustment:
+        found.append(
+            "model.loss.logit_adjustment and evaluation.logit_adjustment add up: rare classes are raised twice; use one"
+        )
     if config.dataset.split == "official" and config.dataset.fractions != DEFAULT_FRACTIONS:
         found.append(
             "dataset.fractions has no effect with dataset.split=official, but for sources without parts; use "

@@ -25,6 +25,14 @@ class Evaluation(Section):
         "no prediction, or `auto`, also a scale and a bias for each class where they have the lower log-loss in "
         "cross-validation",
     )
+    logit_adjustment: float = Field(
+        0,
+        ge=0,
+        le=2,
+        description="Against unequal classes: after calibration so many times the logarithm of a class's frequency in "
+        "training is subtracted from its logit (arXiv:2007.07314); rare emotions are found more often and "
+        "probabilities are those of more even classes; 1 aims at balanced accuracy, 0 is off",
+    )
     precision_target: float | None = Field(
         None,
         gt=0,

@@ -59,6 +59,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "trainer.validations", 1),
     AddedKey("0.3.0", "evaluation.protocol", None),
     AddedKey("0.3.0", "evaluation.calibration", "temperature"),
+    AddedKey("0.3.0", "evaluation.logit_adjustment", 0),
     AddedKey("0.3.0", "evaluation.precision_target", None),
     AddedKey("0.3.0", "inference.sets", None),
     AddedKey("0.3.0", "evaluation.groups", []),

@@ -1,7 +1,7 @@
 """Calibration of a network's confidences: temperature scaling, and per-class vector scaling where it is better."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,12 @@ class Calibration:
             return compute_probabilities(logits, self.temperature)
         return softmax(logits.astype(np.float64) * self.scale + np.array(self.bias), axis=1).astype(np.float32)
 
+    def shift(self, offsets: np.ndarray) -> "Calibration":
+        """Return the calibration that adds ``offsets`` (C,) to the calibrated logits."""
+        scale = self.scale or (1 / self.temperature,) * len(offsets)
+        bias = np.add(self.bias or 0.0, offsets)
+        return Calibration(self.temperature, scale, tuple(map(float, bias)))
+
 
 @dataclass(frozen=True)
 class CalibrationChoice:
@@ -64,6 +70,11 @@ class CalibrationChoice:
     reason: str
     folds: int
     held_out: Mapping[str, np.ndarray]
+
+    def shift(self, offsets: np.ndarray) -> "CalibrationChoice":
+        """Return the choice with ``offsets`` (C,) added to the calibrated logits; candidates stay as they were."""
+        reason = f"{self.reason}; then logits are shifted towards classes that are rare in training"
+        return replace(self, calibration=self.calibration.shift(offsets), reason=reason)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -7,11 +7,24 @@ import numpy as np
 
 from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration, dump_uncertainty
 from fer.bundle.metadata import BundleDescription
+from fer.config import Config
+from fer.data.manifest import Manifest
 from fer.metrics.calibration import CalibrationChoice
 from fer.metrics.scores import compute_log_loss
 from fer.metrics.uncertainty import fit_confidence_rule, fit_set_thresholds
 from fer.train.evaluation import EvaluationResult
+from fer.train.logit_adjustment import compute_class_prior, compute_logit_offsets
 from fer.train.metrics import compute_calibration_error
+from fer.train.overfitting import select_splits
+from fer.train.trainer import build_splits
+
+
+def compute_decision_offsets(config: Config, manifest: Manifest) -> np.ndarray | None:
+    """Compute what `evaluation.logit_adjustment` adds to calibrated logits, (classes,); None where it is off."""
+    if not config.evaluation.logit_adjustment:
+        return None
+    train, _ = select_splits(config, *build_splits(manifest))
+    return -compute_logit_offsets(compute_class_prior(train), config.evaluation.logit_adjustment)
 
 
 def build_calibration_metrics(choice: CalibrationChoice, val: EvaluationResult) -> dict[str, Any]:

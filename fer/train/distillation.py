@@ -145,12 +145,6 @@ def add_soft_targets(config: Config, store: ImageStore, train: Split, device: st
     return Split(train.rows, np.concatenate((train.targets, soft), axis=1), train.weights)
 
 
-def compute_class_prior(train: Split) -> tuple[float, ...]:
-    """Return the fraction (classes,) of each class in the targets of a training split."""
-    sums = train.targets.sum(0, dtype=np.float64)
-    return tuple((sums / sums.sum()).tolist())
-
-
 def _compute_key(store: ImageStore, rows: np.ndarray, teachers: Sequence[Teacher]) -> str:
     """Name of the cached answers: by images and by the teachers' weights and descriptions."""
     facts = [store.fingerprint, store.side, store.colour, *(teacher.description.sha256 for teacher in teachers)]
@@ -174,9 +168,9 @@ def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device
     runtime: Runtime = "onnx" if device == "cpu" else "torch"
     loaded = [Predictor.load(str(teacher.bundle), device=device, runtime=runtime) for teacher in teachers]
     predictors = [Predictor(replace(one.description, calibration=Calibration(1.0)), one.network) for one in loaded]
-    starts = track_progress(range(0, len(images), BATCH), -(-len(images) // BATCH), "Asking the teachers")
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     blocks = []
-    for start in starts:
-        faces = list(images[start : start + BATCH])
+    for batch in track_progress(batches, len(images), "Asking the teachers", size=len):
+        faces = list(batch)
         blocks.append(np.mean([predictor.predict(faces, flip=True) for predictor in predictors], axis=0))
     return np.concatenate(blocks).astype(np.float32)

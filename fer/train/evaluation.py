@@ -114,6 +114,7 @@ def evaluate(
     splits: Sequence[str],
     calibration: Calibration | CalibrationMethod,
     classes: Sequence[str] | None = None,
+    offsets: np.ndarray | None = None,
 ) -> tuple[dict[str, EvaluationResult], CalibrationChoice | None]:
     """Evaluate a network on splits of the data.
 
@@ -126,6 +127,7 @@ def evaluate(
             splits.
         classes: The network's, where they may be others than the data's: images of a class that it does not have are
             left out, and a class without images is only ever a wrong answer.
+        offsets: (classes,) What is added to calibrated logits where the calibration is fitted; None adds nothing.
 
     Returns:
         The result of each split, and the calibration where it was fitted.
@@ -150,6 +152,8 @@ def evaluate(
     choice = None
     if not isinstance(calibration, Calibration):
         choice = choose_calibration(logits["val"], labels["val"], calibration)
+        if offsets is not None:
+            choice = choice.shift(offsets)
         calibration = choice.calibration
     return {
         split: EvaluationResult(

@@ -18,12 +18,10 @@ from fer.models.network import FaceNetwork
 from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.library_schedules import LibrarySchedule
+from fer.train.logit_adjustment import compute_logit_offsets
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
 from fer.train.validation_points import is_epoch_end
-
-# Of a class without training images.
-MIN_PRIOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,8 @@ class FaceClassifierModule(pl.LightningModule):
         if self.average is not None:
             # It gets no gradients, for which several processes would wait.
             self.average.requires_grad_(False)
-        offsets = config.logit_adjustment * torch.tensor(class_prior or (1.0,)).clamp(min=MIN_PRIOR).log()
-        self.register_buffer("logit_offsets", offsets, persistent=False)
+        offsets = compute_logit_offsets(class_prior or (1.0,), config.logit_adjustment)
+        self.register_buffer("logit_offsets", torch.tensor(offsets, dtype=torch.float32), persistent=False)
         # Sums stay on the device: reading one back each step would make a GPU wait.
         self.register_buffer("train_sums", torch.zeros(3), persistent=False)
         # The same of all processes together, up to the last validation.

@@ -33,7 +33,12 @@ from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
-from fer.train.calibration import build_bundle_metrics, build_calibration_metrics, fit_uncertainty
+from fer.train.calibration import (
+    build_bundle_metrics,
+    build_calibration_metrics,
+    compute_decision_offsets,
+    fit_uncertainty,
+)
 from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
@@ -228,7 +233,8 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     splits = ["val", "test"] if "test" in config.trainer.stages else ["val"]
     network = fit_result.network.to(device)
     cfg = config.evaluation
-    results, choice = evaluate(network, data.store.images, data.manifest, splits, cfg.calibration)
+    offsets = compute_decision_offsets(config, data.manifest)
+    results, choice = evaluate(network, data.store.images, data.manifest, splits, cfg.calibration, offsets=offsets)
     assert choice is not None, "it was fitted on validation"
     metrics = build_metrics(config, results, choice.calibration.temperature, fit_result)
     metrics[CALIBRATION] = build_calibration_metrics(choice, results["val"])

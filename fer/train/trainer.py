@@ -28,9 +28,10 @@ from fer.train.checkpoints import (
     find_best_checkpoint,
     restore_best_checkpoint,
 )
-from fer.train.distillation import add_soft_targets, compute_class_prior
+from fer.train.distillation import add_soft_targets
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData
+from fer.train.logit_adjustment import compute_class_prior
 from fer.train.module import FaceClassifierModule
 from fer.train.module_factory import build_module
 from fer.train.overfitting import describe_overfitting, select_splits

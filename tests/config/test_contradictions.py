@@ -36,6 +36,7 @@ SWA = ("trainer.ema_decay=0", "trainer.swa_start=0.5", "trainer.max_epochs=20")
         ),
         (["optimizer.schedule.options={T_0: 5}"], "optimizer.schedule.options has no effect"),
         (["optimizer.schedule.interval=step"], "optimizer.schedule.interval=step has no effect"),
+        (["model.loss.logit_adjustment=0.3", "evaluation.logit_adjustment=0.3"], "rare classes are raised twice"),
         (["dataset.fractions=[0.6,0.2,0.2]"], "dataset.fractions has no effect with dataset.split=official"),
         (
             [f"trainer.devices={MANY}", "trainer=cpu"],

@@ -76,6 +76,15 @@ def test_probabilities_by_hand() -> None:
     np.testing.assert_array_equal(Calibration(1.7).compute_probabilities(logits), compute_probabilities(logits, 1.7))
 
 
+@pytest.mark.parametrize("calibration", [Calibration(2.0), Calibration(3.0, (2.0, 1.0), (0.5, -0.5))])
+def test_a_shift_multiplies_odds(calibration: Calibration) -> None:
+    """Offsets that are minus the logarithm of the classes' frequencies divide their probabilities by them."""
+    logits = np.random.default_rng(0).normal(0, 2, (20, 2))
+    divided = calibration.compute_probabilities(logits) / [0.9, 0.1]
+    shifted = calibration.shift(-np.log([0.9, 0.1])).compute_probabilities(logits)
+    np.testing.assert_allclose(shifted, divided / divided.sum(1, keepdims=True), rtol=1e-5)
+
+
 def test_the_better_one_is_chosen_and_measured_on_images_that_it_was_not_fitted_on() -> None:
     logits, labels = draw(2000)
     choice = choose_calibration(logits, labels, "auto")

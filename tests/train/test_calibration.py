@@ -1,5 +1,6 @@
 """What a training fits on validation: one calibration for every figure, and entries that say what was chosen."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import yaml
 from scipy.special import softmax
 
+from fer.bundle.io import load_bundle
 from fer.bundle.model_card import render_calibration
+from fer.config.compose import load_overrides
 from fer.emotions import EMOTIONS
 from fer.metrics.calibration import CalibrationMethod, choose_calibration
 from fer.metrics.scores import compute_log_loss
@@ -16,6 +19,8 @@ from fer.metrics.uncertainty import fit_confidence_rule
 from fer.train.calibration import build_calibration_metrics, fit_uncertainty
 from fer.train.evaluation import EvaluationResult
 from fer.train.metrics import compute_calibration_error
+from fer.train.pipeline import train
+from tests.helpers.programs import FAST
 
 
 def evaluate_drawn(method: CalibrationMethod) -> tuple[Any, EvaluationResult]:
@@ -45,6 +50,31 @@ def test_metrics_tell_what_each_candidate_did_on_held_out_images() -> None:
     # Decisions are those after it.
     assert (val.probabilities.argmax(1) == val.labels).mean() > (val.logits.argmax(1) == val.labels).mean() + 0.03
     assert yaml.safe_load(yaml.safe_dump(found)) == found
+
+
+def test_decisions_lean_towards_what_is_rare_in_training(tmp_path: Path) -> None:
+    """The bundle's own calibration does it, so that everything that predicts with it does."""
+    overrides = [
+        *FAST,
+        "dataset.cache_dir=" + str(tmp_path),
+        "trainer.max_epochs=1",
+        "evaluation.calibration=temperature",
+    ]
+    for name, strength in (("plain", 0), ("raised", 0.7)):
+        train(load_overrides([*overrides, f"evaluation.logit_adjustment={strength}"]), tmp_path / name)
+    plain, raised = (load_bundle(str(tmp_path / name / "bundle")) for name in ("plain", "raised"))
+    assert plain.description.weights_sha256 == raised.description.weights_sha256
+    manifest = pd.read_parquet(tmp_path / "raised" / "manifest.parquet")
+    shares = manifest[manifest["split"] == "train"]["label"].value_counts(normalize=True).reindex(EMOTIONS)
+    found, temperature = raised.description.calibration, plain.description.calibration.temperature
+    np.testing.assert_allclose(found.scale, 1 / temperature, rtol=1e-6)
+    np.testing.assert_allclose(found.bias, -0.7 * np.log(shares), rtol=1e-6)
+    predictions = pd.read_parquet(tmp_path / "raised" / "predictions_val.parquet")
+    before = pd.read_parquet(tmp_path / "plain" / "predictions_val.parquet")
+    columns = [f"p_{name}" for name in EMOTIONS]
+    expected = before[columns] / shares.to_numpy() ** 0.7
+    np.testing.assert_allclose(predictions[columns], expected.div(expected.sum(axis=1), axis=0), atol=1e-5)
+    assert "rare in training" in (tmp_path / "raised" / "bundle" / "model_card.md").read_text()
 
 
 def test_the_rule_can_be_computed_again_from_the_predictions() -> None:

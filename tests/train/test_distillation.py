@@ -27,11 +27,11 @@ from fer.runs.run_directory import Run, load_run_config, read_provenance
 from fer.train import distillation
 from fer.train.distillation import (
     add_soft_targets,
-    compute_class_prior,
     find_teacher_weights,
     pin_teachers,
     record_teachers,
 )
+from fer.train.logit_adjustment import compute_class_prior
 from fer.train.module import FaceClassifierModule
 from fer.train.pipeline import train
 from tests.helpers.networks import SMALL, batch_of, faces, lively, settings
