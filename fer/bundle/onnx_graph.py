@@ -12,13 +12,12 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from fer.bundle.metadata import WEIGHTS_FILE, BundleDescription
 from fer.bundle.onnx_file import read_structure
-from fer.bundle.onnx_shapes import GraphShapes, Shape, get_integer
+from fer.bundle.onnx_shapes import MAX_SIZE, GraphShapes, Shape, get_integer
 from fer.bundle.onnx_trial import INPUT, OPSET_VERSION, OUTPUT
 
 # Standard arithmetic whose shapes and cost follow from the shapes of what it gets. Not among it: control flow, random
 # numbers, quantisation, strings, sequences, and what has as many results as the data say.
-OPERATORS = frozenset(
-    """
+_NAMES = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast Ceil Celu Clip Concat
     Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace Div Dropout Einsum Elu Equal Erf Exp Expand
     EyeLike Flatten Floor GRU Gather GatherElements GatherND Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
@@ -28,16 +27,18 @@ OPERATORS = frozenset(
     ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize Round ScatterElements ScatterND Selu
     Shape Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan
     Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Where Xor
-    """.split()
-)
+    """
+OPERATORS = frozenset(_NAMES.split())
 # What is checked for one image and for so many holds for every number in between; at most so many are computed at once.
 MAX_BATCH = 128
 # Bytes for each pixel of the images: of what is needed at a time, and of all that is computed. Multiplications for each
-# pixel and weight. Of some eighty architectures of timm, none has a quarter of any.
+# pixel and weight. Of some eighty architectures of timm, none has half of any.
 MAX_LIVE, MAX_TOTAL = 4_000, 40_000
 MAX_OPERATIONS, FREE_WEIGHTS = 1 / 16, 1 << 20
 # What is computed of weights alone is kept: bytes for each byte of the file.
 MAX_CONSTANTS = 8
+# Most have some hundred, the longest of those with their mirror image some 10,000.
+MAX_NODES = 12_000
 # The file has the weights, some as they are computed of others, and tables of positions and masks.
 MAX_GROWTH, FREE_BYTES = 2, 32 << 20
 log = logging.getLogger(__name__)
@@ -106,7 +107,11 @@ def _check_form(model: ModelProto) -> None:
         raise ValueError(f"it does not compute {OUTPUT} from {INPUT}")
     if graph.input[0].type.tensor_type.elem_type != TensorProto.UINT8:
         raise ValueError(f"its {INPUT} are not of bytes")
+    if len(graph.node) > MAX_NODES:
+        raise ValueError(f"it has {len(graph.node):,} operations")
     for node in graph.node:
+        if any(abs(value) > MAX_SIZE for attribute in node.attribute for value in (attribute.i, *attribute.ints)):
+            raise ValueError(f"{ascii(node.op_type)[:100]} has a number beyond all sizes")
         if node.op_type not in OPERATORS or node.domain:
             raise ValueError(f"it has the operation {ascii(f'{node.domain}.{node.op_type}'.lstrip('.'))[:100]}")
 

@@ -20,15 +20,18 @@ ITEM_SIZES = {
 }
 # Sizes are computed from sizes: arrays of so many numbers at most, each of at most so much.
 MAX_VALUES, MAX_SIZE = 256, 1 << 20
+# What is computed of sizes up to here does not overflow in ONNX.
+MAX_DIMENSION = 1 << 40
 # By what sizes are computed from sizes.
-_ON_SIZES = frozenset(
-    """
+_NAMES = """
     Abs Add And Cast Ceil Clip Concat ConstantOfShape Div Equal Exp Expand Flatten Floor Gather Greater GreaterOrEqual
-    Identity Less LessOrEqual Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal ReduceMax ReduceMin ReduceProd
+    Identity Less LessOrEqual Log Max Min Mod Mul Neg Not OneHot Or Pow Range Reciprocal ReduceMax ReduceMin ReduceProd
     ReduceSum Relu Reshape Round ScatterElements ScatterND Shape Sign Size Slice Sqrt Squeeze Sub Sum Tile Transpose
     Unsqueeze Where Xor
-    """.split()
-)
+    """
+_ON_SIZES = frozenset(_NAMES.split())
+# By what a size is multiplied, or what is added to it.
+_BY_NUMBERS = frozenset(("Pad", "Resize", "Tile"))
 
 
 class GraphShapes:
@@ -68,7 +71,7 @@ class GraphShapes:
         if not tensor.HasField("shape") or not all(size.HasField("dim_value") for size in tensor.shape.dim):
             raise ValueError(f"the size of {ascii(name)[:100]} does not follow from that of the images")
         shape = tuple(size.dim_value for size in tensor.shape.dim)
-        if min(shape, default=0) < 0:
+        if min(shape, default=0) < 0 or max(shape, default=0) > MAX_DIMENSION:
             raise ValueError(f"{ascii(name)[:100]} has the shape {shape}")
         self._types[name], self.shapes[name] = kind, shape
         self.bytes[name] = math.prod(shape) * ITEM_SIZES[tensor.elem_type]
@@ -93,6 +96,8 @@ class GraphShapes:
         known = [name for name in names if name in self._values]
         if node.op_type == "Range" and self._fewer and not _starts_at_same(*self._get_values(names)):
             known = []
+        if node.op_type in _BY_NUMBERS and any(np.abs(self._values[name]).max(initial=0) > MAX_SIZE for name in known):
+            raise ValueError(f"{node.op_type} has a number beyond all sizes")
         try:
             types = infer_node_outputs(
                 get_schema(node.op_type, self._opset.version, ""),
