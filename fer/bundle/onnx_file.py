@@ -6,9 +6,9 @@ program's exports have are let through, in bounded number, and weights are left 
 """
 
 from collections.abc import Set
+from typing import Any
 
 import onnx
-from google.protobuf.descriptor import Descriptor
 
 # All that an export consists of. Not among it: data in other files, subgraphs, functions, sparse tensors.
 _FIELDS: dict[str, Set[str]] = {
@@ -52,8 +52,8 @@ class _StructureReader:
     def __init__(self) -> None:
         self.fields = self.bytes = 0
 
-    def copy(self, data: memoryview, message: Descriptor) -> bytes:
-        """Return a message without the content of large tensors. Raises ValueError."""
+    def copy(self, data: memoryview, message: Any) -> bytes:
+        """Return a message, whose fields its descriptor tells, without the content of large tensors. Raises ValueError."""
         parts, position = [], 0
         while position < len(data):
             start = position

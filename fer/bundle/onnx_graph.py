@@ -37,8 +37,8 @@ MAX_LIVE, MAX_TOTAL = 4_000, 40_000
 MAX_OPERATIONS, FREE_WEIGHTS = 1 / 16, 1 << 20
 # What is computed of weights alone is kept: bytes for each byte of the file.
 MAX_CONSTANTS = 8
-# Most have some hundred, the longest of those with their mirror image some 10,000.
-MAX_NODES = 12_000
+# Most have some hundred; one of Swin with its mirror image has 7,000.
+MAX_NODES = 8_000
 # The file has the weights, some as they are computed of others, and tables of positions and masks.
 MAX_GROWTH, FREE_BYTES = 2, 32 << 20
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from fer.errors import shorten_error
 
 Shape = tuple[int, ...]
 # Bytes of a number; a tensor of anything else is refused.
-ITEM_SIZES = {
+ITEM_SIZES: dict[int, int] = {
     **{TensorProto.FLOAT: 4, TensorProto.FLOAT16: 2, TensorProto.DOUBLE: 8, TensorProto.BOOL: 1},
     **{TensorProto.UINT8: 1, TensorProto.INT8: 1, TensorProto.INT32: 4, TensorProto.INT64: 8},
 }
