@@ -53,7 +53,7 @@ class _StructureReader:
         self.fields = self.bytes = 0
 
     def copy(self, data: memoryview, message: Any) -> bytes:
-        """Return a message, whose fields its descriptor tells, without the content of large tensors. Raises ValueError."""
+        """Return a message of a descriptor, without the content of large tensors. Raises ValueError."""
         parts, position = [], 0
         while position < len(data):
             start = position

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, NodeProto, OperatorSetIdProto, TensorProto, TypeProto
@@ -147,7 +148,8 @@ def _compute(node: NodeProto, opset: OperatorSetIdProto, inputs: Mapping[str, np
 
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(ReferenceEvaluator(node, opsets={"": opset.version}).run(None, dict(inputs))[0])
+            results: Any = ReferenceEvaluator(node, opsets={"": opset.version}).run(None, dict(inputs))
+            return np.asarray(results[0])
     except Exception as error:
         raise ValueError(f"{node.op_type}: {shorten_error(error)}") from None
 
