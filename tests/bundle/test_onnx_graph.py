@@ -178,7 +178,12 @@ def test_a_graph_that_is_computed_one_by_one_gives_the_same(
     sizes: list[int] = []
     run = network.session.run
     monkeypatch.setattr(network, "session", type("Recorded", (), {}))
-    network.session.run = lambda names, inputs: (sizes.append(len(inputs["faces"])), run(names, inputs))[1]
+
+    def record(names: None, inputs: dict[str, np.ndarray]) -> Any:
+        sizes.append(len(inputs["faces"]))
+        return run(names, inputs)
+
+    network.session.run = record
     side = description.faces.side
     assert network.compute_logits(np.zeros((3, side, side, 1), np.uint8), 128).shape == (3, 7)
     assert sizes == [1, 1, 1]
@@ -190,11 +195,12 @@ def test_a_hostile_graph_never_reaches_the_runtime(
     """Where the network can be exported, it is exported again instead."""
     loaded: list[bytes] = []
     start = onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnxruntime,
-        "InferenceSession",
-        lambda model, *rest, **named: (loaded.append(model), start(model, *rest, **named))[1],
-    )
+
+    def record(model: bytes, *rest: Any, **named: Any) -> onnxruntime.InferenceSession:
+        loaded.append(model)
+        return start(model, *rest, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     model = build_model(description)
     harmless = model.SerializeToString()
     insert([helper.make_node("RandomNormalLike", ["pixels"], ["extra"])])(model)
