@@ -125,6 +125,9 @@ class GraphShapes:
             return
         if not all(name in self._values for name in names):
             return
+        if node.op_type == "Identity":
+            self._add_value(node.output[0], self._values[names[0]])
+            return
         fewer, more = self._get_values(names)
         if self._fewer is None or (len(fewer) == len(more) and _grows_steadily(node, fewer, more)):
             self._add_value(node.output[0], _compute(node, self._opset, dict(zip(names, more, strict=True))))
@@ -166,7 +169,7 @@ def _grows_steadily(node: NodeProto, fewer: Sequence[np.ndarray], more: Sequence
         return True
     small = all(np.abs(array).max(initial=0) <= MAX_SIZE for array in (*fewer, *more))
     match node.op_type:
-        case "Concat" | "Identity":
+        case "Concat":
             return True
         case "Gather" | "Slice" | "Reshape" | "Squeeze" | "Unsqueeze" | "Expand" | "Transpose":
             return not any(differs[1:])
