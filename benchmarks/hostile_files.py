@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from benchmarks.hostile_graphs import GRAPH_ATTACKS
 from fer.bundle.io import load_bundle
 from fer.bundle.locate import PRETRAINED_DIR
 from fer.bundle.metadata import read_description
@@ -179,6 +180,17 @@ def _attack_weights_header(folder: Path) -> Callable[[], Any]:
     return lambda: load_bundle(str(folder))
 
 
+def _attack_promise(folder: Path) -> Callable[[], Any]:
+    """A header by which 1.8 billion weights would be made room for, and four bytes of them."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1_800_000_000], "data_offsets": [0, 4]}}).encode()
+    _attack_bundle(architecture="vit_gigantic_patch14_clip_224")(folder)
+    (folder / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    content = yaml.safe_load((folder / "bundle.yaml").read_text())
+    content["weights_sha256"] = compute_sha256(folder / "weights.safetensors")
+    (folder / "bundle.yaml").write_text(yaml.safe_dump(content))
+    return lambda: load_bundle(str(folder))
+
+
 def _attack_shard(folder: Path) -> Callable[[], Any]:
     entry = tarfile.TarInfo("pax")
     entry.type, entry.size = tarfile.XHDTYPE, 90 << 20
@@ -302,6 +314,7 @@ ATTACKS: dict[str, Attack] = {
     "samples.npz: 600 MB of zeros": _attack_samples,
     "samples.npz: a shape of 150 TB": _attack_array,
     "weights.safetensors: 20 MB of header": _attack_weights_header,
+    "weights.safetensors: a header of more than there is": _attack_promise,
     "shard: 90 MB of PAX header": _attack_shard,
     ".out file: nested": _attack_answer(DEEP),
     ".out file: 100 MB": _attack_answer("x" * (100 << 20)),
@@ -318,5 +331,6 @@ ATTACKS: dict[str, Attack] = {
     "labels: a track of 5,000 digits": _attack_csv(
         "video,emotion,track_id\nclip.mp4,happiness," + "9" * 5000 + "\n", read_labels
     ),
+    **GRAPH_ATTACKS,
     "groups: 100 MB": _attack_csv("video,group\n" + "x,y\n" * 25_000_000, read_groups),
 }

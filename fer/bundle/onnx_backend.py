@@ -1,6 +1,5 @@
 """The network of a bundle in ONNX Runtime, several times faster than PyTorch on a CPU."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ import onnxruntime
 
 from fer.bundle.locate import is_shipped, locate_model
 from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR, BundleDescription
-from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
+from fer.bundle.onnx_trial import BUNDLE_KEY, INPUT, PROBABILITIES_KEY, generate_trial_images
+from fer.core.bounded_stream import format_size
+from fer.core.documents import parse_json
 from fer.core.installation import get_version
 from fer.core.io import atomic_write
 from fer.core.user_cache import get_user_cache_dir
@@ -39,6 +40,7 @@ class OnnxNetwork:
     def __init__(self, description: BundleDescription, *cache: Path, threads: int | None = None) -> None:
         self.description = description
         self.threads = threads or 0
+        self.max_batch: int | None = None
         paths = [directory / NETWORK_FILE for directory in cache]
         if not any(self._load_if_valid(path) for path in paths):
             _write_cached_model(self._export(), paths)
@@ -66,19 +68,27 @@ class OnnxNetwork:
         return model
 
     def _load_if_valid(self, path: Path) -> bool:
-        """Load the file at ``path``; whether it exists, was exported from this bundle and answers as PyTorch did."""
+        """Load the file at ``path``; whether it exists, is harmless, of this bundle, and answers as PyTorch did.
+
+        It may have come with a bundle from anybody, so what its graph computes is checked before it is loaded.
+        """
         if not path.is_file():
             return False
+        # It takes a while to import, and is needed here alone.
+        from fer.bundle.onnx_graph import check_graph, compute_max_bytes
+
         try:
-            self.session = self._start_session(path.read_bytes())
-            if (
-                self._read_metadata()[BUNDLE_KEY] == self.description.sha256
-                and self._compute_max_difference() <= TOLERANCE
-            ):
-                return True
+            model = _read_bounded(path, compute_max_bytes(self.description))
+            graph = check_graph(model, self.description)
+            if graph.metadata[BUNDLE_KEY] == self.description.sha256:
+                self.max_batch = graph.max_batch
+                self.session = self._start_session(model)
+                if self._compute_max_difference() <= TOLERANCE:
+                    return True
         except Exception as error:
             # ONNX Runtime's errors have no common class; whatever is wrong, exporting again fixes it.
             log.debug("%s: %s", path, shorten_error(error))
+        self.max_batch = None
         log.info("%s does not fit the bundle and is exported again", path)
         return False
 
@@ -99,12 +109,14 @@ class OnnxNetwork:
         """Return the largest absolute difference of a probability from PyTorch's, over the trial images."""
         trial = generate_trial_images(self.description)
         result = self.description.calibration.compute_probabilities(self.compute_logits(trial, len(trial)))
-        return float(np.abs(result - np.array(json.loads(self._read_metadata()[PROBABILITIES_KEY]))).max())
+        expected = np.array(parse_json(self._read_metadata()[PROBABILITIES_KEY]), float)
+        return float(np.abs(result - expected).max()) if expected.shape == result.shape else float("inf")
 
     def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+        batch_size = min(batch_size, self.max_batch or batch_size)
         batches = [
-            self.session.run(None, {"faces": np.ascontiguousarray(native[start : start + batch_size])})[0]
+            self.session.run(None, {INPUT: np.ascontiguousarray(native[start : start + batch_size])})[0]
             for start in range(0, len(native), batch_size)
         ]
         return np.concatenate(batches) if batches else np.empty((0, len(self.description.classes)), np.float32)
@@ -121,6 +133,15 @@ def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:
     if user_cache is not None:
         caches.append(user_cache / ONNX_DIR / f"{get_version()}-{description.sha256}")
     return caches
+
+
+def _read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return what a file holds. Raises OSError, and ValueError where it is too large."""
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it has more than {format_size(max_bytes)}")
+    return content
 
 
 def _write_cached_model(model: bytes, paths: Sequence[Path]) -> None:

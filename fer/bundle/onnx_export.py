@@ -12,12 +12,9 @@ from torch.nn.functional import interpolate
 
 from fer.bundle.io import load_bundle
 from fer.bundle.metadata import BundleDescription
-from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY, generate_trial_images
+from fer.bundle.onnx_trial import BUNDLE_KEY, INPUT, OPSET_VERSION, OUTPUT, PROBABILITIES_KEY, generate_trial_images
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, predict_logits
-
-# The first opset with layer normalisation as one operation.
-OPSET_VERSION = 17
 
 
 def export_onnx(description: BundleDescription) -> bytes:
@@ -57,9 +54,9 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
                 network,
                 (faces,),
                 cast(Any, file),
-                input_names=["faces"],
-                output_names=["logits"],
-                dynamic_axes={"faces": {0: "batch"}, "logits": {0: "batch"}},
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
                 opset_version=OPSET_VERSION,
                 dynamo=False,
             )

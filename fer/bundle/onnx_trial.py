@@ -1,4 +1,4 @@
-"""Trial images and metadata keys by which an exported network is checked against PyTorch."""
+"""What an exported network is made with and checked by: trial images, metadata keys, names, version of operations."""
 
 import numpy as np
 
@@ -7,6 +7,9 @@ from fer.bundle.metadata import BundleDescription
 # Entries of the ONNX file's metadata: hash of the bundle it was exported from, PyTorch's answers to the trial images.
 BUNDLE_KEY, PROBABILITIES_KEY = "bundle_sha256", "pytorch_probabilities"
 TRIAL_COUNT = 8
+# The first version of ONNX's operations with layer normalisation as one of them; names of the graph's input and output.
+OPSET_VERSION = 17
+INPUT, OUTPUT = "faces", "logits"
 
 
 def generate_trial_images(description: BundleDescription) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Weights in a .safetensors file, known by its header alone: without PyTorch, and without reading a tensor."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def parse_header(path: Path) -> dict[str, tuple[int, ...]]:
         end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
     except (TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise ValueError(shorten_error(error)) from None
+    # A header may not promise more than is there: networks are built by it.
+    if any(side < 0 for shape in shapes.values() for side in shape) or sum(map(math.prod, shapes.values())) > end:
+        raise ValueError("its header names shapes of more numbers than it holds")
     if (rest := path.stat().st_size - SIZE_BYTES - size) != end:
         raise ValueError(f"{rest} bytes of tensors, where its header names {end}")
     return shapes

@@ -43,7 +43,7 @@ REQUIRED_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, SAMPLES_FILE)
 SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
 # Its requirements, by the installed distribution whose version they get; the headless OpenCV needs no display.
 REQUIREMENTS = {
-    **{name: name for name in ("numpy", "onnxruntime", "pillow", "pyyaml", "scipy")},
+    **{name: name for name in ("numpy", "onnx", "onnxruntime", "pillow", "pyyaml", "scipy")},
     "opencv-python-headless": "opencv-python",
 }
 # All that a package of any version consists of, and how large each may be. Its code is for SageMaker's containers.
