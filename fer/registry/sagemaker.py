@@ -113,7 +113,9 @@ class SageMakerRegistry(ModelRegistry):
                 **self._recorded_versions.get(arn, {}),
             },
         )
-        return parse_description(response, name, number, aliases, f"s3://{self.aws.bucket}/{self.aws.prefix}/{PACKAGE}")
+        # In a dry run each version has files of its own, somewhere in the folder of its model.
+        package = f"s3://{self.aws.bucket}/{self.aws.prefix}/models/{name}/FILES-OF-{number}/{PACKAGE}"
+        return parse_description(response, name, number, aliases, package)
 
     def _get_group_arn(self, name: str) -> str:
         """Return the ARN of a model's group. Raises CloudError where there is no such group."""

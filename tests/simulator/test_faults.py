@@ -124,7 +124,12 @@ def test_object_comes_damaged_without_a_sign(stored: Simulated, kind: str, size:
     [
         ("s3", "get_object", {"Key": "k" * 1025}, "InvalidRequest.*at 'key'"),
         ("s3", "put_object", {"Key": "", "Body": CONTENT}, "at 'key'"),
-        ("s3", "put_object", {"Key": "a", "Body": CONTENT, "ServerSideEncryption": "rot13"}, "at 'serverSideEncryption'"),
+        (
+            "s3",
+            "put_object",
+            {"Key": "a", "Body": CONTENT, "ServerSideEncryption": "rot13"},
+            "at 'serverSideEncryption'",
+        ),
         ("s3", "delete_objects", {"Delete": {"Objects": [{"Key": ""}]}}, "at 'delete.objects.1.member.key'"),
         ("logs", "describe_log_streams", {"logGroupName": "a b"}, "InvalidParameterException.*at 'logGroupName'"),
         ("cloudwatch", "put_metric_data", {"Namespace": ":", "MetricData": []}, "InvalidParameterValue.*'namespace'"),

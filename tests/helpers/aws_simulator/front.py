@@ -11,7 +11,16 @@ from werkzeug.test import run_wsgi_app
 
 from tests.helpers.aws_simulator.constraints import broken
 from tests.helpers.aws_simulator.faults import REFUSALS, SAYINGS, Fault, Faults
-from tests.helpers.aws_simulator.protocols import Answer, Asked, Environ, asked_for, body_of, parameters_of, refusal, service_model
+from tests.helpers.aws_simulator.protocols import (
+    Answer,
+    Asked,
+    Environ,
+    asked_for,
+    body_of,
+    parameters_of,
+    refusal,
+    service_model,
+)
 
 # What of each service is walked over, and the code with which it refuses what its description does not allow.
 WALKED = {
