@@ -122,7 +122,6 @@ def test_object_comes_damaged_without_a_sign(stored: Simulated, kind: str, size:
 @pytest.mark.parametrize(
     ("service", "operation", "given", "said"),
     [
-        ("s3", "put_object", {"Key": "a", "ServerSideEncryption": "rot13"}, "InvalidRequest.*serverSideEncryption"),
         (
             "s3",
             "put_object",
