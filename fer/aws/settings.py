@@ -62,7 +62,17 @@ SENT_MAPS = {
 ARN_OF_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key/[a-zA-Z0-9-]+|alias/[a-zA-Z0-9/_-]+)"
 KEY_PATTERN = rf"(mrk-)?[0-9a-fA-F-]{{32,36}}|alias/[a-zA-Z0-9/_-]+|{ARN_OF_KEY}"
 KEY_FORMS = "a KMS key is named by its id, its ARN, or alias/NAME"
+IMAGE_PATTERN = r"[^@]+(@sha256:[0-9a-f]{64})?"
+IMAGE_FORMS = "a digest is written @sha256: and 64 digits, after the image's name"
 DOCUMENTED_FORMS = {
+    "bucket": (
+        r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*\.\.)(?!\d+(\.\d+){3}$)"
+        r".*(?<!-s3alias)(?<!--ols-s3)(?<!\.mrap)(?<!--x-s3)(?<!--table-s3)",
+        "S3 gives a bucket no such name (two dots side by side, an IP address, or a beginning or end that it reserves)",
+    ),
+    "vpc.subnets": (r"subnet-[0-9a-z]+", "a subnet is named by its id, subnet-…"),
+    "vpc.security_groups": (r"sg-[0-9a-z]+", "a security group is named by its id, sg-…"),
+    **dict.fromkeys(("image", "processing.image", "training.image"), (IMAGE_PATTERN, IMAGE_FORMS)),
     "kms_key": (KEY_PATTERN, KEY_FORMS),
     "volume_kms_key": (KEY_PATTERN, KEY_FORMS),
     "cloudwatch.namespace": (r"(?!AWS/).*", "what begins with AWS/ is for AWS's own metrics"),
@@ -71,6 +81,7 @@ DOCUMENTED_FORMS = {
         "a topic is named arn:aws:sns:REGION:ACCOUNT:NAME",
     ),
 }
+OWN_TAGS = "fer:"
 # Instance types with disks of their own, which AWS encrypts by itself and for which it takes no key.
 LOCAL_DISKS = re.compile(r"ml\.(\w+d|\w+dn|\w+de|g[4-9]\w*|p[5-9]\w*|trn\w+)[.-]")
 log = logging.getLogger(__name__)
@@ -121,9 +132,11 @@ def _find_problems(aws: SageMakerAws, client: AwsClient) -> Iterator[str]:
         given = [value] if shape.type_name == "list" and not isinstance(value, list) else value
         for violation in find_violations(shape, given):
             yield f"{key}={violation.value or value}: {violation.rule}"
-        pattern, words = DOCUMENTED_FORMS.get(key, (".*", ""))
-        if not re.fullmatch(pattern, str(value)):
-            yield f"{key}={value}: {words}"
+    for key, (pattern, words) in DOCUMENTED_FORMS.items():
+        value = _get_value(aws, key)
+        for text in value if isinstance(value, list) else [] if value is None else [value]:
+            if not re.fullmatch(pattern, str(text)):
+                yield f"{key}={text}: {words}"
     for key, (name_place, value_place) in SENT_MAPS.items():
         name_shape, value_shape = _find_shape(client, *name_place), _find_shape(client, *value_place)
         for name, value in _get_value(aws, key).items():
@@ -134,6 +147,8 @@ def _find_problems(aws: SageMakerAws, client: AwsClient) -> Iterator[str]:
     for name in aws.tags:
         if name.lower().startswith("aws:"):
             yield f"tags: the name {name!r} begins with aws:, which is for AWS's own tags"
+        if name.startswith(OWN_TAGS):
+            yield f"tags: the name {name!r} begins with {OWN_TAGS}, by which the registry knows its aliases"
 
 
 def _get_value(aws: SageMakerAws, key: str) -> Any:

@@ -5,6 +5,7 @@ log groups with a retention, alarms, and a policy for who types the commands. It
 `python -m fer.cloud.policy`, with `--pipelines` those of pipelines too.
 """
 
+import hashlib
 import json
 import re
 import sys
@@ -21,6 +22,7 @@ from fer.monitoring.cloudwatch import put_alarms
 
 REPOSITORIES = ("fer", "fer-jobs")
 FACE_RETENTION_DAYS, LOG_RETENTION_DAYS, UNTAGGED_IMAGE_DAYS = 30, 90, 14
+MAX_LOGICAL_ID, ID_HASH = 255, 12  # characters
 # What CloudWatch Logs takes.
 LOG_RETENTIONS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180),
@@ -178,7 +180,9 @@ def _build_repositories(aws: SageMakerAws) -> dict[str, Any]:
             **_build_tags(aws),
         }
         resource = {"Type": "AWS::ECR::Repository", **RETAINED, "Properties": properties}
-        resources[_format_logical_id("Repository", name)] = resource
+        logical_id = _format_logical_id("Repository", name)
+        # `team/fer` and `team-fer` are two.
+        resources[logical_id if logical_id not in resources else logical_id + _hash(name)] = resource
     return resources
 
 
@@ -221,7 +225,12 @@ def _build_tags(aws: SageMakerAws) -> dict[str, Any]:
 
 def _format_logical_id(prefix: str, name: str) -> str:
     """Return a name of a resource within the template, of letters and digits alone."""
-    return prefix + "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
+    text = prefix + "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
+    return text if len(text) <= MAX_LOGICAL_ID else text[: MAX_LOGICAL_ID - ID_HASH] + _hash(name)
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:ID_HASH]
 
 
 def main(arguments: Sequence[str]) -> None:

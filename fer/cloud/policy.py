@@ -6,10 +6,10 @@ that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import Any
 
-from fer.aws.jobs import JobKind, format_job_kind, format_log_group
+from fer.aws.jobs import JobKind, format_job_kind
+from fer.cloud.account import Account
 from fer.cloud.printing import format_usage, print_document
 from fer.config import Config, SageMakerAws
 from fer.errors import ConfigError
@@ -19,15 +19,11 @@ VERSION = "2012-10-17"
 JOBS: tuple[JobKind, ...] = ("transform", "processing", "training", "hyper_parameter_tuning")
 # A tuning job has no log of its own, its training jobs have.
 LOGGED_JOBS = JOBS[:3]
+TAGGED_JOBS = JOBS[2:]
 
 REGISTERING = (
     *("CreateModelPackageGroup", "DescribeModelPackageGroup", "CreateModelPackage", "DescribeModelPackage"),
     *("ListModelPackages", "AddTags", "ListTags"),
-)
-# ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, and ECR's other endpoints (FIPS, dual stack, China).
-ECR_IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
-    r"/(?P<name>[^:@]+)([:@].*)?"
 )
 # What AWS's documentation lists for jobs in a VPC; these actions know no resources.
 NETWORK_ACTIONS = (
@@ -36,39 +32,6 @@ NETWORK_ACTIONS = (
     *("ec2:DescribeDhcpOptions", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
 )
 PRIVACY_CHECK = ("s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl")
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Where the rights apply, and the beginnings of ARNs there."""
-
-    aws: SageMakerAws
-    id: str
-    partition: str
-
-    @property
-    def sagemaker(self) -> str:
-        return f"arn:{self.partition}:sagemaker:{self.region}:{self.id}"
-
-    @property
-    def bucket(self) -> str:
-        return f"arn:{self.partition}:s3:::{self.aws.bucket}"
-
-    @property
-    def objects(self) -> str:
-        return f"{self.bucket}/{self.aws.prefix}"
-
-    @property
-    def region(self) -> str:
-        return self.aws.region or "*"
-
-    @property
-    def logs(self) -> list[str]:
-        groups = [
-            f"arn:{self.partition}:logs:{self.region}:{self.id}:log-group:{format_log_group(kind)}"
-            for kind in LOGGED_JOBS
-        ]
-        return [name for group in groups for name in (group, f"{group}:*")]
 
 
 def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
@@ -87,23 +50,19 @@ def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     aws = config.aws
     if not isinstance(aws, SageMakerAws) or aws.role is None:
         raise ConfigError(f"aws.role: is needed; {format_usage(PROGRAM)}")
-    account = _Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
+    account = Account(aws, id=aws.role.split(":")[4], partition=aws.role.split(":")[1])
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
     if pipelines:
-        caller.append(
-            _build_statement(
-                "Pipelines", ["CreatePipeline", "UpdatePipeline", "AddTags"], f"{account.sagemaker}:pipeline/fer-*"
-            )
-        )
+        actions = ["CreatePipeline", "UpdatePipeline", *(["AddTags"] if aws.tags else [])]
+        caller.append(_build_statement("Pipelines", actions, f"{account.sagemaker}:pipeline/fer-*"))
         role += _build_step_statements(account, config.registry.name, aws.role)
-    if inputs := _list_input_arns(config, account.partition):
-        inputs_statement = _build_statement("Inputs", ["s3:GetObject", "s3:ListBucket"], inputs)
-        caller.append(inputs_statement)
-        role.append(inputs_statement)
+    for statements in (caller, role):
+        statements += _build_input_statements(config, account.partition)
     if aws.kms_key is not None:
-        key = _build_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], _build_key_arn(account, aws.kms_key))
-        caller.append(key)
-        role.append(key)
+        caller.append(_build_key_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], account, aws.kms_key))
+        # Encrypt is what SageMaker asks of the role for the outputs of its jobs.
+        actions = ["kms:GenerateDataKey", "kms:Decrypt", "kms:Encrypt"]
+        role.append(_build_key_statement("Key", actions, account, aws.kms_key))
     trust_statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sagemaker.amazonaws.com"},
@@ -117,7 +76,7 @@ def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     }
 
 
-def _build_caller_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
+def _build_caller_statements(account: Account, model: str, role: str) -> list[dict[str, Any]]:
     """Return the rights of who runs register.py, infer.py and `python -m fer.cloud.…`."""
     aws, sagemaker = account.aws, account.sagemaker
     statements = [
@@ -147,15 +106,21 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
             "Jobs",
             [
                 *(f"{verb}{format_job_kind(kind)}Job" for kind in JOBS for verb in ("Create", "Describe", "Stop")),
-                *("ListTrainingJobsForHyperParameterTuningJob", "AddTags"),
+                "ListTrainingJobsForHyperParameterTuningJob",
             ],
-            [f"{sagemaker}:{kind.replace('_', '-')}-job/fer-*" for kind in JOBS],
+            [account.format_jobs(kind) for kind in JOBS],
+        ),
+        # Those that train bear the name of the run.
+        _build_statement(
+            "JobTags", ["AddTags"], [account.format_jobs(kind) for kind in (JOBS if aws.tags else TAGGED_JOBS)]
         ),
         {
             **_build_statement("Role", ["iam:PassRole"], role),
             "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         },
-        _build_statement("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], account.logs),
+        _build_statement(
+            "Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], account.list_log_groups(LOGGED_JOBS)
+        ),
     ]
     if aws.cloudwatch.publish:
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
@@ -169,13 +134,13 @@ def _build_caller_statements(account: _Account, model: str, role: str) -> list[d
     return statements
 
 
-def _list_deletable(account: _Account, model: str) -> list[str]:
+def _list_deletable(account: Account, model: str) -> list[str]:
     """Return the objects that programs delete: those of deleted versions, locks, what ``aws.keep`` does not keep."""
     registry = [f"{account.objects}/models/{model}/*", f"{account.objects}/locks/{model}.json"]
     return registry if account.aws.keep == "all" else [*registry, f"{account.objects}/jobs/*"]
 
 
-def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
+def _build_role_statements(account: Account) -> list[dict[str, Any]]:
     """Return the rights of the role that SageMaker runs jobs with."""
     aws, objects = account.aws, account.objects
     statements = [
@@ -190,7 +155,7 @@ def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
         _build_statement(
             "Logs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-            account.logs,
+            account.list_log_groups(LOGGED_JOBS),
         ),
         {
             **_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"),
@@ -200,18 +165,18 @@ def _build_role_statements(account: _Account) -> list[dict[str, Any]]:
         _build_statement(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            _list_repository_arns(account),
+            account.list_repositories(),
         ),
     ]
     if aws.vpc.subnets:
         statements.append(_build_statement("Network", list(NETWORK_ACTIONS), "*"))
     if aws.volume_kms_key is not None:
-        key = _build_key_arn(account, aws.volume_kms_key)
-        statements.append(_build_statement("VolumeKey", ["kms:CreateGrant", "kms:DescribeKey"], key))
+        actions = ["kms:CreateGrant", "kms:DescribeKey"]
+        statements.append(_build_key_statement("VolumeKey", actions, account, aws.volume_kms_key))
     return statements
 
 
-def _build_step_statements(account: _Account, model: str, role: str) -> list[dict[str, Any]]:
+def _build_step_statements(account: Account, model: str, role: str) -> list[dict[str, Any]]:
     """Return the rights of the role that runs a pipeline: to start its steps, and what its step register does."""
     sagemaker, objects = account.sagemaker, account.objects
     kinds: tuple[JobKind, ...] = ("transform", "processing", "training")
@@ -249,39 +214,35 @@ def _build_statement(sid: str, actions: list[str], resource: str | list[str]) ->
     return {"Sid": sid, "Effect": "Allow", "Action": qualified, "Resource": resource}
 
 
-def _list_input_arns(config: Config, partition: str) -> list[str]:
-    """Return the ARNs of the videos, data sets and weights in S3, and of their buckets."""
+def _build_input_statements(config: Config, partition: str) -> list[dict[str, Any]]:
+    """Return the rights to the videos, data sets and weights in S3, and to list their buckets; none where none are."""
     videos = config.extraction.input
     uris = [*([videos] if isinstance(videos, str) else videos or ()), config.model.weights]
     uris += [spec.root for spec in config.dataset.sources.values() if spec.kind != "synthetic"]
-    inputs = [uri for uri in uris if uri.startswith("s3://")]
-    buckets = [f"arn:{partition}:s3:::{uri.removeprefix('s3://').partition('/')[0]}" for uri in inputs]
-    return [*dict.fromkeys(buckets), *(f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*" for uri in inputs)]
+    places = [uri.removeprefix("s3://") for uri in uris if uri.startswith("s3://")]
+    if not places:
+        return []
+    buckets = dict.fromkeys(f"arn:{partition}:s3:::{place.partition('/')[0]}" for place in places)
+    # A bucket without a key is all of its objects; whatever else its name is the beginning of is another bucket.
+    objects = [f"arn:{partition}:s3:::{place if '/' in place else f'{place}/'}*" for place in places]
+    return [
+        _build_statement("InputBuckets", ["s3:ListBucket"], [*buckets]),
+        _build_statement("Inputs", ["s3:GetObject"], objects),
+    ]
 
 
-def _list_repository_arns(account: _Account) -> list[str]:
-    """Return the ECR repositories of the images that are named, and of these alone; any, where none is named."""
-    aws = account.aws
-    named = [image for image in (aws.image, aws.processing.image, aws.training.image) if image is not None]
-    found = [ECR_IMAGE.fullmatch(image) for image in named]
-    arns = {
-        f"arn:{account.partition}:ecr:{image['region']}:{image['account']}:repository/{image['name']}"
-        for image in found
-        if image is not None
-    }
-    if named and not arns:
-        raise ConfigError(
-            f"aws.image={named[0]}: is not in ECR; name it as ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG"
-        )
-    return sorted(arns) or [f"arn:{account.partition}:ecr:*:*:repository/*"]
+def _build_key_statement(sid: str, actions: list[str], account: Account, key: str) -> dict[str, Any]:
+    """Return a statement about a KMS key, named by its id, its ARN or an alias.
 
-
-def _build_key_arn(account: _Account, key: str) -> str:
-    if key.startswith("arn:"):
-        return key
-    # Rights are given on keys, never on an alias.
-    key_id = "*" if key.startswith("alias/") else key
-    return f"arn:{account.partition}:kms:{account.region}:{account.id}:key/{key_id}"
+    Rights are given on keys, never on an alias; a condition keeps them to the key that the alias stands for.
+    """
+    alias = key[key.index("alias/") :] if re.match(r"(arn:.*:)?alias/", key) else None
+    if alias is None:
+        arn = key if key.startswith("arn:") else f"{account.keys}{key}"
+        return _build_statement(sid, actions, arn)
+    prefix = key.removesuffix(alias) + "key/" if key.startswith("arn:") else account.keys
+    condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+    return {**_build_statement(sid, actions, f"{prefix}*"), "Condition": condition}
 
 
 def main(arguments: list[str]) -> None:

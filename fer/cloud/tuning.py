@@ -185,7 +185,8 @@ def _build_parameter_range(key: str, parameter: SearchParameter) -> tuple[str, d
 
 def _format_number(number: float | Decimal) -> str:
     """Return all digits of a number, without an exponent."""
-    text = f"{Decimal(str(number)):f}"
+    # Zero has no sign.
+    text = f"{Decimal(str(number)):f}" if number else "0"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

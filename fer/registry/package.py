@@ -7,6 +7,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from fer.bundle.metadata import (
@@ -41,10 +42,11 @@ BUNDLE_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, MODEL_CARD_FILE, SAMPLES_FILE, B
 REQUIRED_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, SAMPLES_FILE)
 # The serving code: modules and whole packages below fer/. The Dockerfile copies the same; a test compares the two.
 SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
-# Its requirements, by the installed distribution whose version they get; the headless OpenCV needs no display.
+# Its requirements, by the distributions of which one is installed and has the version; the headless OpenCV needs no
+# display, and the image of jobs has no other.
 REQUIREMENTS = {
-    **{name: name for name in ("numpy", "onnx", "onnxruntime", "pillow", "pyyaml", "scipy")},
-    "opencv-python-headless": "opencv-python",
+    **{name: (name,) for name in ("numpy", "onnx", "onnxruntime", "pillow", "pyyaml", "scipy")},
+    "opencv-python-headless": ("opencv-python", "opencv-python-headless"),
 }
 # All that a package of any version consists of, and how large each may be. Its code is for SageMaker's containers.
 MEMBERS: dict[str, int] = {
@@ -88,12 +90,21 @@ def build_package(bundle: Path, target: Path) -> str:
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")
-        pins = [f"{name}=={importlib.metadata.version(local)}\n" for name, local in REQUIREMENTS.items()]
+        pins = [f"{name}=={_read_version(installed)}\n" for name, installed in REQUIREMENTS.items()]
         (staged / "code" / "requirements.txt").write_text("".join(pins), encoding="utf-8")
         (staged / CHECKSUMS).write_text(compute_checksums(staged), encoding="utf-8")
         with atomic_write(target) as tmp_path:
             write_archive(staged, tmp_path)
     return compute_sha256(target)
+
+
+def _read_version(distributions: tuple[str, ...]) -> str:
+    """Return the version of the first of these distributions that is installed."""
+    *others, last = distributions
+    for name in others:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return importlib.metadata.version(last)
 
 
 def _list_code_files() -> list[Path]:

@@ -1,12 +1,10 @@
 """The registry in AWS: model package groups of SageMaker, files in S3."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from typing_extensions import override
 
@@ -19,28 +17,26 @@ from fer.errors import ConfigError
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
-    JUDGED_ANEW,
     Aliases,
     Candidate,
     ModelRegistry,
     ModelVersion,
-    parse_properties,
     resolve_version_number,
     verify_checksum,
 )
 from fer.registry.package import PACKAGE
-from fer.registry.sagemaker_model_card import build_card_content, get_card_status
-from fer.registry.status import APPROVED, ARCHIVED, REJECTED, Status
+from fer.registry.sagemaker_package import (
+    build_package_parameters,
+    build_status_changes,
+    parse_description,
+    split_package_uri,
+)
+from fer.registry.status import APPROVED, Status
 
-CONTENT_TYPES = ("image/jpeg", "image/png", "application/x-tar")
-RESPONSE_TYPE = "application/jsonlines"
-INSTANCE_TYPES = ("ml.c5.xlarge", "ml.c5.2xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 TAGS = {CHAMPION: "fer:champion", CHALLENGER: "fer:challenger"}
 HISTORY_TAG = "fer:history"
-ARCHIVED_PROPERTY = "archived"
 LOCKS = "locks"  # folder below the prefix
 MAX_HISTORY = 40  # champions that a tag's 256 characters hold
-MAX_TEXT, MAX_PROPERTY, MAX_TOKEN = 1024, 256, 36  # characters
 # What a dry run assumes.
 DRY_RUN_ALIASES = Aliases(champion=2, challenger=3, history=(1,))
 DRY_RUN_VERSION = 4
@@ -117,21 +113,9 @@ class SageMakerRegistry(ModelRegistry):
                 **self._recorded_versions.get(arn, {}),
             },
         )
-        properties = dict(response.get("CustomerMetadataProperties", {}))
-        containers = response.get("InferenceSpecification", {}).get("Containers", [{}])
-        created = response.get("CreationTime")
-        archived = properties.pop(ARCHIVED_PROPERTY, None) is not None
-        return ModelVersion(
-            name=name,
-            version=number,
-            status=ARCHIVED if archived else response["ModelApprovalStatus"],
-            aliases=aliases.get_names(number),
-            source=response["ModelPackageArn"],
-            package=containers[0].get("ModelDataUrl", f"s3://{self.aws.bucket}/{self.aws.prefix}/{PACKAGE}"),
-            created="" if created is None else created.isoformat(timespec="seconds"),
-            reasons=_join_reasons(response.get("ModelPackageDescription"), response.get("ApprovalDescription")),
-            **parse_properties(properties),
-        )
+        # In a dry run each version has files of its own, somewhere in the folder of its model.
+        package = f"s3://{self.aws.bucket}/{self.aws.prefix}/models/{name}/FILES-OF-{number}/{PACKAGE}"
+        return parse_description(response, name, number, aliases, package)
 
     def _get_group_arn(self, name: str) -> str:
         """Return the ARN of a model's group. Raises CloudError where there is no such group."""
@@ -153,7 +137,7 @@ class SageMakerRegistry(ModelRegistry):
 
     @override
     def fetch(self, version: ModelVersion, directory: Path) -> Path:
-        bucket, prefix = _split_package_uri(version.package)
+        bucket, prefix = split_package_uri(version.package)
         for key in self.client.list_object_sizes(bucket, prefix):
             name = key.removeprefix(prefix)
             if name and "/" not in name and name != PACKAGE:
@@ -163,7 +147,7 @@ class SageMakerRegistry(ModelRegistry):
 
     @override
     def fetch_file(self, version: ModelVersion, name: str, directory: Path) -> Path | None:
-        bucket, prefix = _split_package_uri(version.package)
+        bucket, prefix = split_package_uri(version.package)
         try:
             self.client.download(bucket, f"{prefix}{name}", directory / name)
         except CloudError as error:
@@ -188,7 +172,7 @@ class SageMakerRegistry(ModelRegistry):
             self.client.upload(path, self.aws.bucket, f"{prefix}{name}", **build_encryption_args(self.aws.kms_key))
         self._ensure_group(candidate.name)
         files_uri = f"s3://{self.aws.bucket}/{prefix}"
-        parameters = self._build_package_parameters(candidate, files_uri)
+        parameters = build_package_parameters(self.aws, candidate, files_uri)
         dry_arn = self._build_dry_run_arn("model-package", f"{candidate.name}/{DRY_RUN_VERSION}")
         response = self._request("create_model_package", **parameters, dry_response={"ModelPackageArn": dry_arn})
         self._recorded_versions[response["ModelPackageArn"]] = parameters
@@ -216,59 +200,15 @@ class SageMakerRegistry(ModelRegistry):
             if "already exists" not in str(error):
                 raise
 
-    def _build_package_parameters(self, candidate: Candidate, files_uri: str) -> dict[str, Any]:
-        """Return the parameters of CreateModelPackage; ``files_uri`` is the s3:// folder of the files, with a slash."""
-        instance_types = list(dict.fromkeys([self.aws.transform.instance_type, *INSTANCE_TYPES]))
-        environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
-        container = {"Image": self.aws.image, "ModelDataUrl": f"{files_uri}{PACKAGE}", "Environment": environment}
-        statistics = {"ContentType": "application/json", "S3Uri": f"{files_uri}quality.json"}
-        # Two registrations of the same package at the same time get the same version.
-        token = hashlib.sha256(f"{candidate.name} {candidate.sha256}".encode()).hexdigest()[:MAX_TOKEN]
-        return {
-            "ClientToken": token,
-            "ModelPackageGroupName": candidate.name,
-            "ModelPackageDescription": " ".join(candidate.verdict.reasons)[:MAX_TEXT],
-            "ModelApprovalStatus": candidate.verdict.status,
-            "InferenceSpecification": {
-                "Containers": [container],
-                "SupportedContentTypes": list(CONTENT_TYPES),
-                "SupportedResponseMIMETypes": [RESPONSE_TYPE],
-                "SupportedTransformInstanceTypes": instance_types,
-                "SupportedRealtimeInferenceInstanceTypes": instance_types,
-            },
-            "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
-            "CustomerMetadataProperties": {
-                name: value[:MAX_PROPERTY] for name, value in candidate.build_properties().items()
-            },
-            # It belongs to the version: it is made, found and deleted with it.
-            "ModelCard": {
-                "ModelCardStatus": get_card_status(candidate.verdict.status),
-                "ModelCardContent": build_card_content(candidate, f"{files_uri}{PACKAGE}", str(self.aws.image)),
-            },
-            **({} if self.aws.kms_key is None else {"SecurityConfig": {"KmsKeyId": self.aws.kms_key}}),
-        }
-
     @override
     def set_status(self, version: ModelVersion, status: Status, note: str) -> None:
-        # The description of a version cannot be changed; of one that was judged anew the note has all reasons.
-        judged_before = version.reasons.startswith(JUDGED_ANEW) and not note.startswith(JUDGED_ANEW)
-        text = f"{version.reasons} {note}" if judged_before else note
-        # SageMaker knows no archived versions, and uses no rejected ones.
-        mark: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": [ARCHIVED_PROPERTY]}
-        if status == ARCHIVED:
-            mark = {"CustomerMetadataProperties": {ARCHIVED_PROPERTY: "true"}}
-        changes = {
-            "ModelApprovalStatus": REJECTED if status == ARCHIVED else status,
-            "ApprovalDescription": text[:MAX_TEXT],
-            "ModelCard": {"ModelCardStatus": get_card_status(status)},
-            **(mark if ARCHIVED in (status, version.status) else {}),
-        }
+        changes = build_status_changes(version, status, note)
         self._request("update_model_package", ModelPackageArn=version.source, **changes)
         self._recorded_versions[version.source] = {**self._recorded_versions.get(version.source, {}), **changes}
 
     @override
     def store_file(self, version: ModelVersion, path: Path) -> None:
-        bucket, prefix = _split_package_uri(version.package)
+        bucket, prefix = split_package_uri(version.package)
         self.client.upload(path, bucket, f"{prefix}{path.name}", **build_encryption_args(self.aws.kms_key))
 
     @override
@@ -276,7 +216,7 @@ class SageMakerRegistry(ModelRegistry):
         # Of two versions of the same package, registered by hand, the other one keeps it.
         others = [other for other in self.list_versions(version.name) if other.version != version.version]
         if all(other.package != version.package for other in others):
-            delete_folder(self.client, *_split_package_uri(version.package))
+            delete_folder(self.client, *split_package_uri(version.package))
         self._request("delete_model_package", ModelPackageName=version.source)
 
     @override
@@ -308,21 +248,8 @@ class SageMakerRegistry(ModelRegistry):
         )
 
 
-def _join_reasons(description: str | None, note: str | None) -> str:
-    """Return the reasons of the status that a version has now."""
-    if note and note.startswith(JUDGED_ANEW):
-        return note
-    return " ".join(filter(None, (description, note)))
-
-
 def _is_missing(error: CloudError) -> bool:
     """Whether AWS says that there is no such model package group."""
     return error.code in ("ValidationException", "ResourceNotFound") and (
         "does not exist" in str(error) or "not found" in str(error).lower()
     )
-
-
-def _split_package_uri(package: str) -> tuple[str, str]:
-    """Return the bucket and the key prefix of the files beside the model.tar.gz at s3://BUCKET/KEY."""
-    parts = urlsplit(package)
-    return parts.netloc, f"{parts.path.lstrip('/').rpartition('/')[0]}/"

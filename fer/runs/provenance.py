@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,11 @@ def collect_environment() -> dict[str, Any]:
 
 
 def _get_package_version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    # The image of jobs has the build of OpenCV without windows.
+    for name in (package, f"{package}-headless") if package == "opencv-python" else (package,):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return None
 
 
 def run_git(directory: Path, *arguments: str) -> bytes:

@@ -1,5 +1,6 @@
 """The search space of a sweep, in Hydra's grammar: `interval(1e-4,1e-2)`, `range(1,5)`, `choice(a,b)`, `a,b`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -82,6 +83,8 @@ def _parse_parameter(key: str, override: Override) -> SearchParameter:
         return SearchParameter("float", (), min(ends), max(ends), abs(value.step))
     assert isinstance(value, IntervalSweep)
     low, high, log = value.start, value.end, "log" in value.tags
+    if not all(math.isfinite(end) for end in (low, high) if end is not None):
+        raise ConfigError(f"{override.input_line}: both numbers must be finite")
     if low is None or high is None or low >= high or (log and low <= 0):
         raise ConfigError(f"{override.input_line}: the first number must be below the second, and above 0 with log")
     integers = isinstance(low, int) and isinstance(high, int)

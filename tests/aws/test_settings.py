@@ -38,6 +38,26 @@ WRONG = [
     ("aws.role='arn:aws:iam::123456789012:role/no role'", r"aws\.role=.*no role: must match"),
     ("aws.vpc.subnets=[subnet_1],aws.vpc.security_groups=[sg-1]", r"aws\.vpc\.subnets=subnet_1: must match"),
     ("aws.vpc.subnets=[subnet-1],aws.vpc.security_groups=['sg 1']", r"aws\.vpc\.security_groups=sg 1: must match"),
+    ("+aws.tags={'AWS:team': x}", r"aws\.tags: the name 'AWS:team' begins with aws:"),
+    ("+aws.tags={'fer:champion': '7'}", r"aws\.tags: the name 'fer:champion' begins with fer:, by which the registry"),
+    ("aws.kms_key=alias/", r"aws\.kms_key=alias/: "),
+    ("aws.kms_key=alias/no:key", r"aws\.kms_key=alias/no:key: "),
+    ("aws.kms_key=arn:aws:kms:us-east-1:123456789012:grant/x", r"aws\.kms_key=arn:.*: a KMS key is named by its id"),
+    ("aws.kms_key=arn:aws:iam::123456789012:role/fer", r"aws\.kms_key=arn:.*: a KMS key is named by its id"),
+    ("aws.volume_kms_key=faces", r"aws\.volume_kms_key=faces: a KMS key is named by its id"),
+    ("aws.vpc.subnets=[vpc-0a1b],aws.vpc.security_groups=[sg-1]", r"aws\.vpc\.subnets=vpc-0a1b: a subnet is named"),
+    ("aws.vpc.subnets=[subnet-1],aws.vpc.security_groups=[default]", r"aws\.vpc\.security_groups=default: a security"),
+    (
+        "aws.transform.instance_type=ml.c5.zlarge",
+        r"aws\.transform\.instance_type=ml\.c5\.zlarge: .*did you mean ml",
+    ),
+    ("aws.processing.instance_type=ml.inf2.xlarge", r"aws\.processing\.instance_type=ml\.inf2\.xlarge: is none"),
+    ("aws.image='123456789012.dkr.ecr.us-east-1.amazonaws.com/fer@sha256:12'", r"aws\.image=.*: a digest is written"),
+    ("aws.training.image=fer@md5:12", r"aws\.training\.image=fer@md5:12: a digest is written"),
+    ("aws.bucket=faces..of.tests", r"aws\.bucket=faces\.\.of\.tests: S3 gives a bucket no such name"),
+    ("aws.bucket=192.168.0.1", r"aws\.bucket=192\.168\.0\.1: S3 gives a bucket no such name"),
+    ("aws.bucket=xn--faces", r"aws\.bucket=xn--faces: S3 gives a bucket no such name"),
+    ("aws.bucket=faces--x-s3", r"aws\.bucket=faces--x-s3: S3 gives a bucket no such name"),
     ("aws.cloudwatch.namespace=AWS/fer", r"aws\.cloudwatch\.namespace=AWS/fer: .*AWS's own metrics"),
     ("aws.cloudwatch.alarm_topic='arn:aws:sns:no topic'", r"aws\.cloudwatch\.alarm_topic=.*: a topic is named"),
     ("+aws.cloudwatch.dimensions.site=''", r"aws\.cloudwatch\.dimensions\.site=: has 0 characters"),
@@ -63,7 +83,16 @@ def test_what_aws_takes_is_taken(caplog: pytest.LogCaptureFixture) -> None:
         *("aws.training.instance_type=ml.c5.xlarge", "aws.cloudwatch.dimensions={Site: Berlin}"),
         "aws.cloudwatch.alarm_topic=arn:aws:sns:us-east-1:123456789012:fer",
     )
-    for aws in (settings(), full):
+    digest = f"'123456789012.dkr.ecr.us-east-1.amazonaws.com/fer:1@sha256:{'0a' * 32}'"
+    named = settings(
+        *(f"aws.image={digest}", f"aws.training.image={digest}", f"aws.processing.image={digest}"),
+        *(
+            f"aws.kms_key={KEY.replace('key/', 'alias/teams/')}",
+            "aws.volume_kms_key=mrk-1234abcd12ab34cd56ef1234567890ab",
+        ),
+        *("aws.bucket=1faces.of-tests", f"aws.prefix={'a' * 120}/{'b' * 120}"),
+    )
+    for aws in (settings(), full, named):
         check_settings(aws, connect(aws, dry_run=True))
     assert caplog.text == ""
 
@@ -99,3 +128,24 @@ def test_network_isolation_is_true_false_or_null() -> None:
     assert [settings(f"aws.network_isolation={text}").network_isolation for text in ("null", "true", "false")] == [
         *(None, True, False)
     ]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("aws.role=arn:aws:iam::123456789012:user/fer", "aws.role"),
+        ("aws.role=arn:aws:sts::123456789012:assumed-role/fer/me", "aws.role"),
+        ("aws.role=fer", "aws.role"),
+        ("aws.bucket=Faces", "aws.bucket"),
+        ("aws.bucket=f", "aws.bucket"),
+        ("aws.bucket=s3://faces", "aws.bucket"),
+        (f"aws.prefix={'a' * 257}", "aws.prefix"),
+        ("aws.prefix=a//b", "aws.prefix"),
+        ("+aws.tags={" + ",".join(f"k{number}: v" for number in range(51)) + "}", "aws.tags"),
+        ("aws.training.instance_type=g5.xlarge", "aws.training.instance_type"),
+    ],
+)
+def test_what_is_of_another_form_is_not_even_a_configuration(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        settings(override)
+    assert len(str(caught.value).splitlines()) == 1

@@ -86,6 +86,21 @@ def test_names_encryption_and_alarms_are_those_of_the_configuration() -> None:
     assert names == {"fer", "fer-jobs"}
 
 
+def test_names_that_differ_in_signs_alone_or_are_long_are_resources_of_their_own() -> None:
+    host = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    images = (
+        f"aws.image={host}/team/fer:1",
+        f"aws.training.image={host}/team-fer:1",
+        f"aws.processing.image={host}/a:1",
+    )
+    found = resources(build_template(configured(*images)), "ECR::Repository")
+    assert {one["RepositoryName"] for one in found.values()} == {"team/fer", "team-fer", "a"}
+    long = ("+aws.cloudwatch.dimensions.Site=" + "s" * 400, "inference.monitor.max_psi=0.2")
+    alarms = resources(build_template(configured(*long)), "CloudWatch::Alarm")
+    assert len({one["AlarmName"] for one in alarms.values()}) == len(alarms) > 1
+    assert all(name.isalnum() and len(name) <= 255 for name in [*found, *alarms])
+
+
 def test_models_images_and_logs_outlive_the_stack() -> None:
     kept = {item["Type"] for item in build_template(configured())["Resources"].values() if "DeletionPolicy" in item}
     assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::ECR::Repository", "AWS::Logs::LogGroup"}

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from botocore.validate import ParamValidator
 
+from fer.aws.settings import connect
 from fer.cloud.pipeline_definitions import create_batch_pipeline, create_training_pipeline
 from fer.cloud.policy import build_policies
+from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
 from fer.errors import ConfigError
 from fer.registry.factory import open_registry
@@ -20,6 +22,14 @@ from tests.helpers.aws_simulator.protocols import service_model
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import candidate
 from tests.helpers.cloud_programs import RIGHTS, allowed
+from tests.helpers.grants import (
+    Use,
+    find_uncovered,
+    find_unused,
+    list_caller_uses,
+    list_role_uses,
+    list_step_uses,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.aws]
 
@@ -35,7 +45,20 @@ PLACE = (
 VIDEOS = f"s3://{BUCKET}/videos/"
 BATCH = (f"model_uri=models:/{NAME}@champion", f"extraction.input={VIDEOS}", "extraction=haar", *PLACE)
 TRAINING = ("experiment=demo", f"registry.name={NAME}", f"aws.training.image={HOST}/fer-jobs:1", *PLACE)
-RICH = (f"aws.kms_key={KEY}", "+aws.tags.team=faces", "aws.training.spot=true", "aws.transform.packing=image")
+RICH = (
+    *(f"aws.kms_key={KEY}", "+aws.tags.team=faces", "aws.training.spot=true", "aws.transform.packing=image"),
+    *(f"aws.volume_kms_key={KEY}", "aws.vpc.subnets=[subnet-1a]", "aws.vpc.security_groups=[sg-1a]"),
+    *("aws.encrypt_traffic=true", "aws.max_runtime=3600"),
+)
+HERE = "arn:aws:sagemaker:us-east-1:123456789012"
+# What no dry run shows, and when it is done.
+OTHER_TIMES: dict[Use, str] = {
+    ("sagemaker:UpdatePipeline", f"{HERE}:pipeline/fer-{NAME}-batch"): "the pipeline exists",
+    ("s3:GetBucketPolicyStatus", f"arn:aws:s3:::{BUCKET}"): "the bucket does not block all public access",
+    ("s3:GetBucketAcl", f"arn:aws:s3:::{BUCKET}"): "the bucket does not block all public access",
+    ("s3:GetObject", f"arn:aws:s3:::{BUCKET}/fer/locks/{NAME}.json"): "another process holds the lock",
+    ("s3:AbortMultipartUpload", f"arn:aws:s3:::{BUCKET}/fer/models/{NAME}/1/model.tar.gz"): "an upload in parts fails",
+}
 CALLS = {
     "Processing": ("CreateProcessingJob", "ProcessingJobName"),
     "Transform": ("CreateTransformJob", "TransformJobName"),
@@ -113,6 +136,48 @@ def planned(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """The request that a dry run would create the pipeline with."""
     [last] = [one for one in json.loads(capsys.readouterr().out) if one["operation"] == "create_pipeline"]
     return dict(last["parameters"])
+
+
+@pytest.mark.parametrize("more", [(), RICH])
+def test_the_rights_of_pipelines_are_used_and_cover_each_step(
+    more: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    create_batch_pipeline([*BATCH, *more, "dry_run=true"], None)
+    requests = json.loads(capsys.readouterr().out)
+    create_training_pipeline(None, [*TRAINING, *more, "dry_run=true"], None)
+    requests += json.loads(capsys.readouterr().out)
+    sent = {use for one in requests for use in list_caller_uses(one["service"], one["operation"], one["parameters"])}
+    images = (f"aws.training.image={HOST}/fer-jobs:1", f"registry.name={NAME}", f"extraction.input={VIDEOS}")
+    config = load_overrides(["aws=sagemaker", *PLACE, *images, *more], "infer")
+    done = {use for one in requests if one["operation"] == "create_pipeline" for use in iter_uses(one["parameters"])}
+    done |= {*iter_uses_of_register(config, tmp_path)}
+    plain, rights = build_policies(config), build_policies(config, pipelines=True)
+    for who, uses in (("caller", sent), ("role", done)):
+        statements = rights[who]["Statement"]
+        assert find_uncovered(statements, uses) == []
+        added = [statement for statement in statements if statement not in plain[who]["Statement"]]
+        assert added and find_unused(added, uses | {*OTHER_TIMES}) == []
+
+
+def iter_uses(pipeline: dict[str, Any]) -> Iterator[Use]:
+    """What SageMaker does with the role of a pipeline, which is that of its steps."""
+    definition = json.loads(pipeline["PipelineDefinition"])
+    for step in iter_steps(definition["Steps"]):
+        if step["Type"] in CALLS:
+            yield from list_role_uses(CALLS[step["Type"]][0], filled_in(step["Arguments"], definition))
+            yield from list_step_uses(step["Type"], f"pipelines-abcd1234efgh-{step['Name']}-x", ROLE)
+
+
+def iter_uses_of_register(config: Config, folder: Path) -> Iterator[Use]:
+    """What the step register asks AWS itself."""
+    assert isinstance(config.aws, SageMakerAws)
+    registry = SageMakerRegistry(config.aws, connect(config.aws, dry_run=True))
+    registry.check_ready()
+    with registry.lock(NAME):
+        registry.list_versions(NAME)
+        assign_alias(registry, registry.register(candidate(folder, name=NAME)))
+    for one in registry.client.recorded_requests:
+        yield from list_caller_uses(one["service"], one["operation"], one["parameters"])
 
 
 def get_uris(step: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -96,6 +96,37 @@ def test_deletions_are_granted_as_far_as_they_are_asked_for() -> None:
     assert find_deletable("aws.keep=answers") == find_deletable("aws.keep=none") == kept_less
 
 
+@pytest.mark.parametrize(
+    ("key", "resource", "alias"),
+    [
+        ("1234abcd-12ab-34cd-56ef-1234567890ab", "key/1234abcd-12ab-34cd-56ef-1234567890ab", None),
+        ("alias/teams/faces", "key/*", "alias/teams/faces"),
+        ("arn:aws:kms:eu-west-1:123456789012:alias/faces", "key/*", "alias/faces"),
+        ("arn:aws:kms:eu-west-1:123456789012:key/mrk-1", "key/mrk-1", None),
+    ],
+)
+def test_rights_are_given_on_the_key_that_an_alias_stands_for(key: str, resource: str, alias: str | None) -> None:
+    keys = (f"aws.kms_key={key}", f"aws.volume_kms_key={key}", "aws.region=eu-west-1")
+    policies = build_policies(load_overrides(["aws=sagemaker", *NEEDED, *keys], "infer"))
+    found = [one for who in ("caller", "role") for one in policies[who]["Statement"] if one["Sid"].endswith("Key")]
+    assert {one["Resource"] for one in found} == {f"arn:aws:kms:eu-west-1:123456789012:{resource}"}
+    condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+    assert [one.get("Condition") for one in found] == [condition if alias else None] * 3
+    # AWS asks the role for it where outputs are encrypted.
+    assert any("kms:Encrypt" in one["Action"] for one in policies["role"]["Statement"])
+
+
+@pytest.mark.parametrize(
+    ("uri", "objects"), [("s3://videos", "videos/*"), ("s3://videos/", "videos/*"), ("s3://videos/a/b", "videos/a/b*")]
+)
+def test_a_bucket_of_videos_gives_no_bucket_whose_name_begins_alike(uri: str, objects: str) -> None:
+    policies = build_policies(load_overrides(["aws=sagemaker", *NEEDED, f"extraction.input={uri}"], "infer"))
+    for who in ("caller", "role"):
+        granted = {one["Sid"]: (one["Action"], one["Resource"]) for one in policies[who]["Statement"]}
+        assert granted["Inputs"] == (["s3:GetObject"], [f"arn:aws:s3:::{objects}"])
+        assert granted["InputBuckets"] == (["s3:ListBucket"], ["arn:aws:s3:::videos"])
+
+
 def test_pipelines_add_their_rights_and_change_no_other() -> None:
     config = load_overrides(["aws=sagemaker", *NEEDED], "infer")
     plain, more = build_policies(config), build_policies(config, pipelines=True)

@@ -1,6 +1,7 @@
 """model.tar.gz: the same bytes twice, checked in a fresh process, and opened only when it is sound."""
 
 import gzip
+import importlib.metadata
 import io
 import os
 import re
@@ -18,6 +19,7 @@ from fer.core.io import compute_sha256
 from fer.errors import ModelError
 from fer.registry.package import build_package, compute_checksums, compute_fingerprint, open_package, write_archive
 from fer.registry.verify_package import check_package
+from fer.runs.provenance import collect_environment
 
 pytestmark = pytest.mark.slow
 
@@ -170,3 +172,21 @@ def test_a_bundle_without_samples_makes_no_package(small: Path, tmp_path: Path) 
     (bundle / "samples.npz").unlink()
     with pytest.raises(ModelError, match="lacks samples.npz; name a run that train.py has finished"):
         build_package(bundle, tmp_path / "model.tar.gz")
+
+
+def test_a_package_is_built_where_opencv_is_headless(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the image of jobs, where the steps evaluate and register build it."""
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "opencv-python":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed("opencv-python") if name == "opencv-python-headless" else installed(name)
+
+    build_package(small / "bundle", tmp_path / "usual.tar.gz")
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    build_package(small / "bundle", tmp_path / "headless.tar.gz")
+    assert (tmp_path / "headless.tar.gz").read_bytes() == (tmp_path / "usual.tar.gz").read_bytes()
+    assert collect_environment()["packages"]["opencv-python"] == installed("opencv-python")

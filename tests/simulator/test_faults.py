@@ -119,6 +119,31 @@ def test_object_comes_damaged_without_a_sign(stored: Simulated, kind: str, size:
     assert s3.get_object(Bucket=BUCKET, Key="content")["Body"].read() == CONTENT
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "given", "said"),
+    [
+        (
+            "s3",
+            "put_object",
+            {"Key": "a", "Body": CONTENT, "ServerSideEncryption": "rot13"},
+            "at 'serverSideEncryption'",
+        ),
+        ("s3", "delete_objects", {"Delete": {"Objects": [{"Key": ""}]}}, "at 'delete.objects.1.member.key'"),
+        ("logs", "describe_log_streams", {"logGroupName": "a b"}, "InvalidParameterException.*at 'logGroupName'"),
+        ("cloudwatch", "put_metric_data", {"Namespace": ":", "MetricData": []}, "InvalidParameterValue.*'namespace'"),
+        ("sagemaker", "describe_model", {"ModelName": "under_score"}, "ValidationException.*at 'modelName'"),
+    ],
+)
+def test_every_service_refuses_what_its_description_does_not_allow(
+    stored: Simulated, service: str, operation: str, given: dict[str, Any], said: str
+) -> None:
+    bucket = {"Bucket": BUCKET} if service == "s3" else {}
+    # The client's own checks, which know lengths, are not what is tested here.
+    client = stored.client(service, parameter_validation=False)
+    with pytest.raises(ClientError, match=f"(?s){said}"):
+        getattr(client, operation)(**bucket, **given)
+
+
 def test_calls_are_counted_by_their_operation(stored: Simulated) -> None:
     s3 = stored.client("s3")
     s3.list_objects_v2(Bucket=BUCKET)

@@ -247,7 +247,11 @@ def test_sound_model_card_is_taken_once(aws: Simulated) -> None:
 
 @pytest.mark.parametrize(
     ("namespace", "count", "dimensions", "said"),
-    [("fer", 1001, 1, "size greater than 1000"), ("fer", 1, 31, "size greater than 30"), ("AWS/fer", 1, 1, "invalid")],
+    [
+        ("fer", 1001, 1, "size greater than 1000"),
+        ("fer", 1, 31, "length less than or equal to 30"),
+        ("AWS/fer", 1, 1, "invalid"),
+    ],
 )
 def test_metrics(aws: Simulated, namespace: str, count: int, dimensions: int, said: str) -> None:
     cloudwatch = aws.client("cloudwatch")

@@ -34,6 +34,8 @@ def test_plain_values_are_no_parameters_and_the_last_word_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("interval(1, inf)", "both numbers must be finite"),
+        ("interval(nan, 1)", "both numbers must be finite"),
         ("interval(2, 1)", "the first number must be below the second"),
         ("tag(log, interval(0, 1))", "above 0 with log"),
         ("range(5, 5)", "an empty range"),

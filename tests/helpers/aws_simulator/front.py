@@ -11,7 +11,22 @@ from werkzeug.test import run_wsgi_app
 
 from tests.helpers.aws_simulator.constraints import broken
 from tests.helpers.aws_simulator.faults import REFUSALS, SAYINGS, Fault, Faults
-from tests.helpers.aws_simulator.protocols import Answer, Asked, Environ, asked_for, body_of, refusal
+from tests.helpers.aws_simulator.protocols import (
+    Answer,
+    Asked,
+    Environ,
+    asked_for,
+    body_of,
+    parameters_of,
+    refusal,
+    service_model,
+)
+
+# What of each service is walked over, and the code with which it refuses what its description does not allow.
+WALKED = {
+    **{"sagemaker": "ValidationException", "s3": "InvalidRequest"},
+    **{"logs": "InvalidParameterException", "cloudwatch": "InvalidParameterValue"},
+}
 
 
 class Front:
@@ -22,6 +37,8 @@ class Front:
         self.faults = faults
         self.reset = reset
         self.calls: Counter[tuple[str, str]] = Counter()
+        # All operations whose requests were what AWS's descriptions allow, since the start.
+        self.walked: set[str] = set()
         self.lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -36,8 +53,11 @@ class Front:
         fault = self.faults.for_request(asked)
         if fault is not None:
             return self.faulty(fault, asked, environ, start_response)
-        if asked.service == "sagemaker" and (refused := broken("sagemaker", asked.operation, parameters(environ))):
-            return answered(refusal(asked.protocol, "ValidationException", refused, 400), start_response)
+        if asked.service in WALKED and asked.operation in service_model(asked.service).operation_names:
+            if refused := broken(asked.service, asked.operation, parameters_of(asked, environ)):
+                return answered(refusal(asked.protocol, WALKED[asked.service], refused, 400), start_response)
+            with self.lock:
+                self.walked.add(f"{asked.service}:{asked.operation}")
         answer: Iterable[bytes] = self.app(environ, start_response)
         return answer
 
@@ -49,6 +69,8 @@ class Front:
                 with self.lock:
                     counts = list(self.calls.items())
                 return done, [{"service": one, "operation": other, "count": count} for (one, other), count in counts]
+            case "GET", "walked":
+                return done, sorted(self.walked)
             case "GET", "faults":
                 return done, [asdict(fault) for fault in self.faults.active]
             case "POST", "faults":
@@ -66,7 +88,7 @@ class Front:
                 with self.lock:
                     self.calls.clear()
                 return done, {}
-        return "404 Not Found", {"error": "calls, faults or reset"}
+        return "404 Not Found", {"error": "calls, walked, faults or reset"}
 
     def faulty(self, fault: Fault, asked: Asked, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """What the request gets under a fault. A ConnectionError becomes a reset of the connection."""

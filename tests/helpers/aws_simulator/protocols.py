@@ -5,14 +5,17 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import botocore.session
+from moto.core.parse import PROTOCOL_PARSERS
+from werkzeug.datastructures import EnvironHeaders, MultiDict
 
 Environ = dict[str, Any]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 # boto3's names of services that sign under another one.
 SIGNING = {"monitoring": "cloudwatch"}
+UPLOADS = ("PutObject", "UploadPart")
 TEXTS = {400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 
@@ -92,6 +95,23 @@ def asked_for(environ: Environ) -> Asked:
         return Asked(service, s3_operation(environ), "rest-xml", path)
     action = parse_qs(body_of(environ).decode()).get("Action", ["Unknown"])[0]
     return Asked(service, action, "query", path)
+
+
+def parameters_of(asked: Asked, environ: Environ) -> dict[str, Any]:
+    """The parameters of a request as its client gave them, by the API's own description; without the bytes of S3."""
+    body = b"" if asked.operation in UPLOADS else body_of(environ)
+    bucket, _, key = asked.path.lstrip("/").partition("/")
+    query = environ.get("QUERY_STRING", "") if asked.protocol == "rest-xml" else body.decode(errors="replace")
+    request = {
+        "body": body,
+        "headers": EnvironHeaders(environ),
+        "method": environ["REQUEST_METHOD"],
+        "url_params": {"Bucket": bucket, "Key": key},
+        "url_path": asked.path,
+        "values": MultiDict(parse_qsl(query, keep_blank_values=True)),
+    }
+    model = service_model(asked.service).operation_model(asked.operation)
+    return dict(PROTOCOL_PARSERS[asked.protocol](model).parse(request))
 
 
 def refusal(protocol: str, code: str, message: str, status: int) -> Answer:

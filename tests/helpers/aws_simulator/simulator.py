@@ -108,8 +108,12 @@ class Simulated:
         """How often each operation was called, by `service:Operation`."""
         return Counter({f"{call['service']}:{call['operation']}": call["count"] for call in self.ask("GET", "calls")})
 
+    def walked(self) -> set[str]:
+        """The operations, `service:Operation`, whose requests kept to AWS's descriptions; a reset forgets none."""
+        return set(self.ask("GET", "walked"))
+
     def reset(self) -> None:
-        """Forget everything; jobs end."""
+        """Forget everything else; jobs end."""
         self.ask("POST", "reset")
 
     def ask(self, method: str, what: str, content: Any = None) -> Any:
