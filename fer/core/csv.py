@@ -26,7 +26,10 @@ _FORMULA = (
     r"(?=['\"]*(?:(?![\t\n])[\s\x00-\x1f\x7f\xad\u200b-\u200f\u2060-\u2064\ufeff])*"
     r"[=+\-@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]|\A['\"]*[\t\n])"
 )
-_DANGEROUS, _NEUTRALISED = re.compile(_START + _FORMULA), re.compile(_START + "'" + _FORMULA.replace(r"\A", r"(?<=\A')"))
+_DANGEROUS, _NEUTRALISED = (
+    re.compile(_START + _FORMULA),
+    re.compile(_START + "'" + _FORMULA.replace(r"\A", r"(?<=\A')")),
+)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
 
 
