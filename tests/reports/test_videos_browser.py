@@ -153,13 +153,18 @@ def test_names_run_no_script_and_ask_for_nothing(driver: Any, tmp_path: Path) ->
     classes = [*CLASSES[:3], link, CLASSES[4], breaks, calls]
     clip = make_clip(tmp_path / "clip.webm")
     renamed = {f"{kind}_{old}": f"{kind}_{new}" for kind in "ps" for old, new in zip(CLASSES, classes, strict=True)}
-    rows = emotion_rows(breaks).rename(columns=renamed).replace({"emotion": dict(zip(CLASSES, classes, strict=True))})
+    values = {"emotion": dict(zip(CLASSES, classes, strict=True))}
+
+    def rename(name: str) -> dict[str, Any]:
+        rows = emotion_rows(name).rename(columns=renamed).replace(values)
+        return {"rows": rows, "persons": [person(classes=classes)]}
+
     # One of a suffix that browsers do not know is linked.
     linked = tmp_path / "a#b?c%41 '\"><img src=x onerror=document.title=1>&.avi"
     linked.write_bytes(b"RIFF")
     videos = [
-        video_page(clip, breaks, exclusions=[(calls, 1), (link, 2)], rows=rows, persons=[person(classes=classes)]),
-        video_page(linked, codec=""),
+        video_page(clip, breaks, exclusions=[(calls, 1), (link, 2)], **rename(breaks)),
+        video_page(linked, codec="", **rename(linked.name)),
     ]
     report = video_report(
         videos,
