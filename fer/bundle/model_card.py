@@ -146,7 +146,9 @@ def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
     ]
     for name, class_metrics in metrics["per_class"].items():
         values = " | ".join(format_value(class_metrics[key]["value"]) for key in ("precision", "recall"))
-        rows.append(f"| {escape_markdown(name)} | {class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])} |")
+        rows.append(
+            f"| {escape_markdown(name)} | {class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])} |"
+        )
     return rows
 
 

@@ -21,6 +21,7 @@ _KEY, _RESOLVER = r"[^${}:]+", r"(?:now|hydra|run_log|command|program_help|fresh
 _OF_A_RUN = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER})\}}")
 _OF_A_USER = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER}|oc\.env:[^${{}}]*)\}}")
 _INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*(?P<start>\$\{)")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _HYDRA_PACKAGE = re.compile(r"^\s*#\s*@package\s.*hydra", re.MULTILINE)
 
 
@@ -58,6 +59,8 @@ def find_danger(file: Path, folder: Path) -> str | None:
     for key, value in _iter_items(content):
         if key == "hydra" and (not isinstance(value, dict) or not set(value) <= set(allowed)):
             return f"hydra: {', '.join(map(str, value))}" if isinstance(value, dict) else "hydra"
+    if is_run and (variable := _find_variable(content)):
+        return variable
     return _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER)
 
 
@@ -68,6 +71,12 @@ def _iter_items(node: Any) -> Iterator[tuple[Any, Any]]:
         node = list(node.values())
     for value in node if isinstance(node, list) else ():
         yield from _iter_items(value)
+
+
+def _find_variable(content: Any) -> str | None:
+    """The first variable of this machine's environment: a run holds what paths of it were expanded to."""
+    names = (match for text in _iter_texts(content) for match in _VARIABLE.finditer(text))
+    return next((match[0] for match in names if match[1] in os.environ), None)
 
 
 def _find_interpolation(content: Any, allowed: re.Pattern[str]) -> str | None:

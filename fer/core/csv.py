@@ -17,8 +17,8 @@ from fer.errors import DataError, shorten_error
 MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
 # Names are compared with all others, in time that grows with their length.
 _MAX_COMPARED = 300
-# A spreadsheet may also divide a line at the list separator of its country, or at a tab, quotes or not: there a cell may
-# begin, too.
+# A spreadsheet may also divide a line at the list separator of its country, or at a tab, quotes or not: there a cell
+# may begin, too.
 _START = r"(?:^|(?<=[;|\t\n]))"
 # What spreadsheets take for a formula, full-width and small signs included, behind blanks and what nobody sees. Each '
 # before it makes it a text. What begins with a tab or a new line is one as well.

@@ -42,7 +42,7 @@ def _build_limits() -> dict[str, str]:
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a video; raises ``av.FFmpegError``, ``av.ArgumentError`` for a format that is no video or leads to others."""
+    """Open a video; raises ``av.FFmpegError``, ``av.ArgumentError`` for a format that may lead to other files."""
     # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
     return av.open(str(path.absolute()), mode="r", options=dict(_build_limits()), **_ANY_ENCODING)
 

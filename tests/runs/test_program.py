@@ -97,6 +97,7 @@ DANGEROUS = {
     "a resolver's default": f'hydra: {{sweeper: {{params: "${{oc.select:nothing,{LAUNCH}}}"}}}}',
     "a resolver whose name is put together": 'a: dec\nhydra: {mode: "${oc.${a}ode:x}"}',
     "a variable of the environment": "name: x${oc.env:AWS_SECRET_ACCESS_KEY}",
+    "a variable in a path": "dataset: {cache_dir: out/$HOME}",
     "a variable in a key": '{"${oc.env:HOME}": 1}',
     "after a backslash that is one": "name: '\\\\${oc.env:HOME}'",
     "the environment of processes": "hydra: {job: {env_set: {LD_PRELOAD: evil.so}}}",
