@@ -50,12 +50,13 @@ def render_model_card(
     """
     faces = description["faces"]
     colour = "colour" if faces["colour"] else "gray"
+    classes = map(escape_markdown, description["classes"])
     sources = parse_yaml(config_yaml).get("dataset", {}).get("sources", {})
     lines = [
         f"# {escape_markdown(name)}",
         "",
         f"{description['architecture']}, {description['image_size']}×{description['image_size']} pixels, classes: "
-        f"{', '.join(map(escape_markdown, description['classes']))}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
+        f"{', '.join(classes)}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
         "is brought to that first.",
         "",
         "## Data",
@@ -146,9 +147,8 @@ def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
     ]
     for name, class_metrics in metrics["per_class"].items():
         values = " | ".join(format_value(class_metrics[key]["value"]) for key in ("precision", "recall"))
-        rows.append(
-            f"| {escape_markdown(name)} | {class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])} |"
-        )
+        cells = f"{class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])}"
+        rows.append(f"| {escape_markdown(name)} | {cells} |")
     return rows
 
 
