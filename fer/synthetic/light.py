@@ -29,7 +29,9 @@ def relight(image: np.ndarray, scene: Scene) -> np.ndarray:
         x, y = np.float32(math.cos(scene.shadow_angle)), np.float32(math.sin(scene.shadow_angle))
         along = y * down[:, None] + x * across[None, :]
         gain *= 1.0 - scene.shadow * np.clip(3.0 * along - 0.2, 0.0, 1.0)
-    return image * (gain[..., None] * np.array(scene.cast, np.float32)).astype(np.float32)
+    # OpenCV multiplies interleaved channels several times faster than NumPy.
+    gains = cv2.merge([(gain * channel).astype(np.float32) for channel in np.array(scene.cast, np.float32)])
+    return cv2.multiply(image, gains, dtype=cv2.CV_32F)
 
 
 def apply_camera(light: np.ndarray, scene: Scene) -> np.ndarray:

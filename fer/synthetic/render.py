@@ -89,8 +89,10 @@ def paste_face(
     # Nearest enlargement and area shrinking undo each other: untouched pixels come back unchanged.
     person = cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
     # Only the person is lit; the canvas brought its own light.
-    drawn = (person != patch).any(axis=2)
-    patch[drawn] = np.clip(relight(person, scene)[drawn], 0.0, 255.0).astype(np.uint8)
+    red, green, blue = cv2.split(cv2.absdiff(person, patch))
+    drawn = cv2.max(cv2.max(red, green), blue)
+    lit = np.clip(relight(person, scene), 0.0, 255.0).astype(np.uint8)
+    cv2.copyTo(lit, drawn, patch)
     return canvas_rgb
 
 

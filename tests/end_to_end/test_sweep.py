@@ -40,7 +40,7 @@ def swept(train: Program, workplace: Path) -> tuple[Path, Done]:
     """Three jobs, two at a time; one has a network that cannot be built for such small images."""
     directory = workplace / "swept"
     side_by_side = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "dataset.cache_dir=fresh-cache")
-    names = "model.name=mobilenetv2_050,inception_v3,mobilenetv2_035"
+    names = "model.name=test_efficientnet,inception_v3,test_resnet"
     return directory, train("-m", *SHORT, *side_by_side, names, f"hydra.sweep.dir={directory}")
 
 
@@ -49,7 +49,7 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(swept: tuple[Path, Done])
     jobs = jobs_of(directory)
     assert {number: job.status for number, job in jobs.items()} == {0: "finished", 1: "failed", 2: "finished"}
     assert jobs[1].reason.startswith("model.name=inception_v3: cannot be built for 48 pixels")
-    assert "model.name=mobilenetv2_035" in jobs[2].overrides
+    assert "model.name=test_resnet" in jobs[2].overrides
     for number in (0, 2):
         rows = list(csv.DictReader((directory / str(number) / "history.csv").open()))
         assert (jobs[number].metric, jobs[number].value) == ("val_accuracy", float(rows[-1]["val_accuracy"]))
