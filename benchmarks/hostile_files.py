@@ -337,7 +337,7 @@ ATTACKS: dict[str, Attack] = {
     "result of a video: 1 GB of zeros": _attack_result,
     "Parquet: 3 million rows in 1 kB": _attack_parquet(1),
     "Parquet: a text of 1 MB, 3 million times": _attack_parquet("x" * (1 << 20)),
-    "video: an HLS playlist to a pipe": _attack_video("clip.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{pipe}\n"),
+    "video: an HLS playlist to a pipe": _attack_video("clip.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:\n{pipe}\n"),
     "video: a list of files to a pipe": _attack_video("clip.mp4", "ffconcat version 1.0\nfile 'pipe.ts'\n"),
     "image: a PNG of 400,000 chunks": _attack_chunks,
     "image: a plain PGM of a million comments": lambda folder: (
