@@ -7,9 +7,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from PIL import Image
 
 from benchmarks.hostile_graphs import GRAPH_ATTACKS
 from fer.bundle.io import load_bundle
@@ -26,6 +29,7 @@ from fer.bundle.metadata import read_description
 from fer.bundle.reference_samples import read_samples
 from fer.cloud.result_archive import unpack_result
 from fer.config.compose import refuse_executable_yaml
+from fer.core.image_decoding import decode_image
 from fer.core.io import compute_sha256
 from fer.core.parquet import read_parquet
 from fer.data.sources.archive import DatasetFiles
@@ -37,6 +41,7 @@ from fer.registry.package import open_package
 from fer.registry.run_artifacts import read_run_artifacts
 from fer.runs.run_directory import load_run_config
 from fer.serving.requests import parse_images
+from fer.video.probe import open_video
 
 ZEROS = bytes(1 << 20)
 # Makes the hostile file in a directory, and returns what a user does with it.
@@ -270,6 +275,25 @@ def _attack_baseline(text: str) -> Attack:
     return build
 
 
+def _attack_video(name: str, text: str) -> Attack:
+    """A text that FFmpeg takes for a list of files, one of which is a pipe that never ends."""
+
+    def build(folder: Path) -> Callable[[], Any]:
+        os.mkfifo(folder / "pipe.ts")
+        (folder / name).write_text(text.format(pipe=folder / "pipe.ts"))
+        return lambda: open_video(folder / name)
+
+    return build
+
+
+def _attack_chunks(folder: Path) -> Callable[[], Any]:
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(data, "PNG")
+    chunk = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+    image = data.getvalue().replace(b"\0\0\0\0IEND", chunk * 400_000 + b"\0\0\0\0IEND")
+    return lambda: decode_image(image)
+
+
 DEEP = "[" * 100_000
 ATTACKS: dict[str, Attack] = {
     **{
@@ -326,6 +350,19 @@ ATTACKS: dict[str, Attack] = {
     "result of a video: 1 GB of zeros": _attack_result,
     "Parquet: 3 million rows in 1 kB": _attack_parquet(1),
     "Parquet: a text of 1 MB, 3 million times": _attack_parquet("x" * (1 << 20)),
+    "video: an HLS playlist to a pipe": _attack_video("clip.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:\n{pipe}\n"),
+    "video: a list of files to a pipe": _attack_video("clip.mp4", "ffconcat version 1.0\nfile 'pipe.ts'\n"),
+    "image: a PNG of 400,000 chunks": _attack_chunks,
+    "image: a plain PGM of a million comments": lambda folder: (
+        lambda: decode_image(b"P2\n64 64\n255\n" + b"# \n" * 1_000_000 + b"1 " * 4096)
+    ),
+    "run.yaml: a resolver makes what Hydra calls": _attack_run(
+        'hydra: {callbacks: {x: "${oc.create:{_target_:shutil.rmtree,path:x}}"}}',
+        lambda run: refuse_executable_yaml(["--config-dir", str(run)]),
+    ),
+    "run.yaml: tells a variable": _attack_run(
+        "name: ${oc.env:HOME}", lambda run: refuse_executable_yaml(["--config-dir", str(run)])
+    ),
     "labels: 1 million columns": _attack_csv("video," * 1_000_000, read_labels),
     "labels: a name of 5 MB": _attack_csv("video,emotion\n" + "x" * (5 << 20) + ",happiness\n", read_labels),
     "labels: a track of 5,000 digits": _attack_csv(

@@ -1,5 +1,6 @@
 """The model card: what a bundle is, how well it performs, and what it must not be used for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ FORBIDDEN_USES = """\
 - Without telling the people concerned (article 50), or for decisions about single persons.
 - On faces unlike those of the training data without measuring the error there first.
 """
+# Entities, because a name may end in a backslash.
+_MARKDOWN = str.maketrans({"<": "&lt;", "|": "&#124;"})
 USE_SECTIONS = f"## Intended use\n{INTENDED_USE}\n## Not to be used\n{FORBIDDEN_USES}"
 FER2013_TERMS = (
     "FER2013's pictures come from the web and were released for research (the terms of its Kaggle challenge)."
@@ -47,16 +50,17 @@ def render_model_card(
     """
     faces = description["faces"]
     colour = "colour" if faces["colour"] else "gray"
+    classes = map(escape_markdown, description["classes"])
     sources = parse_yaml(config_yaml).get("dataset", {}).get("sources", {})
     lines = [
-        f"# {name}",
+        f"# {escape_markdown(name)}",
         "",
         f"{description['architecture']}, {description['image_size']}×{description['image_size']} pixels, classes: "
-        f"{', '.join(description['classes'])}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
+        f"{', '.join(classes)}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
         "is brought to that first.",
         "",
         "## Data",
-        *[f"- {hide_places(note)}" for note in data_notes],
+        *[f"- {escape_markdown(hide_places(note))}" for note in data_notes],
         f"- fingerprint {description['data_fingerprint']}",
         *[f"- {terms}" for terms in collect_licence_terms(sources)],
         "- The licences of the training data apply to the weights too; see the data sets' own terms.",
@@ -66,8 +70,15 @@ def render_model_card(
         if metrics.get(split):
             lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
     lines += render_calibration(metrics)
-    lines += [USE_SECTIONS, "## Configuration", "```yaml", hide_places(config_yaml.strip()), "```", ""]
+    # No line of the configuration may end the block.
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", config_yaml)), default=0))
+    lines += [USE_SECTIONS, "## Configuration", f"{fence}yaml", hide_places(config_yaml.strip()), fence, ""]
     return "\n".join(lines)
+
+
+def escape_markdown(text: str) -> str:
+    """Return a text that stays one within a line or a cell of Markdown: no HTML, link, picture or cell begins in it."""
+    return " ".join(text.splitlines()).translate(_MARKDOWN).replace("](", "]&#40;")
 
 
 def render_calibration(metrics: Mapping[str, Any]) -> list[str]:
@@ -115,12 +126,12 @@ def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]
 
 def insert_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
     """Return the card with the gate's verdict before the intended use, in place of an earlier one."""
-    verdict = "\n".join([f"## Verdict: {status}", *[f"- {reason}" for reason in reasons]])
-    head, rules, rest = card.partition("## Intended use")
+    verdict = "\n".join([f"## Verdict: {status}", *[f"- {escape_markdown(reason)}" for reason in reasons]])
+    head, rules, rest = card.partition("\n## Intended use")
     # One that is judged anew has a verdict already.
     before, found, _ = head.rpartition("\n## Verdict: ")
-    head = f"{before}\n" if found else head
-    return f"{head}{verdict}\n\n{rules}{rest}"
+    head = before if found else head
+    return f"{head}\n{verdict}\n{rules}{rest}"
 
 
 def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
@@ -136,7 +147,8 @@ def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
     ]
     for name, class_metrics in metrics["per_class"].items():
         values = " | ".join(format_value(class_metrics[key]["value"]) for key in ("precision", "recall"))
-        rows.append(f"| {name} | {class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])} |")
+        cells = f"{class_metrics['samples']} | {values} | {format_interval(class_metrics['f1'])}"
+        rows.append(f"| {escape_markdown(name)} | {cells} |")
     return rows
 
 

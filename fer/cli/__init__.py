@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from fer.core.installation import describe_name_clash, set_program_name
 from fer.core.process import end_on_closed_pipe
+from fer.core.visible import make_visible
 from fer.errors import ExitCode
 
 DISTRIBUTION = "fer-experiments"
@@ -82,5 +83,5 @@ def _handle_unknown(arguments: list[str]) -> int:
 
 
 def _refuse(message: str, code: ExitCode) -> int:
-    print("\n".join(f"fer: {line}" for line in message.splitlines()), file=sys.stderr)
+    print("\n".join(f"fer: {line}" for line in make_visible(message).splitlines()), file=sys.stderr)
     return code

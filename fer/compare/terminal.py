@@ -13,6 +13,7 @@ from fer.compare.groups import SeedGroup, SeedStatistics
 from fer.compare.hyperparameters import SEED, Hyperparameter, format_value, get_value
 from fer.compare.ranking import METRIC_NAMES, Metric, MetricValue, Ranking
 from fer.compare.runs import FINISHED, ComparedRun
+from fer.core.visible import make_visible
 from fer.reports.formats import DASH, decimals, duration, significant
 
 MAX_WIDTH = 10_000  # characters
@@ -43,7 +44,7 @@ def print_runs(runs: Sequence[ComparedRun], columns: Sequence[Hyperparameter], r
     console.print(table)
     for run in runs:
         if run.status != FINISHED:
-            console.print(Text(f"{run.label} {run.status}: {run.reason}"), soft_wrap=True)
+            console.print(Text(make_visible(f"{run.label} {run.status}: {run.reason}")), soft_wrap=True)
 
 
 def _build_runs_table(
@@ -52,7 +53,7 @@ def _build_runs_table(
     table = _create_table()
     table.add_column("run", overflow="fold")
     for column in () if layout.settings_below else columns:
-        table.add_column(Text(column.short), justify="right", overflow="fold")
+        table.add_column(_build_text(column.short), justify="right", overflow="fold")
     headings = SHORT_HEADINGS if layout.status_below else HEADINGS
     for metric in ranking.metrics if ranking else ():
         _add_metric_column(table, metric, headings)
@@ -63,8 +64,12 @@ def _build_runs_table(
         table.add_column("img/s", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
     for run in runs:
-        table.add_row(*map(Text, _build_cells(run, columns, ranking, layout)))
+        table.add_row(*map(_build_text, _build_cells(run, columns, ranking, layout)))
     return table
+
+
+def _build_text(text: str) -> Text:
+    return Text(make_visible(text))
 
 
 def _create_table() -> Table:
@@ -122,7 +127,7 @@ def print_groups(groups: Sequence[SeedGroup], columns: Sequence[Hyperparameter],
         shown = [column for column in columns if column.key != SEED]
         settings = [f"{column.short}={format_value(get_value(group.runs[0], column.key))}" for column in shown]
         cells = [_format_seed_statistics(metric, stats) for metric, stats in group.metrics.items()]
-        table.add_row(*map(Text, ("\n".join(settings) or DASH, str(len(group.runs)), *cells)))
+        table.add_row(*map(_build_text, ("\n".join(settings) or DASH, str(len(group.runs)), *cells)))
     console.print("Mean and standard deviation over seeds")
     console.print(table)
 

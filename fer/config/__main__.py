@@ -10,6 +10,7 @@ from fer.config.json_schema import NAMES, WHOLE, build_schema, write_schemas
 from fer.config.key_docs import iter_keys
 from fer.core.installation import get_program_name
 from fer.core.process import end_on_closed_pipe
+from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode
 
 PROGRAM = "python -m fer.config"
@@ -30,9 +31,9 @@ def _print_diff(one: str, other: str) -> int:
     try:
         lines = format_differences(read_saved_config(Path(one)), read_saved_config(Path(other)))
     except ConfigError as error:
-        print(f"{get_program_name(PROGRAM)}: {error}", file=sys.stderr)
+        print(make_visible(f"{get_program_name(PROGRAM)}: {error}"), file=sys.stderr)
         return error.exit_code
-    print("".join(f"{line}\n" for line in lines), end="")
+    print(make_visible("".join(f"{line}\n" for line in lines)), end="")
     return 1 if lines else 0
 
 

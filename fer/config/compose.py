@@ -1,5 +1,6 @@
 """The strict load: from what Hydra has composed to a checked configuration."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,17 +13,14 @@ from pydantic import ValidationError
 
 from fer.config import Config, Program
 from fer.config.error_messages import convert_composition_error, convert_group_error, convert_validation_error
+from fer.config.foreign_yaml import find_danger, iter_yaml_files
 from fer.config.plugins import find_used_plugins
 from fer.config.quoting import quote, quote_overrides
 from fer.config.secrets import refuse_secret_addresses, refuse_secrets
-from fer.core.documents import read_yaml
 from fer.core.expansion import expand_path
 from fer.core.installation import CONF
 from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, shorten_error
-
-# Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
-CALLING_KEYS = ("_target_", "()", "class", "searchpath")
 
 
 def load_config(cfg: DictConfig, program: Program = "train") -> Config:
@@ -106,19 +104,20 @@ def refuse_executable_yaml(arguments: list[str]) -> None:
         arguments: Those of the command line.
 
     Raises:
-        ConfigError: A YAML file of the directory holds one of CALLING_KEYS, or cannot be read.
+        ConfigError: A YAML file of the directory holds what could run code or tell secrets, or cannot be read.
     """
     for name in _find_option(arguments, "-cd", "--config-dir", "--config-d"):
         folder = Path(name)
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder}: no such directory")
-        for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        for file in iter_yaml_files(folder):
             try:
-                hostile = _find_calling_key(read_yaml(file))
+                hostile = find_danger(file, folder)
             except (OSError, ValueError) as error:
                 raise ConfigError(f"{file}: cannot be read as YAML ({shorten_error(error)})") from None
             if hostile:
-                raise ConfigError(f"{file}: holds `{hostile}`, which could run code; remove it")
+                deed = "tell secrets" if re.match(r"\$(\w|\{oc\.env)", hostile) else "run code"
+                raise ConfigError(f"{file}: holds `{hostile}`, which could {deed}; remove it")
 
 
 def check_config_name(arguments: list[str]) -> None:
@@ -162,12 +161,3 @@ def _find_option(arguments: list[str], short: str, long: str, shortest: str) -> 
         if option == short or (option.startswith(shortest) and long.startswith(option)):
             found.append(value or (arguments[index + 1] if index + 1 < len(arguments) else ""))
     return found
-
-
-def _find_calling_key(node: object) -> str | None:
-    """Return the first of CALLING_KEYS that any mapping inside a YAML document has."""
-    if isinstance(node, dict):
-        if named := [key for key in CALLING_KEYS if key in node]:
-            return named[0]
-        node = list(node.values())
-    return next(filter(None, map(_find_calling_key, node)), None) if isinstance(node, list) else None

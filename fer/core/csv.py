@@ -17,13 +17,24 @@ from fer.errors import DataError, shorten_error
 MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
 # Names are compared with all others, in time that grows with their length.
 _MAX_COMPARED = 300
-# What spreadsheets take for a formula, full-width signs and leading blanks included; each ' before it makes it a text.
-_FORMULA = re.compile(r"'*(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n])")
+# A spreadsheet may also divide a line at the list separator of its country, or at a tab, quotes or not: there a cell
+# may begin, too.
+_START = r"(?:^|(?<=[;|\t\n]))"
+# What spreadsheets take for a formula, full-width and small signs included, behind blanks and what nobody sees. Each '
+# before it makes it a text. What begins with a tab or a new line is one as well.
+_FORMULA = (
+    r"(?=['\"]*(?:(?![\t\n])[\s\x00-\x1f\x7f\xad\u200b-\u200f\u2060-\u2064\ufeff])*"
+    r"[=+\-@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]|\A['\"]*[\t\n])"
+)
+_DANGEROUS, _NEUTRALISED = (
+    re.compile(_START + _FORMULA),
+    re.compile(_START + "'" + _FORMULA.replace(r"\A", r"(?<=\A')")),
+)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
 
 
 def neutralise(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: a ``'`` before what begins as one; numbers stay.
+    """Return a cell of which no spreadsheet takes anything for a formula: a ``'`` stands before it; numbers stay.
 
     Args:
         value: The cell, of any type.
@@ -32,12 +43,12 @@ def neutralise(value: Any) -> Any:
         return value
     # Python's writer leaves a carriage return without quotes: it would begin a new line, and so a new cell.
     text = value.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return text if _NUMBER.fullmatch(text) else _DANGEROUS.sub("'", text)
 
 
 def restore(value: str) -> str:
     """Return the text of a cell that ``neutralise`` may have changed."""
-    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+    return _NEUTRALISED.sub("", value)
 
 
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fer.core.image_pieces import has_too_many_pieces
 from fer.core.jpeg import complete_jpeg
 from fer.core.transparency import WHITE, lay_on_white
 from fer.errors import DataError, shorten_error
@@ -27,6 +28,7 @@ FORMATS = (
 # Phones take photographs of up to 108 megapixels; more is an attack or a mistake.
 MAX_PIXELS = 128_000_000
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels are too many"
+TOO_MANY_PIECES = "the image consists of too many pieces; save it anew"
 DAMAGED = "the image is damaged"
 # What a name says where nothing has been opened yet. HEIC and JPEG XL are images too, though they cannot be read.
 IMAGE_SUFFIXES = frozenset(
@@ -161,6 +163,8 @@ def is_moving_image(file: BinaryIO) -> bool:
 
 @contextmanager
 def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
+    if has_too_many_pieces(file):
+        raise DataError(TOO_MANY_PIECES)
     file.seek(0)
     try:
         with warnings.catch_warnings():

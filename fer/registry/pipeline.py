@@ -14,6 +14,7 @@ from fer.bundle.model_card import insert_verdict
 from fer.config import Config, SageMakerAws
 from fer.config.registry import Registry
 from fer.core.io import atomic_write, write_text
+from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode
 from fer.registry.base import (
     CHAMPION,
@@ -59,7 +60,7 @@ def run_action(config: Config, directory: Path) -> int:
         return _run_registration(config, directory)
     remove_if_empty(directory)
     text, code = _manage_versions(config, open_registry(config))
-    print(text)
+    print(make_visible(text))
     return code
 
 

@@ -84,6 +84,9 @@ def _read_within_limit(path: Path, limit: int) -> bytes | None:
 
 
 def _build_relative_url(path: Path, folder: Path) -> str:
-    relative = Path(os.path.relpath(path, folder)).as_posix()
+    """A file's address relative to the page; its name alone where the way there would tell whose machine this is."""
+    file, page, home = Path(os.path.abspath(path)), Path(os.path.abspath(folder)), Path.home()
+    leads_home = home != Path("/") and file.is_relative_to(home) and not page.is_relative_to(home)
+    relative = file.name if leads_home else Path(os.path.relpath(file, page)).as_posix()
     # Names need not be valid text; their bytes are what counts.
     return quote(os.fsencode(relative))

@@ -20,6 +20,7 @@ from fer.config.quoting import is_readable, quote_literally, quote_overrides, re
 from fer.core.installation import format_command, format_documentation, get_program_name
 from fer.core.process import LAUNCHED_ENV, end_on_closed_pipe, get_global_rank
 from fer.core.run_layout import RUN_YAML
+from fer.core.visible import log_visibly, make_visible
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.hydra_options import check_hydra_options
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
@@ -34,7 +35,7 @@ def exit_with_error(message: str, code: int) -> NoReturn:
     # Of several processes the one that has started them prints.
     if LAUNCHED_ENV not in os.environ:
         name = get_program_name()
-        print("\n".join(f"{name}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
+        print("\n".join(f"{name}: {line}" for line in make_visible(message).splitlines()), file=sys.stderr, flush=True)
     sys.exit(code)
 
 
@@ -48,6 +49,7 @@ def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None
     Raises:
         SystemExit: With the error's code (``ExitCode``).
     """
+    log_visibly()
     try:
         with end_on_closed_pipe():
             yield

@@ -13,6 +13,7 @@ from pathlib import Path
 from fer.bundle.verification import load_verified_predictor
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_documentation, get_program_name
+from fer.core.visible import log_visibly, make_visible
 from fer.errors import UserError
 from fer.serving.settings import Settings, load_settings
 
@@ -21,12 +22,13 @@ PROGRAM = "python -m fer.serving"
 
 def main() -> int:
     """Serve until a signal ends it; returns the exit code."""
+    log_visibly()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load_settings(os.environ)
         serve(settings, _parse_args(settings))
     except UserError as error:
-        print(f"{get_program_name(PROGRAM)}: {error}", file=sys.stderr)
+        print(make_visible(f"{get_program_name(PROGRAM)}: {error}"), file=sys.stderr)
         return error.exit_code
     return 0
 

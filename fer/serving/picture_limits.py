@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PIL import Image, UnidentifiedImageError
 
+from fer.core.image_pieces import has_too_many_chunks
 from fer.serving.requests import EncodedImage, RequestError
 
 # Crops of faces are far smaller; 32 megapixels are a whole photograph, and 96 MB once it is decoded.
@@ -15,13 +16,12 @@ MAX_PIXELS = 32_000_000
 MAX_REQUEST_PIXELS = 256_000_000
 # No encoder needs more bytes for a picture: 16 bits of four channels, and whatever a camera writes beside them.
 MAX_BYTES_PER_PIXEL, MAX_METADATA_BYTES = 8, 16 << 20
-# Pieces of a file beside its pixels, and the least that pixels come in. Pillow needs 40 µs for a piece, however small,
+# Pieces of a file beside its pixels. Pillow needs 40 µs for a piece, however small,
 # and 3 ms to unpack a colour profile, so that a file of nothing else would take it minutes.
-MAX_PIECES, MIN_PIXELS_BYTES = 512, 1 << 12
+MAX_PIECES = 512
 # Each scan of a progressive JPEG passes over all pixels, even if it is a few bytes long. Encoders write about 10.
 USUAL_SCANS, MAX_SCANS = 10, 24
 NEITHER = "neither a JPEG nor a PNG"
-_PNG_START = 8
 _START_OF_SCAN = b"\xff\xda"
 # Markers behind which Pillow expects no length.
 _BARE_MARKERS = frozenset((0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)))
@@ -72,7 +72,7 @@ def measure_picture(data: bytes | memoryview) -> int:
     data = bytes(data)
     if not data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
         raise RequestError(400, NEITHER)  # at once: Pillow takes ten times as long to say so
-    if _has_too_many_chunks(data) if data.startswith(b"\x89PNG") else _has_too_long_a_head(data):
+    if has_too_many_chunks(io.BytesIO(data), MAX_PIECES) if data.startswith(b"\x89PNG") else _has_too_long_a_head(data):
         raise RequestError(413, "the picture consists of too many pieces, or they are too large; save it anew")
     try:
         with warnings.catch_warnings():
@@ -92,19 +92,6 @@ def measure_picture(data: bytes | memoryview) -> int:
     if len(data) > pixels * MAX_BYTES_PER_PIXEL + MAX_METADATA_BYTES:
         raise RequestError(413, f"{len(data):,} bytes are too many for {width}×{height} pixels; save it anew")
     return pixels * max(1, _count_scans(data) // USUAL_SCANS)
-
-
-def _has_too_many_chunks(data: bytes) -> bool:
-    """Whether a PNG has more chunks than encoders write."""
-    place, others, pixels = _PNG_START, 0, 0
-    while place + 8 <= len(data) and others <= MAX_PIECES and pixels <= MAX_PIECES + len(data) // MIN_PIXELS_BYTES:
-        name = data[place + 4 : place + 8]
-        if name == b"IEND":
-            return False
-        has_pixels = name in (b"IDAT", b"fdAT")
-        others, pixels = others + (not has_pixels), pixels + has_pixels
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
-    return place + 8 <= len(data)
 
 
 def _has_too_long_a_head(data: bytes) -> bool:

@@ -22,6 +22,7 @@ from fer.core.csv import neutralise
 from fer.core.installation import format_command, with_project_path
 from fer.core.io import write_text
 from fer.core.system import resolve_thread_count
+from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.program import exit_with_error, user_errors_to_exit_code
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
@@ -65,7 +66,7 @@ class SweepCallback(Callback):
         write_text(directory / SWEEP_CSV, format_jobs_csv(jobs))
         for job in jobs:
             if not job.is_done:
-                print(f"#{job.number} {sweep.format_job_overrides(job.overrides)}: {job.outcome}")
+                print(make_visible(f"#{job.number} {sweep.format_job_overrides(job.overrides)}: {job.outcome}"))
         best = rank_jobs(jobs, sweep.direction)
         done = sum(job.is_done for job in jobs)
         print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")

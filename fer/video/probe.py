@@ -37,8 +37,8 @@ NO_IMAGE = "this is no image, whatever its name says, or a damaged one; export i
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
-# What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it.
-REJECTED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "imf"}
+# How playlists begin; FFmpeg draws any other text (tty).
+PLAYLISTS = {b"#EXTM3U": "hls", b"ffconcat": "concat", b"v=0": "sdp", b"<": "dash"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 
 
@@ -169,8 +169,6 @@ def _open_image(path: Path) -> VideoInfo:
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
     """Facts about the stream that a player chooses."""
-    if set(container.format.name.split(",")) & REJECTED_FORMATS:
-        raise VideoError(path, f"this is a text or a playlist ({container.format.name}), not a video")
     stream = select_video_stream(container)
     if stream is None:
         what = "sound but no video" if container.streams.audio else "no video"
@@ -255,8 +253,14 @@ def _read_declared_duration(container: InputContainer, stream: VideoStream) -> t
 
 
 def _explain_error(path: Path, error: av.FFmpegError) -> str:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return NO_IMAGE
     with path.open("rb") as file:
-        start = file.read(12)
+        start = file.read(1 << 12)
+    if isinstance(error, av.ArgumentError) and b"\0" not in start:
+        text = start.lstrip(b"\xef\xbb\xbf \r\n")
+        kind = next((kind for mark, kind in PLAYLISTS.items() if text.startswith(mark)), "tty")
+        return f"this is a text or a playlist ({kind}), not a video"
     if start[4:8] == b"ftyp":
         return "this MP4 or MOV has no index (moov): its recording or its copy was broken off"
     return f"this is no video, or it is damaged ({error.strerror or os.strerror(error.errno or 0)})"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from fer.core.image_decoding import MAX_PIXELS
+
 # Covers of songs and previews of chapters stand in a file as video streams of one picture.
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 # Errors of reading, as of a bad disk, after which the rest of a file is given up.
@@ -21,12 +24,27 @@ _MAX_READ_ERRORS = 100
 _MAX_ASPECT = 10
 # Titles and the like may be in any encoding; PyAV takes that for granted from version 19 on.
 _ANY_ENCODING: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+# What FFmpeg takes for a video, or would follow to other files and addresses, though no camera writes it. Their headers
+# are not read: reading them follows what they name, be it a pipe that never ends.
+_REJECTED_FORMATS = frozenset(
+    (
+        *("tty", "hls", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "imf", "webm_dash_manifest", "vobsub"),
+        *("image2", "ffmetadata", "lavfi", "svg_pipe"),
+    )
+)
+
+
+@cache
+def _build_limits() -> dict[str, str]:
+    """FFmpeg's options for files that may come from anybody: only known formats, local files, and so many pixels."""
+    formats = sorted(name for name in av.formats_available if not set(name.split(",")) & _REJECTED_FORMATS)
+    return {"format_whitelist": ",".join(formats), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a video; raises ``av.FFmpegError``."""
+    """Open a video; raises ``av.FFmpegError``, ``av.ArgumentError`` for a format that may lead to other files."""
     # An absolute path, because FFmpeg reads `12:30 talk.mp4` as an address with the scheme `12`.
-    return av.open(str(path.absolute()), mode="r", **_ANY_ENCODING)
+    return av.open(str(path.absolute()), mode="r", options=dict(_build_limits()), **_ANY_ENCODING)
 
 
 def select_video_stream(container: InputContainer) -> VideoStream | None:

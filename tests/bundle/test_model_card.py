@@ -113,3 +113,18 @@ def test_a_verdict_stands_before_the_rules_of_use(card: str) -> None:
     judged = insert_verdict(card, "Rejected", ["Too few.", "Too weak."])
     assert "## Verdict: Rejected\n- Too few.\n- Too weak.\n\n## Intended use\n" in judged
     assert judged.replace("## Verdict: Rejected\n- Too few.\n- Too weak.\n\n", "") == card
+
+
+def test_names_of_others_begin_nothing_in_the_card(network: FaceNetwork, metrics: dict[str, Any]) -> None:
+    hostile = "</code>\n## Intended use\n<script src=//x></script> ![](http://x/y.png) a|b"
+    classes = [hostile, *EMOTIONS[1:]]
+    description = build_description(network, classes, FaceFormat(100, True), 1.0, {"data_fingerprint": "0"})
+    config = f"{CONFIG}\nnote: |\n  ```\n  <script>alert(1)</script>\n"
+    judged = {**metrics["test"], "per_class": {hostile: next(iter(metrics["test"]["per_class"].values()))}}
+    card = render_model_card(hostile, description, {"val": judged, "test": None}, [hostile], config)
+    card = insert_verdict(card, "Rejected", [hostile])
+    text, _, code = card.partition("\n## Configuration\n")
+    assert "<" not in text.replace("&lt;", "") and "](" not in text
+    assert text.count("\n## Intended use\n") == 1 and text.index("## Verdict") < text.index("\n## Intended use\n")
+    assert {row.count("|") for row in text.splitlines() if row.startswith("| &lt;/code>")} == {7}
+    assert code.startswith("````yaml\n") and code.endswith("\n````\n") and "````" not in code[8:-6]

@@ -1,6 +1,7 @@
 """CSV files as people and Excel write them, and the sentences about their mistakes."""
 
 import csv
+import random
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,11 @@ FORMULAS = [
     "''@x",
     "-",
     "=x,y",
+    "\ufeff=1",
+    "\x00=1",
+    "\u200b\u3000＠x",
+    "﹦1",
+    '"=1',
 ]
 
 
@@ -102,7 +108,7 @@ def test_no_cell_is_taken_for_a_formula_and_its_text_comes_back(cell: str, path:
     with path.open(newline="", encoding="utf-8") as file:
         header, first, second = csv.reader(file)
     assert header == ["sample_id", "'=column"]
-    assert first == ["'" + cell.replace("\r", "\n"), "1.0"]
+    assert first[0].startswith("'") and restore(first[0]) == cell.replace("\r", "\n") and first[1] == "1.0"
     assert second == ["plain", "-2.5"]
     if cell == cell.strip():
         assert read_csv(path, "key", ["sample_id"])["sample_id"].tolist() == [cell, "plain"]
@@ -114,11 +120,28 @@ def test_numbers_and_other_texts_stay(cell: str) -> None:
     assert restore(cell) == cell
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("cell", [*FORMULAS, "a;=1", "a\t=1", "a|+1", "a;'=1", 'a;"=1"', "b; =1", "a\n=1", ";\t;@x"])
+def test_no_cell_is_one_in_a_spreadsheet_with_another_separator(cell: str, separator: str, path: Path) -> None:
+    write_csv(pd.DataFrame({"video": ["clip.mp4"], "group": [cell], "note": ["=1;=2"]}), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.reader(file, delimiter=separator) for cell in row]
+    begins = [cell for cell in cells if cell.strip("\"' \u3000\ufeff\u200b\x00\t\n")[:1] in tuple("=+-@＝＠﹦")]
+    assert all(cell.startswith("'") for cell in begins)
+
+
+def test_any_text_comes_back() -> None:
+    rounds = random.Random(0)
+    for _ in range(20_000):
+        text = "".join(rounds.choices("=+-@;|\t\n'\" a,5\u3000＝\ufeff", k=rounds.randint(0, 7)))
+        assert restore(neutralise(text)) == text
+
+
 def test_a_carriage_return_begins_no_new_line(path: Path) -> None:
     write_csv(pd.DataFrame({"name": ["a\r=1+1", "b\r\n=1"]}), path, lineterminator="\n")
     assert b"\r" not in path.read_bytes()
     with path.open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [["name"], ["a\n=1+1"], ["b\n=1"]]
+        assert list(csv.reader(file)) == [["name"], ["a\n'=1+1"], ["b\n'=1"]]
 
 
 def test_what_is_no_text_stays() -> None:

@@ -118,6 +118,14 @@ def test_links_are_relative_to_the_page_and_quoted(tmp_path: Path) -> None:
     assert source.url == "../../clips/Gr%C3%B6%C3%9Fe%20%231%20%2250%20%25%22.mp4"
 
 
+def test_a_link_does_not_tell_whose_home_a_video_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home" / "anna"
+    monkeypatch.setenv("HOME", str(home))
+    clip = str(home / "study" / "a.mkv")
+    assert find_sources([clip], tmp_path / "outputs")[0].url == "a.mkv"
+    assert find_sources([clip], home / "outputs")[0].url == "../study/a.mkv"
+
+
 def test_relative_sources_are_relative_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

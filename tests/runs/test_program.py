@@ -91,6 +91,56 @@ def test_whatever_hydra_would_call_is_refused(key: str, tmp_path: Path) -> None:
     assert str(raised.value) == f"{file}: holds `{key.strip()}`, which could run code; remove it"
 
 
+LAUNCH = "{_target_: pathlib.Path.touch, self: made}"
+DANGEROUS = {
+    "a map made by a resolver": f'hydra: {{callbacks: {{x: "${{oc.create:{LAUNCH}}}"}}}}',
+    "a resolver's default": f'hydra: {{sweeper: {{params: "${{oc.select:nothing,{LAUNCH}}}"}}}}',
+    "a resolver whose name is put together": 'a: dec\nhydra: {mode: "${oc.${a}ode:x}"}',
+    "a variable of the environment": "name: x${oc.env:AWS_SECRET_ACCESS_KEY}",
+    "a variable in a path": "dataset: {cache_dir: out/$HOME}",
+    "a variable in a key": '{"${oc.env:HOME}": 1}',
+    "after a backslash that is one": "name: '\\\\${oc.env:HOME}'",
+    "the environment of processes": "hydra: {job: {env_set: {LD_PRELOAD: evil.so}}}",
+    "a log anywhere": "hydra: {job_logging: {handlers: {file: {filename: /home/anna/.bashrc}}}}",
+    "the run's place": "hydra: {run: {dir: /home/anna/.config}}",
+    "Hydra's keys in a list": "a: [{hydra: {job: {env_set: {A: b}}}}]",
+    "a package of Hydra": "# @package hydra.job.env_set\nLD_PRELOAD: evil.so",
+    "a package in the defaults": "defaults: [base, {model@hydra.job.env_set: evil}]",
+    "a file elsewhere": "defaults: [base, ../../elsewhere/evil]",
+}
+
+
+@pytest.mark.parametrize("kind", DANGEROUS)
+def test_a_run_of_others_neither_runs_code_nor_tells_secrets(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(DANGEROUS[kind])
+    with pytest.raises(ConfigError, match="which could (run code|tell secrets); remove it"):
+        refuse_executable_yaml(["--config-dir", str(tmp_path), "--config-name", "run"])
+
+
+def test_groups_of_hydra_and_files_behind_links_are_looked_into(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "config", tmp_path / "elsewhere"
+    (folder / "hydra" / "job").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "hydra" / "job" / "x.yaml").write_text("env_set: {LD_PRELOAD: evil.so}")
+    with pytest.raises(ConfigError, match="x.yaml: holds `hydra`"):
+        refuse_executable_yaml(["--config-dir", str(folder)])
+    (folder / "hydra" / "job" / "x.yaml").unlink()
+    (elsewhere / "y.yaml").write_text("a: {_target_: os.system}")
+    (folder / "model").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(folder)
+    with pytest.raises(ConfigError, match="y.yaml: holds `_target_`"):
+        refuse_executable_yaml(["--config-dir", str(folder)])
+
+
+def test_configurations_of_ones_own_may_sweep_and_refer_to_others(tmp_path: Path) -> None:
+    (tmp_path / "lr.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n"
+        'hydra: {mode: MULTIRUN, sweep: {dir: "outputs/${now:%Y}"}, sweeper: {params: {seed: "1,2"}}}\n'
+        "name: \"${dataset.name}-${oc.env:USER,nobody}\"\nnote: '\\${oc.create:x}'\n"
+    )
+    refuse_executable_yaml(["--config-dir", str(tmp_path)])
+
+
 def test_a_value_that_only_mentions_a_key_is_no_danger(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("name: _target_ class searchpath ()\nlist: [_target_, class]\n")
     refuse_executable_yaml(["--config-dir", str(tmp_path)])

@@ -1,0 +1,100 @@
+"""YAML that Hydra composes and that others may have written: what of it could run code or tell secrets is refused.
+
+Run directories are passed from hand to hand, and a run is repeated by Hydra's composing its run.yaml.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fer.core.documents import MAX_YAML_BYTES, parse_yaml, read_bounded_text
+from fer.core.run_layout import RUN_YAML
+
+# Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
+CALLING_KEYS = ("_target_", "()", "class", "searchpath")
+# Of Hydra's own keys the harmless ones: others set the environment, write logs anywhere or run commands of a launcher.
+HYDRA_KEYS = ("mode", "run", "sweep", "sweeper")
+# References to other keys, and resolvers that give texts. With braces inside, a resolver may make a map of any key.
+_KEY, _RESOLVER = r"[^${}:]+", r"(?:now|hydra|run_log|command|program_help|fresh_directory):[^${}]*"
+_OF_A_RUN = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER})\}}")
+_OF_A_USER = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER}|oc\.env:[^${{}}]*)\}}")
+_INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*(?P<start>\$\{)")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
+_HYDRA_PACKAGE = re.compile(r"^\s*#\s*@package\s.*hydra", re.MULTILINE)
+
+
+def iter_yaml_files(folder: Path) -> Iterator[Path]:
+    """Yield the YAML files of a directory and all below it, as Hydra finds them: also behind links."""
+    seen = set[str]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if os.path.realpath(Path(place, name)) not in seen)
+        seen.update(os.path.realpath(Path(place, name)) for name in folders)
+        yield from (Path(place, name) for name in sorted(names) if name.endswith((".yaml", ".yml")))
+
+
+def find_danger(file: Path, folder: Path) -> str | None:
+    """Return what in a YAML file could run code or tell secrets, for a message; None where nothing does.
+
+    Args:
+        file: The file.
+        folder: The ``--config-dir``. That of a run may name neither variables of the environment nor keys of Hydra.
+
+    Raises:
+        OSError: It cannot be read.
+        DocumentError: It is no YAML, or beyond a bound.
+    """
+    text = read_bounded_text(file, MAX_YAML_BYTES)
+    content, is_run = parse_yaml(text), (folder / RUN_YAML).is_file()
+    if "hydra" in file.relative_to(folder).parts[:-1] or _HYDRA_PACKAGE.search(text):
+        return "hydra"
+    defaults = content.get("defaults") if isinstance(content, dict) else None
+    for name in _iter_texts(defaults):
+        if ("@" in name and ("hydra" in name or "$" in name)) or ".." in name.split("/"):
+            return name
+    if called := next((key for key, _ in _iter_items(content) if key in CALLING_KEYS), None):
+        return str(called)
+    allowed = () if is_run else HYDRA_KEYS
+    for key, value in _iter_items(content):
+        if key == "hydra" and (not isinstance(value, dict) or not set(value) <= set(allowed)):
+            return f"hydra: {', '.join(map(str, value))}" if isinstance(value, dict) else "hydra"
+    if is_run and (variable := _find_variable(content)):
+        return variable
+    return _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER)
+
+
+def _iter_items(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Keys and values of all maps of a document."""
+    if isinstance(node, dict):
+        yield from node.items()
+        node = list(node.values())
+    for value in node if isinstance(node, list) else ():
+        yield from _iter_items(value)
+
+
+def _find_variable(content: Any) -> str | None:
+    """The first variable of this machine's environment: a run holds what paths of it were expanded to."""
+    names = (match for text in _iter_texts(content) for match in _VARIABLE.finditer(text))
+    return next((match[0] for match in names if match[1] in os.environ), None)
+
+
+def _find_interpolation(content: Any, allowed: re.Pattern[str]) -> str | None:
+    for text in _iter_texts(content):
+        for match in _INTERPOLATION.finditer(text):
+            if not allowed.match(text, match.start("start")):
+                return text[match.start("start") :][:60]
+    return None
+
+
+def _iter_texts(node: Any) -> Iterator[str]:
+    """All texts of a document, keys included."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _iter_texts(key)
+            yield from _iter_texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _iter_texts(value)
