@@ -14,8 +14,11 @@ from fer.core.run_layout import RUN_YAML
 
 # Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
-# Of Hydra's own keys the harmless ones: others set the environment, write logs anywhere or run commands of a launcher.
-HYDRA_KEYS = ("mode", "run", "sweep", "sweeper")
+# Of Hydra's own keys the harmless ones: others set the environment or write logs anywhere.
+HYDRA_KEYS = ("mode", "run", "sweep", "sweeper", "launcher")
+# Groups of Hydra that a user may add to, and keys of a launcher that are commands for the cluster's shell.
+HYDRA_GROUPS = ("sweeper", "launcher")
+COMMAND_KEYS = ("setup", "additional_parameters", "srun_args", "python")
 # References to other keys, and resolvers that give texts. With braces inside, a resolver may make a map of any key.
 _KEY, _RESOLVER = r"[^${}:]+", r"(?:now|hydra|run_log|command|program_help|fresh_directory):[^${}]*"
 _OF_A_RUN = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER})\}}")
@@ -47,7 +50,11 @@ def find_danger(file: Path, folder: Path) -> str | None:
     """
     text = read_bounded_text(file, MAX_YAML_BYTES)
     content, is_run = parse_yaml(text), (folder / RUN_YAML).is_file()
-    if "hydra" in file.relative_to(folder).parts[:-1] or _HYDRA_PACKAGE.search(text):
+    groups = file.relative_to(folder).parts[:-1]
+    of_hydra = "hydra" in groups
+    if (of_hydra and (is_run or groups[groups.index("hydra") + 1 :][:1] not in [(name,) for name in HYDRA_GROUPS])) or (
+        _HYDRA_PACKAGE.search(text)
+    ):
         return "hydra"
     defaults = content.get("defaults") if isinstance(content, dict) else None
     for name in _iter_texts(defaults):
@@ -59,6 +66,8 @@ def find_danger(file: Path, folder: Path) -> str | None:
     for key, value in _iter_items(content):
         if key == "hydra" and (not isinstance(value, dict) or not set(value) <= set(allowed)):
             return f"hydra: {', '.join(map(str, value))}" if isinstance(value, dict) else "hydra"
+        if (key == "hydra" or of_hydra) and (command := _find_command({key: value})):
+            return command
     if is_run and (variable := _find_variable(content)):
         return variable
     return _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER)
@@ -71,6 +80,11 @@ def _iter_items(node: Any) -> Iterator[tuple[Any, Any]]:
         node = list(node.values())
     for value in node if isinstance(node, list) else ():
         yield from _iter_items(value)
+
+
+def _find_command(node: Any) -> str | None:
+    """The first key of a launcher that is a command for a shell."""
+    return next((str(key) for key, _ in _iter_items(node) if key in COMMAND_KEYS), None)
 
 
 def _find_variable(content: Any) -> str | None:

