@@ -3,7 +3,6 @@
 Each attack makes its file in a directory, and returns what a user does with it.
 """
 
-import gzip
 import io
 import json
 import lzma
@@ -12,7 +11,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import yaml
 from PIL import Image
 
 from benchmarks.hostile_graphs import GRAPH_ATTACKS
+from benchmarks.hostile_packages import PACKAGE_ATTACKS, ZEROS, Attack, write_zeros
 from fer.bundle.io import load_bundle
 from fer.bundle.locate import PRETRAINED_DIR
 from fer.bundle.metadata import read_description
@@ -37,84 +37,10 @@ from fer.infer.group_analysis import read_groups
 from fer.infer.transform.shards import Request, read_answers
 from fer.monitoring.drift import read_baseline
 from fer.monitoring.ground_truth import read_labels
-from fer.registry.package import open_package
 from fer.registry.run_artifacts import read_run_artifacts
 from fer.runs.run_directory import load_run_config
 from fer.serving.requests import parse_images
 from fer.video.probe import open_video
-
-ZEROS = bytes(1 << 20)
-# Makes the hostile file in a directory, and returns what a user does with it.
-Attack = Callable[[Path], Callable[[], Any]]
-
-
-def _make_tar(path: Path, members: Mapping[str, bytes], mode: str = "w:gz", **entry: Any) -> Path:
-    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            for key, value in entry.items():
-                setattr(info, key, value)
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
-def _open_package(path: Path) -> Callable[[], Any]:
-    return lambda: open_package(path, path.parent / "opened")
-
-
-def _write_zeros(file: Any, megabytes: int) -> None:
-    for _ in range(megabytes):
-        file.write(ZEROS)
-
-
-def _attack_member(name: str, content: bytes = b"open('/tmp/fer-attack', 'w')", **entry: Any) -> Attack:
-    return lambda folder: _open_package(_make_tar(folder / "model.tar.gz", {name: content}, **entry))
-
-
-def _attack_pax(folder: Path) -> Callable[[], Any]:
-    entry = tarfile.TarInfo("pax")
-    entry.type, entry.size = tarfile.XHDTYPE, 600 << 20
-    with gzip.open(folder / "model.tar.gz", "wb", 1) as file:
-        file.write(entry.tobuf())
-        _write_zeros(file, 600)
-    return _open_package(folder / "model.tar.gz")
-
-
-def _attack_pax_chain(folder: Path) -> Callable[[], Any]:
-    entry = tarfile.TarInfo("pax")
-    entry.type, entry.size = tarfile.XHDTYPE, 512
-    with gzip.open(folder / "model.tar.gz", "wb") as file:
-        file.write((entry.tobuf() + b"12 a=bcdefg\n".ljust(512, b"\0")) * 20_000)
-    return _open_package(folder / "model.tar.gz")
-
-
-def _attack_gzip_header(folder: Path) -> Callable[[], Any]:
-    (folder / "model.tar.gz").write_bytes(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (20 << 20))
-    return _open_package(folder / "model.tar.gz")
-
-
-def _attack_gzip_parts(folder: Path) -> Callable[[], Any]:
-    (folder / "model.tar.gz").write_bytes(gzip.compress(b"") * 200_000)
-    return _open_package(folder / "model.tar.gz")
-
-
-def _attack_expansion(folder: Path) -> Callable[[], Any]:
-    entry = tarfile.TarInfo("bundle/weights.safetensors")
-    entry.size = 3 << 30
-    with gzip.open(folder / "model.tar.gz", "wb", 1) as file:
-        file.write(entry.tobuf())
-        _write_zeros(file, 300)
-    return _open_package(folder / "model.tar.gz")
-
-
-def _attack_members(folder: Path) -> Callable[[], Any]:
-    return _open_package(_make_tar(folder / "model.tar.gz", {f"code/fer/m{n}.py": b"" for n in range(20_000)}))
-
-
-def _attack_sparse(folder: Path) -> Callable[[], Any]:
-    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(4 << 40)}
-    return _open_package(_make_tar(folder / "model.tar.gz", {"bundle/bundle.yaml": b"1\n" * 512}, pax_headers=pax))
 
 
 def _attack_bundle(**changes: Any) -> Attack:
@@ -218,7 +144,7 @@ def _attack_zip(method: int, names: int, megabytes: int) -> Attack:
         with zipfile.ZipFile(folder / "faces.zip", "w", method) as archive:
             for number in range(names):
                 with archive.open(f"happy/{number}.png", "w", force_zip64=True) as file:
-                    _write_zeros(file, megabytes)
+                    write_zeros(file, megabytes)
         return lambda: DatasetFiles(str(folder / "faces.zip"))
 
     return build
@@ -228,7 +154,7 @@ def _attack_lying_zip(folder: Path) -> Callable[[], Any]:
     """A member that announces a kilobyte and holds 200 MB."""
     path = folder / "faces.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive, archive.open("happy/0.png", "w") as file:
-        _write_zeros(file, 200)
+        write_zeros(file, 200)
     data = bytearray(path.read_bytes())
     place = data.index(b"PK\x01\x02")
     data[place + 24 : place + 28] = struct.pack("<I", 1000)
@@ -238,14 +164,14 @@ def _attack_lying_zip(folder: Path) -> Callable[[], Any]:
 
 def _attack_xz(folder: Path) -> Callable[[], Any]:
     with lzma.open(folder / "faces.tar.xz", "wb", preset=1) as file:
-        _write_zeros(file, 2000)
+        write_zeros(file, 2000)
     return lambda: DatasetFiles(str(folder / "faces.tar.xz"))
 
 
 def _attack_result(folder: Path) -> Callable[[], Any]:
     with zipfile.ZipFile(folder / "00000.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("crops/a.png", "w") as file:
-            _write_zeros(file, 1000)
+            write_zeros(file, 1000)
         archive.writestr("parts/video.json", json.dumps({"video": "v"}))
     return lambda: unpack_result(folder / "00000.zip", folder / "run", 0, "v")
 
@@ -296,23 +222,7 @@ def _attack_chunks(folder: Path) -> Callable[[], Any]:
 
 DEEP = "[" * 100_000
 ATTACKS: dict[str, Attack] = {
-    **{
-        f"package: {name}": _attack_member(name)
-        for name in (
-            *("uvicorn.py", "sitecustomize.py", "fer/__init__.py", "code/evil.pth", "code/fer/conftest.py/x"),
-            *("code/fer/native.so", "../escaped", "/tmp/escaped", "bundle/Bundle.yaml", "code/sitecustomize.py"),
-        )
-    },
-    "package: symbolic link": _attack_member("bundle/bundle.yaml", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
-    "package: hard link": _attack_member("bundle/bundle.yaml", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
-    "package: device": _attack_member("bundle/bundle.yaml", b"", type=tarfile.CHRTYPE),
-    "package: sparse file": _attack_sparse,
-    "package: 600 MB of PAX header": _attack_pax,
-    "package: 20,000 PAX headers in a chain": _attack_pax_chain,
-    "package: 20 MB of gzip header": _attack_gzip_header,
-    "package: 200,000 gzip streams": _attack_gzip_parts,
-    "package: 300 MB of zeros": _attack_expansion,
-    "package: 20,000 members": _attack_members,
+    **PACKAGE_ATTACKS,
     "bundle.yaml: faces.side -1": _attack_bundle(faces={"side": -1, "colour": False}),
     "bundle.yaml: image_size 1000000": _attack_bundle(image_size=1_000_000),
     "bundle.yaml: an architecture of 1.8 billion weights": _attack_bundle(architecture="vit_gigantic_patch14_clip_224"),
