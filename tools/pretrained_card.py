@@ -12,13 +12,17 @@ from fer.bundle.model_card import format_value
 USE_HEADING = "## Intended use"
 # Below this recall a class is named as weak; the two worst are, whatever theirs is.
 WEAK_RECALL = 0.6
+IMAGENET = (
+    "ImageNet weights of MobileNetV2 under the names of timm's mobilenetv2_100 (timm's repository has the "
+    "Apache-2.0 licence). They are not the file that timm distributes: they were recovered from the int8 file of "
+    "the ONNX model zoo (Apache-2.0), in half precision, and batch norm's statistics were estimated anew; they are "
+    "close to the original weights, not equal to them. ImageNet's own images are for non-commercial research"
+)
 # Starting weights whose origin is known, by their SHA-256.
 WEIGHTS_ORIGINS = {
-    "267196842885d92bb44969a17467e1373d109310108bbe33263248d89f2a100a": (
-        "ImageNet weights of MobileNetV2 under the names of timm's mobilenetv2_100 (timm's repository has the "
-        "Apache-2.0 licence). They are not the file that timm distributes: they were recovered from the int8 file of "
-        "the ONNX model zoo (Apache-2.0), in half precision, and batch norm's statistics were estimated anew; they are "
-        "close to the original weights, not equal to them. ImageNet's own images are for non-commercial research"
+    "267196842885d92bb44969a17467e1373d109310108bbe33263248d89f2a100a": IMAGENET,
+    "55f8207116036f4f5b800a15e5ca9d2ade872a526cd79faa8d9f6adbde94fdaf": (
+        f"a run of this program (`experiment=ferplus trainer.precision=auto`), which began from {IMAGENET}"
     ),
 }
 FER2013_TERMS = (
