@@ -91,6 +91,7 @@ def test_what_aws_takes_is_taken(caplog: pytest.LogCaptureFixture) -> None:
             "aws.volume_kms_key=mrk-1234abcd12ab34cd56ef1234567890ab",
         ),
         *("aws.bucket=1faces.of-tests", f"aws.prefix={'a' * 120}/{'b' * 120}"),
+        "aws.training.instance_type=ml.c5.xlarge",
     )
     for aws in (settings(), full, named):
         check_settings(aws, connect(aws, dry_run=True))
