@@ -23,6 +23,7 @@ from fer.aws.client import (
 from fer.core.documents import read_json_object
 from fer.core.io import write_text
 from fer.core.progress import track_progress
+from fer.core.visible import make_visible
 from fer.errors import DataError, UserError, shorten_error
 
 JobKind = Literal["transform", "processing", "training", "hyper_parameter_tuning"]
@@ -265,7 +266,7 @@ class LoggedJob(Job):
                 host = stream.rpartition("/")[2].rpartition("-")[0]
                 host = "" if host == FIRST_HOST else f"{host}: "
                 for line in self._iter_new_lines({**group, "logStreamName": stream, "startFromHead": True}):
-                    print(host + line, flush=True)
+                    print(make_visible(host + line), flush=True)
         except CloudError as error:
             # The log group appears with the first container.
             if not error.code.startswith("ResourceNotFound"):

@@ -1,5 +1,6 @@
 """Reads the runs below directories as far as they can be read; a damaged one is kept with its reason."""
 
+import io
 import math
 import os
 import re
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fer.config.diff import read_saved_config
-from fer.core.documents import read_json_object
+from fer.core.documents import read_bounded_text, read_json_object
 from fer.core.progress import track_progress
 from fer.core.run_layout import EMBEDDINGS_JSON, HISTORY_CSV, JOB_JSON, METRICS_JSON, PROVENANCE_JSON, RUN_YAML
 from fer.errors import ConfigError, UserError, shorten_error
@@ -20,6 +21,8 @@ from fer.reports.epoch_times import compute_epoch_seconds
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
 FINAL_STATUSES = (FINISHED, "interrupted", "failed", "pruned", "killed")
 SPLITS = ("val", "test")
+# A row of history.csv takes some 200 bytes, and has a dozen columns.
+MAX_HISTORY_BYTES, MAX_HISTORY_COLUMNS = 4 << 20, 1000
 
 
 class _UnreadableFileError(Exception):
@@ -190,7 +193,10 @@ def _determine_status(
 def _read_history(path: Path) -> pd.DataFrame:
     """Read history.csv's numeric columns, indexed by epoch; empty where there is none or it cannot be read."""
     try:
-        table = pd.read_csv(path)
+        text = read_bounded_text(path, MAX_HISTORY_BYTES)
+        if text.partition("\n")[0].count(",") >= MAX_HISTORY_COLUMNS:
+            return pd.DataFrame()
+        table = pd.read_csv(io.StringIO(text))
     except (OSError, ValueError):
         return pd.DataFrame()
     table = table.apply(pd.to_numeric, errors="coerce").replace([math.inf, -math.inf], math.nan)
