@@ -17,8 +17,9 @@ from fer.bundle.metadata import (
     ONNX_DIR,
     SAMPLES_FILE,
     WEIGHTS_FILE,
+    read_description,
 )
-from fer.bundle.predictor import Predictor
+from fer.bundle.onnx_backend import OnnxNetwork
 from fer.bundle.reference_samples import MAX_SAMPLES_BYTES
 from fer.core.archive import (
     CHECKSUMS,
@@ -85,8 +86,11 @@ def build_package(bundle: Path, target: Path) -> str:
             # Both a bundle and its run may hold the exported network already.
             if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
                 copy_file(source, staged / BUNDLE_DIR / name)
-        # Exports the network where it is missing, or no longer fits.
-        Predictor.load(str(staged / BUNDLE_DIR), runtime="onnx", threads=1)
+        exported = staged / BUNDLE_DIR / ONNX_DIR
+        # Exports the network where it is missing, or no longer fits; that of the user's cache stands in no package.
+        OnnxNetwork(read_description(str(staged / BUNDLE_DIR)), exported, threads=1)
+        if not (exported / NETWORK_FILE).is_file():
+            raise ModelError(f"{bundle}: its exported network cannot be kept in {temp_dir}; make room there")
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")

@@ -1,12 +1,14 @@
 """The check of a package before it is registered: in a fresh process it must answer as the run did."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from fer.bundle.reference_samples import TOLERANCE
+from fer.core.user_cache import CACHE_ENV
 from fer.errors import ModelError
 from fer.registry.package import open_package
 
@@ -31,7 +33,15 @@ def check_package(archive: Path) -> float:
         # Isolated (-I): neither this project's directory nor PYTHONPATH is searched for what the package lacks.
         command = [sys.executable, "-I", str(PROBE_SCRIPT), str(package)]
         try:
-            process = subprocess.run(command, cwd=temp_dir, capture_output=True, text=True, timeout=TIMEOUT_S)
+            process = subprocess.run(
+                command,
+                cwd=temp_dir,
+                # A network in this user's cache must not stand in for one that the package lacks.
+                env={**os.environ, CACHE_ENV: str(Path(temp_dir) / "cache")},
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+            )
         except subprocess.TimeoutExpired:
             raise ModelError(
                 f"{archive}: gave no answer to its samples in {TIMEOUT_S} s; it is not registered"

@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer.bundle.metadata import read_description
 from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
 from fer.core import archive as archives
+from fer.core.installation import get_version
 from fer.core.io import compute_sha256
+from fer.core.user_cache import CACHE_ENV
 from fer.errors import ModelError
 from fer.registry.package import build_package, compute_checksums, compute_fingerprint, open_package, write_archive
 from fer.registry.verify_package import check_package
@@ -77,6 +80,22 @@ def silent_about_samples(root: Path) -> None:
         file.write(
             '    return \'{"probabilities": {"a": 1, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "g": 0}}\', accept\n'
         )
+
+
+def test_a_network_in_the_users_cache_stands_in_for_none(
+    small: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No container has that cache."""
+    bundle = shutil.copytree(small / "bundle", tmp_path / "bundle", ignore=shutil.ignore_patterns("onnx"))
+    cached = tmp_path / "cache" / "onnx" / f"{get_version()}-{read_description(str(bundle)).sha256}" / "network.onnx"
+    cached.parent.mkdir(parents=True)
+    root = open_package(archive, tmp_path / "package")
+    shutil.copy(root / "bundle" / "onnx" / "network.onnx", cached)
+    monkeypatch.setenv(CACHE_ENV, str(tmp_path / "cache"))
+    assert build_package(bundle, tmp_path / "other.tar.gz") == compute_sha256(archive)
+    lacking = repacked(archive, tmp_path / "lacking", lambda root: shutil.rmtree(root / "bundle" / "onnx"))
+    with pytest.raises(ModelError, match="it needs PyTorch to answer"):
+        check_package(lacking)
 
 
 @pytest.mark.parametrize(
