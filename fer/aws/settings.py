@@ -115,7 +115,7 @@ def check_settings(aws: SageMakerAws, client: AwsClient) -> None:
         if LOCAL_DISKS.match(instance_type):
             log.warning(
                 "aws.volume_kms_key: AWS takes no key for the local disks of aws.%s.instance_type=%s, which it "
-                "encrypts itself; take another type for such jobs",
+                "encrypts itself: jobs on it go without; take another type if they must have this key",
                 key,
                 instance_type,
             )

@@ -104,6 +104,8 @@ def read_description(model_uri: str) -> BundleDescription:
     if (folder / BUNDLE_DIR / DESCRIPTION_FILE).is_file():
         folder = folder / BUNDLE_DIR
     path = folder / DESCRIPTION_FILE
+    if not folder.exists():
+        raise ModelError(f"model_uri={model_uri}: there is no such directory, so no bundle in it")
     if not path.is_file():
         raise ModelError(f"model_uri={model_uri}: neither a run directory with a bundle nor a bundle directory")
     try:

@@ -227,7 +227,10 @@ def resolve_version_number(
     by_alias = {alias: number for alias in (CHAMPION, CHALLENGER) if (number := getattr(aliases, alias)) is not None}
     if selector not in by_alias:
         existing = ", ".join(f"{alias} ({number})" for alias, number in by_alias.items()) or "none"
-        raise UserError(f"models:/{name}@{selector}: there is no such alias; aliases: {existing}; {available}")
+        raise UserError(
+            f"models:/{name}@{selector}: there is no such alias; aliases: {existing}; {available}; "
+            "name one of these, or make it the champion: register.py registry.action=promote registry.version=N"
+        )
     return by_alias[selector]
 
 

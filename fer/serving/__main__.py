@@ -37,7 +37,9 @@ def _parse_args(settings: Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=get_program_name(PROGRAM), description=format_documentation(__doc__))
     # SageMaker starts every container with this argument.
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help=argparse.SUPPRESS)
-    parser.add_argument("--model", default=settings.model, help="an unpacked package, a bundle, a run or `pretrained`")
+    parser.add_argument(
+        "--model", default=settings.model, help="an unpacked package, a bundle, a run, `latest` or `pretrained`"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
     parser.add_argument("--port", type=int, default=settings.port, help="0 takes one that is free")
     parser.add_argument(

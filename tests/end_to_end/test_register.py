@@ -111,7 +111,7 @@ def test_a_dry_run_needs_neither_network_nor_credentials(finished: Path, tmp_pat
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["model_uri=/no/such/run"], "register.py: model_uri=/no/such/run: neither a run directory with a bundle nor"),
+        (["model_uri=/no/such/run"], "register.py: model_uri=/no/such/run: there is no such directory"),
         (["dry_run=true"], "register.py: dry_run=true: aws=local sends no requests to AWS; add aws=sagemaker"),
         (
             ["model_uri=FINISHED", "aws=sagemaker", "aws.bucket=some-bucket", "aws.region=eu-west-1"],

@@ -138,7 +138,7 @@ def test_a_resumed_run_tells_a_teacher_that_has_changed(
 
 
 def test_what_is_no_teacher_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^model\.teacher=/nowhere: neither a run directory with a bundle"):
+    with pytest.raises(UserError, match=r"^model\.teacher=/nowhere: there is no such directory"):
         find_teacher_weights(configure(tmp_path, "/nowhere"))
     with pytest.raises(ConfigError, match=r"^model\.teacher=models:/x: registered models are named"):
         pin_teachers(configure(tmp_path, '"models:/x"'))

@@ -104,7 +104,10 @@ class SageMakerBatchTransform:
             },
         )
         job.create(self.build_job_parameters(self.create_model(), key, content_type))
-        log.info("Transform job %s: %d objects; after a lost terminal: %s", job.name, len(names), job.resume_command)
+        if not self.client.dry_run:
+            log.info(
+                "Transform job %s: %d objects; after a lost terminal: %s", job.name, len(names), job.resume_command
+            )
         return job
 
     def create_model(self) -> str:
