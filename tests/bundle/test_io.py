@@ -123,8 +123,9 @@ def test_weights_that_are_none_are_refused_even_with_their_hash(
 
 
 def test_a_directory_without_a_bundle_is_named(tmp_path: Path) -> None:
-    for place in (tmp_path, tmp_path / "nowhere"):
-        assert refusal(place) == f"model_uri={place}: neither a run directory with a bundle nor a bundle directory"
+    assert refusal(tmp_path) == f"model_uri={tmp_path}: neither a run directory with a bundle nor a bundle directory"
+    nowhere = tmp_path / "nowhere"
+    assert refusal(nowhere) == f"model_uri={nowhere}: there is no such directory, so no bundle in it"
 
 
 def without(key: str) -> Callable[[dict[str, Any]], Any]:
