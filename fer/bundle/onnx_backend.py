@@ -13,7 +13,7 @@ from fer.bundle.onnx_trial import BUNDLE_KEY, INPUT, PROBABILITIES_KEY, generate
 from fer.core.bounded_stream import format_size
 from fer.core.documents import parse_json
 from fer.core.installation import get_version
-from fer.core.io import atomic_write
+from fer.core.io import atomic_write, read_at_most
 from fer.core.user_cache import get_user_cache_dir
 from fer.errors import ModelError, shorten_error
 
@@ -78,7 +78,10 @@ class OnnxNetwork:
         from fer.bundle.onnx_graph import check_graph, compute_max_bytes
 
         try:
-            model = _read_bounded(path, compute_max_bytes(self.description))
+            max_bytes = compute_max_bytes(self.description)
+            model = read_at_most(path, max_bytes)
+            if model is None:
+                raise ValueError(f"it has more than {format_size(max_bytes)}")
             graph = check_graph(model, self.description)
             if graph.metadata[BUNDLE_KEY] == self.description.sha256:
                 self.max_batch = graph.max_batch
@@ -133,15 +136,6 @@ def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:
     if user_cache is not None:
         caches.append(user_cache / ONNX_DIR / f"{get_version()}-{description.sha256}")
     return caches
-
-
-def _read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Return what a file holds. Raises OSError, and ValueError where it is too large."""
-    with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise ValueError(f"it has more than {format_size(max_bytes)}")
-    return content
 
 
 def _write_cached_model(model: bytes, paths: Sequence[Path]) -> None:

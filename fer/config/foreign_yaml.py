@@ -5,7 +5,7 @@ Run directories are passed from hand to hand, and a run is repeated by Hydra's c
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ HYDRA_KEYS = ("mode", "run", "sweep", "sweeper", "launcher")
 # Groups of Hydra that a user may add to, and keys of a launcher that are commands for the cluster's shell.
 HYDRA_GROUPS = ("sweeper", "launcher")
 COMMAND_KEYS = ("setup", "additional_parameters", "srun_args", "python")
+ENVIRONMENT = "${oc.env"
 # References to other keys, and resolvers that give texts. With braces inside, a resolver may make a map of any key.
 _KEY, _RESOLVER = r"[^${}:]+", r"(?:now|hydra|run_log|command|program_help|fresh_directory):[^${}]*"
 _OF_A_RUN = re.compile(rf"\$\{{(?:{_KEY}|{_RESOLVER})\}}")
@@ -38,7 +39,7 @@ def iter_yaml_files(folder: Path) -> Iterator[Path]:
 
 
 def find_danger(file: Path, folder: Path) -> str | None:
-    """Return what in a YAML file could run code or tell secrets, for a message; None where nothing does.
+    """Return what a YAML file holds that is refused, and why, "`_target_`, which could run code"; None without danger.
 
     Args:
         file: The file.
@@ -51,10 +52,21 @@ def find_danger(file: Path, folder: Path) -> str | None:
     text = read_bounded_text(file, MAX_YAML_BYTES)
     content, is_run = parse_yaml(text), (folder / RUN_YAML).is_file()
     groups = file.relative_to(folder).parts[:-1]
+    if code := _find_code(text, content, groups, is_run):
+        return f"`{code}`, which could run code"
+    if is_run and (variable := _find_variable(content)):
+        return f"`{variable}`, which could tell secrets"
+    if found := _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER):
+        return f"`{found}`, which could {'tell secrets' if found.startswith(ENVIRONMENT) else 'run code'}"
+    return None
+
+
+def _find_code(text: str, content: Any, groups: Sequence[str], is_run: bool) -> str | None:
+    """The first key or name by which Hydra calls, sets or runs something; ``groups``: the file's folders."""
     of_hydra = "hydra" in groups
-    if (of_hydra and (is_run or groups[groups.index("hydra") + 1 :][:1] not in [(name,) for name in HYDRA_GROUPS])) or (
-        _HYDRA_PACKAGE.search(text)
-    ):
+    if of_hydra and (is_run or groups[groups.index("hydra") + 1 :][:1] not in [(name,) for name in HYDRA_GROUPS]):
+        return "hydra"
+    if _HYDRA_PACKAGE.search(text):
         return "hydra"
     defaults = content.get("defaults") if isinstance(content, dict) else None
     for name in _iter_texts(defaults):
@@ -68,9 +80,7 @@ def find_danger(file: Path, folder: Path) -> str | None:
             return f"hydra: {', '.join(map(str, value))}" if isinstance(value, dict) else "hydra"
         if (key == "hydra" or of_hydra) and (command := _find_command({key: value})):
             return command
-    if is_run and (variable := _find_variable(content)):
-        return variable
-    return _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER)
+    return None
 
 
 def _iter_items(node: Any) -> Iterator[tuple[Any, Any]]:

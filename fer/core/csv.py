@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fer.core.io import atomic_write
+from fer.core.io import atomic_write, read_at_most
 from fer.errors import DataError, shorten_error
 
 # A line for each video of a study, or for each image that is left out.
@@ -121,9 +121,8 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
 
 def _read_text(path: Path, key: str) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
+        data = read_at_most(path, MAX_BYTES)
+        if data is None:
             raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

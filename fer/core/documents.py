@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fer.core.io import read_at_most
 from fer.errors import shorten_error
 
 # Run files and bundles have some kilobytes and a few hundred nodes. PyYAML reads some 100 kB a second.
@@ -47,9 +48,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 def read_bounded_text(path: Path, max_bytes: int) -> str:
     """Read a file in UTF-8, of which no more is read than is allowed. Raises OSError and DocumentError."""
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
+    data = read_at_most(path, max_bytes)
+    if data is None:
         raise DocumentError(f"it is larger than {max_bytes >> 10:,} KiB")
     try:
         return data.decode()

@@ -1,10 +1,17 @@
-"""Files: written so that a reader never sees half of one, and their checksums."""
+"""Files: written so that a reader never sees half of one, read within bounds, and their checksums."""
 
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def read_at_most(path: Path, max_bytes: int) -> bytes | None:
+    """Return what a file holds; None where that is more than ``max_bytes``, of which no more are read."""
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    return content if len(content) <= max_bytes else None
 
 
 @contextmanager

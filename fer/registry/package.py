@@ -1,13 +1,11 @@
 """The model package: `model.tar.gz`, complete, with checksums, byte-identical when built twice from one bundle."""
 
 import hashlib
-import importlib.metadata
 import os
 import re
 import shutil
 import tarfile
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from fer.bundle.metadata import (
@@ -31,6 +29,7 @@ from fer.core.archive import (
     write_archive,
 )
 from fer.core.bounded_stream import StreamError, format_size
+from fer.core.distributions import OPENCV, get_installed_version
 from fer.core.installation import PROJECT_ROOT
 from fer.core.io import atomic_write, compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
@@ -44,10 +43,10 @@ REQUIRED_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, SAMPLES_FILE)
 # The serving code: modules and whole packages below fer/. The Dockerfile copies the same; a test compares the two.
 SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
 # Its requirements, by the distributions of which one is installed and has the version; the headless OpenCV needs no
-# display, and the image of jobs has no other.
+# display.
 REQUIREMENTS = {
     **{name: (name,) for name in ("numpy", "onnx", "onnxruntime", "pillow", "pyyaml", "scipy")},
-    "opencv-python-headless": ("opencv-python", "opencv-python-headless"),
+    "opencv-python-headless": OPENCV,
 }
 # All that a package of any version consists of, and how large each may be. Its code is for SageMaker's containers.
 MEMBERS: dict[str, int] = {
@@ -94,21 +93,12 @@ def build_package(bundle: Path, target: Path) -> str:
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")
-        pins = [f"{name}=={_read_version(installed)}\n" for name, installed in REQUIREMENTS.items()]
+        pins = [f"{name}=={get_installed_version(*installed)}\n" for name, installed in REQUIREMENTS.items()]
         (staged / "code" / "requirements.txt").write_text("".join(pins), encoding="utf-8")
         (staged / CHECKSUMS).write_text(compute_checksums(staged), encoding="utf-8")
         with atomic_write(target) as tmp_path:
             write_archive(staged, tmp_path)
     return compute_sha256(target)
-
-
-def _read_version(distributions: tuple[str, ...]) -> str:
-    """Return the version of the first of these distributions that is installed."""
-    *others, last = distributions
-    for name in others:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return importlib.metadata.version(last)
 
 
 def _list_code_files() -> list[Path]:

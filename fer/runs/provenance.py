@@ -7,11 +7,11 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fer.core.distributions import OPENCV, get_installed_version
 from fer.core.installation import INSTALLED, PROJECT_ROOT, get_version
 
 # JSON: the state of git where the code is no checkout but was brought as an archive.
@@ -63,11 +63,10 @@ def collect_environment() -> dict[str, Any]:
 
 
 def _get_package_version(package: str) -> str | None:
-    # The image of jobs has the build of OpenCV without windows.
-    for name in (package, f"{package}-headless") if package == "opencv-python" else (package,):
-        with suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return None
+    try:
+        return get_installed_version(*(OPENCV if package in OPENCV else (package,)))
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def run_git(directory: Path, *arguments: str) -> bytes:
