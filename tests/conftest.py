@@ -13,6 +13,7 @@ from tests.helpers.paths import SHARED
 
 pytest_plugins = (
     "tests.helpers.aws_fixtures",
+    "tests.helpers.browser",
     "tests.helpers.network_fixtures",
     "tests.helpers.package_fixtures",
     "tests.helpers.serving_fixtures",

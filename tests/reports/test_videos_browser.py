@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +10,15 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from fer.reports.videos import write_video_report
-from tests.helpers.video_report import CLASSES, emotion_rows, group_page, make_clip, person, video_page, video_report
+from tests.helpers.browser import until
+from tests.helpers.video_report import CLASSES, group_page, make_clip, video_page, video_report
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-if CHROMIUM is None or DRIVER is None:
-    pytest.skip("needs Debian's chromium and chromium-driver", allow_module_level=True)
-
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # A test may play a video without anybody having clicked.
-    "--autoplay-policy=no-user-gesture-required",
-]
-PATIENCE_S = 60
 LEFT, RIGHT = 48, 24  # margins of the curves, as in videos.js
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--window-size=1200,900"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # A proxy of the environment has no part in talking to a driver on this machine.
-    os.environ.setdefault("NO_PROXY", "localhost,127.0.0.1")
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    yield started
-    started.quit()
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +55,6 @@ def open_page(driver: Any, page: Path, width: int, theme: str) -> Any:
     driver.execute_script("arguments[0].scrollIntoView()", section)
     until(driver, lambda: section.find_elements(By.CSS_SELECTOR, ".plot .scatterlayer .trace"))
     return driver
-
-
-def until(driver: Any, holds: Callable[[], Any]) -> None:
-    WebDriverWait(driver, PATIENCE_S, poll_frequency=0.05).until(lambda _: holds())
 
 
 def current_time(driver: Any) -> float:
@@ -143,59 +110,6 @@ def test_page_asks_the_network_for_nothing(driver: Any, page: Path) -> None:
         page.parent.as_uri() + "/old%20film.avi",
     ]
     assert driver.get_log("browser") == []
-
-
-def test_names_run_no_script_and_ask_for_nothing(driver: Any, tmp_path: Path) -> None:
-    """Names of a video, its reason, a group, a class, the model, the command and the configuration."""
-    breaks = "'\"></script></style></textarea><img src=http://127.0.0.1:9/x onerror=document.title=1>{{7*7}}${7*7}<!--"
-    calls = "javascript:document.title=1#?%41&amp; <svg onload=document.title=1>"
-    link = "<a href='javascript:document.title=1'>x</a><b>bold</b>"
-    classes = [*CLASSES[:3], link, CLASSES[4], breaks, calls]
-    clip = make_clip(tmp_path / "clip.webm")
-    renamed = {f"{kind}_{old}": f"{kind}_{new}" for kind in "ps" for old, new in zip(CLASSES, classes, strict=True)}
-    values = {"emotion": dict(zip(CLASSES, classes, strict=True))}
-
-    def rename(name: str) -> dict[str, Any]:
-        rows = emotion_rows(name).rename(columns=renamed).replace(values)
-        return {"rows": rows, "persons": [person(classes=classes)]}
-
-    # One of a suffix that browsers do not know is linked.
-    linked = tmp_path / "a#b?c%41 '\"><img src=x onerror=document.title=1>&.avi"
-    linked.write_bytes(b"RIFF")
-    videos = [
-        video_page(clip, breaks, exclusions=[(calls, 1), (link, 2)], **rename(breaks)),
-        video_page(linked, codec="", **rename(linked.name)),
-    ]
-    report = video_report(
-        videos,
-        classes=classes,
-        groups=group_page((breaks, link)),
-        notes=[breaks, link],
-        command=breaks,
-        model={link: breaks},
-        environment={breaks: calls},
-        config_yaml=f"name: {breaks}\n",
-        title=breaks,
-    )
-    page = tmp_path / "report.html"
-    write_video_report(report, page)
-    driver.get("about:blank")
-    driver.get_log("performance")
-    driver.get_log("browser")
-    driver.get(page.as_uri())
-    until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
-    driver.execute_script("document.querySelectorAll('section').forEach((section) => section.scrollIntoView())")
-    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, ".scatterlayer .trace"))
-    assert driver.title != "1" and breaks.split("<", maxsplit=1)[0] in driver.title
-    hidden = "return document.querySelectorAll('[onerror],[onload],a[href^=\"javascript\"]').length"
-    assert driver.execute_script(hidden) == 0
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = [
-        message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
-    ]
-    files = [url for url in asked if not url.startswith("data:")]
-    assert set(files) <= {page.as_uri(), linked.as_uri()}
-    assert [entry for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]] == []
 
 
 def test_click_on_the_curve_seeks_the_video(opened: Any) -> None:
