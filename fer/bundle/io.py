@@ -61,6 +61,7 @@ def build_description(
             "std": [round(float(value), 6) for value in network.std.flatten()],
         },
         **({"flip": True} if network.flip else {}),
+        **({"affect": True} if network.affect else {}),
         "faces": asdict(faces),
         "temperature": float(temperature),
         **extra,
@@ -107,7 +108,12 @@ def load_bundle(model_uri: str) -> Bundle:
     _check_weights_fit(description)
     try:
         network = FaceNetwork(
-            description.architecture, len(description.classes), description.image_size, 0.0, flip=description.flip
+            description.architecture,
+            len(description.classes),
+            description.image_size,
+            0.0,
+            flip=description.flip,
+            affect=description.affect,
         )
         network.set_normalisation(description.mean, description.std)
     except ValueError as error:

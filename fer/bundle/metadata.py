@@ -21,6 +21,7 @@ from fer.core.documents import read_yaml
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
+from fer.metrics.affect import AFFECT
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 
@@ -67,6 +68,7 @@ class BundleDescription:
         set_thresholds: What prediction sets hold; None where the bundle does not say.
         weights_sha256: SHA-256 of the file of weights.
         flip: Whether the network answers with the mean of an image and its mirror image.
+        affect: Whether valence and arousal are outputs, too.
     """
 
     folder: Path
@@ -83,6 +85,12 @@ class BundleDescription:
     set_thresholds: SetThresholds | None
     weights_sha256: str
     flip: bool = False
+    affect: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the model answers: the classes, and behind them valence and arousal where it has learnt them."""
+        return (*self.classes, *(AFFECT if self.affect else ()))
 
     @property
     def temperature(self) -> float:
@@ -141,6 +149,7 @@ def _parse_description(path: Path) -> BundleDescription:
         set_thresholds=parse_set_thresholds(content),
         weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
         flip=parse_flag(content.get("flip", False), "flip"),
+        affect=parse_flag(content.get("affect", False), "affect"),
     )
 
 

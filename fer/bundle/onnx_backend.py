@@ -111,18 +111,19 @@ class OnnxNetwork:
     def _compute_max_difference(self) -> float:
         """Return the largest absolute difference of a probability from PyTorch's, over the trial images."""
         trial = generate_trial_images(self.description)
-        result = self.description.calibration.compute_probabilities(self.compute_logits(trial, len(trial)))
+        logits = self.compute_outputs(trial, len(trial))[:, : len(self.description.classes)]
+        result = self.description.calibration.compute_probabilities(logits)
         expected = np.array(parse_json(self._read_metadata()[PROBABILITIES_KEY]), float)
         return float(np.abs(result - expected).max()) if expected.shape == result.shape else float("inf")
 
-    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+    def compute_outputs(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return outputs (N, outputs) float32 of native faces (N, side, side, C) uint8, logits first."""
         batch_size = min(batch_size, self.max_batch or batch_size)
         batches = [
             self.session.run(None, {INPUT: np.ascontiguousarray(native[start : start + batch_size])})[0]
             for start in range(0, len(native), batch_size)
         ]
-        return np.concatenate(batches) if batches else np.empty((0, len(self.description.classes)), np.float32)
+        return np.concatenate(batches) if batches else np.empty((0, len(self.description.columns)), np.float32)
 
 
 def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:

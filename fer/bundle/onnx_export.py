@@ -8,7 +8,9 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from typing_extensions import override
 
 from fer.bundle.io import load_bundle
 from fer.bundle.metadata import BundleDescription
@@ -20,7 +22,8 @@ from fer.models.network import FaceNetwork, predict_logits
 def export_onnx(description: BundleDescription) -> bytes:
     """Export a bundle's network, preprocessing included, to ONNX.
 
-    The input `faces` is (N, side, side, C) uint8, the output `logits` (N, classes) float32.
+    The input `faces` is (N, side, side, C) uint8, the output `logits` (N, outputs) float32, of which the first are the
+    classes' and the others, where there are any, valence and arousal before the hyperbolic tangent.
 
     Returns:
         The content of an ONNX file. Its metadata hold the hash of the bundle and PyTorch's probabilities of the trial
@@ -51,7 +54,7 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
             # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                network,
+                _AllOutputs(network) if network.affect else network,
                 (faces,),
                 cast(Any, file),
                 input_names=[INPUT],
@@ -69,6 +72,18 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
     finally:
         torch.onnx.unregister_custom_op_symbolic(resize, OPSET_VERSION)
     return file.getvalue()
+
+
+class _AllOutputs(nn.Module):
+    """A network whose forward pass gives valence and arousal, too."""
+
+    def __init__(self, network: FaceNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.compute_outputs(images)
 
 
 def _build_resize_symbolic(network: FaceNetwork, side: int) -> Any:

@@ -89,12 +89,12 @@ def _check_batch(
     model: ModelProto, description: BundleDescription, file_bytes: int, count: int, fewer: GraphShapes | None = None
 ) -> GraphShapes:
     """Check shapes and cost for a number of images. Raises ValueError."""
-    faces, classes = description.faces, len(description.classes)
+    faces, outputs = description.faces, len(description.columns)
     shape = (count, faces.side, faces.side, 3 if faces.colour else 1)
     shapes = GraphShapes(model.graph, model.opset_import[0], shape, fewer)
     _check_cost(model.graph, shapes, file_bytes, count * max(faces.side, description.image_size) ** 2)
-    if shapes.shapes.get(OUTPUT) != (count, classes):
-        raise ValueError(f"it does not give {classes} {OUTPUT} for each of its {INPUT}")
+    if shapes.shapes.get(OUTPUT) != (count, outputs):
+        raise ValueError(f"it does not give {outputs} {OUTPUT} for each of its {INPUT}")
     return shapes
 
 

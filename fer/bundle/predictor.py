@@ -15,8 +15,12 @@ Runtime = Literal["torch", "onnx"]
 class Network(Protocol):
     """A bundle's network in one of the runtimes."""
 
-    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+    def compute_outputs(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return outputs (N, outputs) float32 of native faces (N, side, side, C) uint8.
+
+        The first are logits of the classes, the others, where there are any, valence and arousal before the hyperbolic
+        tangent.
+        """
         ...
 
 
@@ -99,6 +103,11 @@ class Predictor:
         """Names of the columns of ``predict``'s result."""
         return self.description.classes
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of ``predict_all``'s result."""
+        return self.description.columns
+
     def predict(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
         """Return the probability of each class for each image.
 
@@ -109,6 +118,22 @@ class Predictor:
 
         Returns:
             (N, classes) float32, rows summing to 1.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
+        return self.predict_all(images, batch_size, flip)[:, : len(self.classes)]
+
+    def predict_all(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
+        """Return what ``predict`` does and, behind it, valence and arousal where the model has learnt them.
+
+        Args:
+            images: As in ``predict``, as are the others.
+            batch_size: Images computed at once.
+            flip: Take the mean over each face and its mirror image.
+
+        Returns:
+            (N, len(self.columns)) float32.
 
         Raises:
             ValueError: An array has another shape or type.
@@ -124,8 +149,12 @@ class Predictor:
         return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return probabilities (N, classes) float32 of native faces (N, side, side, C) uint8."""
-        return self.description.calibration.compute_probabilities(self.network.compute_logits(native, batch_size))
+        """Return the columns of ``predict_all`` of native faces (N, side, side, C) uint8."""
+        outputs, classes = self.network.compute_outputs(native, batch_size), len(self.classes)
+        probabilities = self.description.calibration.compute_probabilities(outputs[:, :classes])
+        if not self.description.affect:
+            return probabilities
+        return np.concatenate((probabilities, np.tanh(outputs[:, classes:])), axis=1, dtype=np.float32)
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from fer.bundle.io import Bundle
-from fer.models.network import predict_logits
+from fer.models.network import predict_outputs
 
 
 class TorchNetwork:
@@ -25,11 +25,11 @@ class TorchNetwork:
         self.network = bundle.network.to(torch.device(device)).eval()
         self.half = half
 
-    def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return logits (N, classes) float32 of native faces (N, side, side, C) uint8."""
+    def compute_outputs(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return outputs (N, outputs) float32 of native faces (N, side, side, C) uint8, logits first."""
         device = self.network.mean.device.type
         with torch.autocast(device, torch.float16, enabled=self.half), _without_tf32(device):
-            return predict_logits(self.network, native, np.arange(len(native)), batch_size)
+            return predict_outputs(self.network, native, np.arange(len(native)), batch_size)
 
 
 def _without_tf32(device: str) -> AbstractContextManager[None]:

@@ -14,7 +14,7 @@ from fer.core.system import resolve_thread_count
 # The values of conf/: a key that has another one was set on purpose.
 DEFAULT_FOCAL_GAMMA, DEFAULT_FINAL_RATES, DEFAULT_FRACTIONS = 2, (0.001, 0.01), (0.8, 0.1, 0.1)
 DEFAULT_WARMUPS = (0.2, 0.05, 0)
-DEFAULT_DISTILL_WEIGHT, DEFAULT_DISTILL_TEMPERATURE = 0.5, 1
+DEFAULT_DISTILL_WEIGHT, DEFAULT_DISTILL_TEMPERATURE, DEFAULT_AFFECT_WEIGHT = 0.5, 1, 1
 # A last learning rate, as a fraction of the largest, below which weights come to rest.
 SMALL_RATE = 0.1
 # The argument that is the last learning rate of schedulers that fall to it over the length of the training.
@@ -79,6 +79,10 @@ def _find_in_model(model: Model, max_epochs: int) -> list[str]:
     ):
         if not model.teacher and value != default:
             found.append(f"model.loss.{key}={value:g} has no effect without model.teacher; name a teacher")
+    if not model.affect and model.loss.affect_weight != DEFAULT_AFFECT_WEIGHT:
+        found.append(
+            f"model.loss.affect_weight={model.loss.affect_weight:g} has no effect without model.affect=true; use both"
+        )
     if match := PATCH.search(model.name):
         found += _describe_cut(model, int(match[1]))
     return found

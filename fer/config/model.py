@@ -54,6 +54,13 @@ class Loss(Section):
     distill_temperature: float = Field(
         1, gt=0, le=20, description="Temperature at which student and teachers are compared (arXiv:1503.02531)"
     )
+    affect_weight: float = Field(
+        1,
+        ge=0,
+        le=100,
+        description="What the loss of valence and arousal counts beside that of the emotions: 1 minus their "
+        "concordance (Lin's CCC) in the batch; see `model.affect`",
+    )
 
     @model_validator(mode="after")
     def check_options(self) -> Self:
@@ -84,6 +91,10 @@ class Model(Section):
         False,
         description="Answer with the mean over a face and its mirror image, in validation and wherever it is used; it "
         "takes twice the time",
+    )
+    affect: bool = Field(
+        False,
+        description="Also learn valence and arousal, of images that have them (columns of groups.csv)",
     )
     teacher: tuple[LocalPath, ...] = Field(
         (),

@@ -14,6 +14,7 @@ from fer.data.image_store import ImageStore
 from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
 from fer.emotions import get_class_names
 from fer.errors import DataError
+from fer.metrics.affect import AFFECT
 
 log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"
@@ -45,6 +46,10 @@ class Manifest:
     def get_targets(self, name: str) -> np.ndarray:
         """Return the target distributions (N, classes) float32 of train, val or test."""
         return self.get_split(name)[[f"target_{emotion}" for emotion in self.classes]].to_numpy(np.float32)
+
+    def get_affect(self) -> pd.DataFrame:
+        """Return valence and arousal of all samples, NaN where they are not known."""
+        return self.samples.reindex(columns=list(AFFECT)).astype("float32")
 
 
 @dataclass(frozen=True)

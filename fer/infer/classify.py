@@ -19,6 +19,7 @@ from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
 from fer.infer.smoothing import smooth
 from fer.infer.table import build_table
 from fer.infer.track_ids import TrackAssigner
+from fer.metrics.affect import AFFECT
 
 # Faces that do not fill a batch are classified when so many frames wait for them: faceless stretches can be long.
 MAX_PENDING_FRAMES = 1024
@@ -42,10 +43,10 @@ class BatchClassifier:
     flip: bool
 
     def classify(self, items: Iterable[FrameFaces | VideoEnd]) -> Iterator[tuple[FrameFaces | VideoEnd, np.ndarray]]:
-        """The items in their order, each with the probabilities (faces, classes) of its crops."""
+        """The items in their order, each with the answers (faces, columns) to its crops."""
         pending: deque[FrameFaces | VideoEnd] = deque()
         crops: list[np.ndarray] = []
-        probabilities = np.empty((0, len(self.predictor.classes)), np.float32)
+        probabilities = np.empty((0, len(self.predictor.columns)), np.float32)
         for item in chain(items, [None]):
             if item is not None:
                 pending.append(item)
@@ -59,11 +60,11 @@ class BatchClassifier:
                 probabilities = probabilities[faces:]
 
     def predict_probabilities(self, crops: list[np.ndarray]) -> np.ndarray:
-        """(N, classes) of any number of crops."""
+        """(N, columns) of any number of crops, see ``Predictor.predict_all``."""
         if not crops:
-            return np.empty((0, len(self.predictor.classes)), np.float32)
+            return np.empty((0, len(self.predictor.columns)), np.float32)
         padded = _pad_batch(crops, self.batch_size)
-        return self.predictor.predict(padded, batch_size=self.batch_size, flip=self.flip)[: len(crops)]
+        return self.predictor.predict_all(padded, batch_size=self.batch_size, flip=self.flip)[: len(crops)]
 
 
 def _pad_batch(crops: list[np.ndarray], batch_size: int) -> list[np.ndarray]:
@@ -82,7 +83,7 @@ def get_crops(item: FrameFaces | VideoEnd) -> list[np.ndarray]:
 def write_chunks(
     assigner: TrackAssigner,
     items: Iterable[tuple[FrameFaces | VideoEnd, np.ndarray | None]],
-    classes: Sequence[str] = (),
+    columns: Sequence[str] = (),
     smoothing: Smoothing | None = None,
 ) -> None:
     """Write each chunk of the emotion table when its frames are complete.
@@ -92,9 +93,9 @@ def write_chunks(
 
     Args:
         assigner: Gives the ids; names the run directory.
-        items: Frames in the order of the table, each with the probabilities (faces, classes) of its crops, or None
+        items: Frames in the order of the table, each with the answers (faces, columns) to its crops, or None
             where faces are only extracted.
-        classes: The classes of the probabilities.
+        columns: What is answered: the classes, and behind them valence and arousal where the model has them.
         smoothing: How the table will be smoothed, which tells the faces that the page will show; None without
             probabilities.
     """
@@ -116,7 +117,7 @@ def write_chunks(
             table = build_table(rows)
             if probabilities and smoothing is not None:
                 crops = [crop for item in frames for crop in item.crops]
-                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes, smoothing)
+                table = _add_probabilities(table, crops, np.concatenate(probabilities), columns, smoothing)
             store.write_chunk(chunk_index, table)
 
 
@@ -129,17 +130,23 @@ def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[i
 def _add_probabilities(
     rows: pd.DataFrame,
     crops: Sequence[np.ndarray],
-    probabilities: np.ndarray,
-    classes: Sequence[str],
+    answers: np.ndarray,
+    columns: Sequence[str],
     smoothing: Smoothing,
 ) -> pd.DataFrame:
-    """The rows with p_<emotion>, emotion, confidence, and a thumbnail where an emotion is a person's strongest."""
+    """The rows with p_<emotion>, emotion, confidence, valence and arousal where the model has them, and a thumbnail.
+
+    A face has one where an emotion is a person's strongest.
+    """
     ok = (rows["status"] == "ok").to_numpy()
-    values = np.full((len(rows), len(classes)), np.nan)
-    values[ok] = probabilities.round(DECIMALS)
+    everything = np.full((len(rows), len(columns)), np.nan)
+    everything[ok] = answers.round(DECIMALS)
+    classes = [name for name in columns if name not in AFFECT]
+    values, affect = everything[:, : len(classes)], everything[:, len(classes) :]
     rows[[f"p_{name}" for name in classes]] = values
     rows["emotion"] = None
     rows["confidence"] = np.nan
+    rows[[*AFFECT[: affect.shape[1]]]] = affect
     rows["picture"] = None
     if ok.any():
         leading = values[ok].argmax(1)

@@ -253,7 +253,7 @@ def extract_and_predict(
         return None
     predictor, plan = load_predictor(str(model.bundle), config.inference, classifier_threads)
     classifier = BatchClassifier(predictor, plan.batch_size, config.inference.flip)
-    write_chunks(assigner, classifier.classify(items), predictor.classes, cfg.smoothing)
+    write_chunks(assigner, classifier.classify(items), predictor.columns, cfg.smoothing)
     return plan
 
 

@@ -35,6 +35,7 @@ from fer.infer.uncertainty import (
     read_uncertainty,
 )
 from fer.infer.video_pages import build_video_pages
+from fer.metrics.affect import AFFECT
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
 from fer.video.annotate import annotate
@@ -127,7 +128,13 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     classes = list_emotions(chunks) or list(EMOTIONS)
     # Where no video could be opened there are no rows, but columns.
     chunks = chunks.reindex(
-        columns=[*ROW_COLUMNS, *(f"p_{name}" for name in classes), "emotion", "confidence", "picture"]
+        columns=[
+            *ROW_COLUMNS,
+            *(f"p_{name}" for name in classes),
+            *("emotion", "confidence"),
+            *(name for name in AFFECT if name in chunks),
+            "picture",
+        ]
     )
     if chunks.loc[chunks["status"] == "ok", "emotion"].isna().any():
         raise UserError(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fer.emotions import list_emotions
+from fer.metrics.affect import AFFECT
 
 SmoothingKind = Literal["none", "exponential", "median", "gaussian"]
 # Times that differ by less are the same time: what a container's time base and floats leave, seconds.
@@ -26,7 +27,8 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
         max_gap_s: After a longer stretch without a usable face the smoothing starts again, seconds.
 
     Returns:
-        The table with s_<emotion>, which sum to 1, and smoothed_emotion; they are empty where the status is not `ok`.
+        The table with s_<emotion>, which sum to 1, smoothed_emotion and, where the model has them, smoothed_valence and
+        smoothed_arousal; they are empty where the status is not `ok`.
 
     Examples:
         >>> smooth(pd.read_parquet("predictions.parquet"), "median", window_s=2.0, max_gap_s=3.0)
@@ -34,9 +36,12 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     emotions = list_emotions(table)
     probabilities = table[[f"p_{name}" for name in emotions]].to_numpy(float)
     times = table["time_s"].to_numpy(float)
-    smoothed = np.full(probabilities.shape, np.nan)
+    affect = [name for name in AFFECT if name in table]
+    smoothed, smoothed_affect = np.full(probabilities.shape, np.nan), table[affect].to_numpy(float, copy=True)
     for rows in _find_segments(table, times, max_gap_s):
         smoothed[rows] = SMOOTHERS[kind](times[rows], probabilities[rows], window_s)
+        if affect:
+            smoothed_affect[rows] = _smooth_affect(kind, times[rows], smoothed_affect[rows], window_s)
     usable = (table["status"] == "ok").to_numpy()
     leading = np.full(len(table), None, object)
     if emotions:
@@ -44,7 +49,14 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     return table.assign(
         **{f"s_{name}": smoothed[:, column] for column, name in enumerate(emotions)},
         smoothed_emotion=pd.Series(leading, index=table.index, dtype="str"),
+        **{f"smoothed_{name}": smoothed_affect[:, column] for column, name in enumerate(affect)},
     )
+
+
+def _smooth_affect(kind: SmoothingKind, times: np.ndarray, values: np.ndarray, window_s: float) -> np.ndarray:
+    """Smooth valence and arousal (N, 2) as probabilities are, each as a pair that sums to 1."""
+    shares = [np.stack(((1 + column) / 2, (1 - column) / 2), axis=1) for column in values.T]
+    return np.stack([2 * SMOOTHERS[kind](times, pair, window_s)[:, 0] - 1 for pair in shares], axis=1)
 
 
 def _find_segments(table: pd.DataFrame, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:

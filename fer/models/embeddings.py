@@ -43,7 +43,7 @@ def predict_embeddings(
             ) from None
         embeddings.append(torch.stack(pooled).mean(0).float().cpu().numpy())
         outputs = torch.stack([body.forward_head(side) for side in features])
-        logits.append(outputs.mean(0).float().cpu().numpy())
+        logits.append(outputs.mean(0)[:, : network.classes].float().cpu().numpy())
     if not embeddings:
         return np.empty((0, int(body.num_features)), np.float32), np.empty((0, network.classes), np.float32)
     return np.concatenate(embeddings), np.concatenate(logits)

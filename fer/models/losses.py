@@ -92,3 +92,26 @@ def compute_distillation_loss(logits: Tensor, soft_targets: Tensor, temperature:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     softened = functional.softmax(soft_targets.clamp(min=1e-8).log() / temperature, dim=1)
     return temperature**2 * functional.cross_entropy(logits / temperature, softened, reduction="none")
+
+
+def compute_affect_loss(outputs: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Compute 1 - Lin's concordance correlation coefficient over a batch, the mean of valence and arousal.
+
+    Args:
+        outputs: (N, 2) before the hyperbolic tangent.
+        truth: (N, 2), -1 to 1, NaN where an image has none.
+        weights: (N,) of the images.
+
+    Returns:
+        A scalar; a dimension that fewer than two images have counts as 0.
+    """
+    predicted = torch.tanh(outputs.to(torch.promote_types(outputs.dtype, torch.float32)))
+    known = torch.isfinite(truth) * weights[:, None]
+    total = known.sum(0)
+    share = known / total.clamp(min=1e-12)
+    truth = torch.nan_to_num(truth)
+    mean_t, mean_p = (share * truth).sum(0), (share * predicted).sum(0)
+    centred_t, centred_p = truth - mean_t, predicted - mean_p
+    spread = (share * (centred_t**2 + centred_p**2)).sum(0) + (mean_t - mean_p) ** 2
+    losses = 1 - 2 * (share * centred_t * centred_p).sum(0) / (spread + 1e-8)
+    return torch.where((known > 0).sum(0) > 1, losses, torch.zeros_like(losses)).mean()

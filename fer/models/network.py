@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, shorten_error
+from fer.metrics.affect import AFFECT
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class FaceNetwork(nn.Module):
         drop_rate: Dropout before the classifier, 0 to 1.
         channels_last: Whether images and weights lie in memory with the channels last.
         flip: Whether logits are the mean of those of an image and its mirror image, other than in training.
+        affect: Whether valence and arousal are outputs of the body, too, behind the logits.
 
     Raises:
         ModelError: timm has no such architecture, or it cannot be built for this size.
@@ -55,20 +57,27 @@ class FaceNetwork(nn.Module):
         drop_rate: float,
         channels_last: bool = True,
         flip: bool = False,
+        affect: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
         self.classes = classes
+        self.affect = affect
         self.image_size = image_size
         self.flip = flip
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.body = create_body(name, classes, image_size, drop_rate)
+        self.body = create_body(name, self.outputs, image_size, drop_rate)
         # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
         self.pretrained_cfg: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
         self.register_buffer("mean", torch.empty(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.empty(1, 3, 1, 1), persistent=False)
         self.set_normalisation(self.pretrained_cfg["mean"], self.pretrained_cfg["std"])
         self.to(memory_format=self.memory_format)
+
+    @property
+    def outputs(self) -> int:
+        """Number of the body's outputs: logits, and behind them valence and arousal where it has learnt them."""
+        return self.classes + len(AFFECT) * self.affect
 
     @property
     def classifier_names(self) -> tuple[str, ...]:
@@ -107,6 +116,11 @@ class FaceNetwork(nn.Module):
     @override
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images as ``preprocess`` takes them."""
+        outputs = self.compute_outputs(images)
+        return outputs[:, : self.classes] if self.affect else outputs
+
+    def compute_outputs(self, images: Tensor) -> Tensor:
+        """Logits and, before the hyperbolic tangent, valence and arousal: (N, outputs)."""
         pixels = self.preprocess(images)
         if self.flip and not self.training:
             return (self.body(pixels) + self.body(pixels.flip(3))) / 2
@@ -114,8 +128,8 @@ class FaceNetwork(nn.Module):
 
 
 @torch.inference_mode()
-def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Compute logits of some of the images, on the network's device.
+def predict_outputs(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, batch_size: int = 128) -> np.ndarray:
+    """Compute all outputs of the network for some of the images, on its device.
 
     Args:
         network: The network; it is left in evaluation mode.
@@ -124,15 +138,20 @@ def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, b
         batch_size: Images at a time.
 
     Returns:
-        (len(rows), classes) float32.
+        (len(rows), outputs) float32: logits, and behind them what ``compute_affect`` takes.
     """
     device = network.mean.device
     network.eval()
+    parts = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     batches = [
-        network(torch.from_numpy(images[rows[start : start + batch_size]]).to(device)).float().cpu().numpy()
-        for start in range(0, len(rows), batch_size)
+        network.compute_outputs(torch.from_numpy(images[part]).to(device)).float().cpu().numpy() for part in parts
     ]
-    return np.concatenate(batches) if batches else np.empty((0, network.classes), np.float32)
+    return np.concatenate(batches) if batches else np.empty((0, network.outputs), np.float32)
+
+
+def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, batch_size: int = 128) -> np.ndarray:
+    """Compute the logits (len(rows), classes) alone, see ``predict_outputs``."""
+    return predict_outputs(network, images, rows, batch_size)[:, : network.classes]
 
 
 def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> nn.Module:

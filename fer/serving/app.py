@@ -107,7 +107,7 @@ class Service:
             self.on_failure()
 
     def _classify(self, faces: list[np.ndarray]) -> np.ndarray:
-        return self._get_predictor().predict(faces, batch_size=BATCH_SIZE, flip=self.flip)
+        return self._get_predictor().predict_all(faces, batch_size=BATCH_SIZE, flip=self.flip)
 
     def _get_predictor(self) -> Predictor:
         if self.predictor is None:
@@ -187,8 +187,8 @@ class Service:
         self.metrics.bad_images.inc(len(faces) - len(good))
         if kind == "image" and isinstance(faces[0], RequestError):
             raise faces[0]
-        probabilities = await asyncio.wrap_future(self.batcher.submit(good)) if good else np.empty((0, 0))
-        return to_json_lines(images, faces, probabilities, description.classes, description.confidence_rule)
+        answers = await asyncio.wrap_future(self.batcher.submit(good)) if good else np.empty((0, 0))
+        return to_json_lines(images, faces, answers, description.classes, description.confidence_rule)
 
     async def _run_in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)

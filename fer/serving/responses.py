@@ -8,6 +8,7 @@ import numpy as np
 from fer.bundle.metadata import FaceFormat
 from fer.core import image, image_decoding
 from fer.errors import DataError
+from fer.metrics.affect import AFFECT
 from fer.metrics.uncertainty import ConfidenceRule
 from fer.serving.picture_limits import measure_picture
 from fer.serving.requests import EncodedImage, RequestError
@@ -59,7 +60,7 @@ def _decode_measured(data: bytes | memoryview) -> np.ndarray:
 def to_json_lines(
     encoded_images: Sequence[EncodedImage],
     faces: Sequence[np.ndarray | RequestError],
-    probabilities: np.ndarray,
+    answers: np.ndarray,
     classes: Sequence[str],
     rule: ConfidenceRule | None,
 ) -> str:
@@ -68,21 +69,24 @@ def to_json_lines(
     Args:
         encoded_images: The images of the request.
         faces: What ``decode_faces`` returned for them.
-        probabilities: (N, classes), of the N images that could be decoded.
-        classes: Names of the columns of ``probabilities``.
+        answers: Of the N images that could be decoded, the columns of ``Predictor.predict_all``: (N, classes), or
+            (N, classes + 2).
+        classes: Names of the first columns.
         rule: Below which confidence an answer is uncertain; None where the model does not say, nor the answers then.
     """
-    rows = iter(probabilities.astype(np.float64).round(DECIMALS).tolist())
+    rows = iter(answers.astype(np.float64).round(DECIMALS).tolist())
     lines = []
     for encoded, face in zip(encoded_images, faces, strict=True):
         answer: dict[str, object] = {"id": encoded.id}
         if isinstance(face, RequestError):
             answer["error"] = str(face)
         else:
-            row = next(rows)
+            values = next(rows)
+            row, affect = values[: len(classes)], values[len(classes) :]
             answer["emotion"] = classes[row.index(max(row))]
             answer["probabilities"] = dict(zip(classes, row, strict=True))
             if rule is not None:
                 answer["uncertain"] = bool(rule.find_uncertain(np.array([max(row)]))[0])
+            answer |= dict(zip(AFFECT, affect, strict=False))
         lines.append(json.dumps(answer, allow_nan=False) + "\n")
     return "".join(lines)

@@ -46,8 +46,8 @@ def predict_fn(data: Request, model: Predictor) -> str:
         if kind == "image" and isinstance(faces[0], RequestError):
             raise _to_toolkit_error(faces[0])
         good = [face for face in faces if isinstance(face, np.ndarray)]
-        probabilities = model.predict(good, flip=flip)
-        lines.append(to_json_lines(chunk, faces, probabilities, model.classes, model.description.confidence_rule))
+        answers = model.predict_all(good, flip=flip)
+        lines.append(to_json_lines(chunk, faces, answers, model.classes, model.description.confidence_rule))
     return "".join(lines)
 
 

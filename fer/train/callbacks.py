@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from fer.core.io import write_text
 from fer.core.progress import LINE_SECONDS, create_progress_bar, format_progress
-from fer.train.module import FaceClassifierModule
+from fer.train.module import AFFECT_METRIC, FaceClassifierModule
 from fer.train.validation_points import compute_epoch_fraction, is_epoch_end, list_validation_batches
 
 REFRESH_SECONDS = 0.5
@@ -162,7 +162,8 @@ class MetricsHistory(Callback):
             }
         )
         if trainer.is_global_zero:
-            write_text(self.path, pd.DataFrame(self.rows, columns=HISTORY_COLUMNS).to_csv(index=False))
+            columns = [*HISTORY_COLUMNS, *(name for name in (AFFECT_METRIC,) if name in self.rows[-1])]
+            write_text(self.path, pd.DataFrame(self.rows, columns=columns).to_csv(index=False))
 
 
 class ProgressCallback(Callback):

@@ -12,6 +12,7 @@ from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.errors import DataError, ModelError
+from fer.metrics.affect import AFFECT, summarize_affect
 from fer.metrics.calibration import (
     Calibration,
     CalibrationChoice,
@@ -21,7 +22,7 @@ from fer.metrics.calibration import (
 )
 from fer.metrics.ranking import compute_class_curves
 from fer.metrics.reliability import compute_reliability
-from fer.models.network import FaceNetwork, predict_logits
+from fer.models.network import FaceNetwork, predict_outputs
 from fer.reports.evaluation_figures import EvaluationCurves
 from fer.train.metrics import compute_split_metrics
 
@@ -36,6 +37,7 @@ class EvaluationResult:
         logits: (N, C).
         probabilities: (N, C), calibrated.
         labels: (N,) indices of the classes.
+        affect: (N, 2) predicted valence and arousal; None where the network has not learnt them.
     """
 
     samples: pd.DataFrame
@@ -43,10 +45,11 @@ class EvaluationResult:
     logits: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray
+    affect: np.ndarray | None = None
 
     def metrics(self) -> dict[str, Any]:
         """Compute the split's entry in metrics.json."""
-        return compute_split_metrics(
+        metrics = compute_split_metrics(
             compute_probabilities(self.logits, 1.0),
             self.probabilities,
             self.labels,
@@ -55,6 +58,10 @@ class EvaluationResult:
             self.classes,
             self.samples["duplicate_group"].to_numpy(),
         )
+        if self.affect is not None:
+            truth = self.samples.reindex(columns=list(AFFECT)).to_numpy(float)
+            metrics["affect"] = summarize_affect(truth, self.affect)
+        return metrics
 
     def compute_curves(self) -> EvaluationCurves:
         """Compute the curves that the report draws of the split."""
@@ -74,10 +81,12 @@ class EvaluationResult:
         return self.samples[[*columns, *(name for name in VOTE_COLUMNS if name not in columns)]].to_numpy(float)
 
     def build_predictions(self) -> pd.DataFrame:
-        """Build a table with sample_id, label and p_<emotion>."""
+        """Build a table with sample_id, label, p_<emotion>, and valence and arousal where the network gives them."""
         table = self.samples[["sample_id", "label"]].reset_index(drop=True)
         for column, name in enumerate(self.classes):
             table[f"p_{name}"] = self.probabilities[:, column]
+        if self.affect is not None:
+            table[list(AFFECT)] = self.affect
         return table
 
     def write_predictions(self, path: Path) -> None:
@@ -144,11 +153,12 @@ def evaluate(
         raise DataError(f"no image to evaluate is of a class that the model has: {', '.join(classes)}")
     index = {name: number for number, name in enumerate(classes)}
     labels = {split: parts[split]["label"].map(index).to_numpy(np.int64) for split in splits}
-    logits = {split: predict_logits(network, images, parts[split].index.to_numpy()) for split in splits}
-    if not all(np.isfinite(values).all() for values in logits.values()):
+    outputs = {split: predict_outputs(network, images, parts[split].index.to_numpy()) for split in splits}
+    if not all(np.isfinite(values).all() for values in outputs.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
         )
+    logits = {split: values[:, : len(classes)] for split, values in outputs.items()}
     choice = None
     if not isinstance(calibration, Calibration):
         choice = choose_calibration(logits["val"], labels["val"], calibration)
@@ -162,6 +172,7 @@ def evaluate(
             logits[split],
             calibration.compute_probabilities(logits[split]),
             labels[split],
+            np.tanh(outputs[split][:, len(classes) :]) if network.affect else None,
         )
         for split in splits
     }, choice

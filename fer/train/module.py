@@ -13,7 +13,13 @@ from typing_extensions import override
 from fer.data.augmentation import ShardSlice
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
-from fer.models.losses import PluginLoss, average_losses, compute_distillation_loss, compute_weighted_loss
+from fer.models.losses import (
+    PluginLoss,
+    average_losses,
+    compute_affect_loss,
+    compute_distillation_loss,
+    compute_weighted_loss,
+)
 from fer.models.network import FaceNetwork
 from fer.train.averaging import EpochAverage
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
@@ -22,6 +28,9 @@ from fer.train.logit_adjustment import compute_logit_offsets
 from fer.train.optimizers import build_optimizer
 from fer.train.schedules import compute_lr_factor
 from fer.train.validation_points import is_epoch_end
+
+# The mean concordance of valence and arousal on validation, where a network learns them.
+AFFECT_METRIC = "val_ccc"
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class OptimizationConfig:
         logit_adjustment: Times the logarithm of the classes' prior, what is added to logits in the loss.
         distill_weight: Weight of the teachers' answers in the loss, where there are any.
         distill_temperature: Temperature at which student and teachers are compared.
+        affect_weight: What the loss of valence and arousal counts, beside 1 for the emotions.
     """
 
     loss_kind: str
@@ -65,6 +75,7 @@ class OptimizationConfig:
     logit_adjustment: float = 0.0
     distill_weight: float = 0.5
     distill_temperature: float = 1.0
+    affect_weight: float = 1.0
 
 
 class FaceClassifierModule(pl.LightningModule):
@@ -132,17 +143,37 @@ class FaceClassifierModule(pl.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         return self.eval_network(images)
 
-    def compute_loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def compute_loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Loss of a batch, weighted by its ``weights`` (N,).
 
         Args:
-            logits: (N, classes).
-            batch: ``targets`` (N, classes), or (N, 2 classes) where teachers' answers stand behind the labels.
+            outputs: Those of the network, (N, outputs).
+            batch: ``targets``: (N, classes); behind them valence and arousal where the network has them as outputs;
+                and last, where there are any, teachers' answers (N, classes).
         """
+        cfg, classes = self.config, self.network.classes
+        loss = self._compute_class_loss(outputs[:, :classes], self._select_class_targets(batch["targets"]), batch)
+        if not self.network.affect:
+            return loss
+        affect = compute_affect_loss(outputs[:, classes:], batch["targets"][:, self._affect_columns], batch["weights"])
+        return loss + cfg.affect_weight * affect
+
+    @property
+    def _affect_columns(self) -> slice:
+        return slice(self.network.classes, self.network.outputs)
+
+    def _select_class_targets(self, targets: Tensor) -> Tensor:
+        """The columns of the classes: those of the labels, then those of the teachers."""
+        if not self.network.affect:
+            return targets
+        return torch.cat((targets[:, : self.network.classes], targets[:, self.network.outputs :]), dim=1)
+
+    def _compute_class_loss(self, logits: Tensor, columns: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Loss of the emotions: ``columns`` (N, classes) of the labels, and those of teachers where there are any."""
         cfg, classes = self.config, logits.shape[1]
         if cfg.logit_adjustment:
             logits = logits + self.logit_offsets
-        targets, soft_targets = batch["targets"][:, :classes], batch["targets"][:, classes:]
+        targets, soft_targets = columns[:, :classes], columns[:, classes:]
         loss = compute_weighted_loss(
             logits,
             targets,
@@ -169,14 +200,16 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         world_size = get_world_size()
-        logits = self.network(batch["images"])
-        loss = self.compute_loss(logits, batch)
+        outputs = self.network.compute_outputs(batch["images"])
+        loss = self.compute_loss(outputs, batch)
         if world_size > 1:
             # This process's term of the whole batch's loss; Lightning's strategy averages the gradients of all.
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
         with torch.no_grad():
             start, stop, batch_size = batch["shard"]
-            correct = (logits.argmax(1) == batch["targets"][:, : logits.shape[1]].argmax(1))[: stop - start].sum()
+            classes = self.network.classes
+            same = outputs[:, :classes].argmax(1) == batch["targets"][:, :classes].argmax(1)
+            correct = same[: stop - start].sum()
             count = torch.full_like(correct, stop - start)
             self.train_sums += torch.stack((loss.detach() * batch_size, correct, count)).to(self.train_sums)
         return loss * world_size if world_size > 1 else loss
@@ -198,13 +231,13 @@ class FaceClassifierModule(pl.LightningModule):
 
     @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        logits = self.eval_network(batch["images"])
-        self.val_outputs.append((logits, batch["targets"], batch["weights"]))
+        outputs = self.eval_network.compute_outputs(batch["images"])
+        self.val_outputs.append((outputs, batch["targets"], batch["weights"]))
         self.val_shards.append(batch["shard"])
 
     @override
     def on_validation_epoch_end(self) -> None:
-        logits, targets, weights = (
+        outputs, targets, weights = (
             all_gather_rows(column, self.val_shards) for column in zip(*self.val_outputs, strict=True)
         )
         self.val_outputs.clear()
@@ -212,7 +245,9 @@ class FaceClassifierModule(pl.LightningModule):
         # Callbacks read the sums when the epoch ends, before the module's own hook; an epoch may go on with its own.
         self.epoch_sums = self.train_sums.clone()
         all_reduce_sum(self.epoch_sums)
-        objective = float(self.compute_loss(logits, {"targets": targets, "weights": weights}))
+        objective = float(self.compute_loss(outputs, {"targets": targets, "weights": weights}))
+        affect = (outputs[:, self._affect_columns], targets[:, self._affect_columns], weights)
+        logits, targets = outputs[:, : self.network.classes], targets[:, : self.network.classes]
         # Neither smoothing, focusing nor weights: what it is does not depend on how the network was trained.
         loss = float(compute_weighted_loss(logits, targets, torch.ones_like(weights), "cross_entropy", 0.0, 0.0))
         labels, predicted = targets.argmax(1).cpu().numpy(), logits.argmax(1).cpu().numpy()
@@ -221,6 +256,8 @@ class FaceClassifierModule(pl.LightningModule):
             "val_loss": objective if self.val_loss_is_objective else loss,
             **{f"val_{name}": float(values[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
             "val_objective": objective,
+            # That of the batch, so a little less exact than metrics.json.
+            **({AFFECT_METRIC: 1 - float(compute_affect_loss(*affect))} if self.network.affect else {}),
         }
         self.log_dict(self.val_metrics)
 

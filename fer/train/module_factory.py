@@ -26,7 +26,15 @@ def build_network(config: Config, classes: int) -> FaceNetwork:
         ModelError: timm has no such architecture, or it does not take images of this size.
     """
     model = config.model
-    return FaceNetwork(model.name, classes, model.image_size, model.drop_rate, config.trainer.channels_last, model.flip)
+    return FaceNetwork(
+        model.name,
+        classes,
+        model.image_size,
+        model.drop_rate,
+        config.trainer.channels_last,
+        model.flip,
+        model.affect,
+    )
 
 
 def build_library_schedule(config: Config) -> LibrarySchedule | None:
@@ -90,6 +98,7 @@ def build_module(
         logit_adjustment=model.loss.logit_adjustment,
         distill_weight=model.loss.distill_weight,
         distill_temperature=model.loss.distill_temperature,
+        affect_weight=model.loss.affect_weight,
     )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.

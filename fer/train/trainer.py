@@ -20,6 +20,7 @@ from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CK
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
+from fer.train.affect import add_affect_targets
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import (
     RelocatableCheckpoint,
@@ -176,11 +177,13 @@ def train_network(
         UserError: The weights or the checkpoint cannot be used.
     """
     train, val = select_splits(config, *build_splits(data.manifest))
-    class_prior = compute_class_prior(train)
+    class_prior, classes = compute_class_prior(train), val.targets.shape[1]
+    if config.model.affect:
+        train, val = add_affect_targets(data.manifest, train, val)
     train = add_soft_targets(config, data.store, train, device)
     for line in describe_overfitting(config):
         log.warning("%s", line)
-    module, weights_sha256 = build_module(config, val.targets.shape[1], device, class_prior)
+    module, weights_sha256 = build_module(config, classes, device, class_prior)
     history = MetricsHistory(directory / HISTORY_CSV, config.trainer.validations)
     callbacks = _build_callbacks(config, history, directory, data.store.fingerprint)
     trainer = build_trainer(config, device, callbacks, directory)

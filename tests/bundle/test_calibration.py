@@ -63,7 +63,7 @@ def test_an_older_bundle_gives_the_probabilities_of_its_temperature(
     assert predictor.description.calibration == Calibration(1.5)
     assert predictor.description.confidence_rule is None and predictor.description.set_thresholds is None
     native = faces(6, 48, 1)
-    expected = compute_probabilities(predictor.network.compute_logits(native, 6), 1.5)
+    expected = compute_probabilities(predictor.network.compute_outputs(native, 6), 1.5)
     np.testing.assert_array_equal(predictor.predict(list(native), batch_size=6), expected)
 
 
@@ -75,7 +75,7 @@ def test_both_runtimes_apply_scale_and_bias(calibrated: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
     native = faces(4, 48, 1)
     for predictor in predictors:
-        logits = predictor.network.compute_logits(native, 4).astype(float)
+        logits = predictor.network.compute_outputs(native, 4).astype(float)
         by_hand = softmax(logits * VECTOR.scale + np.array(VECTOR.bias), axis=1)
         np.testing.assert_allclose(predictor.predict(list(native), batch_size=4), by_hand, atol=1e-6)
         # The temperature alone is something else.

@@ -183,4 +183,4 @@ def test_a_network_that_takes_mirror_images_says_so(network: FaceNetwork, tmp_pa
     answers = predict_logits(loaded.network, images, np.arange(3))
     np.testing.assert_array_equal(answers, predict_logits(both, images, np.arange(3)))
     onnx = OnnxNetwork(loaded.description, tmp_path / "onnx", threads=1)
-    np.testing.assert_allclose(onnx.compute_logits(images, 3), answers, atol=1e-3)
+    np.testing.assert_allclose(onnx.compute_outputs(images, 3), answers, atol=1e-3)

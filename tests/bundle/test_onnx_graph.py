@@ -185,7 +185,7 @@ def test_a_graph_that_is_computed_one_by_one_gives_the_same(
 
     network.session.run = record
     side = description.faces.side
-    assert network.compute_logits(np.zeros((3, side, side, 1), np.uint8), 128).shape == (3, 7)
+    assert network.compute_outputs(np.zeros((3, side, side, 1), np.uint8), 128).shape == (3, 7)
     assert sizes == [1, 1, 1]
 
 

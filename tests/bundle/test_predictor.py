@@ -160,9 +160,9 @@ def test_a_network_that_takes_the_mean_itself_is_not_asked_twice(
     native = faces(3, 48, 1)
     mirrored = predictor.predict(native[:, :, ::-1])
     calls: list[int] = []
-    compute = predictor.network.compute_logits
+    compute = predictor.network.compute_outputs
     monkeypatch.setattr(
-        predictor.network, "compute_logits", lambda images, size: calls.append(len(images)) or compute(images, size)
+        predictor.network, "compute_outputs", lambda images, size: calls.append(len(images)) or compute(images, size)
     )
     np.testing.assert_allclose(predictor.predict(native, flip=True), mirrored, atol=1e-5)
     assert calls == [3]

@@ -86,10 +86,10 @@ def test_an_error_in_judging_concerns_its_request_alone(
     network = found.predictor.network
 
     class Fails:
-        def compute_logits(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        def compute_outputs(self, native: np.ndarray, batch_size: int) -> np.ndarray:
             if any((face[..., 0] == failing).all() for face in native):
                 raise RuntimeError("no memory")
-            return network.compute_logits(native, batch_size)
+            return network.compute_outputs(native, batch_size)
 
     found.predictor.network = Fails()
     with ThreadPoolExecutor(8) as clients:

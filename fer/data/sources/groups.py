@@ -4,16 +4,20 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 
 from fer.data.sources.archive import DatasetFiles
 from fer.data.sources.base import SPLITS
 from fer.errors import DataError
+from fer.metrics.affect import AFFECT
 
 GROUPS_FILE = "groups.csv"
-# Degrees that a head is turned; every other column holds words.
+# Columns that hold numbers, and their bounds: degrees that a head is turned, and how the face was rated. Every other
+# column holds words.
 YAW = "yaw"
+_NUMBERS = {YAW: (-180.0, 180.0), **dict.fromkeys(AFFECT, (-1.0, 1.0))}
 # Columns of the manifest, which are no facts of a source.
 _RESERVED = frozenset(
     {"sample_id", "source", "path", "part", "split", "label", "stratum", "weight", "problem", "reason"}
@@ -89,7 +93,7 @@ def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows
         A row an image, missing values where nothing is known; None where there are no groups at all.
 
     Raises:
-        DataError: A yaw is no number.
+        DataError: A value of a column of numbers is none, or out of its bounds.
     """
     if not columns:
         return None
@@ -103,9 +107,19 @@ def build_group_columns(paths: Sequence[str], columns: Sequence[str], rows: Rows
             "%s: %s are taken for names of groups; where they mean that nothing is known, leave the cells empty",
             *(GROUPS_FILE, ", ".join(marks)),
         )
-    if YAW in table:
-        try:
-            table[YAW] = pd.to_numeric(table[YAW])
-        except ValueError as error:
-            raise DataError(f"{GROUPS_FILE}: the column {YAW} holds degrees, -90 to 90 ({error})") from None
+    for name, (low, high) in _NUMBERS.items():
+        if name in table:
+            table[name] = _parse_numbers(table[name], low, high)
     return table
+
+
+def _parse_numbers(column: "pd.Series[Any]", low: float, high: float) -> "pd.Series[float]":
+    """A column as numbers. Raises DataError for the first value that is none, or beyond the bounds."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = column[column.notna() & ~numbers.between(low, high)]
+    if len(wrong):
+        raise DataError(
+            f"{GROUPS_FILE}: the column {column.name} holds numbers from {low:g} to {high:g}, not "
+            f"{str(wrong.iloc[0])!r}"
+        )
+    return numbers.astype(float)

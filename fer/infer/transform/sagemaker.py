@@ -26,7 +26,7 @@ class SageMakerBatchTransform:
         client: Sends the requests to AWS.
         aws: Bucket, role and instances.
         model_package: ARN of an approved version.
-        classes: What its answers must have.
+        columns: What its answers must have.
         flip: Take the mean over each face and its mirror image.
         folder: Directory of the run that remembers the jobs.
     """
@@ -36,12 +36,12 @@ class SageMakerBatchTransform:
         client: AwsClient,
         aws: SageMakerAws,
         model_package: str,
-        classes: Sequence[str],
+        columns: Sequence[str],
         flip: bool,
         folder: Path,
     ) -> None:
         self.client, self.aws, self.model_package = client, aws, model_package
-        self.classes, self.flip, self.folder = classes, flip, folder
+        self.columns, self.flip, self.folder = columns, flip, folder
         self.record = JobRecord(folder / STATE)
         self.prefix = f"{aws.prefix}/jobs/{self.record.id}"
 
@@ -62,7 +62,7 @@ class SageMakerBatchTransform:
             self.wait_for_job(self.get_job(self.record.jobs[-1]), pending)
             self.download_answers(pending)
             pending = {
-                name: request for name, request in pending.items() if read_answers(request, self.classes) is None
+                name: request for name, request in pending.items() if read_answers(request, self.columns) is None
             }
         if not pending:
             return
@@ -196,7 +196,7 @@ class SageMakerBatchTransform:
             self.client.download(
                 self.aws.bucket, f"{self.prefix}/output/{request.output_path.name}", request.output_path
             )
-            if self.client.dry_run or read_answers(request, self.classes) is not None:
+            if self.client.dry_run or read_answers(request, self.columns) is not None:
                 return
         log.warning("%s: the answer is damaged and will be asked for again", request.output_path.name)
         request.output_path.unlink()

@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from fer.core.documents import parse_json, read_bounded_text
 from fer.core.io import atomic_write
 from fer.core.parquet import read_parquet
 from fer.errors import DataError, shorten_error
+from fer.metrics.affect import AFFECT
 from fer.serving.requests import MAX_IMAGES
 
 INDEX = "index.parquet"
@@ -27,7 +29,7 @@ SUM_TOLERANCE = 1e-4
 MAX_ANSWER_BYTES = 16 << 10
 CONTENT_TYPES = {"shard": "application/x-tar", "image": "image/jpeg"}
 
-# By sample id: probabilities (classes,), or why there are none.
+# By sample id: the columns of ``Predictor.predict_all``, or why there are none.
 Answers = dict[str, np.ndarray | str]
 
 
@@ -130,12 +132,12 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: is missing; extract again in a new run") from None
 
 
-def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
+def read_answers(request: Request, columns: Sequence[str]) -> Answers | None:
     """Read the answer to a request.
 
     Args:
         request: The request.
-        classes: What probabilities must be of.
+        columns: What an answer must be of: the classes, and behind them valence and arousal where the model has them.
 
     Returns:
         Each sample's answer; None where the file is missing or unsound.
@@ -151,12 +153,20 @@ def read_answers(request: Request, classes: Sequence[str]) -> Answers | None:
             sample = request.sample_ids[0] if request.path.suffix == ".jpg" and not line_number else str(answer["id"])
             if sample in result:
                 return None
-            result[sample] = (
-                str(answer["error"]) if "error" in answer else _parse_probabilities(answer["probabilities"], classes)
-            )
+            result[sample] = str(answer["error"]) if "error" in answer else _parse_answer(answer, columns)
     except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
         return None
     return result if tuple(result) == request.sample_ids else None
+
+
+def _parse_answer(answer: dict[str, Any], columns: Sequence[str]) -> np.ndarray:
+    """(columns,) float32. Raises ValueError, KeyError or TypeError for what is no answer of this model."""
+    affect = [name for name in AFFECT if name in columns]
+    probabilities = _parse_probabilities(answer["probabilities"], [name for name in columns if name not in affect])
+    values = np.array([float(answer[name]) for name in affect], np.float32)
+    if not (np.abs(values) <= 1).all():
+        raise ValueError("no valence or arousal")
+    return np.concatenate((probabilities, values))
 
 
 def _parse_probabilities(probabilities: dict[str, float], classes: Sequence[str]) -> np.ndarray:

@@ -48,17 +48,17 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
         UserError: Requests were not answered; what is answered stays.
     """
     cfg = config.aws.transform
-    classes = read_description(str(model.bundle)).classes
+    columns = read_description(str(model.bundle)).columns
     requests = build_requests(config, run_directory, video_count)
     answers_by_id: Answers = {}
-    pending = _collect_answers(requests, classes, answers_by_id)
+    pending = _collect_answers(requests, columns, answers_by_id)
     if pending:
-        batch = _build_batch_transform(config, run_directory, model, classes)
+        batch = _build_batch_transform(config, run_directory, model, columns)
         for _ in range(cfg.attempts):
             for request in pending:
                 request.output_path.unlink(missing_ok=True)
             batch.send(pending, CONTENT_TYPES[cfg.packing])
-            pending = _collect_answers(pending, classes, answers_by_id)
+            pending = _collect_answers(pending, columns, answers_by_id)
             if not pending:
                 break
     if pending:
@@ -69,19 +69,19 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
         )
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
-    answered = attach_answers(run_directory, video_count, answers_by_id, len(classes))
-    write_chunks(assigner, answered, classes, config.extraction.smoothing)
+    answered = attach_answers(run_directory, video_count, answers_by_id, len(columns))
+    write_chunks(assigner, answered, columns, config.extraction.smoothing)
     if isinstance(config.aws, SageMakerAws):
         # Also where all was answered before: an earlier attempt may have ended before it came to this.
-        _build_sagemaker_transform(config.aws, config, run_directory, model, classes).clean_up()
+        _build_sagemaker_transform(config.aws, config, run_directory, model, columns).clean_up()
 
 
 def _build_batch_transform(
-    config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
+    config: Config, run_directory: Path, model: ResolvedModel, columns: Sequence[str]
 ) -> BatchTransform:
     """The batch transform that the configuration asks for. Raises UserError."""
     if isinstance(config.aws, SageMakerAws):
-        return _build_sagemaker_transform(config.aws, config, run_directory, model, classes)
+        return _build_sagemaker_transform(config.aws, config, run_directory, model, columns)
     flip, folder = config.inference.flip, run_directory / SHARDS
     package = ensure_package(model, run_directory / PARTS_DIR / "model")
     threads = resolve_thread_count(config.trainer.threads)
@@ -89,17 +89,17 @@ def _build_batch_transform(
 
 
 def _build_sagemaker_transform(
-    aws: SageMakerAws, config: Config, run_directory: Path, model: ResolvedModel, classes: Sequence[str]
+    aws: SageMakerAws, config: Config, run_directory: Path, model: ResolvedModel, columns: Sequence[str]
 ) -> SageMakerBatchTransform:
     client, folder = connect(aws), run_directory / SHARDS
-    return SageMakerBatchTransform(client, aws, str(model.source), classes, config.inference.flip, folder)
+    return SageMakerBatchTransform(client, aws, str(model.source), columns, config.inference.flip, folder)
 
 
-def _collect_answers(requests: Sequence[Request], classes: Sequence[str], answers_by_id: Answers) -> list[Request]:
+def _collect_answers(requests: Sequence[Request], columns: Sequence[str], answers_by_id: Answers) -> list[Request]:
     """Add the answers that are there to ``answers_by_id``; returns the requests that lack a sound one."""
     pending = []
     for request in requests:
-        answer = read_answers(request, classes)
+        answer = read_answers(request, columns)
         if answer is None:
             pending.append(request)
         else:
@@ -130,7 +130,7 @@ def _format_sample_id(video: int, frame: int, face_index: int) -> str:
 
 
 def attach_answers(
-    run_directory: Path, video_count: int, answers_by_id: Answers, class_count: int
+    run_directory: Path, video_count: int, answers_by_id: Answers, column_count: int
 ) -> Iterator[tuple[FrameFaces, np.ndarray]]:
     """Bring the answers back to the rows that they are of.
 
@@ -138,10 +138,10 @@ def attach_answers(
         run_directory: The run.
         video_count: Its videos.
         answers_by_id: The answer to every crop.
-        class_count: Classes of the model.
+        column_count: Classes of the model.
 
     Yields:
-        The chunks that are not classified yet, with the probabilities (faces, classes) of their crops. A face that the
+        The chunks that are not classified yet, with the probabilities (faces, columns) of their crops. A face that the
         model could not read becomes a row of the status decode_error.
     """
     for item in iter_pending_crops(run_directory, video_count):
@@ -158,4 +158,4 @@ def attach_answers(
                     probabilities.append(answer)
             rows.append(row)
         chunk = FrameFaces(item.video, item.chunk_index, rows, answered_crops)
-        yield chunk, np.reshape(probabilities, (-1, class_count))
+        yield chunk, np.reshape(probabilities, (-1, column_count))
