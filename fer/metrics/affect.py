@@ -51,7 +51,7 @@ def summarize_affect(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]
         t, p = truth[known, column].astype(float), predicted[known, column].astype(float)
         blocks = [
             (compute_concordance(t, p, weights), np.sqrt(weights @ (t - p) ** 2 / weights.sum(1)))
-            for weights in map(np.float64, iter_image_weights(len(t)))
+            for weights in (counts.astype(float) for counts in iter_image_weights(len(t)))
         ]
         # The first row is the images themselves.
         ccc, rmse = (np.concatenate(values) for values in zip(*blocks, strict=True))
