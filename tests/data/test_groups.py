@@ -92,7 +92,7 @@ def test_groups_of_a_folder_reach_the_manifest(lay_any: Laid, manifest_of: Manif
         ("path,p_anger\n", "has a column p_anger, which is the manifest's own"),
         ("path,site,site\n", "has the column 'site' twice"),
         ("path,the site\n", "has the column 'the site' twice, or one that is no name"),
-        ("path,yaw\nhappy/a.png,left\n", "the column yaw holds degrees"),
+        ("path,yaw\nhappy/a.png,left\n", "the column yaw holds numbers from -180 to 180, not 'left'"),
     ],
 )
 def test_groups_that_cannot_be_read(table: str, message: str, lay: Laid) -> None:
