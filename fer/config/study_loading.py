@@ -147,7 +147,7 @@ def _format_key(location: Place, places: Mapping[Place, str]) -> str:
 
 
 def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if ":" not in key and not key.startswith(("line ", "row ")) else f"{key}: {name}"
+    return f"{key}.{name}" if ":" not in key and not key.startswith(("line ", "sheet ")) else f"{key}: {name}"
 
 
 def _find_section(location: Place) -> type[BaseModel] | None:
