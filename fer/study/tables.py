@@ -123,9 +123,7 @@ def _describe_table(table: Rows) -> str:
     return table.word.removesuffix(", row") if table.word != "line" else "the table"
 
 
-def _find_header(
-    table: Rows, filled: Sequence[tuple[int, Sequence[str]]], columns: Columns
-) -> tuple[int, list[str]]:
+def _find_header(table: Rows, filled: Sequence[tuple[int, Sequence[str]]], columns: Columns) -> tuple[int, list[str]]:
     """(index of the first row of values, names of the columns); a header of two rows is taken together."""
     for index, (_, fields) in enumerate(filled[:_HEADER_ROWS]):
         names = [_normalize_name(clean_text(field), columns) for field in fields]
@@ -163,7 +161,9 @@ def _normalize_name(field: str, columns: Columns) -> str:
 def _raise_missing(table: Rows, names: Sequence[str], columns: Columns) -> None:
     missing = [name for name in columns.required if name not in names]
     near = [get_close_matches(name, [text.casefold() for text in names], n=1, cutoff=0.6) for name in missing]
-    hints = [f"rename {shorten_name(found[0])} if it is {name}" for name, found in zip(missing, near, strict=True) if found]
+    hints = [
+        f"rename {shorten_name(found[0])} if it is {name}" for name, found in zip(missing, near, strict=True) if found
+    ]
     raise ConfigError(
         f"{table.source}: {_describe_table(table)} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         f"{'; ' if hints else ''}{', '.join(hints)}; its header must name {', '.join(columns.required)}"
