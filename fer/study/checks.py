@@ -78,13 +78,14 @@ def _find_lookalikes(study: Study) -> Iterable[str]:
         ]
         for column in list_group_columns(study)
     }
-    for what, names in {
-        "respondents": study.respondents,
-        "stimuli": study.stimuli,
+    kinds: dict[str, Sequence[str]] = {
+        "respondents": list(study.respondents),
+        "stimuli": list(study.stimuli),
         "group columns": list_group_columns(study),
         "conditions": [item.condition for item in study.recordings],
         **groups,
-    }.items():
+    }
+    for what, names in kinds.items():
         written: dict[str, dict[str, None]] = {}
         for name in names:
             written.setdefault(fold_name(name), {})[name] = None
@@ -108,8 +109,8 @@ def _find_repetitions(study: Study) -> Iterable[str]:
                 )
             elif _overlap(earlier, item):
                 yield (
-                    f"{place}: stands twice, in recordings.{other + 1} too; leave one out, or name onset_s and offset_s "
-                    "of each, where it shows one stimulus after the other"
+                    f"{place}: stands twice, in recordings.{other + 1} too; leave one out, or name onset_s and "
+                    "offset_s of each, where it shows one stimulus after the other"
                 )
             else:
                 continue
@@ -145,7 +146,7 @@ def _find_reserved_columns(study: Study) -> Iterable[str]:
     for column in list_group_columns(study):
         if column.casefold() in RESERVED and column.casefold() not in _ALLOWED_AS_COLUMN:
             yield (
-                f"respondents: a group column cannot be called {column}, which the tables of the analysis have already; "
+                f"respondents: a group column cannot be called {column}, which tables of the analysis have already; "
                 f"call it {column}_group"
             )
 
@@ -153,8 +154,8 @@ def _find_reserved_columns(study: Study) -> Iterable[str]:
 def _find_missing_consent(study: Study) -> Iterable[str]:
     if not list_consenting(study) and not any(_find_unknown_names(study)):
         yield (
-            "respondents: nobody who was recorded has given consent, so no recording may be opened; set `consent: true` "
-            "(a table: yes in the column consent) for those who agreed"
+            "respondents: nobody who was recorded has given consent, so no recording may be opened; set "
+            "`consent: true` (a table: yes in the column consent) for those who agreed"
         )
 
 

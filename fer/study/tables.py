@@ -125,13 +125,11 @@ def _describe_table(table: Rows) -> str:
 
 def _find_header(table: Rows, filled: Sequence[tuple[int, Sequence[str]]], columns: Columns) -> tuple[int, list[str]]:
     """(index of the first row of values, names of the columns); a header of two rows is taken together."""
-    for index, (_, fields) in enumerate(filled[:_HEADER_ROWS]):
-        names = [_normalize_name(clean_text(field), columns) for field in fields]
-        if set(columns.required) <= set(names):
-            break
-    else:
-        names = [_normalize_name(clean_text(field), columns) for field in filled[0][1]]
-        _raise_missing(table, names, columns)
+    headers = [[_normalize_name(clean_text(field), columns) for field in row] for _, row in filled[:_HEADER_ROWS]]
+    index = next((index for index, names in enumerate(headers) if set(columns.required) <= set(names)), None)
+    if index is None:
+        raise _build_missing_error(table, headers[0], columns)
+    names = headers[index]
     below = [clean_text(field) for field in filled[index + 1][1]] if index + 1 < len(filled) else []
     cells = dict(zip(names, below, strict=False))
     start = index + 1
@@ -158,13 +156,13 @@ def _normalize_name(field: str, columns: Columns) -> str:
     return f"{name}_s" if f"{name}_s" in known else field
 
 
-def _raise_missing(table: Rows, names: Sequence[str], columns: Columns) -> None:
+def _build_missing_error(table: Rows, names: Sequence[str], columns: Columns) -> ConfigError:
     missing = [name for name in columns.required if name not in names]
     near = [get_close_matches(name, [text.casefold() for text in names], n=1, cutoff=0.6) for name in missing]
     hints = [
         f"rename {shorten_name(found[0])} if it is {name}" for name, found in zip(missing, near, strict=True) if found
     ]
-    raise ConfigError(
+    return ConfigError(
         f"{table.source}: {_describe_table(table)} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         f"{'; ' if hints else ''}{', '.join(hints)}; its header must name {', '.join(columns.required)}"
         + (f", and may name {', '.join(columns.optional)}" if columns.optional else "")
