@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
+from fer.config.base import ExistingPath, NewPath, Probability, Section, StudyPath, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
 _MAX_SIDE = (
@@ -114,7 +114,7 @@ class Extraction(Section):
     groups: ExistingPath | None = Field(
         description="CSV with video, respondent, stimulus, group: curves and comparison over respondents"
     )
-    study: ExistingPath | None = Field(
+    study: StudyPath | None = Field(
         None,
         description="A study (YAML, CSV or Excel): its recordings with consent are the input, and what it asks is "
         "answered in study.html; without extraction.input and extraction.groups",

@@ -14,6 +14,8 @@ from fer.study.reading import KEY, read_study
 from fer.study.time_checks import find_time_cautions, find_wrong_times
 from fer.video.reader import VideoError, open_video
 
+# Why a recording is left out.
+NO_CONSENT = "no consent"
 _MAX_NAMED = 5
 # A study may round the length of a video.
 _LONGER_S = 0.5
@@ -62,6 +64,13 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
         *_find_missing_groups(study),
     ]
     return PreparedStudy(completed, tuple(cautions), sha256)
+
+
+def read_checked_study(path: Path, key: str = KEY) -> Study:
+    """Read a study's file and check its names; nothing that it names is opened. Raises ConfigError."""
+    study = read_study(path, key)
+    _raise_all(f"{key}={path}", find_problems(study))
+    return study
 
 
 def _raise_all(source: str, problems: Iterable[str]) -> None:
@@ -121,7 +130,7 @@ def _find_exclusions(study: Study) -> Iterable[str]:
     people = list(dict.fromkeys(item.respondent for item in excluded))
     if excluded:
         recordings = f"{len(excluded)} recording{'s' * (len(excluded) != 1)}"
-        yield f"no consent: {recordings} of {_list_names(people)} left out, and not opened"
+        yield f"{NO_CONSENT}: {recordings} of {_list_names(people)} left out, and not opened"
 
 
 def _find_unused_names(study: Study) -> Iterable[str]:
