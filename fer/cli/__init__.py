@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": ("fer.compare", "runs and sweeps side by side"),
     "labels": ("fer.train.review_labels", "labels that are probably wrong, by runs that did not train on them"),
     "config": ("fer.config", "every key of the configuration, its JSON Schema, what differs between two"),
+    "study": ("fer.study", "write a first study.yaml from a folder of recordings"),
     "explain": ("fer.explain", "what a model looked at in a face"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "synthetic": ("fer.synthetic", "a sheet of drawn faces"),

@@ -1,13 +1,18 @@
-"""`python -m fer.config schema` prints a JSON Schema, `… docs` the table of all keys, `… diff A B` what differs."""
+"""`python -m fer.config schema` prints a JSON Schema, `… docs` the table of all keys, `… diff A B` what differs.
+
+`… docs study` prints the keys of a study's file.
+"""
 
 import json
 import sys
 from pathlib import Path
 
 from fer.config import Config
+from fer.config.base import Section
 from fer.config.diff import format_differences, read_saved_config
 from fer.config.json_schema import NAMES, WHOLE, build_schema, write_schemas
 from fer.config.key_docs import iter_keys
+from fer.config.study import Study
 from fer.core.installation import get_program_name
 from fer.core.process import end_on_closed_pipe
 from fer.core.visible import make_visible
@@ -16,10 +21,10 @@ from fer.errors import ConfigError, ExitCode
 PROGRAM = "python -m fer.config"
 
 
-def _format_docs() -> str:
+def _format_docs(section: type[Section] = Config) -> str:
     """Return a Markdown table of every key."""
     rows = ["| key | allowed | meaning |", "| --- | --- | --- |"]
-    for key in iter_keys(Config):
+    for key in iter_keys(section):
         # Markdown would take <class> for a tag.
         cells = (f"`{key.name}`", key.allowed, key.description.replace("<", "&lt;"))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -54,11 +59,13 @@ def main(arguments: list[str]) -> int:
         write_schemas(Path(arguments[1]))
     elif arguments == ["docs"]:
         print(_format_docs(), end="")
+    elif arguments == ["docs", "study"]:
+        print(_format_docs(Study), end="")
     elif len(arguments) == 3 and arguments[0] == "diff":
         return _print_diff(*arguments[1:])
     else:
         asked = arguments in (["-h"], ["--help"])
-        usage = f"usage: {get_program_name(PROGRAM)} schema [NAME] | schemas DIR | docs | diff A B"
+        usage = f"usage: {get_program_name(PROGRAM)} schema [NAME] | schemas DIR | docs [study] | diff A B"
         print(usage, file=sys.stdout if asked else sys.stderr)
         return ExitCode.OK if asked else ExitCode.CONFIG
     return ExitCode.OK

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from fer.core.expansion import expand_path
 from fer.core.path_map import map_path, read_path_map
@@ -80,9 +80,20 @@ def expand_local_path(value: str) -> str:
     return value if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", value) else expand_path(value)
 
 
+def _resolve_study_path(value: str, info: ValidationInfo) -> str:
+    """Return the absolute form of a study's file, which must exist; a run has its own copy, and goes on without it."""
+    try:
+        return _resolve_existing_path(value)
+    except ValueError:
+        if info.context is not None and info.context.get("is_saved"):
+            return value
+        raise
+
+
 NewPath = Annotated[str, AfterValidator(expand_path)]
 LocalPath = Annotated[str, AfterValidator(expand_local_path)]
 ExistingPath = Annotated[str, AfterValidator(_resolve_existing_path)]
+StudyPath = Annotated[str, AfterValidator(_resolve_study_path)]
 InputPath = Annotated[str, AfterValidator(resolve_input_path)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

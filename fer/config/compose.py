@@ -22,12 +22,13 @@ from fer.core.run_layout import RUN_YAML
 from fer.errors import ConfigError, shorten_error
 
 
-def load_config(cfg: DictConfig, program: Program = "train") -> Config:
+def load_config(cfg: DictConfig, program: Program = "train", is_saved: bool = False) -> Config:
     """Resolve a composed configuration and check every key, value and combination.
 
     Args:
         cfg: What Hydra has composed.
         program: The program whose rules it must keep.
+        is_saved: It is that of a run, which has a copy of its study's file.
 
     Raises:
         ConfigError: Something is wrong; the message has a line for each error. A text holds a secret.
@@ -42,7 +43,7 @@ def load_config(cfg: DictConfig, program: Program = "train") -> Config:
     # What is wrong with a value is told with the value.
     refuse_secrets({str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {})
     try:
-        config = Config.model_validate(plain, context={"program": program})
+        config = Config.model_validate(plain, context={"program": program, "is_saved": is_saved})
     except ValidationError as error:
         raise convert_validation_error(error, plain) from None
     refuse_secret_addresses(config.dump())
@@ -66,7 +67,7 @@ def load_overrides(overrides: Sequence[str], program: Program = "train", saved: 
         >>> load_overrides(["optimizer.lr=1e-3"]).optimizer.lr
         0.001
     """
-    return load_config(compose_config(overrides, saved), program)
+    return load_config(compose_config(overrides, saved), program, saved is not None)
 
 
 def compose_config(overrides: Sequence[str], saved: Path | None = None, with_hydra: bool = False) -> DictConfig:

@@ -70,13 +70,27 @@ def _format_location(error: ErrorDetails) -> str:
 
 def _format_error(error: ErrorDetails, config: Any) -> str:
     """Format a Pydantic error as `key=value: what is wrong and what is allowed`."""
-    key, value, context = _format_location(error), error["input"], error.get("ctx", {})
+    key, value = _format_location(error), error["input"]
     shown = key if isinstance(value, dict) else f"{key}={format_override_value(value)}"
     match error["type"]:
         case "extra_forbidden" if key in list_known_keys():
             return f"{shown}: the chosen {key.split('.')[-2]} has no such key; another kind of it has"
         case "extra_forbidden":
             return f"{shown}: there is no such key{_suggest_name(key, list_known_keys(config))}"
+        case _:
+            return format_value_error(error, key)
+
+
+def format_value_error(error: ErrorDetails, key: str) -> str:
+    """Format a Pydantic error of a value as `key=value: what is wrong and what is allowed`.
+
+    Args:
+        error: The error, of any type but that of an unknown key.
+        key: What the user calls the place where the value stands.
+    """
+    value, context = error["input"], error.get("ctx", {})
+    shown = key if isinstance(value, dict) else f"{key}={format_override_value(value)}"
+    match error["type"]:
         case "missing":
             return f"{key}: a value is needed"
         case "literal_error":
@@ -101,6 +115,8 @@ def _format_error(error: ErrorDetails, config: Any) -> str:
             return f"{shown}: must be a map, such as {{}}"
         case "string_type":
             return f"{shown}: must be a text; a file of YAML has it in quotes"
+        case "tuple_type":
+            return f"{shown}: must be a list, such as [{format_override_value(value)}]"
         case kind if kind in LIMITS:
             word, limit = LIMITS[kind]
             return f"{shown}: must be {word} {context[limit]}"

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.core.documents import MAX_YAML_BYTES, parse_yaml, read_bounded_text
-from fer.core.run_layout import RUN_YAML
+from pydantic import ValidationError
+
+from fer.config.study import Study
+from fer.core.documents import MAX_LIST_BYTES, MAX_YAML_BYTES, parse_yaml, parse_yaml_texts, read_bounded_text
+from fer.core.run_layout import RUN_YAML, STUDY_YAML
 
 # Keys by which Hydra or logging's configuration call what a value names, or Hydra reads further YAML.
 CALLING_KEYS = ("_target_", "()", "class", "searchpath")
@@ -49,8 +52,11 @@ def find_danger(file: Path, folder: Path) -> str | None:
         OSError: It cannot be read.
         DocumentError: It is no YAML, or beyond a bound.
     """
+    is_run = (folder / RUN_YAML).is_file()
+    if is_run and file == folder / STUDY_YAML and _holds_study(file):
+        return None
     text = read_bounded_text(file, MAX_YAML_BYTES)
-    content, is_run = parse_yaml(text), (folder / RUN_YAML).is_file()
+    content = parse_yaml(text)
     groups = file.relative_to(folder).parts[:-1]
     if code := _find_code(text, content, groups, is_run):
         return f"`{code}`, which could run code"
@@ -59,6 +65,21 @@ def find_danger(file: Path, folder: Path) -> str | None:
     if found := _find_interpolation(content, _OF_A_RUN if is_run else _OF_A_USER):
         return f"`{found}`, which could {'tell secrets' if found.startswith(ENVIRONMENT) else 'run code'}"
     return None
+
+
+def _holds_study(file: Path) -> bool:
+    """Whether a file is a study as a run keeps it: people's names and files, none of Hydra's keys on the top level.
+
+    Below it names are free; a group column may be called `class`. Raises OSError and DocumentError.
+    """
+    text = read_bounded_text(file, MAX_LIST_BYTES)
+    if _HYDRA_PACKAGE.search(text):
+        return False
+    try:
+        Study.model_validate(parse_yaml_texts(text))
+    except ValidationError:
+        return False
+    return True
 
 
 def _find_code(text: str, content: Any, groups: Sequence[str], is_run: bool) -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
+from fer.config.base import ExistingPath, NewPath, Probability, Section, StudyPath, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
 _MAX_SIDE = (
@@ -114,6 +114,11 @@ class Extraction(Section):
     groups: ExistingPath | None = Field(
         description="CSV with video, respondent, stimulus, group: curves and comparison over respondents"
     )
+    study: StudyPath | None = Field(
+        None,
+        description="A study (YAML, CSV or Excel): its recordings with consent are the input, and what it asks is "
+        "answered in study.html; without extraction.input and extraction.groups",
+    )
     baseline_seconds: float = Field(
         ge=0, description="Subtract each respondent's own mean of the first seconds from group curves; 0 is off"
     )
@@ -163,6 +168,22 @@ class Extraction(Section):
                 "stages follow each other: extract, predict, report; none twice, none left out between, one at least"
             )
         return value
+
+    @model_validator(mode="after")
+    def check_study_alone(self) -> Self:
+        """Check that nothing else says what the input is, and who is in it."""
+        if self.study is not None:
+            for key in ("input", "groups"):
+                if getattr(self, key) is not None:
+                    raise ValueError(
+                        f"{key} cannot be named beside extraction.study, whose file has its own; leave out "
+                        f"extraction.{key} (extraction.{key}=null)"
+                    )
+            if self.baseline_seconds:
+                raise ValueError(
+                    "baseline_seconds has no effect on extraction.study; name the window in the study's file: baseline"
+                )
+        return self
 
     @model_validator(mode="after")
     def check_brightness_range(self) -> Self:

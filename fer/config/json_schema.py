@@ -14,6 +14,7 @@ from hydra.conf import HydraConf
 
 from fer.config import Config
 from fer.config.key_docs import iter_keys
+from fer.config.study import Study
 from fer.config.sweep import OptunaSearch
 from fer.core.io import write_text
 
@@ -21,7 +22,9 @@ from fer.core.io import write_text
 WHOLE = "config"
 GROUPS = ("dataset", "model", "optimizer", "trainer", "tracker", "extraction", "aws")
 LAUNCHER, SWEEPER = "hydra_launcher", "hydra_sweeper"
-NAMES = (WHOLE, *GROUPS, LAUNCHER, SWEEPER)
+# A study's file, which is no configuration.
+STUDY = "study"
+NAMES = (WHOLE, *GROUPS, LAUNCHER, SWEEPER, STUDY)
 
 # A value that stands elsewhere, or that the command line is to give.
 _ELSEWHERE = r"\$\{|^\?\?\?$"
@@ -61,6 +64,10 @@ def build_schema(name: str) -> dict[str, Any]:
         return _close(_list_launcher_keys(), "A launcher of Hydra")
     if name == SWEEPER:
         return _close(_build_sweeper_properties(), "A sweeper of Hydra")
+    if name == STUDY:
+        schema = _take_texts(Study.model_json_schema())
+        assert isinstance(schema, dict)
+        return schema
     schema = _loosen(Config.model_json_schema())
     definitions = schema.pop("$defs")
     if name == WHOLE:
@@ -119,6 +126,21 @@ def _loosen(node: Any) -> Any:
         node |= {"type": [kind, "string"], "pattern": _WRITTEN[kind]}
     elif kind == "string" and "pattern" in node:
         node["pattern"] = f"(?:{node['pattern']})|{_ELSEWHERE}"
+    return node
+
+
+def _take_texts(node: Any) -> Any:
+    """Let numbers stand where a text is asked for, as which a study's file is read: `respondent: 7` is called 7."""
+    if isinstance(node, list):
+        return [_take_texts(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _take_texts(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+    if node.get("type") == "string" and not {"enum", "const"} & set(node):
+        node["type"] = ["string", "number", "boolean"]
+    elif node.get("type") == "boolean":
+        # yes and no, which are texts in YAML 1.2.
+        node["type"] = ["boolean", "string", "integer"]
     return node
 
 

@@ -70,15 +70,22 @@ def iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[_Key]:
         dotted = f"{prefix}{name}"
         annotation = field.annotation
         if get_origin(annotation) is dict and (kinds := find_sections(get_args(annotation)[1])):
-            yield from _iter_kind_keys(kinds, f"{dotted}.<name>.")
+            yield from _iter_inner_keys(kinds, f"{dotted}.<name>.")
+        elif get_origin(annotation) is tuple and (kinds := find_sections(get_args(annotation)[0])):
+            yield from _iter_inner_keys(kinds, f"{dotted}[].")
         elif inner := find_sections(annotation):
             if type(None) in get_args(annotation):
                 yield _Key(dotted, "null, or the keys below", field.description or "")
-            yield from iter_keys(inner[0], f"{dotted}.") if len(inner) == 1 else _iter_kind_keys(inner, f"{dotted}.")
+            yield from _iter_inner_keys(inner, f"{dotted}.")
         else:
             limits = _format_range(field)
             allowed = _format_type(annotation) + (f" {limits}" if limits else "")
             yield _Key(dotted, allowed, field.description or "", _find_content(annotation))
+
+
+def _iter_inner_keys(kinds: list[type[BaseModel]], prefix: str) -> Iterator[_Key]:
+    """Yield every key of a section that is of one kind, or of several."""
+    return iter_keys(kinds[0], prefix) if len(kinds) == 1 else _iter_kind_keys(kinds, prefix)
 
 
 def _find_content(annotation: Any) -> Literal["text", "map", "maps", "other"]:

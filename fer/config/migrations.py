@@ -82,6 +82,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.loss.distill_temperature", 1),
     AddedKey("0.3.0", "model.affect", False),
     AddedKey("0.3.0", "model.loss.affect_weight", 1),
+    AddedKey("0.3.0", "extraction.study", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -2,12 +2,38 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fer.config.base import Section
+from fer.emotions import CONTEMPT, EMOTIONS
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 Correction = Literal["holm", "fdr_bh"]
+# Columns of the analysis; the eighth emotion is of models with eight classes.
+MEASURES: tuple[str, ...] = (
+    *EMOTIONS,
+    CONTEMPT,
+    *("valence", "arousal", "expressiveness", "positive", "negative"),
+    *("engagement", "attention", "yaw", "pitch", "roll", "people"),
+)
+
+
+# How people say yes and no in a table.
+_YES = ("true", "yes", "y", "1", "x", "✓", "ja", "j", "oui", "si", "sí", "on", "ok", "t")
+_NO = ("false", "no", "n", "0", "-", "–", "", "nein", "non", "off", "f")
+
+
+def parse_flag(value: object) -> object:
+    """Return true or false for a word that means it. Raises ValueError for a text that means neither."""
+    if not isinstance(value, str):
+        return False if value is None else value
+    word = value.strip().casefold()
+    if word not in (*_YES, *_NO):
+        raise ValueError(f"{value.strip()[:40]!r} is neither yes nor no; write yes or no")
+    return word in _YES
+
+
+Flag = Annotated[bool, BeforeValidator(parse_flag)]
 
 
 class Event(Section):
@@ -47,13 +73,13 @@ class Stimulus(Section):
     duration_s: float | None = Field(None, gt=0, description="Its length, seconds; null is the video's")
     events: tuple[Event, ...] = Field((), description="What happens in it")
     scenes: tuple[Scene, ...] = Field((), description="Its parts")
-    cuts: bool = Field(False, description="Add a scene from each cut in the video to the next, found by PySceneDetect")
+    cuts: Flag = Field(False, description="Add a scene from each cut in the video to the next, found by PySceneDetect")
 
 
 class Respondent(Section):
     """A person of the panel."""
 
-    consent: bool = Field(False, description="Agreed to be analysed; without it no recording of them is opened")
+    consent: Flag = Field(False, description="Agreed to be analysed; without it no recording of them is opened")
     groups: dict[str, str] = Field({}, description="Any columns: `gender: f`, `age: 18-29`")
 
 
@@ -93,7 +119,7 @@ class Window(Section):
 
 class _Contrast(Section):
     measures: tuple[str, ...] | None = Field(None, description="Measures that are tested; null is `study.measures`")
-    over_time: bool = Field(True, description="Also when they differ: a cluster-based permutation test")
+    over_time: Flag = Field(True, description="Also when they differ: a cluster-based permutation test")
 
 
 class BetweenContrast(_Contrast):

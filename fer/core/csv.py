@@ -119,6 +119,42 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
     return table[(table != "").any(axis=1)]
 
 
+def read_csv_rows(path: Path, key: str) -> list[tuple[int, list[str]]]:
+    """Read all fields of a CSV file as text.
+
+    Fields are separated by commas, semicolons or tabs, whichever the first line that has any has most of; Excel's line
+    `sep=;` says it outright.
+
+    Args:
+        path: The file, in UTF-8.
+        key: The configuration key that names the file; messages begin with ``key=path``.
+
+    Returns:
+        (number of the line, its fields) for each record, the blank ones included.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    text = _read_text(path, key)
+    lines = text.splitlines()
+    is_told = re.fullmatch(r"sep=(.)", lines[0].strip("\"' ")) if lines else None
+    dividing = next((line for line in lines if any(mark in line for mark in ",;\t")), "")
+    separator = is_told[1] if is_told else max(",;\t", key=dividing.count)
+    if any(line.count(separator) > MAX_COLUMNS for line in lines[:1]):
+        raise DataError(f"{key}={path}: its first line names more than {MAX_COLUMNS} columns; keep those that are read")
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows, start = [], 1
+    try:
+        for row in reader:
+            rows.append((start, [restore(field) for field in row]))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{key}={path}: line {reader.line_num} cannot be read as CSV ({error}); export it again as CSV"
+        ) from None
+    return rows[1:] if is_told else rows
+
+
 def _read_text(path: Path, key: str) -> str:
     try:
         data = read_at_most(path, MAX_BYTES)

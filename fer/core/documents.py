@@ -14,6 +14,8 @@ from fer.errors import shorten_error
 
 # Run files and bundles have some kilobytes and a few hundred nodes. PyYAML reads some 100 kB a second.
 MAX_YAML_BYTES, MAX_YAML_NODES = 128 << 10, 5_000
+# What a person lists: a study of a thousand recordings has a quarter of a megabyte and twenty thousand nodes.
+MAX_LIST_BYTES, MAX_LIST_NODES = 2 << 20, 200_000
 # metrics.json has some ten kilobytes, with groups and slices a few hundred; media.json a line or five an image.
 MAX_JSON_BYTES, MAX_JSON_NODES = 32 << 20, 1_000_000
 # What reads them afterwards calls itself for each level.
@@ -79,6 +81,34 @@ def parse_yaml(text: str) -> Any:
     return content
 
 
+def read_yaml_texts(path: Path) -> Any:
+    """Read a YAML file whose values stay texts, see ``parse_yaml_texts``. Raises OSError and DocumentError."""
+    return parse_yaml_texts(read_bounded_text(path, MAX_LIST_BYTES))
+
+
+def parse_yaml_texts(text: str) -> Any:
+    """Return what a YAML document holds, each value as the text that stands there, and null as None.
+
+    Names stay as people wrote them: YAML takes 010 for the number 8, 1:30 for 90, `no` for false, 2026-01-02 for a day.
+
+    Args:
+        text: The document.
+
+    Raises:
+        DocumentError: As for ``parse_yaml``, or a key stands twice in a map; it tells the line.
+    """
+    try:
+        return yaml.load(text, Loader=_TextLoader)
+    except DocumentError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" in line {mark.line + 1}" if mark is not None else ""
+        raise DocumentError(f"{error.problem or error.context}{line}") from None
+    except Exception as error:
+        raise DocumentError(shorten_error(error)) from None
+
+
 def parse_json(text: str) -> Any:
     """Return what a JSON document holds.
 
@@ -106,6 +136,8 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 class _BoundedLoader(yaml.SafeLoader):
     """PyYAML's safe loader, which Hydra's is too, with bounds of depth and of what aliases stand for."""
+
+    max_nodes = MAX_YAML_NODES
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -144,8 +176,30 @@ class _BoundedLoader(yaml.SafeLoader):
         self._inner[-1].append((size, levels))
         if self._depth + levels > MAX_DEPTH:
             raise DocumentError(_TOO_DEEP)
-        if size > MAX_YAML_NODES or len(self._sizes) > MAX_YAML_NODES:
-            raise DocumentError(f"it holds more than {MAX_YAML_NODES:,} values, aliases included")
+        if size > self.max_nodes or len(self._sizes) > self.max_nodes:
+            raise DocumentError(f"it holds more than {self.max_nodes:,} values, aliases included")
+        return node
+
+
+class _TextLoader(_BoundedLoader):
+    """Knows null and the merging of maps; whatever else stands there plainly is a text. No key stands twice."""
+
+    max_nodes = MAX_LIST_NODES
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("null", "merge")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a map, as PyYAML does. Raises DocumentError where a key stands twice."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    raise DocumentError(f"the key {key.value!r} stands twice, in lines {lines[key.value]} and {line}")
+                lines[key.value] = line
         return node
 
 

@@ -13,6 +13,7 @@ PROJECT_ROOT = PACKAGE_DIR.parent
 # The wheel holds conf/ inside the package, where a checkout has it beside the package.
 INSTALLED = (PACKAGE_DIR / "conf").is_dir()
 CONF = (PACKAGE_DIR if INSTALLED else PROJECT_ROOT) / "conf"
+SCHEMAS = CONF.with_name("schemas")
 
 # Commands of `fer` that are called otherwise than their module.
 _RENAMED = {"serving": "serve", "train.review_labels": "labels"}

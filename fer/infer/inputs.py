@@ -22,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def list_inputs(config: Config) -> tuple[str, ...]:
-    """What ``extraction.input`` names, one or several."""
+    """What ``extraction.input`` names, one or several; of a study the recordings that have consent."""
+    if config.extraction.study is not None:
+        # It reads videos, and few runs have one.
+        from fer.infer.study_inputs import list_inputs_of_file
+
+        return list_inputs_of_file(config.extraction.study)
     value = config.extraction.input
     return () if value is None else (value,) if isinstance(value, str) else value
 

@@ -38,6 +38,7 @@ from fer.infer.inputs import MediaFetcher, list_inputs, resolve_media, save_medi
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
+from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.stage import run_batch_transform
 from fer.infer.uncertainty import save_uncertainty
@@ -113,9 +114,12 @@ def validate_and_pin(config: Config) -> Config:
 
 def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media]]:
     """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
-    inputs = list_inputs(config)
+    study = start_study(config)
+    inputs = list_inputs(config) if study is None else list_study_inputs(study.study)
     remote = any(uri.startswith("s3://") for uri in inputs)
     media = resolve_media(inputs, directory, AwsClient(get_region(config)) if remote else None)
+    if study is not None:
+        check_media(study.study, media, f"extraction.study={config.extraction.study}")
     if media and config.extraction.labels:
         # A mistake in them is answered before hours of work.
         read_labels(Path(config.extraction.labels), [item.name for item in media])
@@ -123,6 +127,8 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     config = config.model_copy(update={"extraction": extraction})
     run = Run(directory, config, "infer.py")
     run.update_provenance(detector=detector)
+    if study is not None:
+        keep_study(run, study)
     if not inputs:
         from fer.synthetic.video import write_clip
 

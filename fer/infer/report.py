@@ -78,6 +78,8 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
+    if cfg.study:
+        _analyze_study(config, run.directory, table, media)
     if cfg.annotate:
         readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()]
         for item in track_progress(readable, len(readable), "Annotating", "videos"):
@@ -169,6 +171,16 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
     return GroupPage(curves, comparison, cfg.baseline_seconds)
 
 
+def _analyze_study(config: Config, directory: Path, table: pd.DataFrame, media: Sequence[Media]) -> None:
+    """The tables, exports and page of a study, by the run's own copy of its file."""
+    # Its statistics are slow to import, and few runs have a study.
+    from fer.infer.study_inputs import map_media_names, read_run_study
+    from fer.study.pipeline import analyze_study
+
+    study = read_run_study(directory)
+    analyze_study(config, directory, study, table, map_media_names(study, media), config.seed)
+
+
 def _read_performance(directory: Path) -> dict[str, Any] | None:
     """What the model's files said of it when it was fetched; None in a run of an earlier version."""
     path = directory / PARTS_DIR / PERFORMANCE_JSON
@@ -178,7 +190,7 @@ def _read_performance(directory: Path) -> dict[str, Any] | None:
 def _build_notes(config: Config, run: Run) -> list[str]:
     """Remarks for the top of the page."""
     notes = []
-    if config.extraction.input is None:
+    if config.extraction.input is None and config.extraction.study is None:
         notes.append("No input was named: this is a drawn clip, to show the page. Name videos with extraction.input=…")
     if names_pretrained(str(config.model_uri)):
         notes.append(

@@ -8,12 +8,13 @@ from fer.errors import ConfigError, UserError
 from fer.infer.inputs import load_media
 from fer.infer.pipeline import run_stages, validate_and_pin
 from fer.infer.route import check_version_approved
+from fer.infer.study_inputs import keep_study, resume_study
 from fer.infer.transform.sagemaker import STATE
 from fer.infer.transform.stage import SHARDS
 from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
-LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels", "explain"}
+LATER_KEYS = {"stages", "smoothing", "groups", "study", "baseline_seconds", "annotate", "labels", "explain"}
 # And of section `inference`.
 LATER_INFERENCE_KEYS = ("monitor", "sets")
 
@@ -35,10 +36,14 @@ def resume(config: Config, directory: Path) -> int:
     # Pinned before it is written to run.yaml: the report of a later call is to mean the same model.
     config = validate_and_pin(config)
     validate_resume_config(config, directory)
+    study = resume_study(config, directory, media)
     # A job that was created may be waited for, whatever became of its version.
     if not (directory / SHARDS / STATE).is_file():
         check_version_approved(config)
-    return run_stages(config, Run.resume(directory, config, "infer.py"), media)
+    run = Run.resume(directory, config, "infer.py")
+    if study is not None:
+        keep_study(run, study)
+    return run_stages(config, run, media)
 
 
 def validate_resume_config(config: Config, directory: Path) -> None:

@@ -59,7 +59,8 @@ def pin_detector(config: Extraction) -> tuple[Extraction, dict[str, Any]]:
 def _find_auto_weights(config: Extraction, detector: AutoDetector) -> Path:
     """YuNet's file. Raises ModelError, for a drawn clip without a try: infer.py alone downloads nothing."""
     cache = Path(config.cache_dir)
-    if config.input is None and detector.weights is None and find_cached_weights(cache) is None:
+    is_drawn = config.input is None and config.study is None
+    if is_drawn and detector.weights is None and find_cached_weights(cache) is None:
         raise ModelError(
             f"{cache} does not hold YuNet's weights, which are not downloaded for a drawn clip; name videos with "
             "extraction.input=…, or choose extraction.detector.kind=haar"

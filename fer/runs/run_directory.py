@@ -224,7 +224,7 @@ def load_run_config(run: Path, program: Program = "train") -> Config:
         content = read_yaml(run / RUN_YAML)
         content.pop("defaults", None)
         content = _map_texts(unescape_interpolations, content)
-        return Config.model_validate(content, context={"program": program})
+        return Config.model_validate(content, context={"program": program, "is_saved": True})
     except ValidationError as error:
         raise convert_validation_error(error, content) from None
     except (OSError, ValueError, AttributeError, TypeError) as error:

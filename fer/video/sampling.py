@@ -58,6 +58,37 @@ class AllFramesSampler(FrameSampler):
         return True
 
 
+def find_cuts(
+    source: Path | VideoInfo, threshold: float = 27.0, shortest_s: float = 0.6
+) -> tuple[list[int], dict[int, float]]:
+    """Find where scenes begin, as PySceneDetect's content detector sees them; the video is read once.
+
+    Args:
+        source: The video.
+        threshold: Mean change of hue, saturation and brightness (0 to 255) that makes a cut.
+        shortest_s: The shortest scene, seconds.
+
+    Returns:
+        The index of the first frame of each scene, 0 first; and the time of each frame that can be decoded, seconds.
+
+    Raises:
+        VideoError: The video cannot be read.
+    """
+    info = source if isinstance(source, VideoInfo) else open_video(source)
+    detector = ContentDetector(threshold, shortest_s)
+    rate = info.fps or 25.0
+    shrink = min(1.0, SCENE_WIDTH / info.width)
+    starts, times = [0], dict[int, float]()
+    for frame in iter_frames(info, AllFramesSampler()):
+        if frame.bgr is None:
+            continue
+        small = cv2.resize(frame.bgr, None, fx=shrink, fy=shrink)
+        cuts = detector.process_frame(FrameTimecode(frame.index, rate), small)
+        starts += [cut.frame_num for cut in cuts]
+        times[frame.index] = frame.time_s
+    return starts, times
+
+
 class SceneSampler(FrameSampler):
     """The middle frame of each scene: from cut to cut as PySceneDetect's content detector sees them.
 
@@ -73,18 +104,8 @@ class SceneSampler(FrameSampler):
     """
 
     def __init__(self, source: Path | VideoInfo, threshold: float = 27.0, shortest_s: float = 0.6) -> None:
-        info = source if isinstance(source, VideoInfo) else open_video(source)
-        detector = ContentDetector(threshold, shortest_s)
-        rate = info.fps or 25.0
-        shrink = min(1.0, SCENE_WIDTH / info.width)
-        starts, end = [0], 0
-        for frame in iter_frames(info, AllFramesSampler()):
-            if frame.bgr is None:
-                continue
-            small = cv2.resize(frame.bgr, None, fx=shrink, fy=shrink)
-            cuts = detector.process_frame(FrameTimecode(frame.index, rate), small)
-            starts += [cut.frame_num for cut in cuts]
-            end = frame.index + 1
+        starts, times = find_cuts(source, threshold, shortest_s)
+        end = max(times, default=-1) + 1
         self.middles = {(start + stop - 1) // 2 for start, stop in zip(starts, [*starts[1:], end], strict=True)}
 
     @override

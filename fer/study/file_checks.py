@@ -1,0 +1,78 @@
+"""The files that a study names: whether they are there, what its videos declare. Without consent none is touched."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from fer.config.study import Study
+from fer.config.study_loading import shorten_name
+from fer.core.progress import track_progress
+from fer.study.checks import format_recording, has_consent
+from fer.video.reader import VideoError, VideoInfo, open_video
+
+S3 = "s3://"
+
+
+def find_missing_files(study: Study) -> Iterable[str]:
+    """Find files that are not there; recordings without consent are not looked for.
+
+    Args:
+        study: A study with absolute paths.
+
+    Returns:
+        A sentence each, with the file of the nearest name.
+    """
+    for index, item in enumerate(study.recordings):
+        if has_consent(study, item) and not item.file.startswith(S3):
+            problem = _explain_missing_file(item.file)
+            if problem:
+                yield f"{format_recording(index, item)}: file={item.file}: {problem}"
+    for name, stimulus in study.stimuli.items():
+        place = f"stimuli.{shorten_name(name)}"
+        if stimulus.file is not None and (problem := _explain_missing_file(stimulus.file)):
+            yield f"{place}.file={stimulus.file}: {problem}"
+        if stimulus.file is None and stimulus.cuts:
+            yield f"{place}.cuts: are found in its video; name it (file), or leave cuts out"
+    for number, norm in enumerate(study.norms, 1):
+        if not Path(norm).is_dir():
+            yield f"norms.{number}={norm}: there is no such directory; name the run directory of an earlier study"
+
+
+def _explain_missing_file(file: str) -> str | None:
+    """Why there is no file of this name; None where there is one."""
+    path = Path(file)
+    try:
+        if path.is_file():
+            return None
+        if "://" in file:
+            return "is an address; download the video, and name its file"
+        if path.is_dir():
+            return "is a directory; name one video"
+        if not path.parent.is_dir():
+            return f"there is no such file, nor the directory {path.parent}"
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except (OSError, ValueError) as error:
+        return f"cannot be looked for ({getattr(error, 'strerror', None) or error})"
+    near = get_close_matches(path.name[:300], names, n=1, cutoff=0.6)
+    return f"there is no such file{f'; did you mean {near[0]}?' if near else ''}"
+
+
+def open_recordings(study: Study) -> tuple[dict[str, VideoInfo], list[str]]:
+    """Look into the recordings of this machine that have consent, each file once.
+
+    Args:
+        study: A study whose files are there.
+
+    Returns:
+        What they declare, by file; and a sentence for each that cannot be read, which leaves the run without it.
+    """
+    files = [item.file for item in study.recordings if has_consent(study, item) and not item.file.startswith(S3)]
+    infos: dict[str, VideoInfo] = {}
+    unreadable = []
+    unique = list(dict.fromkeys(files))
+    for file in track_progress(unique, len(unique), "Checking", "recordings"):
+        try:
+            infos[file] = open_video(Path(file))
+        except VideoError as error:
+            unreadable.append(f"{file}: is left out: {error.reason}")
+    return infos, unreadable
