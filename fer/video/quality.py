@@ -16,8 +16,8 @@ NOSE_LENGTH = 0.6
 # The same face from the side, in distances from the line of the eyes to that of the mouth's corners (vertices 61, 291),
 # pupils as above: how far the nose tip and the mouth stand before the eyes.
 NOSE_REACH, MOUTH_REACH = 0.543, 0.085
-# The nose tip below the eyes of a level head, in the same unit: the median of YuNet's points in 348 faces of FERPlus that
-# are turned by less than 15 degrees, their quartiles 4 degrees away. By that model it were 0.538, 5 degrees less.
+# The nose tip below the eyes of a level head, in the same unit: the median of YuNet's points in 348 faces of FERPlus
+# that are turned by less than 15 degrees, their quartiles 4 degrees away. By that model it were 0.538, 5 degrees less.
 NOSE_DROP = 0.578
 
 
