@@ -16,8 +16,8 @@ _FACE_COLUMNS = ("face_x", "face_y", "face_w", "face_h", "det_score", "sharpness
 def select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the row of the person who is recorded, in every frame.
 
-    That person is the track with the largest sum of face areas over the whole recording: who is large for long, not who
-    is largest in a frame, as someone passing close to the camera may be. A respondent who was lost and found again has
+    That person is the track with the largest sum of face sizes (the root of the area) over the whole recording: who is
+    large for long, not who is largest in a frame, as someone passing close to the camera may be. A respondent who was lost and found again has
     several tracks. Another track counts as the same person where its usual place is within REACH face widths of the
     first one's, its usual size within a factor of SIZE_RATIO, and the two never stand in the same frame.
 
@@ -53,11 +53,10 @@ def _find_respondents(table: pd.DataFrame) -> np.ndarray:
         x=faces["face_x"] + 0.5 * faces["face_w"],
         y=faces["face_y"] + 0.5 * faces["face_h"],
         side=np.sqrt(faces["face_w"] * faces["face_h"]),
-        area=faces["face_w"] * faces["face_h"],
     )
     groups = faces.groupby(["video", "track_id"])
-    tracks = groups[["x", "y", "side"]].median().join(groups["area"].sum()).reset_index()
-    tracks = tracks.sort_values(["video", "area"], ascending=[True, False], kind="stable")
+    tracks = groups[["x", "y", "side"]].median().join(groups["side"].sum().rename("total")).reset_index()
+    tracks = tracks.sort_values(["video", "total"], ascending=[True, False], kind="stable")
     chosen = tracks[["video", "track_id"]].assign(_mine=True).drop_duplicates("video")
     several = tracks[tracks["video"].duplicated(keep=False)]
     if not several.empty:
@@ -80,7 +79,7 @@ _Frames = defaultdict[tuple[str, int], set[int]]
 
 
 def _find_further(tracks: pd.DataFrame, frames: _Frames) -> list[int]:
-    """The tracks of a video, the one of the largest area first, that are the same person as the first one."""
+    """The tracks of a video, the one of the largest total first, that are the same person as the first one."""
     video, first = str(tracks["video"].iloc[0]), tracks.iloc[0]
     distance = np.hypot(tracks["x"] - first["x"], tracks["y"] - first["y"])
     ratio = tracks["side"] / first["side"]
