@@ -175,6 +175,7 @@ class FaceExtractor:
             return
         if self.config.save == "frames":
             _write_image(self.run_directory / FRAMES / f"{sampled.video:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
+        row["faces"] = len(faces)
         if self.config.faces == "largest":
             faces = faces[:1]
         if not faces:
@@ -240,6 +241,9 @@ def _build_face_columns(face: Face, quality: FaceQuality, reason: str) -> dict[s
         "det_score": face.score,
         "sharpness": quality.sharpness,
         "brightness": quality.brightness,
+        "yaw": quality.yaw,
+        "pitch": quality.pitch,
+        "roll": quality.roll,
     }
 
 

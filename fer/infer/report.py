@@ -128,7 +128,7 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     tables = [store.read() for store in stores if store.list_chunks()]
     chunks = pd.concat(tables, ignore_index=True) if tables else build_table([])
     classes = list_emotions(chunks) or list(EMOTIONS)
-    # Where no video could be opened there are no rows, but columns.
+    # Where no video could be opened there are no rows, but columns; chunks of earlier versions lack the last ones.
     chunks = chunks.reindex(
         columns=[
             *ROW_COLUMNS,
@@ -137,7 +137,7 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
             *(name for name in AFFECT if name in chunks),
             "picture",
         ]
-    )
+    ).astype({"faces": "Int64"})
     if chunks.loc[chunks["status"] == "ok", "emotion"].isna().any():
         raise UserError(
             f"{directory}: some faces are not classified yet; go on with "

@@ -20,12 +20,12 @@ def usable(
     video: str, times: Sequence[float], probabilities: np.ndarray, track: int = 0, side: float = 50.0
 ) -> pd.DataFrame:
     """Rows of usable faces of one track; ``probabilities`` (N, 7)."""
-    rows = excluded(video, times, "ok", "").assign(track_id=track, face_w=side, face_h=side, det_score=1.0)
+    rows = excluded(video, times, "ok", "").assign(track_id=track, face_w=side, face_h=side, det_score=1.0, faces=1)
     rows[P] = probabilities
     leading = probabilities.argmax(axis=1)
     rows["emotion"] = [EMOTIONS[place] for place in leading]
     rows["confidence"] = probabilities.max(axis=1)
-    return rows.astype({"track_id": "Int64", "uncertain": "boolean"})
+    return rows.astype({"track_id": "Int64", "faces": "Int64", "uncertain": "boolean"})
 
 
 def excluded(
@@ -35,9 +35,13 @@ def excluded(
     seconds = np.asarray(times, float)
     known = {"video": video, "frame": np.round(seconds * 30).astype(int), "time_s": seconds}
     rows = pd.DataFrame({**known, "track_id": None, "status": status, "reason": reason})
-    rows[["face_x", "face_y", "face_w", "face_h", "det_score", "sharpness", "brightness", *P]] = np.nan
+    rows[["face_x", "face_y", "face_w", "face_h", "det_score", "sharpness", "brightness", "yaw", "pitch", "roll"]] = (
+        np.nan
+    )
+    rows["faces"] = None if status == "decode_error" else 0
+    rows[P] = np.nan
     return rows.assign(emotion=None, confidence=np.nan, uncertain=pd.NA).astype(
-        {"track_id": "Int64", "uncertain": "boolean"}
+        {"track_id": "Int64", "faces": "Int64", "uncertain": "boolean"}
     )
 
 

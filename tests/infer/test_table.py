@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.infer.table import write_table
+from fer.emotions import EMOTIONS
+from fer.infer.chunk_store import ChunkStore
+from fer.infer.report import _read_chunks
+from fer.infer.table import ROW_COLUMNS, build_table, write_table
 
 
 @pytest.mark.parametrize("column", ["time_s", "second", "duration_s", "start_s"])
@@ -22,3 +25,32 @@ def test_times_of_long_recordings_keep_microseconds(column: str, tmp_path: Path)
 def test_a_table_without_rows_is_a_file_too(tmp_path: Path) -> None:
     write_table(pd.DataFrame({"time_s": pd.Series(dtype="float64")}), tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == "time_s\n"
+
+
+def chunk_of(version: str) -> pd.DataFrame:
+    """A chunk of two faces; earlier versions measured no pose and counted no faces."""
+    face = {"video": "a.mp4", "frame": 0, "time_s": 0.0, "track_id": 0, "status": "ok", "reason": "", "face_w": 50.0}
+    rows = [{**face, "frame": frame, "yaw": 3.0, "pitch": -2.0, "roll": 1.0, "faces": 2} for frame in (0, 1)]
+    table = build_table(rows).assign(**{f"p_{name}": 1 / 7 for name in EMOTIONS}, emotion="fear", confidence=1 / 7)
+    return table.drop(columns=["yaw", "pitch", "roll", "faces"]) if version == "earlier" else table
+
+
+@pytest.mark.parametrize("versions", [("earlier", "earlier"), ("earlier", "this"), ("this", "this")])
+def test_chunks_of_earlier_versions_have_empty_poses_and_counts(versions: tuple[str, ...], tmp_path: Path) -> None:
+    store = ChunkStore.for_video(tmp_path, 0)
+    for index, version in enumerate(versions):
+        store.write_chunk(index, chunk_of(version))
+    table, classes = _read_chunks([store], tmp_path)
+    assert tuple(classes) == EMOTIONS
+    assert str(table["faces"].dtype) == "Int64" and str(table["yaw"].dtype) == "float64"
+    known = np.repeat([version == "this" for version in versions], 2)
+    for column in ("yaw", "pitch", "roll", "faces"):
+        assert (table[column].notna() == known).all()
+    # The rows of a chunk that was extracted earlier become a chunk again when they are classified.
+    assert build_table(store.read_chunk(store.list_chunks()[0]).to_dict("records"))["faces"].notna().all() == known[0]
+
+
+def test_a_run_without_rows_has_all_columns(tmp_path: Path) -> None:
+    table, _ = _read_chunks([], tmp_path)
+    assert list(table.columns[: len(ROW_COLUMNS)]) == list(ROW_COLUMNS)
+    assert ROW_COLUMNS[-5:] == ("brightness", "yaw", "pitch", "roll", "faces")
