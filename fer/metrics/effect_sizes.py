@@ -61,9 +61,7 @@ def _compute_bias(freedom: int) -> float:
     return 1 - 3 / (4 * freedom - 1)
 
 
-def _find_effect_interval(
-    effect: np.ndarray, freedom: int, root: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_effect_interval(effect: np.ndarray, freedom: int, root: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The effects whose t-values are in the middle 95 % of their distributions; ``root`` turns an effect into one."""
     t_values = effect / _compute_bias(freedom) * root
     magnitudes = np.minimum(np.abs(t_values), LARGEST_T)
@@ -96,12 +94,16 @@ def compute_cliffs_delta(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.n
     if min(count_a, count_b) < 2:
         return tuple(np.full((3, a.shape[1]), np.nan))
     ordered = np.sort(b, axis=0)
-    delta = np.array(
-        [
-            (np.searchsorted(column, values, "left") + np.searchsorted(column, values, "right")).sum()
-            for column, values in zip(ordered.T, a.T, strict=True)
-        ]
-    ) / (count_a * count_b) - 1.0
+    delta = (
+        np.array(
+            [
+                (np.searchsorted(column, values, "left") + np.searchsorted(column, values, "right")).sum()
+                for column, values in zip(ordered.T, a.T, strict=True)
+            ]
+        )
+        / (count_a * count_b)
+        - 1.0
+    )
     share = (delta + 1) / 2
     quantile = norm.ppf(1 - TAIL)
     spare = (count_a + count_b) / 2 - 1
