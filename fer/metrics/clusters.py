@@ -1,10 +1,10 @@
 """When two differ: cluster-based permutation tests over time (Maris & Oostenveld 2007).
 
-At each step a t-value; neighbouring steps whose t-values lie beyond the quantile of FORMING_ALPHA on the same side are a
-cluster, and the sum of their t-values is its mass. People are dealt anew, and of each deal the largest mass counts. So
-the chance that any cluster is found where there is no difference at all is that of one test (family-wise control). A
-cluster says that there is a difference, and about when; it does not prove where exactly it begins and ends (Sassenhagen
-& Draschkow 2019).
+At each step a t-value; neighbouring steps whose t-values lie beyond the quantile of FORMING_ALPHA on the same side are
+a cluster, and the sum of their t-values is its mass. People are dealt anew, and of each deal the largest mass counts.
+So the chance that any cluster is found where there is no difference at all is that of one test (family-wise control).
+A cluster says that there is a difference, and about when; it does not prove where exactly it begins and ends
+(Sassenhagen & Draschkow 2019).
 """
 
 from collections.abc import Callable, Iterator

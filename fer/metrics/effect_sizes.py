@@ -1,8 +1,8 @@
 """How large a difference is: Hedges' g and Cliff's delta with 95 % intervals, of two groups and of the same people.
 
 Hedges' g is in standard deviations, and its interval that of the noncentral t distribution, which is exact for normal
-values of equal variance (Cumming & Finch 2001). Cliff's delta is a difference of shares, so one person unlike all others
-weighs no more than any other; its intervals need no normal values.
+values of equal variance (Cumming & Finch 2001). Cliff's delta is a difference of shares, so one person unlike all
+others weighs no more than any other; its intervals need no normal values.
 """
 
 import math
