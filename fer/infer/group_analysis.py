@@ -1,23 +1,22 @@
 """Analysis over respondents: curves per stimulus and group with bands, and tests between groups."""
 
 import logging
-import math
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, permutation_test
+from scipy.stats import false_discovery_control
 
 from fer.core.csv import check_video_name, read_csv
 from fer.emotions import list_emotions
 from fer.errors import DataError
 from fer.infer.smoothing import TIME_TOLERANCE_S
+from fer.metrics.permutation import compute_permutation_p, compute_smallest_p
 from fer.metrics.small_samples import compute_difference_interval, compute_hedges_g, compute_mean_interval
 
 GROUP_COLUMNS = ("video", "respondent", "stimulus", "group")
-PERMUTATIONS = 9999
 CURVE_COLUMNS = (
     *("stimulus", "group", "emotion", "second", "respondents"),
     *("mean", "low", "high", "share", "max", "min"),
@@ -213,54 +212,6 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
     if tested.any():
         comparison.loc[tested, "p_corrected"] = false_discovery_control(comparison.loc[tested, "p"].to_numpy())
     return comparison
-
-
-def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray:
-    """Test the difference of the means of two groups.
-
-    Args:
-        a: (respondents, emotions) means of the first group.
-        b: (respondents, emotions) means of the second group.
-        seed: Of the permutations.
-
-    Returns:
-        (emotions,) two-sided p-values; NaN where a group has fewer than two respondents.
-    """
-    if min(len(a), len(b)) < 2:
-        return np.full(a.shape[1], np.nan)
-
-    def difference(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
-        return first.mean(axis=axis) - second.mean(axis=axis)
-
-    result = permutation_test(
-        (a, b),
-        difference,
-        vectorized=True,
-        n_resamples=PERMUTATIONS,
-        batch=500,
-        axis=0,
-        rng=np.random.default_rng(seed),
-    )
-    return np.asarray(result.pvalue)
-
-
-def compute_smallest_p(respondents_a: int, respondents_b: int) -> float:
-    """Compute the smallest p that a two-sided permutation test of two groups of such sizes can give.
-
-    Of all ways to divide the people, one is the most extreme on either side: 2 of 70 for four against four. Where there
-    are more ways than are tried, the division that was seen counts as one of them.
-
-    Args:
-        respondents_a: Number of people in the first group.
-        respondents_b: Number of people in the second group.
-
-    Returns:
-        The p-value; NaN where a group has fewer than two respondents.
-    """
-    if min(respondents_a, respondents_b) < 2:
-        return math.nan
-    divisions = math.comb(respondents_a + respondents_b, respondents_a)
-    return 2 / (divisions if divisions <= PERMUTATIONS else PERMUTATIONS + 1)
 
 
 def _list_stimulus_groups(groups: pd.DataFrame) -> list[tuple[str, str]]:
