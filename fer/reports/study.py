@@ -1,11 +1,11 @@
 """The page of a study: what ``study.html`` shows, and where each section comes from.
 
-It has no picture of a respondent, so that ``report.faces`` changes nothing here. Recordings and stimuli are never embedded:
-they are linked relatively to the page, and whoever opens it elsewhere chooses the file by hand.
+It has no picture of a respondent, so that ``report.faces`` changes nothing here. Recordings and stimuli are never
+embedded: they are linked relatively to the page, and whoever opens it elsewhere chooses the file by hand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure, build_measure
 from fer.reports.study_rankings import rank_segments, sort_recordings, total_recordings
 from fer.reports.study_series import build_series
+from fer.reports.study_tables import complete_tables, list_rows
 
 __all__ = ["StudyMedia", "StudyPage", "write_study_page"]
 
@@ -32,6 +33,8 @@ MAX_ROWS = 300
 MAX_SEGMENTS, MAX_TOP_ANSWERS, MAX_TOP_MOMENTS = 20, 8, 6
 # Small charts of the summary.
 MAX_SMALL_CHARTS = 6
+# Of the steps: all other columns are measures, and which emotion leads.
+_KEYS = {"respondent", "stimulus", "condition", "second"}
 _SCRIPTS = ("study_charts.js", "study_heat.js", "study_player.js", "study.js")
 
 
@@ -109,6 +112,7 @@ def write_study_page(page: StudyPage, path: Path) -> None:
     Raises:
         OSError: The page cannot be written.
     """
+    page = replace(page, data=complete_tables(page.data))
     content = _build_content(page, path.parent)
     for detail in _DETAILS:
         html = render("study.html.j2", {**content, **_build_drawings(page, content, detail)})
@@ -117,30 +121,23 @@ def write_study_page(page: StudyPage, path: Path) -> None:
     write_page(html, path)
 
 
-def list_page_measures(data: StudyData) -> list[str]:
-    """The measures that the page knows: the tested ones first, then all others that the steps or curves have."""
-    known = [str(column) for column in data.steps.columns if str(column) not in _KEYS and not _is_leading(str(column))]
-    others = dict.fromkeys([*known, *data.curves["measure"]]) if len(data.curves) else dict.fromkeys(known)
-    return list(dict.fromkeys([*data.measures, *others]))
-
-
-_KEYS = {"respondent", "stimulus", "condition", "second"}
-
-
-def _is_leading(column: str) -> bool:
-    return column.startswith("leads_")
+def _list_measures(data: StudyData) -> list[str]:
+    """The tested measures first, then all others that steps or curves have."""
+    columns = [str(column) for column in data.steps.columns if str(column) not in _KEYS]
+    others = [column for column in columns if not column.startswith("leads_")]
+    return list(dict.fromkeys([*data.measures, *others, *data.curves["measure"]]))
 
 
 def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
     data = page.data
     measures = {
-        name: build_measure(name, data.has_baseline, page.definitions.get(name)) for name in list_page_measures(data)
+        name: build_measure(name, data.has_baseline, page.definitions.get(name)) for name in _list_measures(data)
     }
     whole = list_whole_names(data)
     tested = data.contrasts[data.contrasts["measure"].isin(list(measures))]
     contrasts = [
         (row, build_answer(row, measures[row["measure"]], whole, page.effect))
-        for row in tested[tested["kind"] != "mixed"].head(MAX_ROWS).to_dict("records")
+        for row in list_rows(tested[tested["kind"] != "mixed"].head(MAX_ROWS))
     ]
     moments = list_moments(data, measures)
     stimuli = [str(name) for name in data.stimuli["stimulus"]]
@@ -169,7 +166,8 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
         "contrasts": contrasts,
         "hidden_contrasts": int((tested["kind"] != "mixed").sum()) - len(contrasts),
         **{
-            name: _take_rows(getattr(data, name)) for name in ("clusters", "mixed", "reliability", "norms")
+            name: list_rows(getattr(data, name).head(MAX_ROWS))
+            for name in ("clusters", "mixed", "reliability", "norms")
         },
         "recordings": sort_recordings(data)[:MAX_ROWS],
         "performance": performance,
@@ -179,13 +177,9 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
     }
 
 
-def _take_rows(table: Any) -> list[dict[str, Any]]:
-    return list(table.head(MAX_ROWS).to_dict("records")) if len(table) else []
-
-
 def _find_places(page: StudyPage, stimuli: Sequence[str], folder: Path) -> dict[str, Any]:
     """The address of each stimulus, and of the recording of each respondent, stimulus and condition."""
-    rows = page.data.recordings[page.data.recordings["included"].astype(bool)].to_dict("records")
+    rows = list_rows(page.data.recordings[page.data.recordings["included"]])
     paths = [page.media.stimuli.get(name) for name in stimuli]
     paths += [page.media.recordings.get(row["recording"]) for row in rows]
     known = [str(path) for path in paths if path is not None and not str(path).startswith(REMOTE)]
@@ -193,9 +187,7 @@ def _find_places(page: StudyPage, stimuli: Sequence[str], folder: Path) -> dict[
     addresses = [urls.get(str(path)) for path in paths]
     return {
         "stimuli": addresses[: len(stimuli)],
-        "recordings": [
-            (row, address) for row, address in zip(rows, addresses[len(stimuli) :], strict=True)
-        ],
+        "recordings": [(row, address) for row, address in zip(rows, addresses[len(stimuli) :], strict=True)],
     }
 
 
@@ -218,7 +210,12 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     drawn = {
         **series.index,
         "measures": [
-            {"name": measure.name, "unit": measure.unit, "change": measure.change, "tested": measure.name in data.measures}
+            {
+                "name": measure.name,
+                "unit": measure.unit,
+                "change": measure.change,
+                "tested": measure.name in data.measures,
+            }
             | {"colour": EMOTION_COLOURS.get(measure.name)}
             for measure in measures
         ],
@@ -236,7 +233,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
         ],
         "people": [
             [str(row["respondent"]), *(str(row[column]) for column in data.group_columns)]
-            for row in data.respondents.to_dict("records")
+            for row in list_rows(data.respondents)
         ],
         "recordings": recordings,
         "group_columns": list(data.group_columns),

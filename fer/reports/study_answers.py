@@ -9,6 +9,7 @@ from fer.reports.formats import NO_BREAK, clock, p_value, percent, signed
 from fer.reports.group_page import SIGNIFICANT
 from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure
+from fer.reports.study_tables import list_rows
 
 # shown: a difference; open: none was shown; blind: none could have been; untested: nothing was computed.
 Verdict = Literal["shown", "open", "blind", "untested"]
@@ -71,9 +72,7 @@ def name_place(stimulus: str, condition: str = "") -> str:
 
 def list_moments(data: StudyData, measures: dict[str, Measure]) -> list[Moment]:
     """All moments whose measure the page knows, the strongest of each stimulus and measure first."""
-    if not len(data.moments):
-        return []
-    rows = data.moments.sort_values("rank", kind="stable").to_dict("records")
+    rows = list_rows(data.moments.sort_values("rank", kind="stable"))
     return [
         Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]])
         for row in rows
@@ -103,20 +102,20 @@ def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect:
     if interval := measure.write_range(row["difference_low"], row["difference_high"], difference=True):
         facts.append(f"95{NO_BREAK}% interval {interval}")
     facts.append(f"corrected p{NO_BREAK}{_write_p(row['p_corrected'])}")
-    if pd.notna(row["hedges_g"]):
-        facts.append(f"Hedges’ g{NO_BREAK}{signed(row['hedges_g'])}, {name_size(row['hedges_g'])}")
     if row["p_corrected"] < SIGNIFICANT:
+        if pd.notna(row["hedges_g"]):
+            facts.append(f"Hedges’ g{NO_BREAK}{signed(row['hedges_g'])}, {name_size(row['hedges_g'])}")
         more = "higher" if row["difference"] > 0 else "lower"
         means = f"{measure.write(row['mean_a'])} against {measure.write(row['mean_b'])}"
         return Answer(about, f"{measure.name} is {more} in {a} than in {b}: {means}; {'; '.join(facts)}.", "shown")
-    said = f"no difference in {measure.name} between {a} and {b} was shown: {'; '.join(facts)}."
+    said = f"no difference in {measure.name} was shown: {'; '.join(facts)}."
     if row["p_smallest"] >= SIGNIFICANT:
         smallest = p_value(row["p_smallest"])
         said += f" It could not have been seen with so few: with {sizes} the smallest possible p is {smallest}."
         return Answer(about, said, "blind")
     if row["power"] < ENOUGH_POWER:
-        planned = "of the size that the study is planned for" if effect is None else f"of g{NO_BREAK}= {effect:g}"
-        said += f" That is no proof of none: with {sizes} a difference {planned} is found in {percent(row['power'])} of studies."
+        size = "the planned size" if effect is None else f"g{NO_BREAK}= {effect:g}"
+        said += f" With {sizes}, {percent(1 - row['power'])} of studies would miss one of {size}."
     return Answer(about, said, "open")
 
 
@@ -132,7 +131,7 @@ def choose_answers(data: StudyData, measures: dict[str, Measure], effect: float 
         on_whole = rows[rows["segment"].isin(whole)]
         chosen = on_whole if len(on_whole) else rows
         order = chosen["p_corrected"].fillna(2.0).sort_values(kind="stable").index
-        by_contrast.append(chosen.loc[order].to_dict("records"))
+        by_contrast.append(list_rows(chosen.loc[order]))
     kept = [0] * len(by_contrast)
     for _ in range(min(limit, sum(map(len, by_contrast)))):
         left = [number for number, rows in enumerate(by_contrast) if kept[number] < len(rows)]

@@ -16,21 +16,23 @@ _DERIVED: Mapping[str, tuple[Unit, str]] = MappingProxyType(
     {
         "valence": (
             "number",
-            "how pleasant the expression looks, from −1 to 1: the mean of the emotions’ circumplex coordinates, weighted "
-            "by their probabilities. Derived from the seven probabilities, not measured by itself",
+            "how pleasant the expression looks, from −1 to 1: the sum of each emotion’s probability times its place on "
+            "the circumplex (Russell and Mehrabian 1977). Derived from the probabilities, not measured by itself",
         ),
         "arousal": ("number", "how activated the expression looks, from −1 to 1, derived like valence"),
-        "expressiveness": ("share", "1 less the probability of neutral: how much of any expression is seen"),
-        "positive": ("share", "the probability of expressions that look pleasant"),
-        "negative": ("share", "the probabilities of expressions that look unpleasant together"),
-        "engagement": ("share", "expressiveness where the face is towards the camera"),
-        "attention": ("share", "the share of time with a face towards the camera, judged by its pose, not by the eyes"),
-        "yaw": ("degrees", "how far the head is turned to a side"),
-        "pitch": ("degrees", "how far the head is raised or lowered"),
-        "roll": ("degrees", "how far the head is tilted"),
+        "expressiveness": ("share", "1 less the probability of neutral; a model that is unsure raises it"),
+        "positive": ("share", "the probability of happiness; surprise counts neither as positive nor as negative"),
+        "negative": ("share", "the probabilities of the unpleasant emotions together"),
+        "engagement": ("share", "expressiveness while the face is towards the camera"),
+        "attention": ("share", "the share of time with a face towards the camera: the head’s direction, not the eyes’"),
+        "yaw": ("degrees", "how far the head is turned to the image’s right, estimated from five points"),
+        "pitch": ("degrees", "how far the head is bent down, estimated from five points"),
+        "roll": ("degrees", "how far the head is tilted clockwise"),
         "people": ("count", "the number of faces found in the picture"),
     }
 )
+# Of these no baseline is subtracted.
+_ABSOLUTE = {"attention", "people"}
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,17 @@ class Measure:
 
 
 def build_measure(name: str, change: bool, definition: str | None = None) -> Measure:
-    """Build what the page knows of a measure; ``definition`` replaces its own words."""
+    """Build what the page knows of a measure.
+
+    Args:
+        name: Of the measure.
+        change: Whether the study has a baseline.
+        definition: Replaces the page's own words.
+    """
+    unit, own = _DERIVED.get(name, ("number", ""))
     if name in (*EMOTIONS, CONTEMPT):
         unit, own = "share", f"the probability that the classifier gives to {name}"
-    else:
-        unit, own = _DERIVED.get(name, ("number", ""))
-    return Measure(name, unit, definition or own, change)  # type: ignore[arg-type]
+    return Measure(name, unit, definition or own, change and name not in _ABSOLUTE)
 
 
 def _is_missing(value: float | None) -> bool:

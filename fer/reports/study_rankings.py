@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from fer.reports.study_answers import name_place
 from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure
+from fer.reports.study_tables import list_rows
+
+_SHOWN = ("mean", "peak", "time_to_peak_s", "change")
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ def rank_segments(data: StudyData, measures: dict[str, Measure], limit: int) -> 
     """Rank scenes and events by the mean of each tested measure over all respondents."""
     keys = ["stimulus", "condition", "kind", "segment"]
     summary = data.segment_summary
-    if not len(summary):
-        return []
     summary = summary[(summary["group_column"] == "") & (summary["kind"] != "whole")]
     # Two of one name, such as a logo that comes twice, are told by the first of them.
     times = data.segments.drop_duplicates(["stimulus", "kind", "segment"])
@@ -48,16 +47,12 @@ def rank_segments(data: StudyData, measures: dict[str, Measure], limit: int) -> 
         rows = summary[summary["measure"] == name]
         if name not in measures or not len(rows):
             continue
-        wide = rows.drop_duplicates([*keys, "statistic"]).pivot(
-            index=keys, columns="statistic", values=["mean", "low", "high", "respondents"]
-        )
-        # Names come first, so that a statistic can be called by its own: `peak`, `mean_low`.
-        wide.columns = [f"{statistic}{'' if what == 'mean' else '_' + what}" for what, statistic in wide.columns]
-        statistics = ("mean", "mean_low", "mean_high", "peak", "time_to_peak_s", "change", "mean_respondents")
-        wide = wide.reindex(columns=list(statistics)).reset_index()
-        wide = wide.merge(times, on=["stimulus", "kind", "segment"], how="left")
+        rows = rows.drop_duplicates([*keys, "statistic"])
+        means = rows.pivot(index=keys, columns="statistic", values="mean").reindex(columns=list(_SHOWN)).reset_index()
+        bounds = rows.loc[rows["statistic"] == "mean", [*keys, "low", "high"]]
+        wide = means.merge(bounds, on=keys, how="left").merge(times, on=["stimulus", "kind", "segment"], how="left")
         wide = wide.sort_values("mean", ascending=False, kind="stable", na_position="last")
-        records = wide.to_dict("records")
+        records = list_rows(wide)
         for row in records:
             row["place"] = name_place(row["stimulus"], row["condition"])
         found.append(SegmentRanking(measures[name], records[:limit], max(0, len(records) - limit)))
@@ -67,9 +62,9 @@ def rank_segments(data: StudyData, measures: dict[str, Measure], limit: int) -> 
 def total_recordings(data: StudyData) -> RecordingTotals:
     """Count recordings and respondents, and why some are left out."""
     recordings = data.recordings
-    used = recordings[recordings["included"].astype(bool)]
+    used = recordings[recordings["included"]]
     shares = used["usable_share"].dropna()
-    reasons = recordings.loc[~recordings["included"].astype(bool), "reason"].value_counts(sort=True)
+    reasons = recordings.loc[~recordings["included"], "reason"].value_counts(sort=True)
     return RecordingTotals(
         recordings=len(recordings),
         used=len(used),
@@ -83,4 +78,4 @@ def total_recordings(data: StudyData) -> RecordingTotals:
 def sort_recordings(data: StudyData) -> list[dict[str, Any]]:
     """All recordings: first those left out, then by usable share, the lowest first."""
     order = data.recordings.sort_values(["included", "usable_share"], kind="stable", na_position="first")
-    return [{**row, "place": name_place(row["stimulus"], row["condition"])} for row in order.to_dict("records")]
+    return [{**row, "place": name_place(row["stimulus"], row["condition"])} for row in list_rows(order)]

@@ -1,7 +1,7 @@
 """What the scripts of a study's page draw: curves, the heat map and differences, as small as they can be.
 
-Numbers are whole ones on a scale of their measure, in two blocks of base64: 16 bits for curves and differences, 8 for the
-cells of the heat map. An index in JSON says what stands where.
+Numbers are whole ones on a scale of their measure, in two blocks of base64: 16 bits for curves and differences, 8 for
+the cells of the heat map. An index in JSON says what stands where.
 """
 
 import base64
@@ -110,14 +110,12 @@ def build_series(data: StudyData, measures: Sequence[Measure], merge: int = 1, h
 
 
 def _build_grids(data: StudyData, merge: int) -> list[_Grid]:
-    seconds = [np.unique(table["second"].to_numpy(dtype=float)) for table in (data.steps, data.curves) if len(table)]
-    known = np.unique(np.concatenate(seconds)) if seconds else np.zeros(0)
-    gaps = np.diff(known)
+    gaps = np.diff(np.unique(np.concatenate([data.steps["second"], data.curves["second"]])))
     width = float(gaps[gaps > 1e-6].min()) if (gaps > 1e-6).any() else 1.0
     grids = []
     for row in data.stimuli.itertuples():
-        ends = [table.loc[table["stimulus"] == row.stimulus, "second"] for table in (data.steps, data.curves) if len(table)]
-        last = max((float(end.max()) + width for end in ends if len(end)), default=width)
+        seconds = [table.loc[table["stimulus"] == row.stimulus, "second"] for table in (data.steps, data.curves)]
+        last = max((float(found.max()) + width for found in seconds if len(found)), default=width)
         duration = float(row.duration_s) if pd.notna(row.duration_s) else last
         grids.append(_Grid(width, max(1, int(np.ceil(max(duration, last) / width - 1e-6))), merge))
     return grids
@@ -161,7 +159,8 @@ def _add_curves(
     columns = [grouping["column"] for grouping in groupings]
     found = []
     keys = ["stimulus", "condition", "group_column", "group", "measure"]
-    for (stimulus, condition, column, group, name), rows in data.curves.groupby(keys, sort=False):
+    for key, rows in data.curves.groupby(keys, sort=False):
+        stimulus, condition, column, group, name = (str(part) for part in key)
         if name not in names or stimulus not in stimuli or column not in columns:
             continue
         which = stimuli.index(stimulus)
@@ -172,7 +171,7 @@ def _add_curves(
         values = grid.reduce(values)
         numbers = np.vstack([_quantize(values[:3], scales[name]), _quantize(values[3:], (0.0, 1.0))])
         number = columns.index(column)
-        at = [which, conditions.index(condition), number, groupings[number]["groups"].index(str(group))]
+        at = [which, conditions.index(condition), number, groupings[number]["groups"].index(group)]
         found.append([*at, names.index(name), int(rows["respondents"].max()), block.add(numbers)])
     return found
 
@@ -222,7 +221,7 @@ def _add_differences(
     tested = data.contrasts[data.contrasts["kind"].isin(["between", "within"])]
     keys = ["contrast", "kind", "factor", "a", "b", "stimulus"]
     for key, rows in tested.groupby(keys, sort=False, dropna=False):
-        contrast, kind, factor, a, b, shown = key
+        contrast, kind, factor, a, b, shown = (str(part) for part in key)
         # What differs between stimuli is drawn along the first.
         stimulus = a if factor == "stimulus" else shown
         measures = [name for name in dict.fromkeys(rows["measure"]) if name in names]
@@ -239,11 +238,11 @@ def _add_differences(
                 near = near[near["stimulus"] == shown]
             found.append(
                 {
-                    "contrast": str(contrast),
+                    "contrast": contrast,
                     "stimulus": which,
                     "between_stimuli": factor == "stimulus",
-                    "a": str(a),
-                    "b": str(b),
+                    "a": a,
+                    "b": b,
                     "measure": names.index(name),
                     "scale": [low, high],
                     "start": block.add(_quantize(course, (low, high))),
@@ -270,11 +269,12 @@ def _compute_differences(
     keep = (place >= 0) & level.isin(levels).to_numpy()
     keyed = steps.loc[keep, list(names)].assign(level=level[keep], place=place[keep], who=steps.loc[keep, "respondent"])
     means = keyed.groupby(["level", "who", "place"])[list(names)].mean()
+    present = set(keyed["level"])
     found = np.full((len(names), grid.steps), np.nan)
     for row, name in enumerate(names):
         sides = []
         for value in levels:
-            side = means.loc[[value], name].droplevel("level") if value in means.index.levels[0] else None
+            side = means.loc[[value], name].droplevel("level") if value in present else None
             sides.append(None if side is None else side.unstack("place").reindex(columns=range(grid.steps)))
         a, b = sides
         if a is None or b is None:

@@ -236,7 +236,9 @@ def _list_contrasts(stimuli: Sequence[str], groups: Mapping[str, Sequence[str]],
         for place, stimulus in enumerate(stimuli):
             for measure in TESTED:
                 shown = place == 0 and column == next(iter(groups)) and measure == "happiness"
-                rows.append(contrast_row(**between, **sizes, stimulus=stimulus, measure=measure, **({} if shown else weak)))
+                rows.append(
+                    contrast_row(**between, **sizes, stimulus=stimulus, measure=measure, **({} if shown else weak))
+                )
     if len(stimuli) > 1:
         within = {"contrast": "stimulus: A – B", "kind": "within", "factor": "stimulus", "stimulus": ""}
         within |= {"a": stimuli[0], "b": stimuli[1]}
@@ -267,5 +269,7 @@ def _list_moments(stimuli: Sequence[str], conditions: Sequence[str], people: int
                     times = {"start_s": start, "peak_s": start + 2, "end_s": start + 5}
                     known = {"stimulus": stimulus, "condition": condition, "measure": measure, "rank": rank, **times}
                     value = 0.62 / rank
-                    rows.append({**known, "value": value, "low": value - 0.07, "high": value + 0.07, "respondents": people})
+                    rows.append(
+                        {**known, "value": value, "low": value - 0.07, "high": value + 0.07, "respondents": people}
+                    )
     return pd.DataFrame(rows)

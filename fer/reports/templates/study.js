@@ -116,7 +116,7 @@
 
   const drawCurves = () => {
     curves = shownCurves();
-    const title = `${measure().name}${measure().change ? ", change from the baseline" : ""}, mean over respondents`;
+    const title = `${measure().name}${measure().change ? `, change from the baseline${measure().unit === "share" ? " in points" : ""}` : ""}, mean over respondents`;
     const place = state.grouping === BY_STIMULUS ? "each stimulus" : placeName(state.stimulus, state.condition);
     byId("curve-title").textContent = `${title}: ${place}`;
     byId("shown").textContent = `Shown: ${placeName(state.stimulus, state.condition)}; ${measure().name}.`;
@@ -387,11 +387,11 @@
     const own = data.measures[entry.measure];
     const { width, count } = steps(entry.stimulus);
     const values = values16(entry.start, count, entry.scale);
-    const title = `${own.name}: ${entry.a} less ${entry.b}`;
+    const title = `${own.name}${own.unit === "share" ? ", points" : ""}: ${entry.a} less ${entry.b}`;
     const resting = `${title}. Shaded: stretches in which the two differ.`;
     byId("difference-readout").textContent = entry.clusters.length ? resting : `${title}. No stretch of time was found in which the two differ.`;
     Courses.draw(byId("difference-curve"), {
-      end: width * count, step: width, measure: own, height: HEIGHT - 30, segments: data.stimuli[entry.stimulus].segments, label: title,
+      end: width * count, step: width, measure: own, height: HEIGHT - 30, segments: data.stimuli[entry.stimulus].segments, label: title, difference: true,
       clusters: entry.clusters, curves: [{ values, colour: COLOURS[0], name: title }],
       go: (seconds) => jump(entry.stimulus, state.condition, entry.measure, seconds),
       hover: (seconds) => {

@@ -45,7 +45,8 @@ const Courses = (() => {
     for (let number = Math.ceil(low / step - 1e-9); number * step <= high + step * 1e-9; number += 1) found.push(Number((number * step).toPrecision(12)));
     return found;
   };
-  const axisLabel = ({ unit }, value) => {
+  const axisLabel = ({ unit, change }, value, difference) => {
+    if (unit === "share" && (change || difference)) return sign(Number((100 * value).toPrecision(6)), 0);
     if (unit === "share") return `${minus(String(Number((100 * value).toPrecision(6))))}\u00a0%`;
     return minus(String(value)) + (unit === "degrees" ? "°" : "");
   };
@@ -140,9 +141,9 @@ const Courses = (() => {
     const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label ?? "" });
     nameSegments(svg, segments, x, top, bottom, end, compact);
     const grid = element("g", { class: "grid" });
-    for (const tick of roundTicks(floor, ceiling, Math.max(2, (bottom - top) / 45))) {
+    for (const tick of roundTicks(floor, ceiling, Math.max(2, (bottom - top) / (compact ? 28 : 42)))) {
       grid.append(element("line", { x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick), class: tick === 0 ? "zero" : "" }));
-      grid.append(element("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, axisLabel(measure, tick)));
+      grid.append(element("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, axisLabel(measure, tick, difference)));
     }
     const spacing = TICK_STEPS.find((seconds) => (end / seconds) * 58 <= width - LEFT - RIGHT) ?? end;
     for (let number = 0; number * spacing <= end + 1e-9; number += 1) {

@@ -96,7 +96,7 @@ const HeatMap = (() => {
     });
     context.textAlign = "left";
     context.fillStyle = colours.ink;
-    for (const [group, top] of headings) context.fillText(fit(context, group, width - LEFT - RIGHT), LEFT, top + HEADING / 2 + 1);
+    for (const [group, top] of headings) context.fillText(fit(context, group, width - LEFT - RIGHT - 6), LEFT + 6, top + HEADING / 2 + 1);
 
     let marked = holder.querySelector(".mark");
     if (!marked) {
