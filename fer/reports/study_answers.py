@@ -1,0 +1,156 @@
+"""What a study answers, in plain sentences: its strongest moments, and what each contrast shows."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from fer.reports.formats import NO_BREAK, clock, p_value, percent, signed
+from fer.reports.group_page import SIGNIFICANT
+from fer.reports.study_data import StudyData
+from fer.reports.study_measures import Measure
+from fer.reports.study_tables import list_rows
+
+# shown: a difference; open: none was shown; blind: none could have been; untested: nothing was computed.
+Verdict = Literal["shown", "open", "blind", "untested"]
+VERDICTS: dict[Verdict, str] = {
+    "shown": "a difference",
+    "open": "none shown",
+    "blind": "too few to see",
+    "untested": "not tested",
+}
+# With less power a difference of the size that the study is planned for is missed too often.
+ENOUGH_POWER = 0.8
+_SIZES = ((0.8, "large"), (0.5, "medium"), (0.2, "small"), (0.0, "very small"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a row of the contrasts says."""
+
+    about: str
+    sentence: str
+    verdict: Verdict
+
+    @property
+    def word(self) -> str:
+        """The verdict in words."""
+        return VERDICTS[self.verdict]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A strongest moment, and where it is on the page's curves."""
+
+    row: dict[str, Any]
+    about: str
+    measure: Measure
+
+    @property
+    def sentence(self) -> str:
+        """When it is, and how strong."""
+        row = self.row
+        interval = self.measure.write_range(row["low"], row["high"])
+        known = f" (95{NO_BREAK}% interval {interval})" if interval else ""
+        people = int(row["respondents"])
+        return (
+            f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {self.measure.write(row['value'])}{known}, "
+            f"in {people} {'respondent' if people == 1 else 'respondents'}."
+        )
+
+
+def list_whole_names(data: StudyData) -> set[str]:
+    """The names by which tables call a whole stimulus."""
+    whole = data.segments[data.segments["kind"] == "whole"]["segment"]
+    return {"", "whole", *whole}
+
+
+def name_place(stimulus: str, condition: str = "") -> str:
+    """A stimulus, and how it was shown."""
+    return f"{stimulus}, {condition}" if condition else str(stimulus)
+
+
+def list_moments(data: StudyData, measures: dict[str, Measure]) -> list[Moment]:
+    """All moments whose measure the page knows, the strongest of each stimulus and measure first."""
+    rows = list_rows(data.moments.sort_values("rank", kind="stable"))
+    return [
+        Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]])
+        for row in rows
+        if row["measure"] in measures
+    ]
+
+
+def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect: float | None) -> Answer:
+    """Say what a row of the contrasts shows.
+
+    Args:
+        row: The row.
+        measure: Its measure.
+        whole: The names of whole stimuli, see `list_whole_names`.
+        effect: The Hedges' g that the study is planned for; None where it is not known.
+    """
+    where = [str(row["contrast"])]
+    where += [str(row["stimulus"])] if row["stimulus"] else []
+    where += [str(row["segment"])] if row["segment"] not in whole else []
+    about = ", ".join(where)
+    a, b, sizes = row["a"], row["b"], f"{_write_size(row['n_a'])} against {_write_size(row['n_b'])} respondents"
+    if row["kind"] == "within":
+        sizes = f"{_write_size(row['n_a'])} respondents"
+    if pd.isna(row["p_corrected"]):
+        return Answer(about, f"{measure.name} could not be tested ({sizes}).", "untested")
+    facts = [f"difference {measure.write_difference(row['difference'])}"]
+    if interval := measure.write_range(row["difference_low"], row["difference_high"], difference=True):
+        facts.append(f"95{NO_BREAK}% interval {interval}")
+    facts.append(f"corrected p{NO_BREAK}{_write_p(row['p_corrected'])}")
+    if row["p_corrected"] < SIGNIFICANT:
+        if pd.notna(row["hedges_g"]):
+            facts.append(f"Hedges’ g{NO_BREAK}{signed(row['hedges_g'])}, {name_size(row['hedges_g'])}")
+        more = "higher" if row["difference"] > 0 else "lower"
+        means = f"{measure.write(row['mean_a'])} against {measure.write(row['mean_b'])}"
+        return Answer(about, f"{measure.name} is {more} in {a} than in {b}: {means}; {'; '.join(facts)}.", "shown")
+    said = f"no difference in {measure.name} was shown: {'; '.join(facts)}."
+    if row["p_smallest"] >= SIGNIFICANT:
+        smallest = p_value(row["p_smallest"])
+        said += f" It could not have been seen with so few: with {sizes} the smallest possible p is {smallest}."
+        return Answer(about, said, "blind")
+    if row["power"] < ENOUGH_POWER:
+        size = "the planned size" if effect is None else f"g{NO_BREAK}= {effect:g}"
+        said += f" With {sizes}, {percent(1 - row['power'])} of studies would miss one of {size}."
+    return Answer(about, said, "open")
+
+
+def choose_answers(data: StudyData, measures: dict[str, Measure], effect: float | None, limit: int) -> list[Answer]:
+    """The answers for the top of the page: of each contrast those on whole stimuli, what was shown first.
+
+    Where there are more than ``limit``, every contrast has one before any has two.
+    """
+    whole = list_whole_names(data)
+    tested = data.contrasts[data.contrasts["measure"].isin(list(measures)) & (data.contrasts["kind"] != "mixed")]
+    by_contrast: list[list[dict[str, Any]]] = []
+    for _, rows in tested.groupby("contrast", sort=False):
+        on_whole = rows[rows["segment"].isin(whole)]
+        chosen = on_whole if len(on_whole) else rows
+        order = chosen["p_corrected"].fillna(2.0).sort_values(kind="stable").index
+        by_contrast.append(list_rows(chosen.loc[order]))
+    kept = [0] * len(by_contrast)
+    for _ in range(min(limit, sum(map(len, by_contrast)))):
+        left = [number for number, rows in enumerate(by_contrast) if kept[number] < len(rows)]
+        kept[min(left, key=lambda number: kept[number])] += 1
+    return [
+        build_answer(row, measures[row["measure"]], whole, effect)
+        for rows, number in zip(by_contrast, kept, strict=True)
+        for row in rows[:number]
+    ]
+
+
+def name_size(effect: float) -> str:
+    """What Cohen called an effect of such a size."""
+    return next(word for least, word in _SIZES if abs(effect) >= least)
+
+
+def _write_p(value: float) -> str:
+    return p_value(value) if value < 0.001 else f"= {p_value(value)}"
+
+
+def _write_size(value: float) -> str:
+    return "–" if pd.isna(value) else str(int(value))

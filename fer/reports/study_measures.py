@@ -1,0 +1,91 @@
+"""The measures of a study on its page: unit, definition, and how their values are written."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from fer.emotions import CONTEMPT, EMOTIONS
+from fer.reports.formats import DASH, NO_BREAK, percent, points
+
+# share: 0-1, written in percent; number: any, -1 to 1 mostly; count: of people.
+Unit = Literal["share", "number", "degrees", "count"]
+_MINUS = "\N{MINUS SIGN}"
+_DERIVED: Mapping[str, tuple[Unit, str]] = MappingProxyType(
+    {
+        "valence": (
+            "number",
+            "how pleasant the expression looks, from −1 to 1: the sum of each emotion’s probability times its place on "
+            "the circumplex (Russell and Mehrabian 1977). Derived from the probabilities, not measured by itself",
+        ),
+        "arousal": ("number", "how activated the expression looks, from −1 to 1, derived like valence"),
+        "expressiveness": ("share", "1 less the probability of neutral; a model that is unsure raises it"),
+        "positive": ("share", "the probability of happiness; surprise counts neither as positive nor as negative"),
+        "negative": ("share", "the probabilities of the unpleasant emotions together"),
+        "engagement": ("share", "expressiveness while the face is towards the camera"),
+        "attention": ("share", "the share of time with a face towards the camera: the head’s direction, not the eyes’"),
+        "yaw": ("degrees", "how far the head is turned to the image’s right, estimated from five points"),
+        "pitch": ("degrees", "how far the head is bent down, estimated from five points"),
+        "roll": ("degrees", "how far the head is tilted clockwise"),
+        "people": ("count", "the number of faces found in the picture"),
+    }
+)
+# Of these no baseline is subtracted.
+_ABSOLUTE = {"attention", "people"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure; with ``change`` its values are changes from a baseline."""
+
+    name: str
+    unit: Unit
+    definition: str
+    change: bool = False
+
+    def write(self, value: float | None) -> str:
+        """Format a value: ``62.0 %``, ``+0.31``, ``4.2°``; a change has its sign."""
+        if self.unit == "share" and not self.change:
+            return percent(value)
+        return self.write_difference(value) if self.change or self.unit == "number" else self._write_plain(value, "")
+
+    def write_difference(self, value: float | None) -> str:
+        """Format a difference with its sign: ``+12.1 points``, ``−0.20``."""
+        if _is_missing(value):
+            return DASH
+        return f"{points(value)}{NO_BREAK}points" if self.unit == "share" else self._write_plain(value, "+")
+
+    def write_range(self, low: float | None, high: float | None, difference: bool = False) -> str:
+        """Format an interval, its unit written once: ``+4.0 to +20.2 points``; empty without one."""
+        if _is_missing(low) or _is_missing(high):
+            return ""
+        write = self.write_difference if difference else self.write
+        first, last = write(low), write(high)
+        for unit in (f"{NO_BREAK}points", f"{NO_BREAK}%"):
+            first = first.removesuffix(unit)
+        return f"{first} to {last}"
+
+    def _write_plain(self, value: float | None, sign: str) -> str:
+        if value is None or math.isnan(value):
+            return DASH
+        digits, suffix = {"degrees": (1, "°"), "count": (1, "")}.get(self.unit, (2, ""))
+        return f"{value:{sign}.{digits}f}{suffix}".replace("-", _MINUS)
+
+
+def build_measure(name: str, change: bool, definition: str | None = None) -> Measure:
+    """Build what the page knows of a measure.
+
+    Args:
+        name: Of the measure.
+        change: Whether the study has a baseline.
+        definition: Replaces the page's own words.
+    """
+    unit, own = _DERIVED.get(name, ("number", ""))
+    if name in (*EMOTIONS, CONTEMPT):
+        unit, own = "share", f"the probability that the classifier gives to {name}"
+    return Measure(name, unit, definition or own, change and name not in _ABSOLUTE)
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
