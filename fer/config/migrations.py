@@ -80,6 +80,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
     AddedKey("0.3.0", "model.loss.distill_weight", 0.5),
     AddedKey("0.3.0", "model.loss.distill_temperature", 1),
+    AddedKey("0.3.0", "extraction.exports", ["csv", "webvtt"]),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.infer.table import write_table
+from fer.core.tables import write_table
 
 
 @pytest.mark.parametrize("column", ["time_s", "second", "duration_s", "start_s"])
