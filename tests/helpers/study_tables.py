@@ -28,11 +28,19 @@ HOSTILE += ["p1", "01", "-->\n\nNOTE <b>&amp;", "..", "all", "\u202eevil\ufffe"]
 
 
 def build_study(
-    respondents: list[str], stimuli: list[str], groups: dict[str, list[object]], conditions: tuple[str, ...] = ("",)
+    respondents: list[str],
+    stimuli: list[str],
+    groups: dict[str, list[object]],
+    conditions: tuple[str, ...] = ("",),
+    spread: bool = False,
 ) -> StudyData:
-    """Made-up tables with every column of the contract; the last respondent has no consent, the first a gap."""
+    """Made-up tables with every column of the contract; the last respondent has no consent, the first a gap.
+
+    With ``spread`` each respondent sees one stimulus, otherwise all of them.
+    """
     rng = np.random.default_rng(7)
-    seen = [(who, what, how) for who in respondents[:-1] for what in stimuli for how in conditions]
+    shown = {who: stimuli[number : number + 1] if spread else stimuli for number, who in enumerate(respondents)}
+    seen = [(who, what, how) for who in respondents[:-1] for what in shown[who] for how in conditions]
     recordings = pd.DataFrame(
         [
             (f"{number:03d}.mp4", f"in/{who}.mp4", who, what, how, 1.0, 5.0, 21, 0.9, 1, 0.5, 1.0, True, "")

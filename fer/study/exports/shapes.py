@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from fer.reports.study_data import StudyData
@@ -78,21 +79,23 @@ def build_wide(data: StudyData, definitions: Mapping[str, tuple[str, str]]) -> S
         repetition=values.groupby(["respondent", *_SEGMENT_KEYS], dropna=False).cumcount(),
     )
     groups = _name_groups(data, ("respondent",))
-    respondents = pd.Index(values["respondent"].drop_duplicates(), name="respondent")
+    grouped = values.groupby([*_SEGMENT_KEYS, "repetition"], sort=False, dropna=False)
     keys = list(values[[*_SEGMENT_KEYS, "repetition"]].drop_duplicates().itertuples(index=False, name=None))
     names = make_label_list(
         [f"{title}_{statistic}" for title in _title_keys(keys) for statistic in STATISTICS],
         *("x", "_", MAX_NAME),
         used=("respondent", *groups.values()),
     )
-    parts = dict(iter(values.groupby([*_SEGMENT_KEYS, "repetition"], sort=False, dropna=False)))
-    columns, legend = {}, {}
-    for name, (key, statistic) in zip(names, product(keys, STATISTICS), strict=True):
-        columns[name] = parts[key].set_index("respondent")[statistic].astype("float64").reindex(respondents)
-        legend[name] = _describe_column(key, statistic, definitions)
-    table = _list_groups(data, groups).merge(
-        pd.DataFrame(columns, index=respondents).reset_index(), on="respondent", how="right"
-    )
+    rows, respondents = pd.factorize(values["respondent"])
+    cells = np.full((len(respondents), len(keys), len(STATISTICS)), np.nan)
+    cells[rows, grouped.ngroup()] = values[list(STATISTICS)].to_numpy(dtype=float)
+    wide = pd.DataFrame(cells.reshape(len(respondents), len(names)), columns=names)
+    wide.insert(0, "respondent", respondents)
+    table = _list_groups(data, groups).merge(wide, on="respondent", how="right")
+    legend = {
+        name: _describe_column(key, statistic, definitions)
+        for name, (key, statistic) in zip(names, product(keys, STATISTICS), strict=True)
+    }
     return Shape(table, {**_describe_groups(groups), **legend}, tuple(groups.values()))
 
 

@@ -20,7 +20,7 @@ def hostile() -> StudyData:
         name: [HOSTILE[(row + column) % len(HOSTILE)] for row in range(len(HOSTILE))]
         for column, name in enumerate(["=cmd", "a/b", "a b", "second", "value", "y" * 300])
     }
-    return build_study(HOSTILE, HOSTILE[:8], groups, ("", "../c", "..\\c"))
+    return build_study(HOSTILE, HOSTILE, groups, ("../c", "..\\c"), spread=True)
 
 
 @pytest.fixture(scope="module")
