@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from fer.config.base import ExistingPath, NewPath, Probability, Section, StudyPath, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
+Export = Literal["csv", "excel", "spss", "bids", "elan", "webvtt", "highlights"]
 _MAX_SIDE = (
     "Longer side of the reduced frame in which YuNet looks first, pixels; null looks in the whole frame alone. Where "
     "it finds nothing, and with extraction.faces=all, it looks in one in which a face of min_size has 20 pixels"
@@ -131,6 +132,11 @@ class Extraction(Section):
     )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: NewPath = Field(description="Directory of downloaded detectors")
+    exports: tuple[Export, ...] = Field(
+        ("csv", "webvtt"),
+        description="Of a study, beside its tables: `csv` (also long and wide, for statistics programs), `excel`, "
+        "`spss`, `bids`, `elan`, `webvtt`, `highlights` (a clip of the strongest moments)",
+    )
 
     @field_validator("input", mode="before")
     @classmethod

@@ -83,6 +83,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.affect", False),
     AddedKey("0.3.0", "model.loss.affect_weight", 1),
     AddedKey("0.3.0", "extraction.study", None),
+    AddedKey("0.3.0", "extraction.exports", ["csv", "webvtt"]),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -20,13 +20,14 @@ from fer.core.run_layout import (
     VIDEO_PREDICTIONS,
     VIDEOS_PARQUET,
 )
+from fer.core.tables import write_table
 from fer.emotions import EMOTIONS, list_emotions
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_persons, summarize_videos
-from fer.infer.table import ROW_COLUMNS, build_table, write_table
+from fer.infer.table import ROW_COLUMNS, build_table
 from fer.infer.uncertainty import (
     add_sets,
     add_uncertain_shares,

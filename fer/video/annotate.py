@@ -1,6 +1,6 @@
 """A video with boxes and emotions drawn in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path) -> Path:
             for bgr, _ in _iter_annotated_frames(item.path, rows_by_frame):
                 temporary.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:
-            _encode_video(_iter_annotated_frames(item.path, rows_by_frame), temporary)
+            encode_video(_iter_annotated_frames(item.path, rows_by_frame), temporary)
     return path
 
 
@@ -58,7 +58,13 @@ def _iter_annotated_frames(path: Path, rows_by_frame: Mapping[int, pd.DataFrame]
         yield frame.bgr, frame.time_s
 
 
-def _encode_video(frames: Iterator[tuple[np.ndarray, float]], path: Path) -> None:
+def encode_video(frames: Iterable[tuple[np.ndarray, float]], path: Path) -> None:
+    """Write an MP4 without sound.
+
+    Args:
+        frames: Frames of one size, one at least, (height, width, 3) uint8 BGR, with rising times in seconds.
+        path: The file.
+    """
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast"})
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TIME_BASE

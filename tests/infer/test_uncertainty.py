@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from fer.bundle.metadata import BundleDescription
+from fer.core.tables import write_table
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.infer.table import write_table
 from fer.infer.uncertainty import (
     add_sets,
     add_uncertain_shares,

@@ -1,0 +1,32 @@
+"""Tables as files: exactly for programs, as CSV for people."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from fer.core.csv import write_csv
+from fer.core.io import atomic_write
+
+# What counts seconds from a beginning: six significant digits would lose 50 ms after three hours.
+TIME_COLUMNS = (
+    *("time_s", "second", "duration_s", "start_s", "first_s", "last_s"),
+    *("end_s", "peak_s", "onset_s", "offset_s", "recording_s"),
+)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the same rows as .parquet and as .csv, for people: microseconds, and otherwise six significant digits.
+
+    Args:
+        table: The table.
+        path: The files' path, whose suffix does not matter.
+    """
+    with atomic_write(path.with_suffix(".parquet")) as temporary:
+        table.to_parquet(temporary, index=False)
+    # A missing time stays empty. A group column of a study may have the name of a time, and texts.
+    times = {
+        name: table[name].map("{:.6f}".format, na_action="ignore")
+        for name in TIME_COLUMNS
+        if name in table.columns and pd.api.types.is_numeric_dtype(table[name])
+    }
+    write_csv(table.assign(**times), path.with_suffix(".csv"), float_format="%.6g", lineterminator="\n")
