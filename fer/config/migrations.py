@@ -80,6 +80,9 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
     AddedKey("0.3.0", "model.loss.distill_weight", 0.5),
     AddedKey("0.3.0", "model.loss.distill_temperature", 1),
+    AddedKey("0.3.0", "extraction.blur", "none"),
+    AddedKey("0.3.0", "extraction.retention_days", None),
+    AddedKey("0.3.0", "report.faces", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -84,6 +84,7 @@ def write_chunks(
     items: Iterable[tuple[FrameFaces | VideoEnd, np.ndarray | None]],
     classes: Sequence[str] = (),
     smoothing: Smoothing | None = None,
+    pictures: bool = True,
 ) -> None:
     """Write each chunk of the emotion table when its frames are complete.
 
@@ -97,6 +98,7 @@ def write_chunks(
         classes: The classes of the probabilities.
         smoothing: How the table will be smoothed, which tells the faces that the page will show; None without
             probabilities.
+        pictures: Keep these faces.
     """
     for (video, chunk_index), pairs in groupby(items, _get_chunk):
         store = ChunkStore.for_video(assigner.run_directory, video)
@@ -116,7 +118,7 @@ def write_chunks(
             table = build_table(rows)
             if probabilities and smoothing is not None:
                 crops = [crop for item in frames for crop in item.crops]
-                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes, smoothing)
+                table = _add_probabilities(table, crops, np.concatenate(probabilities), classes, smoothing, pictures)
             store.write_chunk(chunk_index, table)
 
 
@@ -132,6 +134,7 @@ def _add_probabilities(
     probabilities: np.ndarray,
     classes: Sequence[str],
     smoothing: Smoothing,
+    pictures: bool = True,
 ) -> pd.DataFrame:
     """The rows with p_<emotion>, emotion, confidence, and a thumbnail where an emotion is a person's strongest."""
     ok = (rows["status"] == "ok").to_numpy()
@@ -146,7 +149,7 @@ def _add_probabilities(
         rows.loc[ok, "emotion"] = [classes[column] for column in leading]
         rows.loc[ok, "confidence"] = values[ok].max(1)
         crop_numbers = ok.cumsum() - 1
-        for row in _find_peaks(rows[ok], smoothing):
+        for row in _find_peaks(rows[ok], smoothing) if pictures else ():
             rows.at[row, "picture"] = _encode_thumbnail(crops[crop_numbers[row]])
     return rows
 

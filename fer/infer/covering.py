@@ -25,6 +25,14 @@ _BOX_COLUMNS = ["frame", "face_x", "face_y", "face_w", "face_h"]
 log = logging.getLogger(__name__)
 
 
+def keeps_pictures(config: Config) -> bool:
+    """Whether a run keeps and shows pictures of faces; a study's does not unless it is asked to."""
+    if config.extraction.blur == "all":
+        return False
+    is_study = getattr(config.extraction, "study", None) is not None
+    return not is_study if config.report.faces is None else config.report.faces
+
+
 def collect_boxes(rows: pd.DataFrame) -> dict[int, list[Box]]:
     """Boxes of the faces by frame, from rows of an emotion table."""
     boxes: dict[int, list[Box]] = {}

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ from fer.core.run_layout import (
 from fer.emotions import EMOTIONS, list_emotions
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
+from fer.infer.covering import FaceCoverer, keeps_pictures
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_persons, summarize_videos
@@ -39,6 +41,8 @@ from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
 from fer.video.annotate import annotate
 from fer.video.media import Media
+
+ANNOTATED = "annotated"
 
 
 def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, Any]:
@@ -57,6 +61,11 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     """
     cfg, smoothing = config.extraction, config.extraction.smoothing
     stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+    pictures = keeps_pictures(config)
+    if not pictures:
+        # An earlier call may have kept them.
+        for store in stores:
+            store.drop_pictures()
     chunks, classes = _read_chunks(stores, run.directory)
     thumbnails = chunks.pop("picture")
     rule, thresholds = read_uncertainty(run.directory)
@@ -77,13 +86,19 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
+    copies: dict[str, Path] = {}
     if cfg.annotate:
+        coverer = None if cfg.blur == "none" else FaceCoverer(config)
         readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()]
         for item in track_progress(readable, len(readable), "Annotating", "videos"):
-            annotate(item, table[table["video"] == item.name], run.directory / "annotated")
+            rows = table[table["video"] == item.name]
+            frames = coverer and coverer.iter_frames(item, rows)
+            copies[item.name] = annotate(item, rows, run.directory / ANNOTATED, frames)
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
+    if cfg.blur != "none":
+        pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
     notes = _build_notes(config, run)
-    if cfg.explain:
+    if cfg.explain and pictures:
         # PyTorch takes seconds to import, and ONNX Runtime does without.
         from fer.infer.moment_maps import explain_moments
 
@@ -108,9 +123,18 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         monitoring=monitoring,
         confidence_rule=rule,
         uncertain_share=compute_uncertain_share(table),
+        recordings=_choose_recordings(config),
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
+
+
+def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:
+    """How the page plays the recordings, which show faces as well; those that are covered are the annotated copies."""
+    if config.extraction.blur != "none" and not config.extraction.annotate:
+        return "hidden"
+    covered = config.extraction.blur == "all"
+    return "embedded" if covered or keeps_pictures(config) else "linked"
 
 
 def _choose_title(config: Config, media: Sequence[Media]) -> str:
@@ -178,6 +202,8 @@ def _build_notes(config: Config, run: Run) -> list[str]:
             "Classified by the model that comes with the program; its card (fer/pretrained/bundle/model_card.md) tells "
             "what it may be used for."
         )
+    if date := run.provenance.get("delete_after"):
+        notes.append(f"To be deleted after {date} (extraction.retention_days={config.extraction.retention_days}).")
     if warning := run.provenance.get("detector", {}).get("warning"):
         notes.append(warning)
     return notes

@@ -13,7 +13,7 @@ from fer.infer.transform.stage import SHARDS
 from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
-LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels", "explain"}
+LATER_KEYS = {"stages", "smoothing", "groups", "baseline_seconds", "annotate", "labels", "explain", "retention_days"}
 # And of section `inference`.
 LATER_INFERENCE_KEYS = ("monitor", "sets")
 

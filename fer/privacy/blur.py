@@ -105,12 +105,12 @@ def _choose_output(clip: Path, out: Path | None, still: bool) -> Path:
 
 
 def _find_weights(weights: Path | None) -> Path | None:
-    cache = Path(load_overrides([], "infer").extraction.cache_dir)
+    if weights is not None:
+        return find_weights(weights, weights.parent)
     try:
-        return find_weights(weights, cache, max_seconds=_MAX_FETCH_SECONDS)
+        cache = Path(load_overrides([], "infer").extraction.cache_dir)
+        return find_weights(None, cache, max_seconds=_MAX_FETCH_SECONDS)
     except ModelError as error:
-        if weights is not None:
-            raise
         log.warning(
             "Faces are found by Haar, which overlooks those that are turned or partly hidden, because %s. Name YuNet's "
             "file with --weights, or look at every second of the copy",
@@ -142,14 +142,21 @@ def main() -> int:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video or an image; it is not touched")
     parser.add_argument("-o", "--out", type=Path, help="the copy, .mp4, .mov or .mkv (default: CLIP-blurred.mp4)")
     parser.add_argument(
-        "--keep", type=int, action="append", default=[], metavar="TRACK", help="this person's face stays; may be given again"
+        "--keep",
+        type=int,
+        action="append",
+        default=[],
+        metavar="TRACK",
+        help="this person's face stays; may be given again",
     )
     parser.add_argument(
         "--run",
         type=Path,
         help="a run of infer.py on CLIP: TRACK is a track_id of it; without --keep its most frequent face stays",
     )
-    parser.add_argument("--audio", choices=("drop", "keep"), default="drop", help="voices identify people (default: drop)")
+    parser.add_argument(
+        "--audio", choices=("drop", "keep"), default="drop", help="voices identify people (default: drop)"
+    )
     parser.add_argument("--weights", type=Path, help="YuNet's file (default: the downloaded one)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
