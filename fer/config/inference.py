@@ -128,15 +128,15 @@ class Extraction(Section):
     cache_dir: NewPath = Field(description="Directory of downloaded detectors")
     blur: Literal["none", "others", "all"] = Field(
         "none",
-        description="Faces that are covered in whatever the run keeps or shows: none, all but the analysed one, or all; "
-        "covered copies and frames look at every frame of a video",
+        description="Faces that are covered in whatever the run keeps or shows: none, all but the analysed one, or "
+        "all; covered copies and frames take a look at every frame of a video",
     )
     retention_days: int | None = Field(
         None,
         ge=1,
         le=36500,
-        description="The run is to be deleted so many days after its start, which `fer privacy expired` does on request; "
-        "null sets no date",
+        description="The run is to be deleted so many days after its start, which `fer privacy expired` does on "
+        "request; null sets no date",
     )
 
     @field_validator("input", mode="before")

@@ -46,6 +46,12 @@ VIDEOS_PARQUET = "videos.parquet"
 PERSONS_TABLE = "persons"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
+# Of a study: as it was understood, its page, and its tables.
+STUDY_YAML = "study.yaml"
+STUDY_HTML = "study.html"
+STUDY_DIR = "study"
+# While somebody is being forgotten: who, and how far that has come.
+FORGET_JSON = ".forget.json"
 # Below PARTS_DIR: what the model's own files say of it.
 PERFORMANCE_JSON = "performance.json"
 UNCERTAINTY_JSON = "uncertainty.json"

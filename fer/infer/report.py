@@ -39,19 +39,21 @@ from fer.infer.uncertainty import (
 from fer.infer.video_pages import build_video_pages
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
-from fer.video.annotate import annotate
+from fer.video.annotate import annotate, find_copy
 from fer.video.media import Media
 
 ANNOTATED = "annotated"
+GROUP_CURVES, GROUP_COMPARISON = "group_curves", "group_comparison"
 
 
-def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, Any]:
+def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool = True) -> dict[str, Any]:
     """Write all tables, monitoring.json and report.html.
 
     Args:
         config: The configuration of infer.py.
         run: The run, whose videos are finished.
         media: What it looks at.
+        redraw: Write the annotated copies anew; otherwise those that are there stay as they are.
 
     Returns:
         The content of monitoring.json.
@@ -86,14 +88,10 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
-    copies: dict[str, Path] = {}
-    if cfg.annotate:
-        coverer = None if cfg.blur == "none" else FaceCoverer(config)
-        readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()]
-        for item in track_progress(readable, len(readable), "Annotating", "videos"):
-            rows = table[table["video"] == item.name]
-            frames = coverer and coverer.iter_frames(item, rows)
-            copies[item.name] = annotate(item, rows, run.directory / ANNOTATED, frames)
+    readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()] if cfg.annotate else []
+    if redraw:
+        _annotate(config, run.directory, readable, table)
+    copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED))}
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     if cfg.blur != "none":
         pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
@@ -127,6 +125,14 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
+
+
+def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd.DataFrame) -> None:
+    """Write the annotated copies of videos and images, their faces covered where they are to be."""
+    coverer = FaceCoverer(config) if media and config.extraction.blur != "none" else None
+    for item in track_progress(media, len(media), "Annotating", "videos"):
+        rows = table[table["video"] == item.name]
+        annotate(item, rows, directory / ANNOTATED, coverer and coverer.iter_frames(item, rows))
 
 
 def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:
@@ -181,8 +187,8 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
         table = subtract_baseline(table, cfg.baseline_seconds)
     curves = compute_group_curves(table, groups, seed=config.seed)
     comparison = compare_groups(table, groups, seed=config.seed)
-    write_table(curves, directory / "group_curves")
-    write_table(comparison, directory / "group_comparison")
+    write_table(curves, directory / GROUP_CURVES)
+    write_table(comparison, directory / GROUP_COMPARISON)
     return GroupPage(curves, comparison, cfg.baseline_seconds)
 
 

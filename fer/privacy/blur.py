@@ -1,12 +1,14 @@
 """`python -m fer.privacy.blur CLIP`: a copy of a video or image in which nobody is recognised.
 
-Every frame is looked at, not some of them. A face that is not found for up to two seconds is covered where it was before
-and after, and half a second before it is found first and after it is found last. What covers it is one gray, grown beyond
-the face, so that nothing of it is left to be computed back; then each frame is looked at again by two detectors, and what
-they still take for a face is covered as well. In doubt a face is covered: look at the copy before you pass it on.
+Every frame is looked at, not some of them. A face that is not found for up to two seconds is covered where it was
+before and after, and half a second before it is found first and after it is found last. What covers it is one gray,
+grown beyond the face, so that nothing of it is left to be computed back; then each frame is looked at again by two
+detectors, and what they still take for a face is covered as well. In doubt a face is covered: look at the copy before
+you pass it on.
 
-The copy has the picture alone, upright, as H.264, with the times of the source. Left out are the sound (voices identify
-people; --audio keep copies it as it is), and whatever else the source tells: place, device, date, subtitles, chapters.
+The copy has the picture alone, upright, as H.264, with the times of the source. Left out are the sound (voices
+identify people; --audio keep copies it as it is), and whatever else the source tells: place, device, date, subtitles,
+chapters.
 """
 
 import argparse

@@ -65,7 +65,7 @@ class Run:
     def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.lock = _acquire_lock(directory)
+        self.lock = acquire_lock(directory)
         try:
             # Of two processes that create this file only one succeeds.
             with (directory / PROVENANCE_JSON).open("x", encoding="utf-8"):
@@ -101,7 +101,7 @@ class Run:
         """
         run = cls.__new__(cls)
         run.directory = directory
-        run.lock = _acquire_lock(directory)
+        run.lock = acquire_lock(directory)
         run.provenance = read_provenance(directory)
         started = {"command": get_command_line() if command is None else list(command), "start": get_timestamp()}
         resumed = [*run.provenance.get("resumed", []), started]
@@ -183,7 +183,7 @@ def _map_texts(change: Callable[[str], str], node: Any) -> Any:
     return change(node) if isinstance(node, str) else node
 
 
-def _acquire_lock(directory: Path) -> FileLock:
+def acquire_lock(directory: Path) -> FileLock:
     """Acquire the lock of a run directory. Raises UserError where another process has it."""
     lock = FileLock(directory / LOCK_FILE)
     try:
@@ -208,7 +208,7 @@ def mark_ended(directory: Path, status: str, error: str | None = None) -> None:
     """Mark a run whose process could not do so itself; one not begun, or that a process has, is left as it is."""
     provenance = read_provenance(directory)
     try:
-        lock = _acquire_lock(directory)
+        lock = acquire_lock(directory)
     except UserError:
         return
     if provenance:

@@ -35,7 +35,7 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Fra
     """
     # By the content, not by the suffix: pictures may be animated.
     is_still = is_image(item.path)
-    path = build_copy_path(item, folder)
+    path = _build_copy_path(item, folder, ".png" if is_still else ".mp4")
     frames = iter_frames(item.path, AllFramesSampler()) if frames is None else frames
     rows_by_frame = {int(str(frame)): frame_rows for frame, frame_rows in rows.groupby("frame")}
     with atomic_write(path) as temporary:
@@ -47,9 +47,14 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Fra
     return path
 
 
-def build_copy_path(item: Media, folder: Path) -> Path:
-    """Where the annotated copy of a video or image is."""
-    name, suffix = item.name.replace("/", "-"), ".png" if is_image(item.path) else ".mp4"
+def find_copy(item: Media, folder: Path) -> Path | None:
+    """The annotated copy of a video or image; None where there is none."""
+    paths = (_build_copy_path(item, folder, suffix) for suffix in (".mp4", ".png"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _build_copy_path(item: Media, folder: Path, suffix: str) -> Path:
+    name = item.name.replace("/", "-")
     return folder / (name if name.endswith(suffix) else name + suffix)
 
 
