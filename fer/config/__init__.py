@@ -15,6 +15,7 @@ from fer.config.inference import Extraction, Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
 from fer.config.registry import Registry
+from fer.config.report import Report
 from fer.config.sweep import Sweep
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
@@ -31,6 +32,7 @@ __all__ = [
     "Optimizer",
     "Program",
     "Registry",
+    "Report",
     "SageMakerAws",
     "Sweep",
     "Tracker",
@@ -72,6 +74,7 @@ class Config(Section):
     tracker: Tracker = Field(description="Where metrics go")
     extraction: Extraction = Field(description="Videos")
     inference: Inference = Field(description="Classifying faces")
+    report: Report = Field(Report(), description="What pages show of people")
     registry: Registry = Field(description="Registered models")
     aws: Aws = Field(description="This machine, or AWS")
 

@@ -137,6 +137,18 @@ class Extraction(Section):
         description="Of a study, beside its tables: `csv` (also long and wide, for statistics programs), `excel`, "
         "`spss`, `bids`, `elan`, `webvtt`, `highlights` (a clip of the strongest moments)",
     )
+    blur: Literal["none", "others", "all"] = Field(
+        "none",
+        description="Faces that are covered in whatever the run keeps or shows: none, all but the analysed one, or "
+        "all; covered copies and frames take a look at every frame of a video",
+    )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        description="The run is to be deleted so many days after its start, which `fer privacy expired` does on "
+        "request; null sets no date",
+    )
 
     @field_validator("input", mode="before")
     @classmethod
@@ -189,6 +201,22 @@ class Extraction(Section):
                 raise ValueError(
                     "baseline_seconds has no effect on extraction.study; name the window in the study's file: baseline"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_blur(self) -> Self:
+        """Check that nothing is to be kept that would have to be covered whole."""
+        if self.blur == "all" and self.save == "crops":
+            raise ValueError("save=crops keeps faces and nothing else; blur=all keeps none, so leave one of them out")
+        if self.blur == "all" and self.stages == ("extract",):
+            raise ValueError(
+                "stages=[extract] keeps crops of faces, and blur=all keeps none; extract and predict in one run"
+            )
+        if self.blur == "others" and self.faces == "all":
+            raise ValueError(
+                "blur=others covers all faces but the analysed one, and faces=all analyses all; use faces=largest or "
+                "blur=all"
+            )
         return self
 
     @model_validator(mode="after")

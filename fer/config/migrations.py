@@ -84,6 +84,9 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.loss.affect_weight", 1),
     AddedKey("0.3.0", "extraction.study", None),
     AddedKey("0.3.0", "extraction.exports", ["csv", "webvtt"]),
+    AddedKey("0.3.0", "extraction.blur", "none"),
+    AddedKey("0.3.0", "extraction.retention_days", None),
+    AddedKey("0.3.0", "report.faces", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -50,6 +50,8 @@ PARTS_DIR = "parts"
 STUDY_YAML = "study.yaml"
 STUDY_HTML = "study.html"
 STUDY_DIR = "study"
+# While somebody is being forgotten: who, and how far that has come.
+FORGET_JSON = ".forget.json"
 # Below PARTS_DIR: what the model's own files say of it.
 PERFORMANCE_JSON = "performance.json"
 UNCERTAINTY_JSON = "uncertainty.json"

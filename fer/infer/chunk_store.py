@@ -54,6 +54,13 @@ class ChunkStore:
         tables = [self.read_chunk(file, columns) for file in self.list_chunks()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
+    def drop_pictures(self) -> None:
+        """Remove the pictures of faces from all chunks. Raises DataError."""
+        for file in self.list_chunks():
+            rows = self.read_chunk(file)
+            if "picture" in rows and rows["picture"].notna().any():
+                self.write_chunk(int(file.stem), rows.assign(picture=None))
+
     def count_usable(self) -> int:
         """The number of faces that are fit to be classified. Raises DataError."""
         return sum(int((self.read_chunk(file, ["status"])["status"] == "ok").sum()) for file in self.list_chunks())

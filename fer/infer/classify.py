@@ -85,6 +85,7 @@ def write_chunks(
     items: Iterable[tuple[FrameFaces | VideoEnd, np.ndarray | None]],
     columns: Sequence[str] = (),
     smoothing: Smoothing | None = None,
+    pictures: bool = True,
 ) -> None:
     """Write each chunk of the emotion table when its frames are complete.
 
@@ -98,6 +99,7 @@ def write_chunks(
         columns: What is answered: the classes, and behind them valence and arousal where the model has them.
         smoothing: How the table will be smoothed, which tells the faces that the page will show; None without
             probabilities.
+        pictures: Keep these faces.
     """
     for (video, chunk_index), pairs in groupby(items, _get_chunk):
         store = ChunkStore.for_video(assigner.run_directory, video)
@@ -117,7 +119,7 @@ def write_chunks(
             table = build_table(rows)
             if probabilities and smoothing is not None:
                 crops = [crop for item in frames for crop in item.crops]
-                table = _add_probabilities(table, crops, np.concatenate(probabilities), columns, smoothing)
+                table = _add_probabilities(table, crops, np.concatenate(probabilities), columns, smoothing, pictures)
             store.write_chunk(chunk_index, table)
 
 
@@ -133,6 +135,7 @@ def _add_probabilities(
     answers: np.ndarray,
     columns: Sequence[str],
     smoothing: Smoothing,
+    pictures: bool = True,
 ) -> pd.DataFrame:
     """The rows with p_<emotion>, emotion, confidence, valence and arousal where the model has them, and a thumbnail.
 
@@ -153,7 +156,7 @@ def _add_probabilities(
         rows.loc[ok, "emotion"] = [classes[column] for column in leading]
         rows.loc[ok, "confidence"] = values[ok].max(1)
         crop_numbers = ok.cumsum() - 1
-        for row in _find_peaks(rows[ok], smoothing):
+        for row in _find_peaks(rows[ok], smoothing) if pictures else ():
             rows.at[row, "picture"] = _encode_thumbnail(crops[crop_numbers[row]])
     return rows
 

@@ -173,7 +173,8 @@ class FaceExtractor:
         if frame.bgr is None:
             yield {**row, "status": "decode_error", "reason": frame.problem}, None
             return
-        if self.config.save == "frames":
+        # Covered ones are written later: that takes the frames around each.
+        if self.config.save == "frames" and self.config.blur == "none":
             _write_image(self.run_directory / FRAMES / f"{sampled.video:05d}" / f"{frame.index:08d}.jpg", frame.bgr)
         row["faces"] = len(faces)
         if self.config.faces == "largest":

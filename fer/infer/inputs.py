@@ -11,8 +11,9 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import find_objects, format_examples, map_uri_to_path, parse_s3_uri
 from fer.config import Config
 from fer.core.documents import read_json
+from fer.core.installation import format_command
 from fer.core.io import write_text
-from fer.core.run_layout import PARTS_DIR
+from fer.core.run_layout import FORGET_JSON, PARTS_DIR
 from fer.errors import DataError, UserError, shorten_error
 from fer.video.media import Media, find_media, get_media_kind, is_media, make_unique_names
 
@@ -84,8 +85,21 @@ def save_media(media: Sequence[Media], run_directory: Path) -> None:
     write_text(run_directory / PARTS_DIR / MEDIA, json.dumps(content, indent=2) + "\n")
 
 
-def load_media(run_directory: Path) -> list[Media]:
-    """What an earlier run looks at. Raises UserError where there is no run to go on with."""
+def load_media(run_directory: Path, forgetting: bool = False) -> list[Media]:
+    """What an earlier run looks at.
+
+    Args:
+        run_directory: The run.
+        forgetting: Read it also while somebody is being forgotten.
+
+    Raises:
+        UserError: There is no run to go on with, or somebody is half forgotten in it.
+    """
+    if (run_directory / FORGET_JSON).exists() and not forgetting:
+        raise UserError(
+            f"{run_directory}: forgetting a respondent was interrupted; finish it with "
+            f"`{format_command('fer.privacy.forget')} {run_directory}`"
+        )
     path = run_directory / PARTS_DIR / MEDIA
     if not path.is_file():
         raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")

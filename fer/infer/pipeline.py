@@ -25,6 +25,7 @@ from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
+from fer.infer.covering import keeps_pictures, save_covered_frames
 from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
 from fer.infer.extract import (
     FaceExtractor,
@@ -34,7 +35,7 @@ from fer.infer.extract import (
     count_frames,
     estimate_frames,
 )
-from fer.infer.inputs import MediaFetcher, list_inputs, resolve_media, save_media
+from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
@@ -87,6 +88,10 @@ def validate_and_pin(config: Config) -> Config:
     if config.extraction.explain and "report" in config.extraction.stages:
         require_packages("captum", purpose="extraction.explain=true")
     check_cloud_settings(config)
+    if config.extraction.blur == "all" and uses_transform(config):
+        raise ConfigError(
+            "extraction.blur=all: a batch transform keeps crops of faces; use inference.route=process, which keeps none"
+        )
     if "predict" not in config.extraction.stages:
         return config
     inference = config.inference
@@ -163,10 +168,16 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
             run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
             if plan is not None:
                 run.update_provenance(inference=describe_plan(plan))
+            if config.extraction.save == "frames" and config.extraction.blur != "none":
+                fetcher = MediaFetcher(get_region(config), keep=config.extraction.annotate)
+                save_covered_frames(config, run.directory, media, fetcher)
         records = _read_completion_records(run, stores)
         usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
             monitoring = write_report(config, run, media)
+            if config.extraction.blur != "none":
+                # Copies of S3's recordings, which were kept to be annotated.
+                shutil.rmtree(run.directory / FETCHED, ignore_errors=True)
             publish_batch(config, monitoring)
             warnings = monitoring["warnings"]
     excluded = [record for record in records if record["problem"]]
@@ -259,7 +270,9 @@ def extract_and_predict(
         return None
     predictor, plan = load_predictor(str(model.bundle), config.inference, classifier_threads)
     classifier = BatchClassifier(predictor, plan.batch_size, config.inference.flip)
-    write_chunks(assigner, classifier.classify(items), predictor.columns, cfg.smoothing)
+    write_chunks(
+        assigner, classifier.classify(items), predictor.columns, cfg.smoothing, pictures=keeps_pictures(config)
+    )
     return plan
 
 

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from fer.core.tables import write_table
 from fer.emotions import EMOTIONS, list_emotions
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
+from fer.infer.covering import FaceCoverer, keeps_pictures
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_persons, summarize_videos
@@ -39,17 +41,21 @@ from fer.infer.video_pages import build_video_pages
 from fer.metrics.affect import AFFECT
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
-from fer.video.annotate import annotate
+from fer.video.annotate import annotate, find_copy
 from fer.video.media import Media
 
+ANNOTATED = "annotated"
+GROUP_CURVES, GROUP_COMPARISON = "group_curves", "group_comparison"
 
-def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, Any]:
+
+def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool = True) -> dict[str, Any]:
     """Write all tables, monitoring.json and report.html.
 
     Args:
         config: The configuration of infer.py.
         run: The run, whose videos are finished.
         media: What it looks at.
+        redraw: Write the annotated copies anew; otherwise those that are there stay as they are.
 
     Returns:
         The content of monitoring.json.
@@ -59,6 +65,11 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     """
     cfg, smoothing = config.extraction, config.extraction.smoothing
     stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+    pictures = keeps_pictures(config)
+    if not pictures:
+        # An earlier call may have kept them.
+        for store in stores:
+            store.drop_pictures()
     chunks, classes = _read_chunks(stores, run.directory)
     thumbnails = chunks.pop("picture")
     rule, thresholds = read_uncertainty(run.directory)
@@ -79,15 +90,17 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
+    readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()] if cfg.annotate else []
+    if redraw:
+        _annotate(config, run.directory, readable, table)
+    copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED))}
     if cfg.study:
         _analyze_study(config, run.directory, table, media)
-    if cfg.annotate:
-        readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()]
-        for item in track_progress(readable, len(readable), "Annotating", "videos"):
-            annotate(item, table[table["video"] == item.name], run.directory / "annotated")
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
+    if cfg.blur != "none":
+        pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
     notes = _build_notes(config, run)
-    if cfg.explain:
+    if cfg.explain and pictures:
         # PyTorch takes seconds to import, and ONNX Runtime does without.
         from fer.infer.moment_maps import explain_moments
 
@@ -112,9 +125,26 @@ def write_report(config: Config, run: Run, media: Sequence[Media]) -> dict[str, 
         monitoring=monitoring,
         confidence_rule=rule,
         uncertain_share=compute_uncertain_share(table),
+        recordings=_choose_recordings(config),
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
+
+
+def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd.DataFrame) -> None:
+    """Write the annotated copies of videos and images, their faces covered where they are to be."""
+    coverer = FaceCoverer(config) if media and config.extraction.blur != "none" else None
+    for item in track_progress(media, len(media), "Annotating", "videos"):
+        rows = table[table["video"] == item.name]
+        annotate(item, rows, directory / ANNOTATED, coverer and coverer.iter_frames(item, rows))
+
+
+def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:
+    """How the page plays the recordings, which show faces as well; those that are covered are the annotated copies."""
+    if config.extraction.blur != "none" and not config.extraction.annotate:
+        return "hidden"
+    covered = config.extraction.blur == "all"
+    return "embedded" if covered or keeps_pictures(config) else "linked"
 
 
 def _choose_title(config: Config, media: Sequence[Media]) -> str:
@@ -167,8 +197,8 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
         table = subtract_baseline(table, cfg.baseline_seconds)
     curves = compute_group_curves(table, groups, seed=config.seed)
     comparison = compare_groups(table, groups, seed=config.seed)
-    write_table(curves, directory / "group_curves")
-    write_table(comparison, directory / "group_comparison")
+    write_table(curves, directory / GROUP_CURVES)
+    write_table(comparison, directory / GROUP_COMPARISON)
     return GroupPage(curves, comparison, cfg.baseline_seconds)
 
 
@@ -198,6 +228,8 @@ def _build_notes(config: Config, run: Run) -> list[str]:
             "Classified by the model that comes with the program; its card (fer/pretrained/bundle/model_card.md) tells "
             "what it may be used for."
         )
+    if date := run.provenance.get("delete_after"):
+        notes.append(f"To be deleted after {date} (extraction.retention_days={config.extraction.retention_days}).")
     if warning := run.provenance.get("detector", {}).get("warning"):
         notes.append(warning)
     return notes

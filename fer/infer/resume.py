@@ -14,7 +14,8 @@ from fer.infer.transform.stage import SHARDS
 from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
-LATER_KEYS = {"stages", "smoothing", "groups", "study", "baseline_seconds", "annotate", "labels", "explain"}
+LATER_KEYS = {"stages", "smoothing", "groups", "study", "exports", "baseline_seconds", "annotate", "labels", "explain"}
+LATER_KEYS |= {"retention_days"}
 # And of section `inference`.
 LATER_INFERENCE_KEYS = ("monitor", "sets")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -123,6 +123,7 @@ class VideoReport:
         monitoring: The content of monitoring.json, None without.
         confidence_rule: Below which confidence a face is uncertain; None where the model does not say.
         uncertain_share: Fraction of all usable rows that are; None where it is not known.
+        recordings: Whether the page holds small videos and images, links all of them, or shows none.
     """
 
     title: str
@@ -140,3 +141,4 @@ class VideoReport:
     monitoring: Mapping[str, Any] | None = None
     confidence_rule: ConfidenceRule | None = None
     uncertain_share: float | None = None
+    recordings: Literal["embedded", "linked", "hidden"] = "embedded"

@@ -95,7 +95,8 @@ def write_video_report(report: VideoReport, path: Path) -> None:
 def _render_report(report: VideoReport, folder: Path, limits: _Limits) -> str:
     detailed = report.videos[: limits.details]
     listed = report.videos[:MAX_OVERVIEW_ROWS]
-    sources = find_sources([video.source for video in detailed], folder, limits.embedded)
+    embedded = limits.embedded if report.recordings == "embedded" else 0
+    sources = find_sources([video.source for video in detailed], folder, embedded)
     sources += find_sources([video.source for video in listed[len(detailed) :]], folder, 0)
     tracks = sum(min(video.tracks, MAX_TRACKS) for video in detailed)
     points = min(MAX_POINTS, max(MIN_POINTS, MAX_PAGE_POINTS // max(tracks, 1)))

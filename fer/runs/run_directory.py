@@ -8,8 +8,9 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +38,9 @@ REPLAY = """\
 # and compare every figure of another run of it with
 #   {command} RUN
 """
+DELETE_AFTER = """\
+# To be deleted after {date}: see extraction.retention_days, and `fer privacy expired`.
+"""
 
 
 class Run:
@@ -61,7 +65,7 @@ class Run:
     def __init__(self, directory: Path, config: Config, program: str = "train.py") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.lock = _acquire_lock(directory)
+        self.lock = acquire_lock(directory)
         try:
             # Of two processes that create this file only one succeeds.
             with (directory / PROVENANCE_JSON).open("x", encoding="utf-8"):
@@ -78,27 +82,31 @@ class Run:
             "end": None,
             **collect_environment(),
         }
-        write_config(directory, config, program)
+        self._keep_deletion_date(config)
+        write_config(directory, config, program, self.provenance.get("delete_after"))
         self.update_provenance()
 
     @classmethod
-    def resume(cls, directory: Path, config: Config, program: str) -> Self:
+    def resume(cls, directory: Path, config: Config, program: str, command: Sequence[str] | None = None) -> Self:
         """Open a run that was begun before; its provenance keeps how it began.
 
         Args:
             directory: The run directory.
             config: The configuration to go on with.
             program: The script that the run is of.
+            command: The command line to be recorded; None is that of this process.
 
         Raises:
             UserError: Another process is at work on it.
         """
         run = cls.__new__(cls)
         run.directory = directory
-        run.lock = _acquire_lock(directory)
+        run.lock = acquire_lock(directory)
         run.provenance = read_provenance(directory)
-        resumed = [*run.provenance.get("resumed", []), {"command": get_command_line(), "start": get_timestamp()}]
-        write_config(directory, config, program)
+        started = {"command": get_command_line() if command is None else list(command), "start": get_timestamp()}
+        resumed = [*run.provenance.get("resumed", []), started]
+        run._keep_deletion_date(config)
+        write_config(directory, config, program, run.provenance.get("delete_after"))
         run.update_provenance(status="running", end=None, resumed=resumed)
         return run
 
@@ -111,6 +119,13 @@ class Run:
         # Killed between creating the file and writing it.
         provenance.unlink(missing_ok=True)
         return cls(directory, config, program)
+
+    def _keep_deletion_date(self, config: Config) -> None:
+        """Keep the last day of the run, counted from the day on which it was begun."""
+        self.provenance.pop("delete_after", None)
+        if (days := config.extraction.retention_days) is not None:
+            began = datetime.fromisoformat(str(self.provenance.get("start") or get_timestamp()))
+            self.provenance["delete_after"] = (began.date() + timedelta(days=days)).isoformat()
 
     def update_provenance(self, **facts: Any) -> None:
         """Add facts to provenance.json."""
@@ -145,11 +160,13 @@ class Run:
         return compute_sha256(self.directory / RUN_YAML)
 
 
-def write_config(directory: Path, config: Config, program: str) -> None:
-    """Write run.yaml, which makes a directory one that ``program`` can begin or resume."""
+def write_config(directory: Path, config: Config, program: str, delete_after: str | None = None) -> None:
+    """Write run.yaml, which makes a directory one that ``program`` can begin or resume; it is to go after a date."""
     header = HEADER.format(command=format_command(program)) + (
         REPLAY.format(command=format_command("fer.replay")) if program == "train.py" else ""
     )
+    if delete_after is not None:
+        header += DELETE_AFTER.format(date=delete_after)
     content = {"defaults": ["base", "_self_"], **config.dump()}
     # OmegaConf writes texts such as 1e3 so that it reads them as texts again.
     write_text(
@@ -166,7 +183,7 @@ def _map_texts(change: Callable[[str], str], node: Any) -> Any:
     return change(node) if isinstance(node, str) else node
 
 
-def _acquire_lock(directory: Path) -> FileLock:
+def acquire_lock(directory: Path) -> FileLock:
     """Acquire the lock of a run directory. Raises UserError where another process has it."""
     lock = FileLock(directory / LOCK_FILE)
     try:
@@ -191,7 +208,7 @@ def mark_ended(directory: Path, status: str, error: str | None = None) -> None:
     """Mark a run whose process could not do so itself; one not begun, or that a process has, is left as it is."""
     provenance = read_provenance(directory)
     try:
-        lock = _acquire_lock(directory)
+        lock = acquire_lock(directory)
     except UserError:
         return
     if provenance:

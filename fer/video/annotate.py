@@ -12,7 +12,7 @@ import pandas as pd
 from fer.core.io import atomic_write
 from fer.video.media import Media
 from fer.video.probe import is_image
-from fer.video.reader import iter_frames
+from fer.video.reader import Frame, iter_frames
 from fer.video.sampling import AllFramesSampler
 
 _COLOUR = (80, 220, 80)  # BGR
@@ -21,35 +21,49 @@ _UNCLASSIFIED_COLOUR = (120, 120, 120)
 _TIME_BASE = Fraction(1, 1_000_000)
 
 
-def annotate(item: Media, rows: pd.DataFrame, folder: Path) -> Path:
+def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Frame] | None = None) -> Path:
     """Draw the faces of each sampled frame, with their emotions, until the next sampled frame.
 
     Args:
         item: The video or image.
         rows: Its rows of the emotion table.
         folder: Where the copy is written.
+        frames: All its frames as they are to be shown; None reads them.
 
     Returns:
         The new file: an MP4 with the source's timestamps and no sound, or a PNG for an image.
     """
     # By the content, not by the suffix: pictures may be animated.
     is_still = is_image(item.path)
-    name, suffix = item.name.replace("/", "-"), ".png" if is_still else ".mp4"
-    path = folder / (name if name.endswith(suffix) else name + suffix)
+    path = _build_copy_path(item, folder, ".png" if is_still else ".mp4")
+    frames = iter_frames(item.path, AllFramesSampler()) if frames is None else frames
     rows_by_frame = {int(str(frame)): frame_rows for frame, frame_rows in rows.groupby("frame")}
     with atomic_write(path) as temporary:
         if is_still:
-            for bgr, _ in _iter_annotated_frames(item.path, rows_by_frame):
+            for bgr, _ in _iter_annotated_frames(frames, rows_by_frame):
                 temporary.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:
-            encode_video(_iter_annotated_frames(item.path, rows_by_frame), temporary)
+            encode_video(_iter_annotated_frames(frames, rows_by_frame), temporary)
     return path
 
 
-def _iter_annotated_frames(path: Path, rows_by_frame: Mapping[int, pd.DataFrame]) -> Iterator[tuple[np.ndarray, float]]:
+def find_copy(item: Media, folder: Path) -> Path | None:
+    """The annotated copy of a video or image; None where there is none."""
+    paths = (_build_copy_path(item, folder, suffix) for suffix in (".mp4", ".png"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _build_copy_path(item: Media, folder: Path, suffix: str) -> Path:
+    name = item.name.replace("/", "-")
+    return folder / (name if name.endswith(suffix) else name + suffix)
+
+
+def _iter_annotated_frames(
+    frames: Iterator[Frame], rows_by_frame: Mapping[int, pd.DataFrame]
+) -> Iterator[tuple[np.ndarray, float]]:
     """All frames with the faces of the last sampled one, and their times in seconds."""
     current: pd.DataFrame | None = None
-    for frame in iter_frames(path, AllFramesSampler()):
+    for frame in frames:
         if frame.bgr is None:
             continue
         current = rows_by_frame.get(frame.index, current)

@@ -16,6 +16,7 @@ from fer.core.system import resolve_thread_count
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import iter_pending_crops, write_chunks
+from fer.infer.covering import keeps_pictures
 from fer.infer.extract import FrameFaces, build_crop_path
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.local import LocalBatchTransform
@@ -70,7 +71,7 @@ def run_batch_transform(config: Config, run_directory: Path, video_count: int, m
     # Ids were given when the faces were extracted.
     assigner = TrackAssigner(run_directory, config.extraction.max_missed)
     answered = attach_answers(run_directory, video_count, answers_by_id, len(columns))
-    write_chunks(assigner, answered, columns, config.extraction.smoothing)
+    write_chunks(assigner, answered, columns, config.extraction.smoothing, keeps_pictures(config))
     if isinstance(config.aws, SageMakerAws):
         # Also where all was answered before: an earlier attempt may have ended before it came to this.
         _build_sagemaker_transform(config.aws, config, run_directory, model, columns).clean_up()
