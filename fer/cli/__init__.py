@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": ("fer.explain", "what a model looked at in a face"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "synthetic": ("fer.synthetic", "a sheet of drawn faces"),
+    "synthetic study": ("fer.synthetic.study", "a drawn study with known reactions, to try an analysis on"),
     "cloud train": ("fer.cloud.train", "train in SageMaker"),
     "cloud tune": ("fer.cloud.tune", "search hyper-parameters in SageMaker"),
     "cloud extract": ("fer.cloud.extract", "extract the faces of many videos in SageMaker"),

@@ -89,7 +89,7 @@ def write_study(
     recordings = []
     sittings = [(number, spot) for number in range(count) for spot in SPOTS]
     for number, spot in track_progress(sittings, len(sittings), "Recordings", "videos"):
-        sitting = _plan_sitting(number, spot, seconds, seed)
+        sitting = plan_sitting(number, spot, seconds, seed)
         file = f"recordings/{name_respondent(number)}_{spot}.mp4"
         write_sitting(directory / file, sitting, size, fps)
         onset = {"onset_s": sitting.onset_s}
@@ -118,11 +118,12 @@ def list_planted_reactions(seconds: float) -> list[PlantedReaction]:
     ]
 
 
-def _plan_sitting(number: int, spot: str, seconds: float, seed: int) -> Sitting:
+def plan_sitting(number: int, spot: str, seconds: float, seed: int) -> Sitting:
     """One respondent before one spot: what the face does when, with all the noise that people have."""
     person = np.random.default_rng((seed, number))
     identity, rest = Identity.sample(person), sample_actions("neutral", 0.0, person)
-    smile = int(person.integers(len(PROTOTYPES["happiness"])))
+    # With closed lips it hardly shows behind a beard.
+    smile = int(person.integers(1, len(PROTOTYPES["happiness"])))
     rng = np.random.default_rng((seed, number, SPOTS.index(spot)))
     onset = round(float(rng.uniform(_BASELINE_S + 0.5, _BASELINE_S + 3.0)), 2)
     reactions = []

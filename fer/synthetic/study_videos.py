@@ -85,9 +85,7 @@ def _lies_in(time_s: float, stretch: tuple[float, float] | None) -> bool:
     return stretch is not None and stretch[0] <= time_s < stretch[1]
 
 
-def write_stimulus(
-    path: Path, seconds: float, cuts: Sequence[float], events: Mapping[str, float], seed: int
-) -> None:
+def write_stimulus(path: Path, seconds: float, cuts: Sequence[float], events: Mapping[str, float], seed: int) -> None:
     """Write a stimulus: shapes in scenes between ``cuts``, and the name of each event when it happens."""
     rng = np.random.default_rng((seed, len(events), *(round(cut * 100) for cut in cuts)))
     scenes = rng.permutation(len(_SCENE_COLOURS))
