@@ -52,7 +52,8 @@ class Sitting:
 
 def write_sitting(path: Path, sitting: Sitting, size: int, fps: int) -> None:
     """Write a recording, H.264 in MP4, ``size`` pixels high."""
-    height, width = size // 2 * 2, size * 2 // 3 * 2
+    # FFmpeg's conversion of colours reads beyond rows of other widths, and the bytes would not be the same twice.
+    height, width = size // 2 * 2, size * 4 // 3 // 16 * 16
     rng = np.random.default_rng(sitting.seed)
     backdrop = np.linspace(205, 165, height)[:, None, None] + rng.normal(0, 2, (height, width, 1)) + np.zeros(3)
     still = np.clip(backdrop, 0, 255).astype(np.uint8)
