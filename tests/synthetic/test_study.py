@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None
     again = write_study(tmp_path / "again", **SMALL).parent
     files = sorted(path.relative_to(drawn) for path in drawn.rglob("*") if path.is_file())
     assert len(files) == 12
-    assert all((again / file).read_bytes() == (drawn / file).read_bytes() for file in files)
+    assert [file for file in files if (again / file).read_bytes() != (drawn / file).read_bytes()] == []
     assert plan_sitting(0, "spot_a", 24.0, seed=0) != plan_sitting(0, "spot_a", 24.0, seed=1)
 
 
