@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from fer.config.base import ExistingPath, NewPath, Probability, Section, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
+MAX_SHARES = 1000
 _MAX_SIDE = (
     "Longer side of the reduced frame in which YuNet looks first, pixels; null looks in the whole frame alone. Where "
     "it finds nothing, and with extraction.faces=all, it looks in one in which a face of min_size has 20 pixels"
@@ -126,6 +127,10 @@ class Extraction(Section):
     )
     annotate: bool = Field(description="Also write each video as MP4 with boxes and emotions drawn in")
     cache_dir: NewPath = Field(description="Directory of downloaded detectors")
+    share: int | None = Field(
+        None, ge=0, description="Do one share of the videos alone, counted from 0, and no report; `-m` does all of them"
+    )
+    shares: int = Field(1, ge=1, le=MAX_SHARES, description="How many shares there are; one has every so manieth video")
 
     @field_validator("input", mode="before")
     @classmethod
@@ -163,6 +168,22 @@ class Extraction(Section):
                 "stages follow each other: extract, predict, report; none twice, none left out between, one at least"
             )
         return value
+
+    @model_validator(mode="after")
+    def check_share(self) -> Self:
+        """Check that there is such a share, and that none is meant where there are several."""
+        if self.share is None and self.shares > 1:
+            raise ValueError(
+                f"shares={self.shares}: of which this would do none; add -m, which does each of them in a job of its "
+                "own and joins them, or name one: extraction.share=0"
+            )
+        if self.share is not None and self.share >= self.shares:
+            raise ValueError(
+                f"share={self.share}: shares are counted from 0, and there are {self.shares} (extraction.shares)"
+            )
+        if self.share is not None and self.stages[0] != "extract":
+            raise ValueError("share: what is extracted already is not shared out; begin with stage extract")
+        return self
 
     @model_validator(mode="after")
     def check_brightness_range(self) -> Self:

@@ -80,6 +80,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.loss.logit_adjustment", 0),
     AddedKey("0.3.0", "model.loss.distill_weight", 0.5),
     AddedKey("0.3.0", "model.loss.distill_temperature", 1),
+    AddedKey("0.3.0", "extraction.share", None),
+    AddedKey("0.3.0", "extraction.shares", 1),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
