@@ -27,6 +27,7 @@ COMMANDS = {
     "privacy forget": ("fer.privacy.forget", "delete everything about a respondent from a run"),
     "privacy expired": ("fer.privacy.expired", "runs past the date of their deletion"),
     "synthetic": ("fer.synthetic", "a sheet of drawn faces"),
+    "synthetic study": ("fer.synthetic.study", "a drawn study with known reactions, to try an analysis on"),
     "cloud train": ("fer.cloud.train", "train in SageMaker"),
     "cloud tune": ("fer.cloud.tune", "search hyper-parameters in SageMaker"),
     "cloud extract": ("fer.cloud.extract", "extract the faces of many videos in SageMaker"),

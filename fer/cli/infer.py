@@ -8,24 +8,38 @@ python infer.py model_uri=models:/fer-mobilenetv2@champion inference.route=trans
     by the registered model, in a batch
 python infer.py resume=RUN_DIR
     goes on where a killed run stopped
+python infer.py -m extraction.input=clips/ extraction.shares=8 hydra/launcher=submitit
+    the videos shared out among jobs of a cluster, and one run of them all in the end
+python infer.py sweep.resume=SWEEP_DIR
+    goes on with killed jobs: only what is missing runs
 """
 
 import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
 from fer.core.installation import CONF
+from fer.infer.shares import JobCheck, expand_shares
 from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
 from fer.runs.run_directory import remove_if_empty, return_to_directory
+from fer.sweep.callback import SWEEP_ENDS, resolve_resume_arguments
+from fer.sweep.validation import JOB_CHECKS
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(composed: DictConfig) -> None:
     """Run infer.py with the configuration that Hydra has composed."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from fer.infer.jobs import run_job
+
+        run_job(composed)
+        return
     run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "infer")
@@ -75,9 +89,21 @@ def _find_run_to_resume(config: Config) -> Path | None:
     return None
 
 
+def _expand_arguments(arguments: list[str]) -> list[str]:
+    return expand_shares(resolve_resume_arguments(arguments))
+
+
+def _join_shares(directory: Path) -> None:
+    from fer.infer.jobs import join_shares
+
+    join_shares(directory)
+
+
 def run() -> None:
     """Classify faces as the command line says."""
-    run_program(main)
+    JOB_CHECKS.append(JobCheck())
+    SWEEP_ENDS.append(_join_shares)
+    run_program(main, _expand_arguments)
 
 
 if __name__ == "__main__":

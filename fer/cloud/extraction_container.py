@@ -50,8 +50,9 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, director
     Raises:
         UserError: The weights cannot be found.
     """
-    # Files on this machine that extraction does not need.
-    extraction, _ = pin_detector(config.extraction.model_copy(update={"groups": None, "labels": None}))
+    # Files on this machine that extraction does not need; each instance takes the videos that it is given.
+    unneeded = {"groups", "labels", "study", "share"} & type(config.extraction).model_fields.keys()
+    extraction, _ = pin_detector(config.extraction.model_copy(update={**dict.fromkeys(unneeded), "shares": 1}))
     if weights := fetch_detector_weights(extraction):
         shutil.copyfile(weights, directory / WEIGHTS)
     content = {

@@ -8,6 +8,7 @@ from fer.config.base import ExistingPath, NewPath, Probability, Section, StudyPa
 
 Stage = Literal["extract", "predict", "report"]
 Export = Literal["csv", "excel", "spss", "bids", "elan", "webvtt", "highlights"]
+MAX_SHARES = 1000
 _MAX_SIDE = (
     "Longer side of the reduced frame in which YuNet looks first, pixels; null looks in the whole frame alone. Where "
     "it finds nothing, and with extraction.faces=all, it looks in one in which a face of min_size has 20 pixels"
@@ -149,6 +150,10 @@ class Extraction(Section):
         description="The run is to be deleted so many days after its start, which `fer privacy expired` does on "
         "request; null sets no date",
     )
+    share: int | None = Field(
+        None, ge=0, description="Do one share of the videos alone, counted from 0, and no report; `-m` does all of them"
+    )
+    shares: int = Field(1, ge=1, le=MAX_SHARES, description="How many shares there are; one has every so manieth video")
 
     @field_validator("input", mode="before")
     @classmethod
@@ -217,6 +222,22 @@ class Extraction(Section):
                 "blur=others covers all faces but the analysed one, and faces=all analyses all; use faces=largest or "
                 "blur=all"
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_share(self) -> Self:
+        """Check that there is such a share, and that none is meant where there are several."""
+        if self.share is None and self.shares > 1:
+            raise ValueError(
+                f"shares={self.shares}: of which this would do none; add -m, which does each of them in a job of its "
+                "own and joins them, or name one: extraction.share=0"
+            )
+        if self.share is not None and self.share >= self.shares:
+            raise ValueError(
+                f"share={self.share}: shares are counted from 0, and there are {self.shares} (extraction.shares)"
+            )
+        if self.share is not None and self.stages[0] != "extract":
+            raise ValueError("share: what is extracted already is not shared out; begin with stage extract")
         return self
 
     @model_validator(mode="after")

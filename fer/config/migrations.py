@@ -87,6 +87,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "extraction.blur", "none"),
     AddedKey("0.3.0", "extraction.retention_days", None),
     AddedKey("0.3.0", "report.faces", None),
+    AddedKey("0.3.0", "extraction.share", None),
+    AddedKey("0.3.0", "extraction.shares", 1),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

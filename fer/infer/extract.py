@@ -15,6 +15,7 @@ from fer.config import Extraction
 from fer.core.io import atomic_write
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.infer.chunk_store import ChunkStore
+from fer.infer.shares import list_numbers
 from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
@@ -104,10 +105,10 @@ class FaceExtractor:
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
         """The sampled frames behind the last one that each video's finished chunks hold."""
-        for number, item in enumerate(media):
+        for number in list_numbers(self.config, len(media)):
             store = ChunkStore.for_video(self.run_directory, number)
             if store.completion_record() is None:
-                yield from self._iter_unfinished_video(number, item, store)
+                yield from self._iter_unfinished_video(number, media[number], store)
 
     def _iter_unfinished_video(self, number: int, item: Media, store: ChunkStore) -> Iterator[SampledFrame | VideoEnd]:
         finished, chunk_count = store.read(["frame", "status", "reason"]), len(store.list_chunks())

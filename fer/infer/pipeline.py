@@ -39,6 +39,7 @@ from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, 
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
+from fer.infer.shares import list_numbers
 from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.stage import run_batch_transform
@@ -156,8 +157,8 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     Raises:
         UserError: Something that a user can correct.
     """
-    stages = config.extraction.stages
-    stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+    stages = _list_stages(config)
+    stores = [ChunkStore.for_video(run.directory, number) for number in list_numbers(config.extraction, len(media))]
     warnings: list[str] = []
     with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
@@ -195,6 +196,14 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     if warnings:
         return ExitCode.DRIFT
     return ExitCode.PARTIAL if excluded else ExitCode.OK
+
+
+def _list_stages(config: Config) -> tuple[str, ...]:
+    """The stages that a run does: the report of a share is made where all are joined, and a batch transform, too."""
+    if config.extraction.share is None:
+        return config.extraction.stages
+    later = ("predict", "report") if uses_transform(config) else ("report",)
+    return tuple(stage for stage in config.extraction.stages if stage not in later)
 
 
 @contextmanager
@@ -250,6 +259,7 @@ def extract_and_predict(
         UserError: Something that a user can correct.
     """
     cfg = config.extraction
+    own = [media[number] for number in list_numbers(cfg, len(media))]
     detector_threads, classifier_threads = split_threads(config)
     by_transform = model is not None and uses_transform(config)
     classifies_here = model is not None and not by_transform
@@ -261,7 +271,7 @@ def extract_and_predict(
         # Without classification in this process, what comes after starts from saved crops.
         extractor = FaceExtractor(cfg, run_directory, detector_threads, not classifies_here, fetcher)
         items = chain(items, extractor.extract(media))
-    items = track_progress(items, estimate_frames(cfg, media), "Frames", "frames", size=count_frames)
+    items = track_progress(items, estimate_frames(cfg, own), "Frames", "frames", size=count_frames)
     assigner = TrackAssigner(run_directory, cfg.max_missed)
     if model is None or by_transform:
         write_chunks(assigner, ((item, None) for item in items))

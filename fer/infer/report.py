@@ -39,6 +39,7 @@ from fer.infer.uncertainty import (
 )
 from fer.infer.video_pages import build_video_pages
 from fer.metrics.affect import AFFECT
+from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
 from fer.video.annotate import annotate, find_copy
@@ -156,7 +157,7 @@ def _choose_title(config: Config, media: Sequence[Media]) -> str:
 
 def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.DataFrame, list[str]]:
     """All chunks as one table, and its classes. Raises UserError where faces are not classified yet."""
-    tables = [store.read() for store in stores if store.list_chunks()]
+    tables = [_read_video(store, number) for number, store in enumerate(stores) if store.list_chunks()]
     chunks = pd.concat(tables, ignore_index=True) if tables else build_table([])
     classes = list_emotions(chunks) or list(EMOTIONS)
     # Where no video could be opened there are no rows, but columns; chunks of earlier versions lack the last ones.
@@ -175,6 +176,12 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
             f"`{format_resume_command('infer.py', directory)} 'extraction.stages=[predict,report]'`"
         )
     return chunks, classes
+
+
+def _read_video(store: ChunkStore, number: int) -> pd.DataFrame:
+    """The chunks of a video, with faces where the page will show it: those of hundreds of videos fill the memory."""
+    rows = store.read()
+    return rows.assign(picture=None) if "picture" in rows and number >= MAX_DETAILS else rows
 
 
 def _build_records(stores: Sequence[ChunkStore], detector: str) -> pd.DataFrame:

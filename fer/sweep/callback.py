@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.program import exit_with_error, user_errors_to_exit_code
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
-from fer.sweep.validation import check_sweep
+from fer.sweep.validation import check_sweep, get_program
 
 RESUME = "sweep.resume="
+# What a program makes of a sweep whose jobs are all done, given its directory; rooms above this one enter it.
+SWEEP_ENDS: list[Callable[[Path], None]] = []
 # Held until the process ends: two processes that lead one sweep would do its jobs twice.
 _held_locks: list[FileLock] = []
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class SweepCallback(Callback):
         # Jobs that are started elsewhere must find the project, wherever they are.
         os.environ.update(with_project_path(os.environ))
         print(f"Sweep of {jobs} jobs, {at_once} at a time: {directory}")
-        print(f"After an interruption: {format_command('train.py')} {RESUME}{shlex.quote(str(directory))}", flush=True)
+        print(f"After an interruption: {_format_resume_command(config, directory)}", flush=True)
 
     @override
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -78,9 +81,16 @@ class SweepCallback(Callback):
         if done < len(jobs):
             exit_with_error(
                 f"{len(jobs) - done} of {len(jobs)} jobs failed; to try them again: "
-                f"{format_command('train.py')} {RESUME}{shlex.quote(str(directory))}",
+                f"{_format_resume_command(config, directory)}",
                 ExitCode.PARTIAL,
             )
+        with user_errors_to_exit_code():
+            for finish in SWEEP_ENDS:
+                finish(directory)
+
+
+def _format_resume_command(config: DictConfig, directory: Path) -> str:
+    return f"{format_command(f'{get_program(config)}.py')} {RESUME}{shlex.quote(str(directory))}"
 
 
 def _reject_passwords(overrides: list[str]) -> None:

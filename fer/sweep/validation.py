@@ -41,7 +41,7 @@ def check_sweep(config: DictConfig) -> None:
     composed: dict[tuple[str, ...], DictConfig] = {}
     for job in jobs:
         try:
-            job_config = load_config(_compose_job(config, job, composed), _get_program(config))
+            job_config = load_config(_compose_job(config, job, composed), get_program(config))
             for check in JOB_CHECKS:
                 check(job_config)
         except (ConfigError, PreconditionError) as error:
@@ -57,7 +57,8 @@ def check_sweep(config: DictConfig) -> None:
         raise ConfigError("\n".join([*dict.fromkeys(lines), "no job of the sweep was started"]))
 
 
-def _get_program(config: DictConfig) -> Program:
+def get_program(config: DictConfig) -> Program:
+    """The program whose jobs a sweep is of."""
     name = config.hydra.job.name
     return cast(Program, name if name in get_args(Program) else "train")
 
