@@ -95,8 +95,6 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     if redraw:
         _annotate(config, run.directory, readable, table)
     copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED))}
-    if cfg.study:
-        _analyze_study(config, run.directory, table, media)
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     if cfg.blur != "none":
         pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
@@ -107,26 +105,34 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
 
         pages, problem = explain_moments(config, run.directory, pages)
         notes += [problem] if problem else []
-    report = VideoReport(
-        title=_choose_title(config, media),
-        command="python " + shlex.join(run.provenance["command"]),
-        created=str(run.provenance["start"]),
-        notes=notes,
-        videos=pages,
-        classes=classes,
-        groups=group_page,
-        model={"Model": str(config.model_uri)},
-        environment={
+    facts = {
+        "command": "python " + shlex.join(run.provenance["command"]),
+        "created": str(run.provenance["start"]),
+        "notes": notes,
+        "model": {"Model": str(config.model_uri)},
+        "environment": {
             "detector": _describe_detector(config, run),
             **{key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},
         },
-        config_yaml=run.config_text,
+        "config_yaml": run.config_text,
+        "performance": _read_performance(run.directory),
+    }
+    if cfg.study:
+        # Its statistics are slow to import, and few runs have a study.
+        from fer.infer.study_report import write_study_report
+
+        write_study_report(config, run, media, table, videos, facts)
+    report = VideoReport(
+        title=_choose_title(config, media),
+        videos=pages,
+        classes=classes,
+        groups=group_page,
         smoothing=None if smoothing.kind == "none" else f"{smoothing.kind}, {smoothing.window_s:g} s",
-        performance=_read_performance(run.directory),
         monitoring=monitoring,
         confidence_rule=rule,
         uncertain_share=compute_uncertain_share(table),
         recordings=_choose_recordings(config),
+        **facts,
     )
     write_video_report(report, run.directory / REPORT_HTML)
     return monitoring
@@ -207,16 +213,6 @@ def _write_groups(config: Config, directory: Path, table: pd.DataFrame, videos: 
     write_table(curves, directory / GROUP_CURVES)
     write_table(comparison, directory / GROUP_COMPARISON)
     return GroupPage(curves, comparison, cfg.baseline_seconds)
-
-
-def _analyze_study(config: Config, directory: Path, table: pd.DataFrame, media: Sequence[Media]) -> None:
-    """The tables, exports and page of a study, by the run's own copy of its file."""
-    # Its statistics are slow to import, and few runs have a study.
-    from fer.infer.study_inputs import map_media_names, read_run_study
-    from fer.study.pipeline import analyze_study
-
-    study = read_run_study(directory)
-    analyze_study(config, directory, study, table, map_media_names(study, media), config.seed)
 
 
 def _read_performance(directory: Path) -> dict[str, Any] | None:

@@ -1,12 +1,13 @@
 """What is measured of a face in a frame, beside the emotions: each with its formula, unit, range, source and caveat."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from fer.emotions import CONTEMPT, EMOTIONS
+from fer.metrics.affect import AFFECT
 
 # (valence, arousal) from -1 to 1. Russell and Mehrabian 1977, "Evidence for a three-factor theory of emotions", Journal
 # of Research in Personality 11, 273-294: mean pleasure and arousal of the terms angry, disgusted, fearful, happy, sad
@@ -53,6 +54,11 @@ class Measure:
     source: str
     caveat: str
     has_baseline: bool = True
+
+    @property
+    def meaning(self) -> str:
+        """Formula, source and caveat in one line."""
+        return f"{self.formula} ({self.source}). {self.caveat}"
 
 
 def _define_emotion(name: str) -> Measure:
@@ -161,6 +167,36 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+# Of a model that has learnt them from ratings.
+_LEARNT = {
+    name: Measure(
+        formula=f"smoothed_{name}",
+        unit="-1 to 1",
+        low=-1.0,
+        high=1.0,
+        source="the model, which has learnt it from ratings of faces, smoothed",
+        caveat="What people read in the face, not what the person feels",
+    )
+    for name in AFFECT
+}
+
+
+def define_measures(table: pd.DataFrame) -> dict[str, Measure]:
+    """Say what the measures of an emotion table are: MEASURES, but for what its model has learnt itself."""
+    learnt = {name: measure for name, measure in _LEARNT.items() if measure.formula in table}
+    return {name: learnt.get(name, MEASURES[name]) for name in list_measures(table.columns)}
+
+
+def list_bounds(definitions: Mapping[str, Measure], has_baseline: bool) -> dict[str, tuple[float, float]]:
+    """List the smallest and the greatest value of each measure, or of its change where there is a baseline."""
+    return {
+        name: (measure.low - measure.high, measure.high - measure.low)
+        if has_baseline and measure.has_baseline
+        else (measure.low, measure.high)
+        for name, measure in definitions.items()
+    }
+
+
 def list_measures(columns: Iterable[object]) -> list[str]:
     """The measures that a table has as columns, or would have, in their order.
 
@@ -187,6 +223,9 @@ def compute_measures(table: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(smoothed, columns=emotions, index=table.index)
     places = np.array([COORDINATES[name] for name in emotions])
     found["valence"], found["arousal"] = (smoothed @ places).T
+    for name, learnt in _LEARNT.items():
+        if learnt.formula in table:
+            found[name] = table[learnt.formula].astype("float64")
     found["expressiveness"] = 1.0 - found["neutral"]
     found["positive"] = found["happiness"]
     found["negative"] = found[[name for name in emotions if name in NEGATIVE]].sum(axis=1, skipna=False)

@@ -1,15 +1,117 @@
-"""The analysis of a study: from the emotion table to its tables and its page."""
+"""The analysis of a study, from the emotion table to the tables of ``StudyData``; it reads from top to bottom."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from fer.config import Config
 from fer.config.study import Study
+from fer.reports.study_data import StudyData
+from fer.study.cautions import list_cautions
+from fer.study.clusters import find_contrast_clusters
+from fer.study.contrasts import compute_contrasts
+from fer.study.curves import compute_curves
+from fer.study.frames import build_frames, build_steps
+from fer.study.measures import define_measures, list_bounds, list_measures
+from fer.study.mixed_model import fit_mixed_models
+from fer.study.moments import find_moments
+from fer.study.norms import compare_with_norms
+from fer.study.panel import list_group_columns
+from fer.study.quality import assess_recordings
+from fer.study.reliability import compute_reliability
+from fer.study.segment_summary import summarize_segments
+from fer.study.segments import build_segments, compute_segment_values
 
 
-def analyze_study(
-    config: Config, directory: Path, study: Study, table: pd.DataFrame, media_names: Mapping[str, str], seed: int
-) -> None:
-    """Stand in for the analysis, which joins the parts of issue 15 when they are merged."""
+@dataclass(frozen=True)
+class StudyInput:
+    """What a run knows of a study.
+
+    Attributes:
+        study: The study, as it was understood.
+        table: The emotion table, smoothed.
+        names: The name in the emotion table of each recording's file that was opened.
+        problems: Why a video, by its name, cannot be read or ends early; "" where not.
+        performance: What is known of the model, as ``fer.bundle.performance.read_performance`` gives it.
+        cautions: What was found before anything ran, sentences.
+        max_gap_s: The stretch without a face after which smoothing begins anew, seconds.
+    """
+
+    study: Study
+    table: pd.DataFrame
+    names: Mapping[str, str]
+    problems: Mapping[str, str]
+    performance: Mapping[str, Any] | None
+    cautions: tuple[str, ...]
+    max_gap_s: float
+
+
+def analyze_study(found: StudyInput, seed: int) -> StudyData:
+    """Analyse a study.
+
+    Args:
+        found: What the run knows.
+        seed: Of permutations and intervals.
+
+    Returns:
+        All tables; the same input gives the same.
+
+    Raises:
+        UserError: A study is to be compared with norms that are not there, or a package is not installed.
+    """
+    study, table = found.study, found.table
+    durations = {name: stimulus.duration_s for name, stimulus in study.stimuli.items()}
+    recordings = assess_recordings(study, table, found.names, durations, found.problems)
+    frames = build_frames(study, table, recordings)
+    steps = build_steps(frames, study)
+    segments = build_segments(study, durations, {})
+    measures = list_measures(frames.columns)
+    values = compute_segment_values(frames, segments, measures, study.baseline, found.max_gap_s)
+    definitions = define_measures(table)
+    curves = compute_curves(steps, study, list_bounds(definitions, study.baseline is not None), seed)
+    contrasts = compute_contrasts(values, study, seed)
+    mixed, unfitted = fit_mixed_models(values, study)
+    norms, unread = compare_with_norms(values, study)
+    return StudyData(
+        name=study.name,
+        measures=tuple(name for name in dict.fromkeys(study.measures) if name in measures),
+        group_columns=list_group_columns(study),
+        has_baseline=study.baseline is not None,
+        stimuli=_list_stimuli(study),
+        segments=segments,
+        respondents=_list_respondents(study),
+        recordings=recordings,
+        frames=frames,
+        steps=steps,
+        curves=curves,
+        segment_values=values,
+        segment_summary=summarize_segments(values, study, seed),
+        contrasts=contrasts,
+        clusters=find_contrast_clusters(steps, study, seed),
+        mixed=mixed,
+        reliability=compute_reliability(steps, curves, study, seed),
+        moments=find_moments(steps, curves, study, seed),
+        norms=norms,
+        cautions=(
+            *list_cautions(study, recordings, steps, contrasts, found.performance),
+            *unfitted,
+            *unread,
+            *found.cautions,
+        ),
+    )
+
+
+def _list_stimuli(study: Study) -> pd.DataFrame:
+    rows = [(name, stimulus.file, stimulus.duration_s) for name, stimulus in study.stimuli.items()]
+    table = pd.DataFrame(rows, columns=["stimulus", "file", "duration_s"])
+    return table.astype({"stimulus": "str", "file": "object", "duration_s": "float64"})
+
+
+def _list_respondents(study: Study) -> pd.DataFrame:
+    columns = list_group_columns(study)
+    rows = [
+        (name, person.consent, *(person.groups.get(column, "") for column in columns))
+        for name, person in study.respondents.items()
+    ]
+    return pd.DataFrame(rows, columns=["respondent", "consent", *columns]).astype({"respondent": "str"})

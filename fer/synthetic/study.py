@@ -185,7 +185,7 @@ def _describe_study(count: int, seconds: float, recordings: list[dict[str, Any]]
     respondents = {
         name_respondent(number): {
             "consent": number != count - 1,
-            "groups": {"segment": _get_segment(number), "age": AGES[number // 2 % len(AGES)]},
+            "groups": {"customers": _get_segment(number), "age": AGES[number // 2 % len(AGES)]},
         }
         for number in range(count)
     }
@@ -197,9 +197,9 @@ def _describe_study(count: int, seconds: float, recordings: list[dict[str, Any]]
         "recordings": recordings,
         "baseline": {"start_s": -_BASELINE_S, "end_s": 0.0},
         "contrasts": [
-            {"kind": "between", "factor": "segment", "a": SEGMENTS[0], "b": SEGMENTS[1], "measures": measures},
+            {"kind": "between", "factor": "customers", "a": SEGMENTS[0], "b": SEGMENTS[1], "measures": measures},
             {"kind": "within", "factor": "stimulus", "a": SPOTS[0], "b": SPOTS[1], "measures": measures[:1]},
-            {"kind": "mixed", "factors": ["stimulus", "segment"], "measures": measures},
+            {"kind": "mixed", "factors": ["stimulus", "customers"], "measures": measures},
         ],
         "measures": measures,
         "step_s": 1.0,
