@@ -11,7 +11,7 @@ class StudyData:
 
     Times are seconds, from the onset of the stimulus where nothing else is said. ``condition`` is "" where a study has
     none. A measure is a column where a table is wide, and a value of ``measure`` where it is long. Where the study has
-    a baseline, values are changes from it.
+    a baseline, values are changes from it, but for attention and people, which stay as they are.
 
     Attributes:
         name: The study's title.
@@ -25,9 +25,11 @@ class StudyData:
             tracking_losses, brightness, people, included, reason`; ``recording`` is the name of the video in the
             emotion table, and reason says in words why one is not included.
         frames: A row a sampled frame of each included recording, between onset and offset and in the baseline:
-            `recording, respondent, stimulus, condition, frame, recording_s, time_s, status`, and every measure.
-        steps: A row a respondent, stimulus, condition and step with a usable frame: `respondent, stimulus, condition,
-            second`, every measure, and `leads_<emotion>` (whether it leads a frame of the step).
+            `recording, respondent, stimulus, condition, frame, recording_s, time_s, status`, `emotion` (the one that
+            leads, empty without a usable face), and every measure.
+        steps: A row a respondent, stimulus, condition and step from the onset on with any measure: `respondent,
+            stimulus, condition, second`, every measure, and `leads_<emotion>` (1 where it leads a frame of the step,
+            else 0). Without a usable face only attention and people have values, the rest is empty.
         curves: `stimulus, condition, group_column, group, measure, second, respondents, mean, low, high, share`; all
             respondents together have group_column "" and group "all"; low and high are the 95 % band of the mean,
             share that of the respondents in whom the emotion leads (empty for other measures).

@@ -17,9 +17,10 @@ def select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the row of the person who is recorded, in every frame.
 
     That person is the track with the largest sum of face sizes (the root of the area) over the whole recording: who is
-    large for long, not who is largest in a frame, as someone passing close to the camera may be. A respondent who was lost and found again has
-    several tracks. Another track counts as the same person where its usual place is within REACH face widths of the
-    first one's, its usual size within a factor of SIZE_RATIO, and the two never stand in the same frame.
+    large for long, not who is largest in a frame, as someone passing close to the camera may be. A respondent who was
+    lost and found again has several tracks. Another track counts as the same person where its usual place is within
+    REACH face widths of the first one's, its usual size within a factor of SIZE_RATIO, and the two never stand in the
+    same frame.
 
     Args:
         table: The emotion table.

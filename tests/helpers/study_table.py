@@ -36,5 +36,3 @@ def in_order(*parts: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat(parts, ignore_index=True).sort_values(["video", "frame"], kind="stable", ignore_index=True)
     faces = table["face_w"].notna().groupby([table["video"], table["frame"]]).transform("sum")
     return table.assign(faces=faces.astype("Int64").where(table["status"] != "decode_error"))
-
-

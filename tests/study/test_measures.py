@@ -89,7 +89,11 @@ def test_a_frame_without_a_usable_face_has_attention_and_people_alone() -> None:
     np.testing.assert_array_equal(found["attention"], [0, 0, np.nan, 1])
     np.testing.assert_array_equal(found["people"], [0, 1, np.nan, 1])
     np.testing.assert_array_equal(found["yaw"], [np.nan, 70, np.nan, 0])
-    assert found.loc[:2, [*EMOTIONS, "valence", "arousal", "expressiveness", "negative", "engagement"]].isna().all(axis=None)
+    assert (
+        found.loc[:2, [*EMOTIONS, "valence", "arousal", "expressiveness", "negative", "engagement"]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_a_face_that_the_model_could_not_read_still_looks_somewhere() -> None:
