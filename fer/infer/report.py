@@ -105,7 +105,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
 
         pages, problem = explain_moments(config, run.directory, pages)
         notes += [problem] if problem else []
-    facts = {
+    facts: dict[str, Any] = {
         "command": "python " + shlex.join(run.provenance["command"]),
         "created": str(run.provenance["start"]),
         "notes": notes,
@@ -143,7 +143,7 @@ def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd
     coverer = FaceCoverer(config) if media and config.extraction.blur != "none" else None
     for item in track_progress(media, len(media), "Annotating", "videos"):
         rows = table[table["video"] == item.name]
-        annotate(item, rows, directory / ANNOTATED, coverer and coverer.iter_frames(item, rows))
+        annotate(item, rows, directory / ANNOTATED, None if coverer is None else coverer.iter_frames(item, rows))
 
 
 def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:
