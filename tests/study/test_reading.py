@@ -75,26 +75,47 @@ def test_what_is_dumped_is_read_as_the_same_from_anywhere(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("onset_s: 1.5", "onst_s: 1.5"), "recordings.1 (clips/1.mp4): onst_s: there is no such key; did you mean onset_s?"),
+        (
+            ("onset_s: 1.5", "onst_s: 1.5"),
+            "recordings.1 (clips/1.mp4): onst_s: there is no such key; did you mean onset_s?",
+        ),
         (("onset_s: 1.5", "onset_s: -1"), "recordings.1 (clips/1.mp4): onset_s=-1: must be at least 0.0"),
         (("onset_s: 1.5", "offset_s: soon"), "recordings.1 (clips/1.mp4): offset_s=soon: must be a number"),
         (("onset_s: 1.5", "onset_s: 5, offset_s: 4"), "recordings.1 (clips/1.mp4): offset_s must be behind onset_s"),
         (("respondent: 010, ", ""), "recordings.1 (clips/1.mp4): respondent: a value is needed"),
         (("respondent: 010", "respondent: "), "recordings.1 (clips/1.mp4): respondent: a value is needed"),
-        (("consent: x", "consent: perhaps"), "respondents.1:30.consent: 'perhaps' is neither yes nor no; write yes or no"),
+        (
+            ("consent: x", "consent: perhaps"),
+            "respondents.1:30.consent: 'perhaps' is neither yes nor no; write yes or no",
+        ),
         (("kind: between", "kind: betwen"), "contrasts.1.kind=betwen: did you mean between?"),
         (("kind: between, ", ""), "contrasts.1.kind: a value is needed; it is between or within or mixed"),
         (("factor: smoker, ", ""), "contrasts.1.factor: a value is needed"),
-        (("name: logo, time_s", "name: logo, tme_s"), "stimuli.spotA.events.1.time_s: a value is needed\n"
-         "stimuli.spotA.events.1.tme_s: there is no such key; did you mean time_s?"),
+        (
+            ("name: logo, time_s", "name: logo, tme_s"),
+            "stimuli.spotA.events.1.time_s: a value is needed\n"
+            "stimuli.spotA.events.1.tme_s: there is no such key; did you mean time_s?",
+        ),
         (("name: Spring", "nam: Spring"), "nam: there is no such key; did you mean name?"),
-        (("recordings:", "respondents:"), "is no YAML that can be read: the key 'respondents' stands twice, in lines 6 and 10"),
-        (("1: {duration_s", "spotA: {duration_s"), "is no YAML that can be read: the key 'spotA' stands twice, in lines 4 and 5"),
-        (("name: Spring", "\tname: x"), "is no YAML that can be read: found character '\\t' that cannot start any token in line 2"),
-        (("name: Spring", "name: !!python/name:os.system"), "is no YAML that can be read: could not determine a constructor "
-         "for the tag 'tag:yaml.org,2002:python/name:os.system' in line 2"),
+        (
+            ("recordings:", "respondents:"),
+            "is no YAML that can be read: the key 'respondents' stands twice, in lines 6 and 10",
+        ),
+        (
+            ("1: {duration_s", "spotA: {duration_s"),
+            "is no YAML that can be read: the key 'spotA' stands twice, in lines 4 and 5",
+        ),
+        (
+            ("name: Spring", "\tname: x"),
+            "is no YAML that can be read: found character '\\t' that cannot start any token in line 2",
+        ),
+        (
+            ("name: Spring", "name: !!python/name:os.system"),
+            "is no YAML that can be read: could not determine a constructor "
+            "for the tag 'tag:yaml.org,2002:python/name:os.system' in line 2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_yaml_is_one_sentence(change: tuple[str, str], sentence: str, tmp_path: Path) -> None:
     assert change[0] in YAML
     assert refuse(write(tmp_path, YAML.replace(*change), "study.yaml")) == sentence
@@ -105,7 +126,9 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     assert refuse(tmp_path / "none.yaml") == "cannot be read (No such file or directory)"
     assert refuse(tmp_path).startswith("is a directory; name the study's file, or write one with `")
     assert refuse(write(tmp_path, "", "study.yaml")).startswith("holds no keys; its keys are name, stimuli")
-    assert refuse(write(tmp_path, "recordings: []", "study.yaml")) == "recordings: there is none; at least one is needed"
+    assert (
+        refuse(write(tmp_path, "recordings: []", "study.yaml")) == "recordings: there is none; at least one is needed"
+    )
 
 
 def test_a_csv_of_a_european_spreadsheet_is_read(tmp_path: Path) -> None:
@@ -165,23 +188,38 @@ HEADER = "file,respondent,stimulus,onset_s,consent,gender\n"
         (HEADER + "a,p,A,-1,yes,f\n", "line 2: onset_s=-1: must be at least 0.0"),
         (HEADER + "\na,p,A,0,maybe,f\n", "line 3: consent: 'maybe' is neither yes nor no; write yes or no"),
         (HEADER + "a,p,,0,yes,f\n", "line 2: has no stimulus (of merged cells the first one alone holds the value)"),
-        (HEADER + "a,p,A,0,yes,f\nb,p,B,0,yes,m\n", "line 3: the respondent p has gender=m here and f before; it can have "
-         "one (what differs between recordings is the condition)"),
-        (HEADER + "a,p,A,0,yes,f\nb,p,B,0,,f\n", "line 3: the respondent p has consent=nothing here and yes before; write "
-         "the same in each row of a person"),
-        (HEADER + "a,p,A,1,5,yes,f\n", "line 2: 'f' stands in a column without a name; name it, or put double quotes "
-         "around a field that has the separator in it"),
-        (HEADER.replace("consent", "consnt") + "a,p,A,1,yes,f\n", "the table has a column consnt; did you mean consent? "
-         "Otherwise give it a name that is not so near"),
+        (
+            HEADER + "a,p,A,0,yes,f\nb,p,B,0,yes,m\n",
+            "line 3: the respondent p has gender=m here and f before; it can have "
+            "one (what differs between recordings is the condition)",
+        ),
+        (
+            HEADER + "a,p,A,0,yes,f\nb,p,B,0,,f\n",
+            "line 3: the respondent p has consent=nothing here and yes before; write the same in each row of a person",
+        ),
+        (
+            HEADER + "a,p,A,1,5,yes,f\n",
+            "line 2: 'f' stands in a column without a name; name it, or put double quotes "
+            "around a field that has the separator in it",
+        ),
+        (
+            HEADER.replace("consent", "consnt") + "a,p,A,1,yes,f\n",
+            "the table has a column consnt; did you mean consent? Otherwise give it a name that is not so near",
+        ),
         (HEADER.replace("gender", "onset"), "the table has two columns onset_s; leave one of them out"),
         (HEADER.replace("gender", "Consent "), "the table has two columns consent; leave one of them out"),
-        (HEADER.replace("file", "filename"), "the table lacks the column file; rename filename if it is file; its header "
-         "must name file, respondent, stimulus, and may name onset_s, offset_s, condition, consent, stimulus_file, "
-         "duration_s"),
-        ('file,respondent,stimulus\n"a,p,A\n', "line 2 cannot be read as CSV (unexpected end of data); export it again "
-         "as CSV"),
+        (
+            HEADER.replace("file", "filename"),
+            "the table lacks the column file; rename filename if it is file; its header "
+            "must name file, respondent, stimulus, and may name onset_s, offset_s, condition, consent, stimulus_file, "
+            "duration_s",
+        ),
+        (
+            'file,respondent,stimulus\n"a,p,A\n',
+            "line 2 cannot be read as CSV (unexpected end of data); export it again as CSV",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_table_is_one_sentence_with_the_line(text: str, sentence: str, tmp_path: Path) -> None:
     assert refuse(write(tmp_path, text)) == sentence
 
@@ -273,14 +311,18 @@ def test_a_workbook_of_one_sheet_is_the_table_whatever_its_name(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("sheet", "row", "sentence"),
     [
-        ("scenes", ["spotAA", "end", 1, 2], "sheet scenes, row 3: stimulus=spotAA: there is no such stimulus; did you mean spotA?"),
+        (
+            "scenes",
+            ["spotAA", "end", 1, 2],
+            "sheet scenes, row 3: stimulus=spotAA: there is no such stimulus; did you mean spotA?",
+        ),
         ("scenes", ["spotA", "end", 2, 1], "sheet scenes, row 3: end_s must be behind start_s"),
         ("stimuli", ["spotB"], "sheet stimuli, row 4: the stimulus spotB stands twice; leave one out"),
         ("RESPONDENTS ", ["2", "x"], "sheet RESPONDENTS , row 6: the respondent 2 stands twice; leave one out"),
         ("contrasts", ["sideways"], "sheet contrasts, row 4: kind=sideways: allowed are between, within, mixed"),
         ("Events", ["spotA", "x", "late"], "sheet Events, row 3: time_s=late: must be a number"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_workbook_is_told_with_sheet_and_row(
     sheet: str, row: list[Any], sentence: str, tmp_path: Path
 ) -> None:
