@@ -80,7 +80,7 @@ def shorten_name(name: str) -> str:
 
 
 def suggest_name(name: str, known: Sequence[str], most: int = 8) -> str:
-    """Say which of the known names is the nearest, or all of them where they are few: the end of a sentence."""
+    """Say which of the known names is the nearest; all of them where none is near and they are few."""
     if not known:
         return ""
     matcher = SequenceMatcher(b=name[:_MAX_SHOWN].casefold(), autojunk=False)
@@ -88,10 +88,12 @@ def suggest_name(name: str, known: Sequence[str], most: int = 8) -> str:
     for text in known:
         matcher.set_seq1(text[:_MAX_SHOWN].casefold())
         likeness.append(matcher.ratio())
+    nearest = shorten_name(known[likeness.index(max(likeness))])
     if max(likeness) >= _ALIKE:
-        return f"; did you mean {shorten_name(known[likeness.index(max(likeness))])}?"
-    listed = ", ".join(shorten_name(text) for text in known[:most])
-    return f"; allowed are {listed}" if len(known) <= most else f"; there are {listed} and {len(known) - most} more"
+        return f"; did you mean {nearest}?"
+    if len(known) > most:
+        return f"; of {len(known)} the nearest is {nearest}"
+    return f"; allowed are {', '.join(map(shorten_name, known))}"
 
 
 def _name_recordings(content: dict[str, Any]) -> dict[Place, str]:
