@@ -1,7 +1,7 @@
 """From what a study's file holds to a checked ``Study``; a mistake is a line that names the place and the remedy."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +25,8 @@ from fer.errors import ConfigError
 # A place in the content: keys and numbers from the root on.
 Place = tuple[int | str, ...]
 MAX_PROBLEMS, _MAX_SHOWN = 20, 100
+# A name that is less like another one is none of its misspellings: difflib's own bound.
+_ALIKE = 0.6
 _CONTRASTS: dict[str, type[BaseModel]] = {
     "between": BetweenContrast,
     "within": WithinContrast,
@@ -78,15 +80,20 @@ def shorten_name(name: str) -> str:
 
 
 def suggest_name(name: str, known: Sequence[str], most: int = 8) -> str:
-    """Say which of the known names is the nearest, or all of them where they are few: the end of a sentence."""
+    """Say which of the known names is the nearest; all of them where none is near and they are few."""
     if not known:
         return ""
-    near = get_close_matches(name[:_MAX_SHOWN].casefold(), [text.casefold() for text in known], n=1, cutoff=0.6)
-    if near:
-        found = next(text for text in known if text.casefold() == near[0])
-        return f"; did you mean {shorten_name(found)}?"
-    listed = ", ".join(shorten_name(text) for text in known[:most])
-    return f"; allowed are {listed}" if len(known) <= most else f"; there are {listed} and {len(known) - most} more"
+    matcher = SequenceMatcher(b=name[:_MAX_SHOWN].casefold(), autojunk=False)
+    likeness = []
+    for text in known:
+        matcher.set_seq1(text[:_MAX_SHOWN].casefold())
+        likeness.append(matcher.ratio())
+    nearest = shorten_name(known[likeness.index(max(likeness))])
+    if max(likeness) >= _ALIKE:
+        return f"; did you mean {nearest}?"
+    if len(known) > most:
+        return f"; of {len(known)} the nearest is {nearest}"
+    return f"; allowed are {', '.join(map(shorten_name, known))}"
 
 
 def _name_recordings(content: dict[str, Any]) -> dict[Place, str]:

@@ -96,6 +96,7 @@ def _split_name(file: str, stimuli: Sequence[str]) -> list[_Token]:
 
 def _split_text(text: str, stimuli: Sequence[str]) -> list[str]:
     """The parts of a name; those of BIDS, and names of stimuli that are known, stay whole."""
+    text = text.strip(_EDGES)
     if len(_BIDS.findall(text)) > 1 or re.fullmatch(_BIDS, text):
         return [part for part in text.split("_") if part]
     named = [rf"{_join_parts(stimulus)}(?![A-Za-z0-9])" for stimulus in sorted(stimuli, key=len, reverse=True)]
@@ -113,8 +114,7 @@ def _split_text(text: str, stimuli: Sequence[str]) -> list[str]:
             return [inner for part in parts for inner in _split_text(part, stimuli)]
     if joined := re.fullmatch(_JOINED, text):
         return [joined[1], *_split_text(joined[2], stimuli)]
-    stripped = text.strip(_EDGES)
-    return [stripped] if stripped else []
+    return [text] if text else []
 
 
 def _join_parts(name: str) -> str:

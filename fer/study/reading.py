@@ -1,5 +1,6 @@
 """A study's file, YAML or a table, as a ``Study`` whose paths are absolute."""
 
+import os
 import shlex
 import unicodedata
 from pathlib import Path
@@ -95,8 +96,8 @@ def _resolve_path(text: str, folder: Path) -> str:
     written = [expanded, *(unicodedata.normalize(form, expanded) for form in ("NFC", "NFD"))]
     # Tables come from Windows, and names from Macs, which write é as two characters.
     written += [name.replace("\\", "/") for name in written if "\\" in name]
-    paths = [folder / name for name in written]
-    return str(next((path for path in paths if _exists(path)), paths[0]))
+    paths = [os.path.abspath(folder / name) for name in written]
+    return next((path for path in paths if _exists(Path(path))), paths[0])
 
 
 def _exists(path: Path) -> bool:

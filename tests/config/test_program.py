@@ -157,10 +157,17 @@ def test_the_documentation_is_the_table(table: str) -> None:
     assert (PROJECT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8") == table
 
 
+def test_the_keys_of_a_study_are_documented() -> None:
+    """Written by `python -m fer.config docs study`, below the text of docs/reference/study-file.md."""
+    printed = run(PROJECT, "-m", "fer.config", "docs", "study").stdout
+    page = (PROJECT / "docs" / "reference" / "study-file.md").read_text(encoding="utf-8")
+    assert printed.count("\n") > 30 and printed in page
+
+
 def test_other_words_show_the_usage() -> None:
     done = run(PROJECT, "-m", "fer.config", "shema")
     assert done.returncode == 2
-    assert done.stderr == "usage: python -m fer.config schema [NAME] | schemas DIR | docs | diff A B\n"
+    assert done.stderr == "usage: python -m fer.config schema [NAME] | schemas DIR | docs [study] | diff A B\n"
 
 
 def test_a_saved_run_replays_with_overrides(saved: Path, tmp_path: Path) -> None:

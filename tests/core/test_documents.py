@@ -2,7 +2,7 @@
 
 import pytest
 
-from fer.core.documents import DocumentError, parse_json, parse_yaml
+from fer.core.documents import DocumentError, parse_json, parse_yaml, parse_yaml_texts
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "\n".join(
     f"{two}: &{two} [{', '.join([f'*{one}'] * 10)}]" for one, two in zip("abcdefgh", "bcdefghi", strict=True)
@@ -44,6 +44,26 @@ def test_hostile_yaml_is_a_sentence(kind: str) -> None:
 def test_hostile_json_is_a_sentence(text: str) -> None:
     with pytest.raises(DocumentError):
         parse_json(text)
+
+
+@pytest.mark.parametrize("kind", sorted({*HOSTILE_YAML} - {"values", "size", "base 60", "hexadecimal", "no date"}))
+def test_hostile_yaml_of_names_is_a_sentence(kind: str) -> None:
+    with pytest.raises(DocumentError) as raised:
+        parse_yaml_texts(HOSTILE_YAML[kind])
+    assert "\n" not in str(raised.value) and len(str(raised.value)) <= 200
+
+
+def test_names_stay_as_they_are_written_and_stand_once() -> None:
+    text = "\ufeff010: [no, 1:30, 2026-01-02, 1.0, 1_000, 'null', '']\nb: ~\nc:\nd: &d {e: 1e3}\nf: {<<: *d, g: on}\n"
+    assert parse_yaml_texts(text) == {
+        "010": ["no", "1:30", "2026-01-02", "1.0", "1_000", "null", ""],
+        "b": None,
+        "c": None,
+        "d": {"e": "1e3"},
+        "f": {"e": "1e3", "g": "on"},
+    }
+    with pytest.raises(DocumentError, match="the key 'p1' stands twice, in lines 2 and 4"):
+        parse_yaml_texts("people:\n  p1: a\n  p2: b\n  'p1': c\n")
 
 
 def test_what_people_write_is_read() -> None:

@@ -24,7 +24,18 @@ OTHERS = {"aws", "curl", "docker", "install", "mlflow", "openssl", "pre-commit",
 # What a reader fills in. Where a key needs a path, one of this name is in the working directory.
 FILLED_IN = {"ROLE_ARN": "arn:aws:iam::123456789012:role/fer", "BUCKET": "bucket", "ACCOUNT": "123456789012"}
 DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "clips", "faces")
-FILES = ("FILE", "FILE.png", "CLIP", "ferplus.zip", "rafdb.zip", "FERPLUS.zip", "groups.csv", "labels.csv", "clip.mp4")
+FILES = (
+    "FILE",
+    "FILE.png",
+    "CLIP",
+    "ferplus.zip",
+    "rafdb.zip",
+    "FERPLUS.zip",
+    "groups.csv",
+    "labels.csv",
+    "clip.mp4",
+    "study.yaml",
+)
 HYDRA_OPTIONS = {"-m": 0, "--multirun": 0, "--help": 0, "--cfg": 1, "--config-dir": 1, "--config-name": 1}
 SCRIPTS: dict[str, Program] = {"train.py": "train", "infer.py": "infer", "register.py": "register"}
 MODULES: dict[str, Program] = {"fer.cli.train": "train", "fer.cli.infer": "infer", "fer.cli.register": "register"}
@@ -37,6 +48,7 @@ def lay_out(place: Path) -> None:
     for name in FILES:
         (place / name).touch()
     content = {"defaults": ["base", "_self_"], **load_overrides([]).dump()}
+    (place / "RUN" / "study.yaml").touch()
     (place / "RUN" / "run.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 

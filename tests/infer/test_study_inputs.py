@@ -1,0 +1,245 @@
+"""A study as the input of infer.py: who is looked at, what the run keeps, and what a resumed run goes by."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from fer.config import Config
+from fer.config.compose import load_overrides, refuse_executable_yaml
+from fer.config.study import Study
+from fer.errors import ConfigError, ExitCode
+from fer.infer import resume as resuming
+from fer.infer.inputs import list_inputs
+from fer.infer.pipeline import create_run, infer, validate_and_pin
+from fer.infer.resume import resume
+from fer.infer.study_inputs import check_media, map_media_names, read_run_study
+from fer.runs.run_directory import load_run_config, read_provenance
+from fer.study import pipeline
+from fer.study.reading import read_study
+from fer.video.media import Media
+from tests.helpers.clips import write_clip
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Two recordings with consent, of the same name in two folders; a third without, which is no video at all."""
+    content = {
+        "stimuli": {"spot": {"duration_s": 1}},
+        "respondents": {"p1": {"consent": True}, "p2": {"consent": True}, "p3": {"consent": False}},
+        "recordings": [
+            {"file": f"{name}/clip.mp4", "respondent": name, "stimulus": "spot"} for name in ("p1", "p3", "p2")
+        ],
+    }
+    for name in ("p1", "p2", "p3"):
+        (tmp_path / name).mkdir()
+        write_clip(tmp_path / name / "clip.mp4", range(30))
+    (tmp_path / "p3" / "clip.mp4").write_bytes(b"no video")
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def configure(study: Path, *overrides: str, saved: Path | None = None) -> Config:
+    named = [f"extraction.study={study}"] if saved is None else []
+    return load_overrides(["extraction=haar", *named, *overrides] if saved is None else [*overrides], "infer", saved)
+
+
+@pytest.fixture
+def begun(study: Path, tmp_path: Path) -> Path:
+    """A run that was begun."""
+    _, run, _ = create_run(validate_and_pin(configure(study)), tmp_path / "run")
+    run.finish("interrupted")
+    return tmp_path / "run"
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "extraction.input=.",
+            "extraction: input cannot be named beside extraction.study, whose file has its own; leave "
+            "out extraction.input (extraction.input=null)",
+        ),
+        (
+            "extraction.groups=groups.csv",
+            "extraction: groups cannot be named beside extraction.study, whose file has its "
+            "own; leave out extraction.groups (extraction.groups=null)",
+        ),
+        (
+            "extraction.baseline_seconds=2",
+            "extraction: baseline_seconds has no effect on extraction.study; name the window "
+            "in the study's file: baseline",
+        ),
+    ],
+)
+def test_nothing_else_says_what_the_input_is(
+    override: str, sentence: str, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(study.parent)
+    (study.parent / "groups.csv").touch()
+    with pytest.raises(ConfigError) as raised:
+        configure(study, override)
+    assert str(raised.value) == sentence
+
+
+def test_recordings_with_consent_are_the_input(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = configure(study)
+    files = tuple(str(tmp_path / name / "clip.mp4") for name in ("p1", "p2"))
+    assert list_inputs(config) == files
+    config, run, media = create_run(config, tmp_path / "run")
+    assert tuple(str(item.path) for item in media) == files
+    assert [item.name for item in media] == ["p1/clip.mp4", "p2/clip.mp4"]
+    kept = read_run_study(run.directory)
+    assert map_media_names(kept, media) == dict(zip(files, ("p1/clip.mp4", "p2/clip.mp4"), strict=True))
+    assert "no consent: 1 recording of p3 left out, and not opened" in caplog.text
+    facts = json.loads((run.directory / "provenance.json").read_text(encoding="utf-8"))["study"]
+    assert facts["file"] == str(study) and len(facts["sha256"]) == 64
+    assert facts["excluded"] == [
+        {"file": str(tmp_path / "p3" / "clip.mp4"), "respondent": "p3", "reason": "no consent"}
+    ]
+    assert load_run_config(run.directory, "infer").extraction.study == str(study)
+    run.finish("finished")
+
+
+def test_the_run_s_copy_is_the_study_as_it_was_understood(begun: Path, study: Path, tmp_path: Path) -> None:
+    assert read_study(begun / "study.yaml") == read_run_study(begun) == read_study(study)
+    # And a study again, from wherever.
+    _, run, media = create_run(configure(begun / "study.yaml"), tmp_path / "again")
+    assert len(media) == 2
+    assert read_run_study(run.directory) == read_run_study(begun)
+    run.finish("finished")
+
+
+def test_a_mistake_leaves_no_run_behind(study: Path, tmp_path: Path) -> None:
+    change(study, lambda content: content["recordings"].append({"file": "x", "respondent": "p9", "stimulus": "spot"}))
+    with pytest.raises(
+        ConfigError, match=r"recordings.4 \(x\): respondent=p9: there is no such respondent; allowed are p1, p2, p3"
+    ):
+        create_run(configure(study), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def resumed(begun: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Study]:
+    """Resume the run that was begun, without doing anything; returns the study that it goes by."""
+
+    def do(*overrides: str) -> Study:
+        def run_stages(_: Config, run: Any, __: Any) -> int:
+            run.finish("finished")
+            return 0
+
+        monkeypatch.setattr(resuming, "run_stages", run_stages)
+        resume(load_overrides(list(overrides), "infer", begun), begun)
+        return read_run_study(begun)
+
+    return do
+
+
+def test_a_resumed_run_goes_by_its_own_copy(
+    resumed: Callable[..., Study], study: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = resumed()
+    assert "goes on with its own copy" not in caplog.text
+    change(study, lambda content: content.update(name="Other"))
+    assert resumed() == before
+    assert f"extraction.study={study} has changed since; the run goes on with its own copy" in caplog.text
+    study.unlink()
+    assert resumed() == before
+    assert f"extraction.study={study} is not there any more; the run goes on with its own copy" in caplog.text
+
+
+def test_other_contrasts_come_by_the_copy_or_by_another_file(
+    resumed: Callable[..., Study], begun: Path, study: Path, tmp_path: Path
+) -> None:
+    change(begun / "study.yaml", lambda content: content.update(measures=["arousal"]))
+    assert resumed().measures == ("arousal",)
+    other = tmp_path / "other.yaml"
+    other.write_text(study.read_text(encoding="utf-8"), encoding="utf-8")
+    change(other, lambda content: content.update(measures=["valence"]))
+    assert resumed(f"extraction.study={other}").measures == ("valence",)
+    assert read_provenance(begun)["study"]["file"] == str(other)
+    assert load_run_config(begun, "infer").extraction.study == str(other)
+
+
+def test_a_study_of_other_recordings_is_refused(resumed: Callable[..., Study], begun: Path, study: Path) -> None:
+    def agree(content: dict[str, Any]) -> None:
+        content["respondents"]["p3"]["consent"] = True
+
+    change(begun / "study.yaml", agree)
+    with pytest.raises(ConfigError, match=r"the run does not look at .*p3/clip.mp4; start a new run"):
+        resumed()
+
+    def withdraw(content: dict[str, Any]) -> None:
+        content["respondents"]["p3"]["consent"] = content["respondents"]["p2"]["consent"] = False
+
+    change(begun / "study.yaml", withdraw)
+    with pytest.raises(ConfigError, match=r"p2/clip.mp4 is without consent, and this run has looked at it already"):
+        resumed()
+
+
+def test_whoever_is_in_a_run_no_more_stops_nothing(resumed: Callable[..., Study], begun: Path) -> None:
+    def forget(content: dict[str, Any]) -> None:
+        del content["respondents"]["p2"]
+        content["recordings"] = [item for item in content["recordings"] if item["respondent"] != "p2"]
+
+    change(begun / "study.yaml", forget)
+    assert len(resumed().recordings) == 2
+
+
+def test_recordings_in_s3_are_told_apart_by_their_uri(study: Path) -> None:
+    uri = "s3://bucket/videos/a.mp4"
+    content = yaml.safe_load(study.read_text(encoding="utf-8"))
+    content["recordings"] = [{"file": uri, "respondent": "p1", "stimulus": "spot"}]
+    study.write_text(yaml.safe_dump(content), encoding="utf-8")
+    found = read_study(study)
+    media = [Media(Path("/run/fetched/a.mp4"), "a.mp4", "video", uri)]
+    assert map_media_names(found, media) == {uri: "a.mp4"}
+    check_media(found, media, "extraction.study=x")
+    with pytest.raises(
+        ConfigError, match="the run does not look at s3://bucket/videos/a.mp4 as one video; name a single"
+    ):
+        check_media(found, [], "extraction.study=x")
+
+
+def test_a_run_s_study_may_hold_any_names_but_no_code(begun: Path) -> None:
+    copy = begun / "study.yaml"
+    names = ["--config-dir", str(begun), "--config-name", "run"]
+    # Names that Hydra would call something by, and more than a configuration may have.
+    groups = {f"column {number}": "x" * 400 for number in range(400)} | {"class": "7b", "price": "${oc.env:HOME}"}
+    change(copy, lambda content: content["respondents"]["p1"].update(groups=groups))
+    refuse_executable_yaml(names)
+    change(copy, lambda content: content["respondents"]["p1"].update(groups={}))
+    for line in ("# @package hydra\n", "hydra: {searchpath: ['file:///elsewhere']}\n", "_target_: os.system\n"):
+        text = copy.read_text(encoding="utf-8")
+        copy.write_text(line + text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="which could run code"):
+            refuse_executable_yaml(names)
+        copy.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_report_hands_the_study_to_its_analysis(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(pipeline, "analyze_study", lambda *arguments: called.append(arguments))
+    # No face is in these clips: the run ends with 1, and is analysed all the same.
+    assert infer(configure(study, "seed=7"), tmp_path / "run") == ExitCode.ERROR
+    ((config, directory, found, table, names, seed),) = called
+    assert (directory, seed) == (tmp_path / "run", 7) and found == read_run_study(directory)
+    assert config.extraction.study == str(study)
+    assert set(names.values()) == {"p1/clip.mp4", "p2/clip.mp4"} == set(table["video"])
+    assert isinstance(table, pd.DataFrame) and "s_happiness" in table
+    assert "No input was named" not in (directory / "report.html").read_text(encoding="utf-8")

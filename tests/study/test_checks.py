@@ -1,0 +1,428 @@
+"""What is wrong with a study is told before anything runs, and no recording without consent is ever touched."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fer.config.study import Study
+from fer.config.study_loading import parse_study
+from fer.errors import ConfigError
+from fer.study import preparation
+from fer.study.checks import find_problems
+from fer.study.preparation import PreparedStudy, prepare_study
+from tests.helpers.clips import write_clip
+
+
+def build_content() -> dict[str, Any]:
+    """Two people who saw both of two stimuli, one who saw one, and one without consent."""
+    groups = {"p1": "f", "p2": "f", "p3": "m", "p4": "m"}
+    return {
+        "stimuli": {"spotA": {"duration_s": 30}, "spotB": {"duration_s": 20}},
+        "respondents": {name: {"consent": name != "p4", "groups": {"gender": value}} for name, value in groups.items()},
+        "recordings": [
+            {"file": f"/{name}{stimulus}.mp4", "respondent": name, "stimulus": f"spot{stimulus}"}
+            for name, stimulus in (("p1", "A"), ("p1", "B"), ("p2", "A"), ("p2", "B"), ("p3", "A"), ("p4", "A"))
+        ],
+    }
+
+
+def find(**changes: Any) -> list[str]:
+    """Problems of the study above; `contrast` adds one, `recordings` are added, other keys replace."""
+    content = build_content()
+    if "contrast" in changes:
+        content["contrasts"] = [changes.pop("contrast")]
+    for key in ("recordings", "respondents", "stimuli"):
+        added = changes.pop(key, [] if key == "recordings" else {})
+        content[key] = content[key] + added if key == "recordings" else {**content[key], **added}
+    return list(find_problems(parse_study({**content, **changes}, "study.yaml")))
+
+
+def record(file: str, respondent: str, stimulus: str, **values: Any) -> dict[str, Any]:
+    return {"file": file, "respondent": respondent, "stimulus": stimulus, **values}
+
+
+def test_a_sound_study_has_no_problem() -> None:
+    contrasts = [
+        {"kind": "between", "factor": "gender", "a": "f", "b": "m", "stimuli": ["spotA"]},
+        {"kind": "within", "a": "spotA", "b": "spotB", "measures": ["valence", "contempt"]},
+        {"kind": "mixed", "factors": ["gender", "stimulus"]},
+    ]
+    assert find(contrasts=contrasts) == []
+
+
+@pytest.mark.parametrize(
+    ("added", "sentences"),
+    [
+        (
+            [record("/x.mp4", "p11", "spotA")],
+            ["recordings.7 (x.mp4): respondent=p11: there is no such respondent; did you mean p1?"],
+        ),
+        (
+            [record("/x.mp4", "p1", "spot")],
+            ["recordings.7 (x.mp4): stimulus=spot: there is no such stimulus; did you mean spotA?"],
+        ),
+        (
+            [record("/p3A.mp4", "p3", "spotB")],
+            [
+                "recordings.7 (p3A.mp4): stands twice, in recordings.5 too; leave one out, "
+                "or name onset_s and offset_s of each, where it shows one stimulus after the other"
+            ],
+        ),
+        (
+            [record("/p3A.mp4", "p2", "spotA", condition="x")],
+            ["recordings.7 (p3A.mp4): is a recording of p3 in recordings.5, and of p2 here; leave one out"],
+        ),
+        (
+            [record("/x.mp4", "p3", "spotA")],
+            [
+                "recordings.7 (x.mp4): p3 saw spotA in recordings.5 (p3A.mp4) too; tell them "
+                "apart by their condition, or leave one out"
+            ],
+        ),
+        (
+            [record("/x.mp4", "p3", "spotA", condition="loud"), record("/y.mp4", "p3", "spotA", condition="Loud")],
+            ["conditions: 'loud' and 'Loud' differ only in how they are written; write one of them everywhere"],
+        ),
+        # One long recording of one stimulus after the other is no mistake.
+        (
+            [
+                record("/long.mp4", "p3", "spotA", offset_s=30, condition="2"),
+                record("/long.mp4", "p3", "spotB", onset_s=30),
+            ],
+            [],
+        ),
+    ],
+)
+def test_recordings_that_cannot_be(added: list[dict[str, Any]], sentences: list[str]) -> None:
+    assert find(recordings=added) == sentences
+
+
+@pytest.mark.parametrize(
+    ("contrast", "sentences"),
+    [
+        (
+            {"kind": "between", "factor": "gendr", "a": "f", "b": "m"},
+            ["contrasts.1.factor=gendr: there is no such group column; did you mean gender?"],
+        ),
+        (
+            {"kind": "between", "factor": "gender", "a": "f", "b": "x"},
+            ["contrasts.1.b=x: there is no such value of the group column gender; allowed are f, m"],
+        ),
+        (
+            {"kind": "between", "factor": "gender", "a": "f", "b": "m", "stimuli": ["spotB"]},
+            ["contrasts.1.b=m: nobody with consent and a recording belongs to it"],
+        ),
+        (
+            {"kind": "between", "factor": "gender", "a": "f", "b": "m", "stimuli": ["spotX"]},
+            ["contrasts.1.stimuli=spotX: there is no such stimulus; did you mean spotA?"],
+        ),
+        (
+            {"kind": "between", "factor": "condition", "a": "x", "b": "y"},
+            ["contrasts.1.a=x: there is no such condition", "contrasts.1.b=y: there is no such condition"],
+        ),
+        (
+            {"kind": "between", "factor": "stimulus", "a": "spotA", "b": "spotB"},
+            ["contrasts.1.factor=stimulus: is seen by the same people; use kind: within"],
+        ),
+        (
+            {"kind": "between", "factor": "gender", "a": "f", "b": "f"},
+            ["contrasts.1: a and b are both f; name two that differ"],
+        ),
+        ({"kind": "within", "a": "spotA", "b": "spotA"}, ["contrasts.1: a and b are both spotA; name two that differ"]),
+        (
+            {"kind": "within", "a": "spotA", "b": "spotBB"},
+            ["contrasts.1.b=spotBB: there is no such stimulus; did you mean spotB?"],
+        ),
+        (
+            {"kind": "within", "factor": "condition", "a": "x", "b": "y"},
+            ["contrasts.1.a=x: there is no such condition", "contrasts.1.b=y: there is no such condition"],
+        ),
+        (
+            {"kind": "mixed", "factors": ["gender", "gender", "sex"]},
+            [
+                "contrasts.1.factors: gender stands twice; name it once",
+                "contrasts.1.factors=sex: there is no such factor; allowed are gender, stimulus, condition",
+            ],
+        ),
+        (
+            {"kind": "mixed", "factors": ["condition"]},
+            ["contrasts.1.factors: condition has fewer than two values over the recordings with consent"],
+        ),
+        (
+            {"kind": "within", "a": "spotA", "b": "spotB", "measures": ["hapiness", "valence", "valence"]},
+            [
+                "contrasts.1.measures: hapiness: there is no such measure; did you mean happiness?",
+                "contrasts.1.measures: valence stands twice; name it once",
+            ],
+        ),
+    ],
+)
+def test_questions_that_nobody_can_answer(contrast: dict[str, Any], sentences: list[str]) -> None:
+    assert find(contrast=contrast) == sentences
+
+
+def test_a_within_contrast_needs_people_with_consent_who_saw_both() -> None:
+    people = {name: {"consent": name == "p3"} for name in ("p1", "p2", "p3")}
+    (problem,) = find(contrast={"kind": "within", "a": "spotA", "b": "spotB"}, respondents=people)
+    assert problem.startswith("contrasts.1: nobody with consent saw both spotA and spotB; compare different people")
+    # Two conditions of different stimuli are none of the same.
+    added = [record("/1.mp4", "p3", "spotA", condition="x"), record("/2.mp4", "p3", "spotB", condition="y")]
+    contrast = {"kind": "within", "factor": "condition", "a": "x", "b": "y"}
+    assert find(contrast=contrast, recordings=added)[0].startswith("contrasts.1: nobody with consent saw both x and y")
+
+
+def test_the_same_question_twice_is_told() -> None:
+    contrast = {"kind": "within", "a": "spotA", "b": "spotB"}
+    assert find(contrasts=[contrast, dict(contrast)]) == ["contrasts.2: is contrasts.1 again; leave one out"]
+
+
+def test_nobody_with_consent_is_told() -> None:
+    people = {f"p{number}": {"consent": False} for number in range(1, 5)}
+    (problem,) = find(respondents=people)
+    assert problem.startswith(
+        "respondents: nobody who was recorded has given consent, so no recording may be opened; set"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"measures": ["joy"]},
+            "measures: joy: there is no such measure; allowed are anger, disgust, fear, happiness, "
+            "neutral, sadness, surprise, contempt, valence, arousal, expressiveness, positive, negative, engagement, "
+            "attention, yaw, pitch, roll, people",
+        ),
+        (
+            {"respondents": {"P1": {}}},
+            "respondents: 'p1' and 'P1' differ only in how they are written; write one of them everywhere",
+        ),
+        (
+            {"respondents": {"7": {}, "07": {}}},
+            "respondents: '7' and '07' differ only in how they are written; write one of them everywhere",
+        ),
+        (
+            {"stimuli": {"spota": {}}},
+            "stimuli: 'spotA' and 'spota' differ only in how they are written; write one of them everywhere",
+        ),
+        (
+            {"respondents": {"p9": {"groups": {"gender": "F"}}}},
+            "values of the group column gender: 'f' and 'F' differ only "
+            "in how they are written; write one of them everywhere",
+        ),
+        (
+            {"respondents": {"p9": {"groups": {"Gender": "x"}}}},
+            "group columns: 'gender' and 'Gender' differ only in how they are written; write one of them everywhere",
+        ),
+        (
+            {"respondents": {"p9": {"groups": {"Valence": "x"}}}},
+            "respondents: a group column cannot be called Valence, "
+            "which tables of the analysis have already; call it Valence_group",
+        ),
+        (
+            {"stimuli": {"spotC": {"events": [{"name": "x", "time_s": 1}, {"name": "x", "time_s": 2}]}}},
+            "stimuli.spotC.events: x stands twice; give each its own name",
+        ),
+        (
+            {"stimuli": {"spotC": {"scenes": [{"name": "x", "start_s": 1, "end_s": 2}] * 2}}},
+            "stimuli.spotC.scenes: x stands twice; give each its own name",
+        ),
+    ],
+)
+def test_names_that_do_not_meet(changes: dict[str, Any], sentence: str) -> None:
+    assert find(**changes) == [sentence]
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> dict[str, Any]:
+    """Two recordings of two seconds with consent; of the third one no consent is there."""
+    for name in ("p1.mp4", "p2.mp4", "p3.mp4", "spot.mp4"):
+        write_clip(tmp_path / name, range(50))
+    return {
+        "stimuli": {"spot": {"file": "spot.mp4"}},
+        "respondents": {"p1": {"consent": True}, "p2": {"consent": True}, "p3": {"consent": False}},
+        "recordings": [record(f"p{number}.mp4", f"p{number}", "spot") for number in (1, 2, 3)],
+    }
+
+
+def prepare(folder: Path, content: dict[str, Any]) -> PreparedStudy:
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return prepare_study(path)
+
+
+def refuse(folder: Path, content: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        prepare(folder, content)
+    prefix = f"extraction.study={folder / 'study.yaml'}: "
+    return [line.removeprefix(prefix).replace(f"{folder}/", "") for line in str(raised.value).splitlines()]
+
+
+@pytest.fixture
+def opened(panel: dict[str, Any], tmp_path: Path) -> Iterator[Sequence[str]]:
+    """Names of files of the panel that the kernel saw being opened or read by anybody, FFmpeg too."""
+    if sys.platform != "linux":
+        pytest.skip("inotify is Linux's")
+    libc = ctypes.CDLL(None, use_errno=True)
+    watcher = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(watcher, os.fsencode(tmp_path), 0x1 | 0x20) > 0
+    names: list[str] = []
+
+    class Opened(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            try:
+                while data := os.read(watcher, 1 << 16):
+                    while data:
+                        length = int.from_bytes(data[12:16], "little")
+                        names.append(data[16 : 16 + length].rstrip(b"\0").decode())
+                        data = data[16 + length :]
+            except BlockingIOError:
+                pass
+            return iter(names)
+
+    yield Opened()
+    os.close(watcher)
+
+
+def test_a_recording_without_consent_is_never_opened(
+    panel: dict[str, Any], opened: Sequence[str], tmp_path: Path
+) -> None:
+    prepared = prepare(tmp_path, panel)
+    found = set(opened)
+    assert {"p1.mp4", "p2.mp4", "spot.mp4"} <= found and "p3.mp4" not in found
+    assert prepared.cautions == ("no consent: 1 recording of p3 left out, and not opened",)
+    assert [item.respondent for item in prepared.study.recordings] == ["p1", "p2", "p3"]
+
+
+def test_a_recording_without_consent_may_be_gone(panel: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "p3.mp4").unlink()
+    panel["recordings"][2]["onset_s"] = 1000
+    assert len(prepare(tmp_path, panel).study.recordings) == 3
+
+
+def test_lengths_and_scenes_of_stimuli_are_understood(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["stimuli"]["page"] = {"duration_s": 9}
+    panel["stimuli"]["spot"]["cuts"] = True
+    study = prepare(tmp_path, panel).study
+    assert study.stimuli["spot"].duration_s == 2.0 and study.stimuli["page"].duration_s == 9
+    assert [(scene.name, scene.start_s) for scene in study.stimuli["spot"].scenes][0] == ("scene 1", 0.0)
+    assert study.stimuli["spot"].scenes[-1].end_s == 2.0 and not study.stimuli["spot"].cuts
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"file": "p11.mp4"}, "recordings.1 (p11.mp4): file=p11.mp4: there is no such file; did you mean p1.mp4?"),
+        (
+            {"file": "clips/p1.mp4"},
+            "recordings.1 (p1.mp4): file=clips/p1.mp4: there is no such file, nor the directory clips",
+        ),
+        (
+            {"file": "https://x.org/p1.mp4"},
+            "recordings.1 (p1.mp4): file=https://x.org/p1.mp4: is an address; download the video, and name its file",
+        ),
+        ({"file": "."}, None),
+        ({"onset_s": 2}, "recordings.1 (p1.mp4): onset_s=2: lies behind the end of the recording, which has 2.00 s"),
+        (
+            {"onset_s": 7.5},
+            "recordings.1 (p1.mp4): onset_s=7.5: lies behind the end of the recording, which has 2.00 s",
+        ),
+        (
+            {"offset_s": 2.5},
+            "recordings.1 (p1.mp4): offset_s=2.5: lies behind the end of the recording, which has 2.00 s",
+        ),
+    ],
+)
+def test_files_and_times_of_recordings(
+    values: dict[str, Any], sentence: str | None, panel: dict[str, Any], tmp_path: Path
+) -> None:
+    panel["recordings"][0] |= values
+    (found,) = refuse(tmp_path, panel)
+    assert found == sentence if sentence else found.endswith("is a directory; name one video")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"file": "spt.mp4"}, "stimuli.spot.file=spt.mp4: there is no such file; did you mean spot.mp4?"),
+        (
+            {"file": "study.yaml"},
+            "stimuli.spot.file=study.yaml: this is no video, or it is damaged (Invalid data found when "
+            "processing input)",
+        ),
+        ({"file": None, "cuts": True}, "stimuli.spot.cuts: are found in its video; name it (file), or leave cuts out"),
+        (
+            {"events": [{"name": "x", "time_s": 2}]},
+            "stimuli.spot.events.1 (x): time_s=2: lies behind the end of the stimulus, which has 2.00 s",
+        ),
+        (
+            {"events": [{"name": "x", "time_s": 1, "end_s": 2.5}]},
+            "stimuli.spot.events.1 (x): end_s=2.5: lies behind the end of the stimulus, which has 2.00 s",
+        ),
+        (
+            {"scenes": [{"name": "x", "start_s": 1, "end_s": 3}]},
+            "stimuli.spot.scenes.1 (x): end_s=3: lies behind the end of the stimulus, which has 2.00 s",
+        ),
+        (
+            {"file": None, "scenes": [{"name": "x", "start_s": 5, "end_s": 6}]},
+            "stimuli.spot.scenes.1 (x): start_s=5: lies "
+            "behind the end of the longest recording of it, which has 2.00 s",
+        ),
+        (
+            {"cuts": True, "scenes": [{"name": "scene 1", "start_s": 0, "end_s": 1}]},
+            "stimuli.spot.scenes: scene 1 is what a scene from cuts is called; give yours another name",
+        ),
+    ],
+)
+def test_files_and_times_of_stimuli(
+    values: dict[str, Any], sentence: str, panel: dict[str, Any], tmp_path: Path
+) -> None:
+    panel["stimuli"]["spot"] |= values
+    assert refuse(tmp_path, panel) == [sentence]
+
+
+def test_a_directory_of_norms_that_is_missing_is_told(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["norms"] = ["old"]
+    assert refuse(tmp_path, panel) == [
+        "norms.1=old: there is no such directory; name the run directory of an earlier study"
+    ]
+
+
+def test_all_mistakes_are_told_at_once(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["recordings"][0]["file"] = "x.mp4"
+    panel["recordings"][1]["stimulus"] = "spott"
+    panel["measures"] = ["joy"]
+    assert [line.partition(" ")[0] for line in refuse(tmp_path, panel)] == ["recordings.2", "measures:", "recordings.1"]
+    panel["measures"] = [f"m{number}" for number in range(30)]
+    assert refuse(tmp_path, panel)[-1] == "… and 12 more of the kind"
+
+
+def test_what_ought_to_be_known_stops_nothing(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["baseline"] = {"start_s": -1, "end_s": 0}
+    panel["recordings"][0]["onset_s"] = 1
+    (tmp_path / "p2.mp4").write_bytes(b"\0\1no video")
+    panel["respondents"]["p9"] = {}
+    panel["stimuli"]["other"] = {"duration_s": 5}
+    assert [caution.replace(f"{tmp_path}/", "") for caution in prepare(tmp_path, panel).cautions] == [
+        "no consent: 1 recording of p3 left out, and not opened",
+        "p2.mp4: is left out: this is no video, or it is damaged (Invalid data found when processing input)",
+        "1 recording ends before the stimulus does: p1.mp4 (1.0 s); what is missing counts for nobody",
+        "respondents without a recording: p9",
+        "stimuli without a recording: other",
+    ]
+    panel["baseline"] = {"start_s": -1.5, "end_s": 0}
+    assert "the baseline, from -1.5 s on, lies before the beginning of 1 recording, wholly or in part: " in "\n".join(
+        prepare(tmp_path, panel).cautions
+    )
+
+
+def test_names_alone_are_checked_where_files_are_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(build_content()), encoding="utf-8")
+    assert isinstance(preparation.read_checked_study(path), Study)
