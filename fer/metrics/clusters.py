@@ -153,10 +153,9 @@ def _list_runs(t_values: np.ndarray, limits: np.ndarray) -> Iterator[tuple[int, 
 def _find_largest_mass(t_values: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """The largest mass of a cluster on either side, of each row; 0 where there is none."""
     largest = np.zeros(len(t_values))
-    runs = np.zeros((2, len(t_values)))
-    for step, limit in enumerate(limits):
-        for run, values in zip(runs, (t_values[:, step], -t_values[:, step]), strict=True):
-            run += values
-            run[values <= limit] = 0.0
-            np.maximum(largest, run, out=largest)
+    above, below = np.zeros((2, len(t_values)))
+    for values, limit in zip(np.ascontiguousarray(t_values.T), limits, strict=True):
+        above = (above + values) * (values > limit)
+        below = (below - values) * (values < -limit)
+        largest = np.maximum(largest, np.maximum(above, below))
     return largest

@@ -19,6 +19,7 @@ IMPUTATIONS = 50
 # A correlation of exactly 1 has no finite transform.
 LARGEST_CORRELATION = 1 - 1e-9
 MOST_RESPONDENTS = 1_000_000
+ROUNDING = 1e-20
 Estimate = tuple[float, float, float]
 UNKNOWN: Estimate = (math.nan, math.nan, math.nan)
 
@@ -126,7 +127,8 @@ def _compute_iccs(values: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, 
     offsets = (between_people - error) / steps
     results = []
     for spread in (between_steps + (people - 1) * error + people * offsets, between_steps + offsets):
-        known = spread > 1e-12 * np.maximum(total, 1e-300)
+        # Values that are equal but for rounding vary by nothing.
+        known = spread > ROUNDING * (values**2).mean(axis=(1, 2))
         results.append(np.divide(agreement, spread, out=np.full(len(spread), np.nan), where=known))
     return results[0], results[1]
 

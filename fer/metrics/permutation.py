@@ -1,6 +1,7 @@
 """Permutation tests of means: two groups of different people, and the same people twice."""
 
 import math
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -97,6 +98,7 @@ def compute_smallest_sign_flip_p(respondents: int) -> float:
     return 2 / ways if ways <= PERMUTATIONS else 1 / (PERMUTATIONS + 1)
 
 
+@lru_cache(maxsize=4)
 def draw_signs(count: int, seed: int) -> tuple[np.ndarray, bool]:
     """Draw signs for so many people.
 
@@ -109,11 +111,12 @@ def draw_signs(count: int, seed: int) -> tuple[np.ndarray, bool]:
     """
     if 2**count <= PERMUTATIONS:
         bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-        return 1.0 - 2.0 * bits, True
+        return _freeze(1.0 - 2.0 * bits), True
     random = np.random.default_rng([seed, count])
-    return 1.0 - 2.0 * random.integers(0, 2, (PERMUTATIONS, count)), False
+    return _freeze(1.0 - 2.0 * random.integers(0, 2, (PERMUTATIONS, count))), False
 
 
+@lru_cache(maxsize=4)
 def draw_divisions(count_a: int, count_b: int, seed: int) -> tuple[np.ndarray, bool]:
     """Draw divisions of people into two groups.
 
@@ -131,10 +134,16 @@ def draw_divisions(count_a: int, count_b: int, seed: int) -> tuple[np.ndarray, b
         chosen = _list_combinations(count, count_a)
         divisions = np.zeros((len(chosen), count))
         np.put_along_axis(divisions, chosen, 1.0, axis=1)
-        return divisions, True
+        return _freeze(divisions), True
     random = np.random.default_rng([seed, count_a, count_b])
     first = np.concatenate([np.ones(count_a), np.zeros(count_b)])
-    return random.permuted(np.tile(first, (PERMUTATIONS, 1)), axis=1), False
+    return _freeze(random.permuted(np.tile(first, (PERMUTATIONS, 1)), axis=1)), False
+
+
+def _freeze(drawn: np.ndarray) -> np.ndarray:
+    """Keep what is drawn once, for all tests of as many people, from being changed."""
+    drawn.setflags(write=False)
+    return drawn
 
 
 def _list_combinations(count: int, chosen: int) -> np.ndarray:

@@ -6,6 +6,7 @@ it (measured by ``python -m benchmarks.study_statistics``).
 
 import math
 
+import numpy as np
 from scipy.stats import nct
 from scipy.stats import t as student_t
 
@@ -74,6 +75,7 @@ def find_needed_count(effect: float, is_paired: bool, power: float = WANTED_POWE
 
 
 def _compute_power(noncentrality: float, freedom: int, alpha: float) -> float:
-    limit = student_t.ppf(1 - alpha / 2, freedom)
-    # The far side by symmetry: SciPy's lower tail is exact where its upper one loses digits.
-    return float(nct.sf(limit, freedom, noncentrality) + nct.cdf(-limit, freedom, noncentrality))
+    limit, noncentrality = student_t.ppf(1 - alpha / 2, freedom), abs(noncentrality)
+    # On the far side SciPy gives NaN where there is nothing but rounding.
+    far = float(np.nan_to_num(nct.cdf(-limit, freedom, noncentrality)))
+    return min(1.0, float(nct.sf(limit, freedom, noncentrality)) + far)

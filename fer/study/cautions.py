@@ -19,14 +19,14 @@ LOSSES_PER_MINUTE = 3.0
 WEAK_RECALL = 0.6
 MANY_TESTS = 20
 MOST_NAMES = 5
-# Measures that are computed from single emotions.
-POSITIVE_PARTS, NEGATIVE_PARTS = ("happiness",), ("anger", "disgust", "fear", "sadness")
-DERIVED = {
+# The emotions from which other measures are computed.
+SOURCES: dict[str, tuple[str, ...]] = {
     "valence": EMOTIONS,
     "arousal": EMOTIONS,
     "expressiveness": ("neutral",),
-    "positive": POSITIVE_PARTS,
-    "negative": NEGATIVE_PARTS,
+    "engagement": ("neutral",),
+    "positive": ("happiness",),
+    "negative": ("anger", "disgust", "fear", "sadness"),
 }
 
 
@@ -141,7 +141,7 @@ def _judge_model(study: Study, performance: Mapping[str, Any] | None) -> Iterato
     used = {
         emotion
         for measure in study.measures
-        for emotion in DERIVED.get(measure, (measure,))
+        for emotion in SOURCES.get(measure, (measure,))
         if emotion in (*EMOTIONS, CONTEMPT)
     }
     weak = [
@@ -178,8 +178,8 @@ def _judge_contrasts(study: Study, contrasts: pd.DataFrame) -> Iterator[str]:
             needed = find_needed_count(study.effect, is_paired)
             yield (
                 f"The contrast {name!r} finds an effect of {study.effect:g} with a chance of {power:.0%}, before "
-                f"correction; {WANTED_POWER:.0%} need {needed} respondents{'' if is_paired else ' in each group'}. That "
-                "nothing is found does not mean that there is nothing."
+                f"correction; {WANTED_POWER:.0%} need {needed} respondents{'' if is_paired else ' in each group'}. "
+                "That nothing is found does not mean that there is nothing."
             )
     if len(tested) >= MANY_TESTS:
         yield (

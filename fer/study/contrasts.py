@@ -137,6 +137,7 @@ def _compare(sides: Sides, contrast: BetweenContrast | WithinContrast, study: St
         .groupby(["respondent", *_FIGURES], sort=False)["mean"]
         .mean()
         .unstack(list(_FIGURES), sort=False)
+        .sort_index()
         for side in (sides.a, sides.b)
     )
     figures = list(dict.fromkeys([*a.columns, *b.columns]))

@@ -85,7 +85,7 @@ def _fit_measure(
     if rows.empty:
         raise _ModelError("nobody has a value of it")
     factors = {factor: _get_levels(rows, factor, study) for factor in dict.fromkeys(contrast.factors)}
-    known = np.all([values != "" for values in factors.values()], axis=0)
+    known = np.all([pd.notna(values) for values in factors.values()], axis=0)
     design = build_design({factor: values[known] for factor, values in factors.items()})
     values, people = rows["mean"].to_numpy()[known], pd.factorize(rows["respondent"])[0][known]
     _check_design(design, values, people, list(factors))
@@ -98,11 +98,11 @@ def _fit_measure(
 
 
 def _get_levels(rows: pd.DataFrame, factor: str, study: Study) -> np.ndarray:
-    """Each row's value of a factor; "" where the respondent has none."""
+    """Each row's value of a factor; None where the respondent has none."""
     if factor in ("stimulus", "condition"):
         return np.asarray(rows[factor].astype(str), object)
-    groups = {name: person.groups.get(factor, "") for name, person in study.respondents.items()}
-    return np.array([groups.get(name, "") for name in rows["respondent"]], object)
+    groups = {name: person.groups.get(factor) or None for name, person in study.respondents.items()}
+    return np.array([groups.get(name) for name in rows["respondent"]], object)
 
 
 def build_design(factors: dict[str, np.ndarray]) -> Design:
@@ -117,7 +117,7 @@ def build_design(factors: dict[str, np.ndarray]) -> Design:
     count = len(next(iter(factors.values())))
     names, columns = [INTERCEPT], [np.ones(count)]
     for factor, values in factors.items():
-        first, *others = sorted(set(values)) or [""]
+        first, *others = sorted(set(values)) or [None]
         for level in others:
             names.append(f"{factor}: {level} (against {first})")
             columns.append((values == level).astype(np.float64))

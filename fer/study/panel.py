@@ -18,7 +18,7 @@ class PanelCurves:
     """Curves of several respondents.
 
     Attributes:
-        respondents: Who they are.
+        respondents: Who they are, in alphabetical order.
         seconds: (steps,) beginnings of the steps, without a gap.
         values: (respondents, steps, columns), NaN where one has no usable frame in a step.
     """
@@ -73,7 +73,8 @@ def align_steps(steps: pd.DataFrame, columns: Sequence[str], step_s: float) -> P
         return PanelCurves((), np.empty(0), np.empty((0, 0, len(columns))))
     number = np.rint(steps["second"].to_numpy(np.float64) / step_s).astype(np.int64)
     means = steps[list(columns)].astype(np.float64).groupby([steps["respondent"].to_numpy(), number], sort=False).mean()
-    people = tuple(dict.fromkeys(steps["respondent"]))
+    # Bands are drawn by the order of people, which must not hang on that of the recordings.
+    people = tuple(sorted(set(steps["respondent"])))
     places = {name: place for place, name in enumerate(people)}
     values = np.full((len(people), number.max() - number.min() + 1, len(columns)), np.nan)
     rows = means.index.get_level_values(0).map(places).to_numpy()

@@ -30,7 +30,7 @@ def summarize_segments(segment_values: pd.DataFrame, study: Study, seed: int = 0
         long = rows.melt(["respondent", *_KEYS[:-1]], list(STATISTICS), "statistic", "value")
         long["value"] = long["value"].astype("float64")
         wide = long.pivot_table(index="respondent", columns=_KEYS, values="value", sort=False, dropna=True)
-        wide = wide.reindex(columns=long[_KEYS].drop_duplicates())
+        wide = wide.sort_index().reindex(columns=pd.MultiIndex.from_frame(long[_KEYS].drop_duplicates()))
         for group in summarize_groups(wide.to_numpy(), list(wide.index), study, seed):
             table = wide.columns.to_frame(index=False).assign(
                 stimulus=stimulus,
