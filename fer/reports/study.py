@@ -203,10 +203,11 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     people = {str(name): number for number, name in enumerate(data.respondents["respondent"])}
     recordings = [
         [people[str(row["respondent"])], stimuli.index(row["stimulus"]), conditions.index(row["condition"])]
-        + [address, round(float(row["onset_s"]), 3)]
+        + [address, round(row["onset_s"], 3) if row["onset_s"] > 0 else 0.0]
         for row, address in places["recordings"]
         if row["stimulus"] in stimuli and row["condition"] in conditions and str(row["respondent"]) in people
     ]
+    timed = data.segments.dropna(subset=["start_s", "end_s"])
     drawn = {
         **series.index,
         "measures": [
@@ -225,7 +226,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
                 "url": address,
                 "segments": [
                     [row.kind, str(row.segment), round(float(row.start_s), 3), round(float(row.end_s), 3)]
-                    for row in data.segments[data.segments["stimulus"] == name].itertuples()
+                    for row in timed[timed["stimulus"] == name].itertuples()
                     if row.kind != "whole"
                 ],
             }

@@ -172,7 +172,7 @@ def _add_curves(
         numbers = np.vstack([_quantize(values[:3], scales[name]), _quantize(values[3:], (0.0, 1.0))])
         number = columns.index(column)
         at = [which, conditions.index(condition), number, groupings[number]["groups"].index(group)]
-        found.append([*at, names.index(name), int(rows["respondents"].max()), block.add(numbers)])
+        found.append([*at, names.index(name), int(rows["respondents"].fillna(0).max()), block.add(numbers)])
     return found
 
 
@@ -246,7 +246,7 @@ def _add_differences(
                     "measure": names.index(name),
                     "scale": [low, high],
                     "start": block.add(_quantize(course, (low, high))),
-                    "clusters": near[["start_s", "end_s", "p"]].astype(float).round(4).to_numpy().tolist(),
+                    "clusters": near[["start_s", "end_s", "p"]].dropna().round(4).to_numpy().tolist(),
                 }
             )
     return found
