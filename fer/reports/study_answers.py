@@ -53,7 +53,8 @@ class Moment:
         interval = self.measure.write_range(row["low"], row["high"])
         known = f" (95{NO_BREAK}% interval {interval})" if interval else ""
         people = "" if pd.isna(row["respondents"]) else f", in {count_people(row['respondents'])}"
-        return f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {self.measure.write(row['value'])}{known}{people}."
+        value = self.measure.write(row["value"])
+        return f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {value}{known}{people}."
 
 
 def list_whole_names(data: StudyData) -> set[str]:

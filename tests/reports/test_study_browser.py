@@ -243,13 +243,11 @@ def test_clusters_are_shaded_on_the_difference(opened: Any) -> None:
 
 def test_print_begins_with_a_summary_of_one_page(driver: Any, page: Path) -> None:
     open_page(driver, page, 1200, "dark")
-    dark = driver.execute_script(
-        "addEventListener('beforeprint', () => setTimeout(() => {}, 0));"
-        "return getComputedStyle(document.body).backgroundColor"
-    )
-    assert dark == "rgb(20, 23, 27)"
+    assert driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+    driver.execute_script("addEventListener('beforeprint', () => { window.told = true; })")
     paper = {"paperWidth": 8.27, "paperHeight": 11.69}
     printed = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    assert driver.execute_script("return window.told")  # the heat map is drawn for paper then
     pages = [unicodedata.normalize("NFKC", text) for text in read_pages(printed)]
     assert len(pages) > 2
     first = pages[0]
