@@ -1,13 +1,16 @@
-"""`python -m benchmarks.pages`: size of pages of many or long videos, and how long Chromium takes to open them.
+"""`python -m benchmarks.pages`: size of pages of many or long videos and of studies, and how long Chromium opens them.
 
-The tables are made up, the faces drawn. The first chart is scrolled to, so that Plotly is unpacked and draws it.
+The tables are made up, the faces drawn. The first chart is scrolled to, so that Plotly is unpacked and draws it. The
+page of a study draws its curves and its heat map as it loads.
 """
 
 import argparse
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,11 @@ from fer.infer.group_analysis import compare_groups, compute_group_curves
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_videos
 from fer.infer.video_pages import build_video_pages
+from fer.reports.study import StudyPage, write_study_page
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.synthetic.dataset import draw_dataset_face
 from fer.video.media import Media
+from tests.helpers.study_tables import study_data, study_page
 
 FACES, CHUNK_ROWS = 40, 128
 HOUR_S, SAMPLES_PER_S = 3600, 5
@@ -47,6 +52,8 @@ CASES = (
     Case("an hour at 5/s, 20 people", 1, HOUR_S * SAMPLES_PER_S, people=20),
     Case("20 respondents in two groups, 10 minutes at 5/s", 20, 600 * SAMPLES_PER_S, groups=True),
 )
+# Respondents and seconds of studies with two stimuli.
+STUDIES = ((100, 60), (200, 120))
 
 
 def make_table(case: Case, names: list[str], random: np.random.Generator) -> pd.DataFrame:
@@ -119,6 +126,13 @@ def write_case(case: Case, folder: Path) -> Path:
     return folder / "report.html"
 
 
+def write_study(page: StudyPage, folder: Path) -> Path:
+    """Write the page of a study."""
+    path = folder / "study.html"
+    write_study_page(page, path)
+    return path
+
+
 def measure_opening(page: Path) -> tuple[float, float | None]:
     """Seconds until Chromium has loaded the page, and until its first chart is drawn (None without one).
 
@@ -144,10 +158,10 @@ def _open(driver: Any, page: Path) -> tuple[float, float | None]:
     start = time.monotonic()
     driver.get(page.as_uri())
     loaded = time.monotonic() - start
-    if not driver.execute_script("return document.querySelector('.chart') !== null"):
+    if not driver.execute_script("return document.querySelector('.chart, #curve') !== null"):
         return loaded, None
-    driver.execute_script("document.querySelector('.chart').scrollIntoView()")
-    while not driver.execute_script("return document.querySelector('.plot .trace') !== null"):
+    driver.execute_script("document.querySelector('.chart, #curve').scrollIntoView()")
+    while not driver.execute_script("return document.querySelector('.plot .trace, #curve .curve') !== null"):
         if time.monotonic() - start > PATIENCE_S:
             raise TimeoutError(f"{page}: no chart after {PATIENCE_S} s")
         time.sleep(0.02)
@@ -158,17 +172,25 @@ def main() -> None:
     """Print a row a case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-browser", action="store_true", help="sizes only")
+    parser.add_argument("--only", default="", metavar="WORDS", help="inputs whose name has them")
     args = parser.parse_args()
     print("| input | page, MB | written, s | loaded, s | first chart, s |\n| --- | --- | --- | --- | --- |")
-    for case in CASES:
+    pages: list[tuple[str, Callable[[Path], Path]]] = [
+        (case.name, partial(write_case, case)) for case in CASES if args.only in case.name
+    ]
+    for respondents, seconds in STUDIES:
+        name = f"study: {respondents} respondents, two stimuli of {seconds} s"
+        if args.only in name:
+            pages.append((name, partial(write_study, study_page(study_data(respondents, seconds)))))
+    for name, write in pages:
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
-            page = write_case(case, Path(folder))
+            page = write(Path(folder))
             written = time.monotonic() - start
             loaded, drawn = (None, None) if args.no_browser else measure_opening(page)
             size = page.stat().st_size / 1e6
         numbers = [f"{number:.1f}" if number is not None else "–" for number in (written, loaded, drawn)]
-        print(f"| {case.name} | {size:.2f} | {' | '.join(numbers)} |", flush=True)
+        print(f"| {name} | {size:.2f} | {' | '.join(numbers)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ MAX_SEGMENTS, MAX_TOP_ANSWERS, MAX_TOP_MOMENTS = 20, 8, 6
 MAX_SMALL_CHARTS = 6
 # Of the steps: all other columns are measures, and which emotion leads.
 _KEYS = {"respondent", "stimulus", "condition", "second"}
-_SCRIPTS = ("study_charts.js", "study_heat.js", "study_player.js", "study.js")
+_SCRIPTS = ("study_series.js", "study_charts.js", "study_heat.js", "study_player.js", "study_side.js", "study.js")
 
 
 @dataclass(frozen=True)
@@ -203,10 +203,11 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     people = {str(name): number for number, name in enumerate(data.respondents["respondent"])}
     recordings = [
         [people[str(row["respondent"])], stimuli.index(row["stimulus"]), conditions.index(row["condition"])]
-        + [address, round(float(row["onset_s"]), 3)]
+        + [address, round(row["onset_s"], 3) if row["onset_s"] > 0 else 0.0]
         for row, address in places["recordings"]
         if row["stimulus"] in stimuli and row["condition"] in conditions and str(row["respondent"]) in people
     ]
+    timed = data.segments.dropna(subset=["start_s", "end_s"])
     drawn = {
         **series.index,
         "measures": [
@@ -225,7 +226,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
                 "url": address,
                 "segments": [
                     [row.kind, str(row.segment), round(float(row.start_s), 3), round(float(row.end_s), 3)]
-                    for row in data.segments[data.segments["stimulus"] == name].itertuples()
+                    for row in timed[timed["stimulus"] == name].itertuples()
                     if row.kind != "whole"
                 ],
             }

@@ -52,11 +52,9 @@ class Moment:
         row = self.row
         interval = self.measure.write_range(row["low"], row["high"])
         known = f" (95{NO_BREAK}% interval {interval})" if interval else ""
-        people = int(row["respondents"])
-        return (
-            f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {self.measure.write(row['value'])}{known}, "
-            f"in {people} {'respondent' if people == 1 else 'respondents'}."
-        )
+        people = "" if pd.isna(row["respondents"]) else f", in {count_people(row['respondents'])}"
+        value = self.measure.write(row["value"])
+        return f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {value}{known}{people}."
 
 
 def list_whole_names(data: StudyData) -> set[str]:
@@ -65,14 +63,19 @@ def list_whole_names(data: StudyData) -> set[str]:
     return {"", "whole", *whole}
 
 
+def count_people(number: float) -> str:
+    """A number of respondents in words."""
+    return f"{int(number)} {'respondent' if number == 1 else 'respondents'}"
+
+
 def name_place(stimulus: str, condition: str = "") -> str:
     """A stimulus, and how it was shown."""
     return f"{stimulus}, {condition}" if condition else str(stimulus)
 
 
 def list_moments(data: StudyData, measures: dict[str, Measure]) -> list[Moment]:
-    """All moments whose measure the page knows, the strongest of each stimulus and measure first."""
-    rows = list_rows(data.moments.sort_values("rank", kind="stable"))
+    """All moments of measures that the page knows, by rank; one without time or value is none."""
+    rows = list_rows(data.moments.dropna(subset=["peak_s", "value"]).sort_values("rank", kind="stable"))
     return [
         Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]])
         for row in rows
@@ -95,7 +98,7 @@ def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect:
     about = ", ".join(where)
     a, b, sizes = row["a"], row["b"], f"{_write_size(row['n_a'])} against {_write_size(row['n_b'])} respondents"
     if row["kind"] == "within":
-        sizes = f"{_write_size(row['n_a'])} respondents"
+        sizes = "–" if pd.isna(row["n_a"]) else count_people(row["n_a"])
     if pd.isna(row["p_corrected"]):
         return Answer(about, f"{measure.name} could not be tested ({sizes}).", "untested")
     facts = [f"difference {measure.write_difference(row['difference'])}"]

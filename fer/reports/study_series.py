@@ -113,11 +113,12 @@ def _build_grids(data: StudyData, merge: int) -> list[_Grid]:
     gaps = np.diff(np.unique(np.concatenate([data.steps["second"], data.curves["second"]])))
     width = float(gaps[gaps > 1e-6].min()) if (gaps > 1e-6).any() else 1.0
     grids = []
-    for row in data.stimuli.itertuples():
-        seconds = [table.loc[table["stimulus"] == row.stimulus, "second"] for table in (data.steps, data.curves)]
+    durations = data.stimuli["duration_s"].to_numpy(dtype=float)
+    for stimulus, duration in zip(data.stimuli["stimulus"], durations, strict=True):
+        seconds = [table.loc[table["stimulus"] == stimulus, "second"] for table in (data.steps, data.curves)]
         last = max((float(found.max()) + width for found in seconds if len(found)), default=width)
-        duration = float(row.duration_s) if pd.notna(row.duration_s) else last
-        grids.append(_Grid(width, max(1, int(np.ceil(max(duration, last) / width - 1e-6))), merge))
+        end = max(last, duration) if np.isfinite(duration) else last
+        grids.append(_Grid(width, max(1, int(np.ceil(end / width - 1e-6))), merge))
     return grids
 
 
@@ -172,7 +173,7 @@ def _add_curves(
         numbers = np.vstack([_quantize(values[:3], scales[name]), _quantize(values[3:], (0.0, 1.0))])
         number = columns.index(column)
         at = [which, conditions.index(condition), number, groupings[number]["groups"].index(group)]
-        found.append([*at, names.index(name), int(rows["respondents"].max()), block.add(numbers)])
+        found.append([*at, names.index(name), int(rows["respondents"].fillna(0).max()), block.add(numbers)])
     return found
 
 
@@ -246,7 +247,7 @@ def _add_differences(
                     "measure": names.index(name),
                     "scale": [low, high],
                     "start": block.add(_quantize(course, (low, high))),
-                    "clusters": near[["start_s", "end_s", "p"]].astype(float).round(4).to_numpy().tolist(),
+                    "clusters": near[["start_s", "end_s", "p"]].dropna().round(4).to_numpy().tolist(),
                 }
             )
     return found

@@ -156,7 +156,7 @@ def _compute_curves(steps: pd.DataFrame, people: pd.DataFrame, groups: Mapping[s
             count = grouped.size()
             means, errors = grouped[list(MEASURES)].mean(), grouped[list(MEASURES)].std(ddof=1)
             for measure in MEASURES:
-                half = 2 * errors[measure] / np.sqrt(count)
+                half: pd.Series = 2 * errors[measure] / np.sqrt(count)
                 table = pd.DataFrame(
                     {"respondents": count, "mean": means[measure], "low": means[measure] - half}
                 ).assign(high=means[measure] + half, share=np.nan)

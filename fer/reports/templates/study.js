@@ -2,7 +2,7 @@
 // Joins curves, heat map, videos and tables of a study: one moment, one stimulus, one measure at a time.
 (() => {
   const byId = (id) => document.getElementById(id);
-  const data = JSON.parse(byId("drawn").textContent);
+  const { data, placeName, curveOf } = Series;
   const { clock, write } = Courses;
   const HEIGHT = 250;
   const SMALL_HEIGHT = 110;
@@ -12,37 +12,15 @@
   // What curves can be told apart by, beside the columns of groups.
   const [BY_CONDITION, BY_STIMULUS] = ["condition", "stimulus"];
 
-  const decode = (id) => {
-    const text = atob(byId(id).textContent.trim());
-    const bytes = new Uint8Array(text.length);
-    for (let place = 0; place < text.length; place += 1) bytes[place] = text.charCodeAt(place);
-    return bytes;
-  };
-  const numbers = new Int16Array(decode("curve-numbers").buffer);
-  const cells = decode("cell-numbers");
-  const values16 = (start, count, [low, high]) => Array.from(numbers.subarray(start, start + count), (value) => (value === -32768 ? null : low + ((value + 32767) / 65534) * (high - low)));
-
   for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
   if (!byId("curve")) return;
 
   const state = { stimulus: 0, condition: 0, measure: 0, grouping: "0", time: 0, own: null, cell: null };
   const off = new Set();
   const measure = () => data.measures[state.measure];
-  const steps = (stimulus = state.stimulus) => data.steps[stimulus];
-  const end = (stimulus = state.stimulus) => steps(stimulus).width * steps(stimulus).count;
-  const stepAt = (seconds, stimulus = state.stimulus) => Math.min(Math.max(Math.floor(seconds / steps(stimulus).width + 1e-6), 0), steps(stimulus).count - 1);
-  const placeName = (stimulus, condition) => [data.stimuli[stimulus].name, data.conditions[condition]].filter(Boolean).join(", ");
-
-  const known = new Map(data.curves.map((entry) => [entry.slice(0, 5).join(), entry]));
-  /** A curve by numbers of its stimulus, condition, grouping, group and measure; null where there is none. */
-  const curveOf = (stimulus, condition, grouping, group, which) => {
-    const entry = known.get([stimulus, condition, grouping, group, which].join());
-    if (!entry) return null;
-    const { count } = steps(stimulus);
-    const scale = data.scales[which];
-    const part = (number, range) => values16(entry[6] + number * count, count, range);
-    return { values: part(0, scale), low: part(1, scale), high: part(2, scale), share: part(3, [0, 1]), respondents: entry[5] };
-  };
+  const steps = () => Series.steps(state.stimulus);
+  const end = () => Series.end(state.stimulus);
+  const stepAt = (seconds) => Series.stepAt(seconds, state.stimulus);
 
   /** The curves that the switches ask for, each with its name and look. */
   const shownCurves = () => {
@@ -144,16 +122,8 @@
   };
 
   // The heat map.
-  const block = () => data.heat.find(({ stimulus, condition }) => stimulus === state.stimulus && condition === state.condition);
-  const courseOf = (person, which = state.measure) => {
-    const own = block();
-    const row = own ? own.respondents.indexOf(person) : -1;
-    if (row < 0) return null;
-    const { count } = steps();
-    const [low, high] = data.heat_scales[which];
-    const start = own.start + (which * own.respondents.length + row) * count;
-    return Array.from(cells.subarray(start, start + count), (value) => (value === 255 ? null : low + (value / 254) * (high - low)));
-  };
+  const block = () => Series.blockOf(state.stimulus, state.condition);
+  const courseOf = (person) => Series.courseOf(person, state.stimulus, state.condition, state.measure);
   const mean = (values) => {
     const there = values.filter((value) => value !== null);
     return there.length ? there.reduce((sum, value) => sum + value, 0) / there.length : -Infinity;
@@ -338,9 +308,9 @@
     event.preventDefault();
   });
 
-  // Moments of the tables.
+  // Moments of tables and of other charts; without a condition that which is shown.
   const jump = (stimulus, condition, which, seconds) => {
-    change({ stimulus, condition, ...(which < 0 ? {} : { measure: which }), time: seconds });
+    change({ stimulus, condition: condition ?? state.condition, ...(which < 0 ? {} : { measure: which }), time: seconds });
     byId("watch").scrollIntoView();
   };
   for (const button of document.querySelectorAll(".goto")) {
@@ -353,69 +323,9 @@
     });
   }
 
-  // Small charts of the summary.
-  const drawSmall = () => {
-    const holder = byId("small-charts");
-    const wanted = data.measures.flatMap((own, which) => (own.tested ? data.stimuli.map((stimulus, place) => [which, place]) : []));
-    const drawn = wanted.filter(([which, stimulus]) => known.has([stimulus, 0, 0, 0, which].join())).slice(0, data.small_charts);
-    holder.hidden = drawn.length === 0;
-    holder.replaceChildren(...drawn.map(([which, stimulus]) => {
-      const part = document.createElement("div");
-      part.append(Object.assign(document.createElement("h3"), { textContent: `${data.measures[which].name}: ${placeName(stimulus, 0)}`, title: placeName(stimulus, 0) }));
-      part.append(Object.assign(document.createElement("div"), { className: "timeline-chart" }));
-      return part;
-    }));
-    drawn.forEach(([which, stimulus], place) => {
-      const curve = curveOf(stimulus, 0, 0, 0, which);
-      Courses.draw(holder.children[place].lastChild, {
-        end: end(stimulus), step: steps(stimulus).width, measure: data.measures[which], height: SMALL_HEIGHT + 20, compact: true,
-        segments: data.stimuli[stimulus].segments, label: holder.children[place].textContent,
-        curves: [{ ...curve, colour: data.measures[which].colour ?? COLOURS[0] }], go: (seconds) => jump(stimulus, 0, which, seconds),
-      }).setTime(null);
-    });
-  };
-
-  // The course of a tested difference.
-  const differences = new Map();
-  for (const entry of data.differences) {
-    const name = entry.between_stimuli ? entry.contrast : `${entry.contrast}, ${data.stimuli[entry.stimulus].name}`;
-    differences.set(name, [...(differences.get(name) ?? []), entry]);
-  }
-  const drawDifference = () => {
-    const entries = differences.get(byId("difference").value);
-    const entry = entries.find((own) => own.measure === Number(byId("difference-measure").value)) ?? entries[0];
-    const own = data.measures[entry.measure];
-    const { width, count } = steps(entry.stimulus);
-    const values = values16(entry.start, count, entry.scale);
-    const title = `${own.name}${own.unit === "share" ? ", points" : ""}: ${entry.a} less ${entry.b}`;
-    const resting = `${title}. Shaded: stretches in which the two differ.`;
-    byId("difference-readout").textContent = entry.clusters.length ? resting : `${title}. No stretch of time was found in which the two differ.`;
-    Courses.draw(byId("difference-curve"), {
-      end: width * count, step: width, measure: own, height: HEIGHT - 30, segments: data.stimuli[entry.stimulus].segments, label: title, difference: true,
-      clusters: entry.clusters, curves: [{ values, colour: COLOURS[0], name: title }],
-      go: (seconds) => jump(entry.stimulus, state.condition, entry.measure, seconds),
-      hover: (seconds) => {
-        const said = seconds === null ? null : values[stepAt(seconds, entry.stimulus)];
-        if (said !== null && said !== undefined) byId("difference-readout").textContent = `${clock(seconds)}: ${title}: ${write(own, said, true)}`;
-        else byId("difference-readout").textContent = resting;
-      },
-    }).setTime(null);
-  };
-  const chooseDifference = () => {
-    fill(byId("difference-measure"), differences.get(byId("difference").value).map((entry) => [data.measures[entry.measure].name, entry.measure]));
-    drawDifference();
-  };
-  if (byId("difference")) {
-    fill(byId("difference"), [...differences.keys()].map((name) => [name, name]));
-    byId("difference").addEventListener("change", chooseDifference);
-    byId("difference-measure").addEventListener("change", drawDifference);
-    chooseDifference();
-  }
-
   const draw = () => {
-    drawSmall();
+    SideCharts.draw(jump);
     drawAll();
-    if (byId("difference")) drawDifference();
   };
   // What the summary names first is shown first.
   const first = document.querySelector(".moments .goto:enabled");
@@ -424,7 +334,7 @@
     condition: Math.max(data.conditions.indexOf(first?.dataset.condition), 0),
     measure: Math.max(data.measures.findIndex(({ name }) => name === first?.dataset.measure), 0),
   });
-  drawSmall();
+  SideCharts.draw(jump);
 
   let width = document.body.clientWidth;
   addEventListener("resize", () => {
