@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from fer.config import Config
 from fer.config.study import Study
 from fer.core.csv import read_csv, write_csv
-from fer.core.documents import read_yaml
-from fer.core.io import write_text
 from fer.core.run_layout import STUDY_YAML
-from fer.errors import DataError, UserError, shorten_error
+from fer.errors import UserError
 from fer.infer.group_analysis import GROUP_COLUMNS
+from fer.infer.study_inputs import read_run_study, write_study
 from fer.monitoring.ground_truth import OPTIONAL, REQUIRED
 from fer.privacy.search import build_pattern
 from fer.video.media import Media
@@ -133,14 +129,8 @@ def _collect_texts(
 
 
 def read_study(run: Path) -> Study | None:
-    """The study of a run, as it keeps it; None where it is of none. Raises DataError."""
-    path = run / STUDY_YAML
-    if not path.is_file():
-        return None
-    try:
-        return Study.model_validate(read_yaml(path))
-    except (OSError, ValueError, ValidationError) as error:
-        raise DataError(f"{path}: cannot be read ({shorten_error(error)}); restore it, or name --video NAME") from None
+    """The study of a run, as it keeps it; None where it is of none. Raises ConfigError."""
+    return read_run_study(run) if (run / STUDY_YAML).is_file() else None
 
 
 def _read_groups(config: Config) -> Any:
@@ -170,8 +160,8 @@ def remove_from_lists(run: Path, config: Config, who: Respondent, media: Sequenc
         labels = read_csv(Path(config.extraction.labels), "extraction.labels", REQUIRED, OPTIONAL)
         changes["labels"] = _write_list(labels[~labels["video"].isin(names)], run / LABELS_CSV)
     if (study := read_study(run)) is not None:
-        _write_study(study, who, run / STUDY_YAML)
-        if getattr(config.extraction, "study", None) is not None:
+        write_study(run, _leave_out(study, who))
+        if config.extraction.study is not None:
             changes["study"] = str((run / STUDY_YAML).resolve())
     inputs = config.extraction.input
     entries = (inputs,) if isinstance(inputs, str) else inputs or ()
@@ -199,12 +189,12 @@ def _write_list(table: Any, path: Path) -> str | None:
     return str(path.resolve())
 
 
-def _write_study(study: Study, who: Respondent, path: Path) -> None:
-    content = study.model_dump(mode="json")
-    content["recordings"] = [
-        entry
-        for entry in content["recordings"]
-        if entry["respondent"] != who.id and not any(is_recording(item, entry["file"]) for item in who.media.values())
-    ]
-    content["respondents"].pop(who.id, None)
-    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+def _leave_out(study: Study, who: Respondent) -> Study:
+    """The study without a respondent and the recordings of them."""
+    recordings = tuple(
+        item
+        for item in study.recordings
+        if item.respondent != who.id and not any(is_recording(media, item.file) for media in who.media.values())
+    )
+    respondents = {name: person for name, person in study.respondents.items() if name != who.id}
+    return study.model_copy(update={"recordings": recordings, "respondents": respondents})
