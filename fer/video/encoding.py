@@ -107,7 +107,7 @@ class _Sound:
         self._container, self._source, self._codec = container, source, audio.codec_context.name
         self._shift_s, self._time_base = get_clock_start(self._input), audio.time_base or TIME_BASE
         self._packets = (packet for packet in self._input.demux(audio) if packet.pts is not None)
-        self._next: "Packet[AudioStream] | None" = next(self._packets, None)
+        self._next: Packet[AudioStream] | None = next(self._packets, None)
 
     def copy_until(self, time_s: float) -> None:
         """Copy what is heard before a time, seconds."""
