@@ -20,8 +20,8 @@ from fer.video.streams import get_clock_start, open_container
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # H.264 clocks in microseconds keep any source's timestamps, variable frame rates too.
 TIME_BASE = Fraction(1, 1_000_000)
-# Hardly to be told from the source.
-_QUALITY = {"crf": "16", "preset": "veryfast"}
+# Hardly to be told from the source. No frame is stored out of order, so that each has the duration that it is given.
+_QUALITY = {"crf": "16", "preset": "veryfast", "bf": "0"}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ _MARGIN = 0.3
 _BRIDGED_S = 2.0
 # So long before a face is found first, and after it is found last, it may have been there already or still.
 _HELD_S = 0.5
+_TOLERANCE_S = 1e-6  # differences of times are not exact
 # Where nothing was found, the face may have moved.
 _UNSEEN_MARGIN = 0.2
 _SAME_FACE = 0.3  # intersection over union
@@ -125,7 +126,7 @@ def _bridge(boxes: Mapping[int, Box], times: Sequence[float]) -> Iterator[tuple[
     for position in positions:
         yield position, boxes[position], True
     for before, after in zip(positions, positions[1:], strict=False):
-        if times[after] - times[before] <= _BRIDGED_S:
+        if times[after] - times[before] <= _BRIDGED_S + _TOLERANCE_S:
             for position in range(before + 1, after):
                 share = (times[position] - times[before]) / (times[after] - times[before])
                 middle = [
@@ -141,7 +142,7 @@ def _bridge(boxes: Mapping[int, Box], times: Sequence[float]) -> Iterator[tuple[
 
 def _hold(box: Box, start: int, times: Sequence[float], positions: range) -> Iterator[tuple[int, Box, bool]]:
     for position in positions:
-        if abs(times[position] - times[start]) > _HELD_S:
+        if abs(times[position] - times[start]) > _HELD_S + _TOLERANCE_S:
             return
         yield position, _grow(box, _UNSEEN_MARGIN), False
 
