@@ -6,14 +6,18 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from fer.errors import UserError
+from fer.infer.inputs import save_media
 from fer.privacy import blur as program
 from fer.privacy.blur import blur
+from fer.privacy.kept_faces import find_run_faces
 from fer.video.detectors import Face, HaarDetector, YuNetDetector
 from fer.video.face_cover import COVER_GRAY, CoverPlan, KnownFaces, cover_frame, plan_cover
+from fer.video.media import Media
 from fer.video.reader import iter_frames, open_video
 from fer.video.sampling import AllFramesSampler
 from tests.helpers.face_clips import HEIGHT, LEFT, RIGHT, WIDTH, draw_people, write_face_clip
@@ -152,6 +156,30 @@ def test_who_is_kept_by_a_run_is_known_between_its_frames_and_doubt_covers(tmp_p
     swapped = KnownFaces({0: [(40.0, 80.0, 100.0, 140.0)], 5: [(200.0, 80.0, 260.0, 140.0)]})
     result = plan(tmp_path, [[40.0, 200.0]] * 8, swapped)
     assert len(result.hidden[2]) == 2 and 2 not in result.kept
+
+
+def write_run(run: Path, clip: Path) -> Path:
+    """A run that has seen track 4 on the left in two frames, and track 7 on the right in one."""
+    save_media([Media(clip, clip.name, "video")], run)
+    boxes = [(0, 4, 40.0), (5, 4, 40.0), (0, 7, 200.0)]
+    rows = [
+        {"video": clip.name, "frame": frame, "track_id": track, "status": "ok", "face_x": left, "face_y": 80.0}
+        for frame, track, left in boxes
+    ]
+    table = pd.DataFrame(rows).assign(face_w=60.0, face_h=60.0)
+    table.to_parquet(run / "predictions.parquet")
+    return run
+
+
+def test_a_run_tells_who_stays_by_default_its_most_frequent_face(tmp_path: Path) -> None:
+    clip = write_face_clip(tmp_path / "clip.mp4", [()])
+    run = write_run(tmp_path / "run", clip)
+    assert find_run_faces(run, clip, []).boxes == {0: [(40.0, 80.0, 100.0, 140.0)], 5: [(40.0, 80.0, 100.0, 140.0)]}
+    assert find_run_faces(run, clip, [7]).boxes == {0: [(200.0, 80.0, 260.0, 140.0)]}
+    with pytest.raises(UserError, match="--keep 5: .* it has 4, 7"):
+        find_run_faces(run, clip, [5])
+    with pytest.raises(UserError, match="has not analysed"):
+        find_run_faces(run, tmp_path / "other.mp4", [4])
 
 
 def test_an_image_loses_its_face_and_its_place(tmp_path: Path) -> None:
