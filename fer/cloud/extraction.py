@@ -97,6 +97,11 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
         raise ConfigError(
             "aws.processing.image: is needed; build it from the Dockerfile (--target jobs), push it to ECR, and name it"
         )
+    if config.extraction.blur != "none":
+        raise ConfigError(
+            f"extraction.blur={config.extraction.blur}: extraction in SageMaker keeps crops of faces as they are; use "
+            "infer.py on the recordings"
+        )
     inputs = list_inputs(config)
     buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
     if len(buckets) != 1 or not all(uri.startswith("s3://") for uri in inputs):

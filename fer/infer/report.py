@@ -143,7 +143,8 @@ def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd
     coverer = FaceCoverer(config) if media and config.extraction.blur != "none" else None
     for item in track_progress(media, len(media), "Annotating", "videos"):
         rows = table[table["video"] == item.name]
-        annotate(item, rows, directory / ANNOTATED, None if coverer is None else coverer.iter_frames(item, rows))
+        frames = None if coverer is None else coverer.iter_frames(item, rows)
+        annotate(item, rows, directory / ANNOTATED, frames)
 
 
 def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:

@@ -122,8 +122,9 @@ def _find_weights(weights: Path | None) -> Path | None:
 
 
 def _find_pacing(info: VideoInfo, plan: CoverPlan) -> Pacing:
-    step_s = 1 / info.fps if info.fps else 0.04
-    return Pacing(tuple(plan.times), max(info.start_s + info.duration_s, plan.times[-1] + step_s))
+    last, end_s = plan.times[-1], info.start_s + info.duration_s
+    # A file that is cut off, or silent about it, is taken to show the last frame as long as others.
+    return Pacing(tuple(plan.times), end_s if last < end_s else last + (1 / info.fps if info.fps else 0.04))
 
 
 def _tell(clip: Path, out: Path, plan: CoverPlan, info: VideoInfo) -> None:

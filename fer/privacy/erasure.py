@@ -126,6 +126,9 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     removed += _clean_logs(directory, pattern)
     if plan.reported:
         write_report(config, run, media)
+    # What a killed process has left half written, the plan among it.
+    for path in directory.rglob(".*.part"):
+        _remove(path)
     times = int(run.provenance.get("forgotten", 0)) + 1
     # Last of all, and before the run is released: until then it can be finished.
     (directory / FORGET_JSON).unlink()
@@ -143,8 +146,6 @@ def _erase_own(directory: Path, who: Respondent) -> list[str]:
         # Fetched from S3, or drawn: it lies in the run. All others belong to somebody else.
         if item.path.absolute().is_relative_to(directory.absolute()):
             paths.append(item.path)
-    # What a killed process has left half written.
-    paths += directory.rglob(".*.part")
     return [path.relative_to(directory).as_posix() for path in paths if _remove(path)]
 
 

@@ -34,7 +34,8 @@ def forget_respondent(
 
     Args:
         run: The run directory of infer.py.
-        respondent: An id of its study or of ``extraction.groups``; None with ``video``, or to finish an interrupted call.
+        respondent: An id of its study or of ``extraction.groups``; None with ``video``, or to finish what was
+            interrupted.
         video: A recording, by its name in the tables.
         report: Writes tables and pages anew; None is ``fer.infer.report.write_report``.
 

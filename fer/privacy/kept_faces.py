@@ -43,7 +43,6 @@ def find_run_faces(run: Path, clip: Path, tracks: Collection[int]) -> KnownFaces
     if not tracks and frequent.empty:
         raise UserError(f"--run {run}: found no usable face in {clip}, so that there is nobody to keep")
     if missing := sorted(set(tracks) - set(known)):
-        raise UserError(
-            f"--keep {missing[0]}: {run} has no such track_id in {named[0].name}; it has {', '.join(map(str, known)) or 'none'}"
-        )
+        has = ", ".join(map(str, known)) or "none"
+        raise UserError(f"--keep {missing[0]}: {run} has no such track_id in {named[0].name}; it has {has}")
     return KnownFaces(collect_boxes(rows[rows["track_id"].isin(list(tracks) or [frequent.index[0]])]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -19,8 +20,8 @@ from fer.video.streams import get_clock_start, open_container
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # H.264 clocks in microseconds keep any source's timestamps, variable frame rates too.
 TIME_BASE = Fraction(1, 1_000_000)
-# Hardly to be told from the source.
-_QUALITY = {"crf": "16", "preset": "veryfast"}
+# Hardly to be told from the source. No frame is stored out of order, so that each has the duration that it is given.
+_QUALITY = {"crf": "16", "preset": "veryfast", "bf": "0"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _Sound:
         self._container, self._source, self._codec = container, source, audio.codec_context.name
         self._shift_s, self._time_base = get_clock_start(self._input), audio.time_base or TIME_BASE
         self._packets = (packet for packet in self._input.demux(audio) if packet.pts is not None)
-        self._next: Packet | None = next(self._packets, None)
+        self._next: Packet[AudioStream] | None = next(self._packets, None)
 
     def copy_until(self, time_s: float) -> None:
         """Copy what is heard before a time, seconds."""

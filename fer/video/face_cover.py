@@ -26,6 +26,7 @@ _MARGIN = 0.3
 _BRIDGED_S = 2.0
 # So long before a face is found first, and after it is found last, it may have been there already or still.
 _HELD_S = 0.5
+_TOLERANCE_S = 1e-6  # differences of times are not exact
 # Where nothing was found, the face may have moved.
 _UNSEEN_MARGIN = 0.2
 _SAME_FACE = 0.3  # intersection over union
@@ -99,8 +100,9 @@ def plan_cover(
     plan.tracks = {track: len(boxes) for track, boxes in sightings.items()}
     verdicts = _judge_sightings(sightings, indices, keep)
     for track, boxes in sightings.items():
+        positions = sorted(boxes)
         for position, box, seen in _bridge(boxes, plan.times):
-            visible = verdicts[track].get(position) if seen else _is_between_kept(verdicts[track], position)
+            visible = verdicts[track][position] if seen else _is_between_kept(verdicts[track], positions, position)
             target = plan.kept if visible else plan.hidden
             target.setdefault(indices[position], []).append(box)
     return plan
@@ -125,7 +127,7 @@ def _bridge(boxes: Mapping[int, Box], times: Sequence[float]) -> Iterator[tuple[
     for position in positions:
         yield position, boxes[position], True
     for before, after in zip(positions, positions[1:], strict=False):
-        if times[after] - times[before] <= _BRIDGED_S:
+        if times[after] - times[before] <= _BRIDGED_S + _TOLERANCE_S:
             for position in range(before + 1, after):
                 share = (times[position] - times[before]) / (times[after] - times[before])
                 middle = [
@@ -141,7 +143,7 @@ def _bridge(boxes: Mapping[int, Box], times: Sequence[float]) -> Iterator[tuple[
 
 def _hold(box: Box, start: int, times: Sequence[float], positions: range) -> Iterator[tuple[int, Box, bool]]:
     for position in positions:
-        if abs(times[position] - times[start]) > _HELD_S:
+        if abs(times[position] - times[start]) > _HELD_S + _TOLERANCE_S:
             return
         yield position, _grow(box, _UNSEEN_MARGIN), False
 
@@ -154,9 +156,10 @@ def _judge_sightings(
         return {track: dict.fromkeys(boxes, track in keep) for track, boxes in sightings.items()}
     votes: dict[int, dict[int, bool]] = {track: {} for track in sightings}
     for position, index in enumerate(indices):
+        if not (known := keep.boxes.get(index, ())):
+            continue
         present = {track: boxes[position] for track, boxes in sightings.items() if position in boxes}
-        known = keep.boxes.get(index, ())
-        if not known or not present:
+        if not present:
             continue
         # Each known face is one of those that are there; the others are somebody else then.
         wanted = {max(present, key=lambda track: _compute_overlap(present[track], box)) for box in known}
@@ -176,9 +179,8 @@ def _spread_votes(votes: Mapping[int, bool], positions: Sequence[int]) -> dict[i
     return verdicts
 
 
-def _is_between_kept(verdicts: Mapping[int, bool], position: int) -> bool:
+def _is_between_kept(verdicts: Mapping[int, bool], positions: Sequence[int], position: int) -> bool:
     """Whether a person who is not found is one who stays visible before and after, as far as there are frames."""
-    positions = sorted(verdicts)
     at = bisect_left(positions, position)
     return all(verdicts[other] for other in positions[max(at - 1, 0) : at + 1])
 
