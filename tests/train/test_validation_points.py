@@ -79,6 +79,7 @@ def test_an_epoch_has_at_least_one() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_more_validations_change_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the weights nor the rows of whole epochs; a sweep's study hears of whole epochs alone."""
     monkeypatch.chdir(tmp_path)
@@ -126,6 +127,7 @@ def test_a_training_stops_in_the_midst_of_an_epoch(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_run_that_crashed_within_an_epoch_ends_as_an_unbroken_one(
     epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -145,6 +147,7 @@ def test_a_run_that_crashed_within_an_epoch_ends_as_an_unbroken_one(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(
     ("callback", "validations", "epochs"),
     [
