@@ -175,10 +175,11 @@ def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
     for (row, column), images in np.ndenumerate(matrix):
         # The gap between cells is 4 % of a cell.
         corner, side = (column - 0.48, row - 0.48), 0.96
-        axes.add_patch(Rectangle(corner, side, side, facecolor=TILE, linewidth=0))
+        # Not as patches, of which each would move limits that are set anyhow.
+        axes.add_artist(Rectangle(corner, side, side, facecolor=TILE, linewidth=0))
         if images:
             fraction = float(fractions[row, column])
-            axes.add_patch(Rectangle(corner, side, side, facecolor=MATRIX, alpha=fraction, linewidth=0))
+            axes.add_artist(Rectangle(corner, side, side, facecolor=MATRIX, alpha=fraction, linewidth=0))
         axes.text(
             column,
             row,

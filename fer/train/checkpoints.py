@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,18 @@ def _find_best_until(checkpoint: Path) -> Path | None:
     folders = [state["dirpath"] for key, state in saved["callbacks"].items() if key.startswith(CHECKPOINTS_STATE)]
     epoch = read_epoch(checkpoint)
     found = (find_best_checkpoint(Path(folder), epoch) for folder in (checkpoint.parent, *folders[:1]))
-    return next((path for path in found if path is not None), None)
+    return next((best.path for best in found if best is not None), None)
 
 
-def find_best_checkpoint(directory: Path, until: float | None = None) -> Path | None:
+@dataclass(frozen=True)
+class BestCheckpoint:
+    """The best checkpoint of a training, and the epoch that it is of."""
+
+    path: Path
+    epoch: float
+
+
+def find_best_checkpoint(directory: Path, until: float | None = None) -> BestCheckpoint | None:
     """Find the best checkpoint in a directory; none that is damaged.
 
     Args:
@@ -116,7 +125,7 @@ def find_best_checkpoint(directory: Path, until: float | None = None) -> Path | 
     for name in (BEST_CKPT, PREVIOUS_BEST_CKPT):
         epoch = read_epoch(directory / name)
         if epoch is not None and epoch <= (math.inf if until is None else until):
-            return directory / name
+            return BestCheckpoint(directory / name, epoch)
     return None
 
 

@@ -12,7 +12,6 @@ from fer.core.process import get_global_rank
 from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
 from fer.errors import UserError
 from fer.models.network import FaceNetwork
-from fer.train.checkpoints import find_best_checkpoint, read_epoch
 from fer.train.inputs import PreparedData
 from fer.train.module_factory import build_network
 from fer.train.trainer import train_network
@@ -60,17 +59,17 @@ def fit(config: Config, data: PreparedData, directory: Path, device: str) -> Fit
     result = train_network(config, data, directory, device, checkpoint)
     if get_global_rank():
         return None
-    best, unfinished = find_best_checkpoint(directory / CHECKPOINTS_DIR), directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
+    best, unfinished = result.best, directory / CHECKPOINTS_DIR / UNFINISHED_CKPT
     # Weights are averaged as soon as they are trained, or at the end of an epoch.
     averaged = bool(config.trainer.ema_decay) or (config.trainer.swa_start is not None and best is not None)
-    network = _load_network(config, len(data.manifest.classes), best or unfinished, averaged)
+    network = _load_network(config, len(data.manifest.classes), best.path if best else unfinished, averaged)
     if best is None:
         log.warning("No epoch was finished: the weights of this moment are kept")
         unfinished.unlink()
     return FitResult(
         network=network,
         history=result.history,
-        best_epoch=None if best is None else read_epoch(best),
+        best_epoch=None if best is None else best.epoch,
         interrupted=result.interrupted,
         seconds=result.seconds,
         starting_weights_sha256=result.starting_weights_sha256,

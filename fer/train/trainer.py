@@ -23,6 +23,7 @@ from fer.errors import ModelError, UserError, shorten_error
 from fer.train.affect import add_affect_targets
 from fer.train.callbacks import MetricsHistory, ProgressCallback, RngStateCallback
 from fer.train.checkpoints import (
+    BestCheckpoint,
     RelocatableCheckpoint,
     ResumableEarlyStopping,
     check_optimization_is_kept,
@@ -59,12 +60,14 @@ class TrainerResult:
         interrupted: Whether Ctrl-C or SIGTERM ended it.
         seconds: Time of the training alone.
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
+        best: The checkpoint of its best epoch; None where nothing was validated.
     """
 
     history: list[dict[str, float]]
     interrupted: bool
     seconds: float
     starting_weights_sha256: str | None
+    best: BestCheckpoint | None
 
 
 def build_splits(manifest: Manifest) -> tuple[Split, Split]:
@@ -208,10 +211,12 @@ def train_network(
     seconds = round(time.monotonic() - start, 1)
     if profiler is not None:
         write_profile(profiler, config, directory)
-    if trainer.is_global_zero and find_best_checkpoint(directory / CHECKPOINTS_DIR) is None:
+    best = find_best_checkpoint(directory / CHECKPOINTS_DIR) if trainer.is_global_zero else None
+    if trainer.is_global_zero and best is None:
         with atomic_write(directory / CHECKPOINTS_DIR / UNFINISHED_CKPT) as temporary:
             torch.save({"state_dict": module.state_dict()}, temporary)
-    return TrainerResult(history.rows, trainer.state.status == TrainerStatus.INTERRUPTED, seconds, weights_sha256)
+    interrupted = trainer.state.status == TrainerStatus.INTERRUPTED
+    return TrainerResult(history.rows, interrupted, seconds, weights_sha256, best)
 
 
 def _build_callbacks(config: Config, history: MetricsHistory, directory: Path, fingerprint: str) -> list[Callback]:

@@ -24,8 +24,10 @@ def compute_epoch_fraction(done: int, batches: int, validations: int) -> float:
 
     A planned validation has that of the validations; one that a stop within the epoch has caused, that of the batches.
     """
-    points = list_validation_batches(batches, validations)
-    return round((points.index(done) + 1) / len(points), 4) if done in points else round(done / batches, 6)
+    count = min(validations, batches)
+    number = done * count // batches
+    planned = number > 0 and -(-number * batches // count) == done
+    return round(number / count, 4) if planned else round(done / batches, 6)
 
 
 def set_validation_points(trainer: pl.Trainer, validations: int) -> None:

@@ -18,7 +18,7 @@ from fer.config.quoting import (
     unescape_interpolations,
 )
 from fer.runs.run_directory import load_run_config, write_config
-from tests.helpers.composing import refusal
+from tests.helpers.composing import load_values, refusal
 
 NAMES = [
     *("a b.mp4", "a=b.mp4", "a,b.mp4", "[a].mp4", "[a,b]", "(1)", "clip (1).mp4", "it's.mp4", 'say "hi".mp4', "'q'"),
@@ -62,7 +62,7 @@ def test_a_file_of_any_name_is_taken_as_it_is(name: str, tmp_path: Path) -> None
     for arguments in {tuple(quote_overrides(typed, multirun)) for multirun in (False, True)}:
         # A second pass, as by a process that is started in turn, changes nothing.
         assert tuple(quote_overrides(arguments)) == arguments == tuple(quote_overrides(arguments, multirun=True))
-        config = load_overrides([*arguments, "trainer.stages=[test]"], "infer")
+        config = load_values(*arguments, "trainer.stages=[test]", program="infer")
         assert (config.extraction.input, config.model_uri, config.dataset.cache_dir) == (name, name, name)
         assert config.resume == config.extraction.groups == str(tmp_path / name)
 
@@ -84,7 +84,7 @@ def test_what_will_be_made_inside_of_a_directory_of_any_name(names: list[str], t
     for name in names:
         (tmp_path / name).mkdir()
     keys = ("dataset.cache_dir", "registry.store")
-    config = load_overrides([f"{key}={name}/new" for key, name in zip(keys, names, strict=False)])
+    config = load_values(*(f"{key}={name}/new" for key, name in zip(keys, names, strict=False)))
     made = [config.dataset.cache_dir, config.registry.store]
     assert made[: len(names)] == [f"{name}/new" for name in names]
 
@@ -101,7 +101,7 @@ def test_a_name_that_is_not_there_arrives_for_the_message(name: str) -> None:
     if name in ("a${b}.mp4", "\\${a}"):
         # It may be another key of the configuration.
         return
-    assert load_overrides([f"extraction.input={name}"]).extraction.input == name
+    assert load_values(f"extraction.input={name}").extraction.input == name
 
 
 def test_random_names_survive_quoting() -> None:
@@ -182,7 +182,7 @@ MAPS = {
 
 
 def of_folder(*overrides: str) -> Config:
-    return load_overrides(["dataset=folder", "dataset.sources.folder.root=.", *overrides])
+    return load_values("dataset.sources.folder.root=.", *overrides, options=("dataset=folder",))
 
 
 def class_map(config: Config) -> object:
@@ -199,7 +199,7 @@ def test_a_map_takes_what_is_typed(typed: str, sign: str, tmp_path: Path) -> Non
     assert load_overrides([], saved=tmp_path) == load_run_config(tmp_path) == config
     again = load_overrides([f"{MAP}={{joy: fear, new: null}}"], saved=tmp_path)
     assert class_map(again) == {**MAPS[typed], "joy": "fear", "new": None}
-    inside = load_overrides([f"dataset.sources.mine={{kind: folder, root: ., class_map: {typed}}}"])
+    inside = load_values(f"dataset.sources.mine={{kind: folder, root: ., class_map: {typed}}}")
     assert inside.dump()["dataset"]["sources"]["mine"]["class_map"] == MAPS[typed]
 
 

@@ -30,6 +30,7 @@ TRAIN = str(PROJECT / "train.py")
 OPTIONS = (
     *FAST,
     "model.name=test_convnext",
+    "model.image_size=32",
     "model.drop_rate=0",
     "trainer.precision=64",
     "trainer.max_epochs=3",

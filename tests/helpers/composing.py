@@ -1,14 +1,22 @@
 """Composing configurations as the programs do."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from fer.config.compose import CONF, load_overrides
+from fer.config import Config, Program
+from fer.config.compose import CONF, compose_config, load_config, load_overrides
+from fer.config.quoting import quote_overrides
 from fer.errors import ConfigError
+
+_compose_once = cache(compose_config)
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -31,6 +39,17 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict) or not tree:
         return {prefix.removesuffix("."): tree}
     return {key: value for name, inner in tree.items() for key, value in leaves(inner, f"{prefix}{name}.").items()}
+
+
+def load_values(*overrides: str, program: Program = "train", options: tuple[str, ...] = ()) -> Config:
+    """Load overrides as ``load_overrides`` does, on a configuration of some ``options`` that is composed once.
+
+    None of the overrides may choose an option of a config group: that decides what is composed.
+    """
+    config = copy.deepcopy(_compose_once(options))
+    parsed = OverridesParser.create().parse_overrides(quote_overrides(overrides))
+    ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+    return load_config(config, program)
 
 
 def refusal(*overrides: str) -> str:

@@ -4,8 +4,9 @@ Importing PyTorch, Lightning and OpenCV takes most of the time of a short progra
 that is started there, ``subprocess.Popen`` asks a template, a process that holds nothing but libraries, for a copy.
 The copy is a child of whoever asked (Linux's CLONE_PARENT), and a process of its own in all else: it runs the program's
 file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. The
-libraries and the project's own modules are imported beforehand, and the templates of its pages compiled; nothing of a
-program has run. A program that finds another copy of the project on its path reads that one's modules itself.
+libraries and the project's own modules are imported beforehand, the templates of its pages compiled and the names that
+a configuration may hold gathered; nothing of a program has run. A program that finds another copy of the project on its
+path reads that one's modules itself.
 
 What the template cannot stand for is started as always: another interpreter, other flags, code in a string.
 """
@@ -237,7 +238,7 @@ def _forget_project_unless_found() -> None:
 
 
 def _import_project() -> None:
-    """Import the project's modules, and compile the templates of its pages."""
+    """Import the project's modules, compile the templates of its pages, and gather what a configuration may name."""
     from hydra.core.plugins import Plugins
 
     import fer
@@ -250,6 +251,8 @@ def _import_project() -> None:
     environment = importlib.import_module("fer.reports.page").create_environment()
     for template in environment.list_templates(extensions=["j2"]):
         environment.get_template(template)
+    # Hydra's grammar, the project's keys and timm's architectures are the same in every program.
+    importlib.import_module("fer.config.compose").load_overrides([])
 
 
 def _fork_template() -> None:

@@ -111,6 +111,7 @@ def test_two_averages_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_a_resumed_run_has_the_average_of_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = load_overrides([*SWA])

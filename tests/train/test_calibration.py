@@ -52,6 +52,7 @@ def test_metrics_tell_what_each_candidate_did_on_held_out_images() -> None:
     assert yaml.safe_load(yaml.safe_dump(found)) == found
 
 
+@pytest.mark.usefixtures("without_report")
 def test_decisions_lean_towards_what_is_rare_in_training(tmp_path: Path) -> None:
     """The bundle's own calibration does it, so that everything that predicts with it does."""
     overrides = [

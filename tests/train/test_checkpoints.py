@@ -16,7 +16,7 @@ from fer.train.pipeline import resume, train
 from tests.helpers.breaking_off import BreakOff, add_callback
 from tests.helpers.programs import FAST, metrics_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_report")]
 BATCHES = 5
 CRASH = RuntimeError("the machine crashed")
 

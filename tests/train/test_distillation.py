@@ -224,6 +224,7 @@ def test_a_student_comes_near_its_teacher(make_network: Callable[[], FaceNetwork
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_a_run_names_its_teachers(tmp_path: Path, network: FaceNetwork) -> None:
     teacher = save_teacher(tmp_path / "teacher", network)
     options = ["trainer.max_epochs=1", "dataset.augment.mixup=0.2", "model.flip=true"]

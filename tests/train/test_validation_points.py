@@ -79,6 +79,7 @@ def test_an_epoch_has_at_least_one() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_more_validations_change_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the weights nor the rows of whole epochs; a sweep's study hears of whole epochs alone."""
     monkeypatch.chdir(tmp_path)
@@ -126,25 +127,28 @@ def test_a_training_stops_in_the_midst_of_an_epoch(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.usefixtures("without_report")
 def test_a_run_that_crashed_within_an_epoch_ends_as_an_unbroken_one(
-    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = configure("trainer.validations=2")
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole = tmp_path / "whole"
     train(config, whole)
-    with monkeypatch.context() as patch:
-        crash_at(epoch, patch)
-        with pytest.raises(RuntimeError, match="crashed"):
-            train(config, broken)
-    assert history_of(broken)["epoch"].tolist() == [0.5, 1, 1.5][: 2 * epoch + 1]
-    resume(broken)
-    pd.testing.assert_frame_equal(history_of(broken), history_of(whole))
-    assert metrics_of(broken)["weights_sha256"] == metrics_of(whole)["weights_sha256"]
+    for epoch in (0, 1):
+        broken = tmp_path / f"broken-{epoch}"
+        with monkeypatch.context() as patch:
+            crash_at(epoch, patch)
+            with pytest.raises(RuntimeError, match="crashed"):
+                train(config, broken)
+        assert history_of(broken)["epoch"].tolist() == [0.5, 1, 1.5][: 2 * epoch + 1]
+        resume(broken)
+        pd.testing.assert_frame_equal(history_of(broken), history_of(whole))
+        assert metrics_of(broken)["weights_sha256"] == metrics_of(whole)["weights_sha256"]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(
     ("callback", "validations", "epochs"),
     [
