@@ -65,11 +65,11 @@ def _iter_files(study: PreparedStudy) -> Iterator[tuple[str, bytes]]:
     labels = {(row["entity"], row["name"]): row["label"] for row in listed}
     frames = study.data.frames
     measures = make_labels((name for name in frames.columns if name not in _NOT_MEASURES), "measure")
-    fallback_step = _find_step(frames["time_s"].groupby([frames[key] for key in _KEYS], dropna=False).diff())
+    fallback_step = _find_step(frames["time_s"].groupby([frames[key] for key in _KEYS]).diff())
     people: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for (_, respondent, stimulus, condition), rows in frames.groupby(_KEYS, sort=False, dropna=False):
-        condition = "" if pd.isna(condition) else condition
+    for key, rows in frames.groupby(_KEYS, sort=False):
+        _, respondent, stimulus, condition = map(str, key)
         person = f"sub-{labels['sub', respondent]}"
         people[person] = respondent
         name = f"{person}_task-{labels['task', stimulus]}"
