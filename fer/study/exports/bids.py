@@ -65,11 +65,11 @@ def _iter_files(study: PreparedStudy) -> Iterator[tuple[str, bytes]]:
     labels = {(row["entity"], row["name"]): row["label"] for row in listed}
     frames = study.data.frames
     measures = make_labels((name for name in frames.columns if name not in _NOT_MEASURES), "measure")
-    fallback_step = _find_step(frames["time_s"].groupby([frames[key] for key in _KEYS], dropna=False).diff())
+    fallback_step = _find_step(frames["time_s"].groupby([frames[key] for key in _KEYS]).diff())
     people: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for (_, respondent, stimulus, condition), rows in frames.groupby(_KEYS, sort=False, dropna=False):
-        condition = "" if pd.isna(condition) else condition
+    for key, rows in frames.groupby(_KEYS, sort=False):
+        _, respondent, stimulus, condition = map(str, key)
         person = f"sub-{labels['sub', respondent]}"
         people[person] = respondent
         name = f"{person}_task-{labels['task', stimulus]}"
@@ -79,7 +79,7 @@ def _iter_files(study: PreparedStudy) -> Iterator[tuple[str, bytes]]:
         name += f"_run-{counts[name]}" if counts[name] > 1 else ""
         task = {"TaskName": stimulus, **({"Condition": condition} if condition else {})}
         table, frequency, start_s = _resample(rows, list(measures), fallback_step)
-        yield f"{person}/beh/{name}_physio.tsv.gz", _compress(_format_rows(table))
+        yield f"{person}/beh/{name}_physio.tsv.gz", _compress(_format_numbers(table))
         sidecar = {
             **task,
             "SamplingFrequency": frequency,
@@ -170,13 +170,16 @@ def _iter_participants(study: PreparedStudy, people: Mapping[str, str]) -> Itera
     yield "participants.json", _dump_json({"participant_id": {"Description": "Label of the respondent"}, **groups})
 
 
+def _format_numbers(table: pd.DataFrame) -> bytes:
+    """Rows without a header, as `_physio` has them."""
+    text = table.to_csv(sep="\t", index=False, header=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
+    return str(text).encode()
+
+
 def _format_table(table: pd.DataFrame) -> bytes:
-    return b"\t".join(name.encode() for name in table.columns) + b"\n" + _format_rows(table)
-
-
-def _format_rows(table: pd.DataFrame) -> bytes:
-    cells = table.map(_format_cell)
-    return "".join("\t".join(row) + "\n" for row in cells.itertuples(index=False, name=None)).encode()
+    """A header, and rows of which no cell ends before its tab."""
+    rows = [tuple(table.columns), *table.map(_format_cell).itertuples(index=False, name=None)]
+    return "".join("\t".join(row) + "\n" for row in rows).encode()
 
 
 def _format_cell(value: Any) -> str:

@@ -59,8 +59,8 @@ def _list_segments(study: PreparedStudy, stimulus: str) -> dict[str, list[_Annot
 def _list_moments(study: PreparedStudy, stimulus: str) -> dict[str, list[_Annotation]]:
     moments = list_moments(study.data, stimulus)
     tiers = {}
-    for (measure, condition), rows in moments.groupby(["measure", "condition"], sort=False, dropna=False):
-        name = f"moments {measure}" + (f" {condition}" if condition and not pd.isna(condition) else "")
+    for (measure, condition), rows in moments.groupby(["measure", "condition"], sort=False):
+        name = f"moments {measure}" + (f" {condition}" if condition else "")
         texts = [name_moment(row) for _, row in rows.iterrows()]
         tiers[name] = _list_annotations(zip(rows["start_s"], rows["end_s"], texts, strict=True))
     return tiers

@@ -94,7 +94,7 @@ def _find_curve(study: PreparedStudy, moment: "pd.Series[Any]") -> tuple[np.ndar
     curve = curves[
         (curves["group_column"] == "")
         & (curves["stimulus"] == moment["stimulus"])
-        & (curves["condition"].fillna("") == ("" if pd.isna(moment["condition"]) else moment["condition"]))
+        & (curves["condition"] == moment["condition"])
         & (curves["measure"] == moment["measure"])
     ].sort_values("second")
     curve = curve.dropna(subset=["second", "mean"])

@@ -32,5 +32,5 @@ def list_moments(data: StudyData, stimulus: str) -> pd.DataFrame:
 def name_moment(row: "pd.Series[Any]") -> str:
     """Return a moment in words: measure, value and rank, and the condition where there is one."""
     value = "" if pd.isna(row["value"]) else f" {row['value']:.3g}"
-    where = "" if pd.isna(row["condition"]) or not row["condition"] else f", {row['condition']}"
+    where = f", {row['condition']}" if row["condition"] else ""
     return f"{row['measure']}{value} (no. {row['rank']:.0f}{where})"

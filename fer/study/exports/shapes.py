@@ -73,13 +73,10 @@ def build_wide(data: StudyData, definitions: Mapping[str, tuple[str, str]]) -> S
         shortened; empty where a respondent has no such value.
     """
     values = data.segment_values.reset_index(drop=True)
-    values = values.assign(
-        condition=values["condition"].fillna("").astype(str),
-        # A scene may come twice under one name.
-        repetition=values.groupby(["respondent", *_SEGMENT_KEYS], dropna=False).cumcount(),
-    )
+    # A scene may come twice under one name.
+    values = values.assign(repetition=values.groupby(["respondent", *_SEGMENT_KEYS]).cumcount())
     groups = _name_groups(data, ("respondent",))
-    grouped = values.groupby([*_SEGMENT_KEYS, "repetition"], sort=False, dropna=False)
+    grouped = values.groupby([*_SEGMENT_KEYS, "repetition"], sort=False)
     keys = list(values[[*_SEGMENT_KEYS, "repetition"]].drop_duplicates().itertuples(index=False, name=None))
     names = make_label_list(
         [f"{title}_{statistic}" for title in _title_keys(keys) for statistic in STATISTICS],
