@@ -22,7 +22,7 @@ from fer.core.installation import PROJECT_ROOT
 from fer.core.io import compute_sha256
 from fer.core.run_layout import PARTS_DIR
 from fer.infer.chunk_store import COMPLETION_FILE
-from fer.synthetic.study import SEGMENTS, SPOTS, plan_sitting
+from fer.synthetic.study import CUSTOMERS, SPOTS, plan_sitting
 from fer.synthetic.study_videos import write_sitting, write_stimulus
 
 DRAWN, LEAD_S = 4, 5.0
@@ -60,11 +60,11 @@ def make_study(directory: Path, count: int, seconds: float) -> Path:
             {"file": f"recordings/{file.name}", "respondent": respondent, "stimulus": spot, "onset_s": onset}
         )
     respondents = {
-        f"r{number:03d}": {"consent": True, "groups": {"segment": SEGMENTS[number % 2]}}
+        f"r{number:03d}": {"consent": True, "groups": {"customer": CUSTOMERS[number % 2]}}
         for number in range((count + 1) // 2)
     }
     contrasts = [
-        {"kind": "between", "factor": "segment", "a": SEGMENTS[0], "b": SEGMENTS[1]},
+        {"kind": "between", "factor": "customer", "a": CUSTOMERS[0], "b": CUSTOMERS[1]},
         {"kind": "within", "factor": "stimulus", "a": SPOTS[0], "b": SPOTS[1]},
     ]
     content = {
