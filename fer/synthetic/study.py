@@ -1,7 +1,7 @@
 """`python -m fer.synthetic.study DIR`: a drawn study, whose reactions are known: faces of a panel, stimuli, study.yaml.
 
-Two spots are shown to two groups of customers. Everyone smiles at spot A's logo, one group alone is surprised at its twist,
-everyone is surprised at spot B's turn; nothing else happens to more than one person at a time.
+Two spots are shown to two groups of customers. Everyone smiles at spot A's logo, one group alone is surprised at its
+twist, everyone is surprised at spot B's turn; nothing else happens to more than one person at a time.
 """
 
 import argparse
@@ -113,8 +113,8 @@ def list_planted_reactions(seconds: float) -> list[PlantedReaction]:
         ("spot_b", "turn", "surprise", TURN, None),
     )
     return [
-        PlantedReaction(spot, event, emotion, round(at * seconds, 2), round((at + REACTION) * seconds, 2), segment)
-        for spot, event, emotion, at, segment in planted
+        PlantedReaction(spot, event, emotion, round(at * seconds, 2), round((at + REACTION) * seconds, 2), customer)
+        for spot, event, emotion, at, customer in planted
     ]
 
 
