@@ -1,7 +1,7 @@
 """`python -m fer.synthetic.study DIR`: a drawn study, whose reactions are known: faces of a panel, stimuli, study.yaml.
 
-Two spots are shown to two segments. Everyone smiles at spot A's logo, one segment alone is surprised at its twist,
-everyone is surprised at spot B's turn; nothing else happens to more than one person at a time.
+Two spots are shown to two groups of customers. Everyone smiles at spot A's logo, one group alone is surprised at its
+twist, everyone is surprised at spot B's turn; nothing else happens to more than one person at a time.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from fer.synthetic.study_videos import Reaction, Sitting, write_sitting, write_s
 
 STUDY_YAML, TRUTH_JSON = "study.yaml", "truth.json"
 SPOTS = ("spot_a", "spot_b")
-SEGMENTS = ("loyal", "new")
+CUSTOMERS = ("loyal", "new")
 AGES = ("18-29", "30-49", "50+")
 # Respondents by their number, counted from zero: one whose recording of spot A is dark, one out of the frame in spot B.
 DARK, AWAY = 1, 2
@@ -49,7 +49,7 @@ class PlantedReaction:
     emotion: str
     start_s: float
     end_s: float
-    segment: str | None  # None is everyone
+    customer: str | None  # None is everyone
 
 
 def write_study(
@@ -62,7 +62,7 @@ def write_study(
 
     Args:
         directory: Where it is written.
-        count: Respondents, half of them in each segment; 4 or more.
+        count: Respondents, half of them loyal customers, half new ones; 4 or more.
         seconds: Length of a spot; 12 or more.
         size: Height of a recording, pixels.
         fps: Frames a second of the recordings; sample them so densely.
@@ -109,12 +109,12 @@ def list_planted_reactions(seconds: float) -> list[PlantedReaction]:
     """What the recordings of a study with spots of this length hold. Nobody reacts to spot B's logo."""
     planted = (
         ("spot_a", "logo", "happiness", LOGO, None),
-        ("spot_a", "twist", "surprise", TWIST, SEGMENTS[0]),
+        ("spot_a", "twist", "surprise", TWIST, CUSTOMERS[0]),
         ("spot_b", "turn", "surprise", TURN, None),
     )
     return [
-        PlantedReaction(spot, event, emotion, round(at * seconds, 2), round((at + REACTION) * seconds, 2), segment)
-        for spot, event, emotion, at, segment in planted
+        PlantedReaction(spot, event, emotion, round(at * seconds, 2), round((at + REACTION) * seconds, 2), customer)
+        for spot, event, emotion, at, customer in planted
     ]
 
 
@@ -128,7 +128,7 @@ def plan_sitting(number: int, spot: str, seconds: float, seed: int) -> Sitting:
     onset = round(float(rng.uniform(_BASELINE_S + 0.5, _BASELINE_S + 3.0)), 2)
     reactions = []
     for planted in list_planted_reactions(seconds):
-        if planted.stimulus == spot and planted.segment in (None, _get_segment(number)):
+        if planted.stimulus == spot and planted.customer in (None, _get_customer(number)):
             delay, shorter = rng.uniform(0.2, 0.7), rng.uniform(0.0, 0.5)
             face = _pick_face(planted.emotion, smile, rng.uniform(0.85, 1.0))
             start, end = (onset + delay + second for second in (planted.start_s, planted.end_s - shorter))
@@ -157,8 +157,8 @@ def _pick_face(emotion: str, variant: int, intensity: float) -> FaceActions:
     return FaceActions().interpolate(PROTOTYPES[emotion][index], intensity)
 
 
-def _get_segment(number: int) -> str:
-    return SEGMENTS[number % len(SEGMENTS)]
+def _get_customer(number: int) -> str:
+    return CUSTOMERS[number % len(CUSTOMERS)]
 
 
 def _time_events(spot: str, seconds: float) -> dict[str, float]:
@@ -185,7 +185,7 @@ def _describe_study(count: int, seconds: float, recordings: list[dict[str, Any]]
     respondents = {
         name_respondent(number): {
             "consent": number != count - 1,
-            "groups": {"customers": _get_segment(number), "age": AGES[number // 2 % len(AGES)]},
+            "groups": {"customer": _get_customer(number), "age": AGES[number // 2 % len(AGES)]},
         }
         for number in range(count)
     }
@@ -197,9 +197,9 @@ def _describe_study(count: int, seconds: float, recordings: list[dict[str, Any]]
         "recordings": recordings,
         "baseline": {"start_s": -_BASELINE_S, "end_s": 0.0},
         "contrasts": [
-            {"kind": "between", "factor": "customers", "a": SEGMENTS[0], "b": SEGMENTS[1], "measures": measures},
+            {"kind": "between", "factor": "customer", "a": CUSTOMERS[0], "b": CUSTOMERS[1], "measures": measures},
             {"kind": "within", "factor": "stimulus", "a": SPOTS[0], "b": SPOTS[1], "measures": measures[:1]},
-            {"kind": "mixed", "factors": ["stimulus", "customers"], "measures": measures},
+            {"kind": "mixed", "factors": ["stimulus", "customer"], "measures": measures},
         ],
         "measures": measures,
         "step_s": 1.0,
@@ -213,7 +213,7 @@ def _describe_truth(count: int, seconds: float) -> dict[str, Any]:
         "without_consent": [name_respondent(count - 1)],
         "bad_recordings": [f"{name_respondent(DARK)}_{SPOTS[0]}.mp4", f"{name_respondent(AWAY)}_{SPOTS[1]}.mp4"],
         "differences": {
-            "between": [{"stimulus": "spot_a", "measure": "surprise", "event": "twist", "higher": SEGMENTS[0]}],
+            "between": [{"stimulus": "spot_a", "measure": "surprise", "event": "twist", "higher": CUSTOMERS[0]}],
             "within": [{"measure": "happiness", "event": "logo", "higher": "spot_a"}],
         },
     }

@@ -63,7 +63,7 @@ def test_truth_names_what_is_planted_and_what_is_to_be_left_out(drawn: Path) -> 
 
 def test_people_react_to_what_is_planted_and_only_those_in_whom_it_is() -> None:
     logo, twist, turn = list_planted_reactions(24.0)
-    assert (twist.segment, logo.segment, turn.segment) == ("loyal", None, None)
+    assert (twist.customer, logo.customer, turn.customer) == ("loyal", None, None)
 
     def reacts(number: int, planted: PlantedReaction) -> bool:
         sitting = plan_sitting(number, planted.stimulus, 24.0, seed=0)
