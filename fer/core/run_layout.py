@@ -46,6 +46,7 @@ VIDEOS_PARQUET = "videos.parquet"
 PERSONS_TABLE = "persons"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
+ANNOTATED_DIR = "annotated"
 # Of a study: as it was understood, its page, and its tables.
 STUDY_YAML = "study.yaml"
 STUDY_HTML = "study.html"

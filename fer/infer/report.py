@@ -14,6 +14,7 @@ from fer.core.documents import read_json_object
 from fer.core.installation import format_resume_command
 from fer.core.progress import track_progress
 from fer.core.run_layout import (
+    ANNOTATED_DIR,
     PARTS_DIR,
     PERFORMANCE_JSON,
     PERSONS_TABLE,
@@ -45,7 +46,6 @@ from fer.runs.run_directory import Run
 from fer.video.annotate import annotate, find_copy
 from fer.video.media import Media
 
-ANNOTATED = "annotated"
 GROUP_CURVES, GROUP_COMPARISON = "group_curves", "group_comparison"
 
 
@@ -94,7 +94,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()] if cfg.annotate else []
     if redraw:
         _annotate(config, run.directory, readable, table)
-    copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED))}
+    copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED_DIR))}
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     if cfg.blur != "none":
         pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
@@ -144,7 +144,7 @@ def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd
     for item in track_progress(media, len(media), "Annotating", "videos"):
         rows = table[table["video"] == item.name]
         frames = None if coverer is None else coverer.iter_frames(item, rows)
-        annotate(item, rows, directory / ANNOTATED, frames)
+        annotate(item, rows, directory / ANNOTATED_DIR, frames)
 
 
 def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:

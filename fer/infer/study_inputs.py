@@ -10,6 +10,7 @@ import yaml
 
 from fer.config import Config
 from fer.config.study import Study
+from fer.core.extras import require_packages
 from fer.core.io import compute_sha256, write_text
 from fer.core.run_layout import STUDY_YAML
 from fer.errors import ConfigError
@@ -39,10 +40,18 @@ def start_study(config: Config) -> RunStudy | None:
 
     Raises:
         ConfigError: What is wrong with it, a line each.
+        UserError: A package is not installed that an export or a contrast needs.
     """
     if config.extraction.study is None:
         return None
+    if "report" in config.extraction.stages:
+        # It reads videos and writes many formats, and few runs have a study.
+        from fer.study.exports.export import check_formats
+
+        check_formats(config.extraction.exports)
     prepared = prepare_study(Path(config.extraction.study))
+    if any(contrast.kind == "mixed" for contrast in prepared.study.contrasts):
+        require_packages("statsmodels", purpose=f"{KEY}={config.extraction.study}: a contrast of kind mixed")
     for caution in prepared.cautions:
         log.warning("%s", caution)
     return RunStudy(prepared.study, _describe(config.extraction.study, prepared))

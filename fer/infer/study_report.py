@@ -1,19 +1,20 @@
 """A study's tables, exports and page in a run directory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fer.config import Config
-from fer.core.run_layout import STUDY_DIR, STUDY_HTML
+from fer.core.run_layout import ANNOTATED_DIR, STUDY_DIR, STUDY_HTML
 from fer.infer.study_inputs import map_media_names, read_run_study
 from fer.reports.study import StudyMedia, StudyPage, write_study_page
 from fer.runs.run_directory import Run
 from fer.study.exports.export import export_study
 from fer.study.measures import define_measures
 from fer.study.pipeline import StudyInput, analyze_study
+from fer.video.annotate import find_copy
 from fer.video.media import Media
 
 
@@ -23,7 +24,7 @@ def write_study_report(
     media: Sequence[Media],
     table: pd.DataFrame,
     videos: pd.DataFrame,
-    page_facts: dict[str, Any],
+    page_facts: Mapping[str, Any],
 ) -> None:
     """Analyse the study of a run, by its own copy of the study's file, and write all that comes of it.
 
@@ -61,9 +62,16 @@ def write_study_report(
     )
     page = StudyPage(
         data=data,
-        media=StudyMedia(stimuli, {names[item.file]: item.file for item in study.recordings if item.file in names}),
+        media=StudyMedia(stimuli, _find_recordings(config, run.directory, media)),
         effect=study.effect,
         definitions={name: measure.meaning for name, measure in definitions.items()},
         **page_facts,
     )
     write_study_page(page, run.directory / STUDY_HTML)
+
+
+def _find_recordings(config: Config, directory: Path, media: Sequence[Media]) -> dict[str, Path | str | None]:
+    """What the page may play of each recording: where faces are to be covered, the covered copy or nothing."""
+    if config.extraction.blur == "none":
+        return {item.name: item.remote or item.path for item in media}
+    return {item.name: find_copy(item, directory / ANNOTATED_DIR) for item in media}

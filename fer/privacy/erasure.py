@@ -11,6 +11,7 @@ from fer.config import Config
 from fer.core.documents import read_json_object
 from fer.core.io import write_text
 from fer.core.run_layout import (
+    ANNOTATED_DIR,
     FORGET_JSON,
     LOCK_FILE,
     MONITORING_JSON,
@@ -27,7 +28,7 @@ from fer.core.run_layout import (
 from fer.errors import DataError, shorten_error
 from fer.infer.extract import CROPS, FRAMES
 from fer.infer.inputs import save_media
-from fer.infer.report import ANNOTATED, GROUP_COMPARISON, GROUP_CURVES
+from fer.infer.report import GROUP_COMPARISON, GROUP_CURVES
 from fer.infer.transform.stage import SHARDS
 from fer.privacy.respondents import GROUPS_CSV, LABELS_CSV, Respondent, remove_from_lists
 from fer.privacy.search import build_pattern
@@ -142,7 +143,7 @@ def _erase_own(directory: Path, who: Respondent) -> list[str]:
     for number, item in who.media.items():
         paths += [directory / name / f"{number:05d}" for name in _NUMBERED]
         name = item.name.replace("/", "-")
-        paths += [directory / ANNOTATED / f"{name}{suffix}" for suffix in ("", ".mp4", ".png")]
+        paths += [directory / ANNOTATED_DIR / f"{name}{suffix}" for suffix in ("", ".mp4", ".png")]
         # Fetched from S3, or drawn: it lies in the run. All others belong to somebody else.
         if item.path.absolute().is_relative_to(directory.absolute()):
             paths.append(item.path)
