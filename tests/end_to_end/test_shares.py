@@ -10,9 +10,10 @@ import pytest
 from filelock import FileLock
 
 from fer.synthetic.study import write_study
-from tests.helpers.programs import INFER, Program, provenance_of, run, start, tables_are_the_same, wait_for
+from tests.helpers.programs import INFER, provenance_of, run, start, tables_are_the_same, wait_for
 
-OPTIONS = ("extraction=haar", "extraction.fps=2")
+# By the shipped model.
+OPTIONS = ("trainer.threads=1", "extraction=haar", "extraction.fps=1")
 PARTIAL = 3
 
 
@@ -26,10 +27,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(infer: Program, recordings: Path, workplace: Path) -> Path:
+def whole(recordings: Path, workplace: Path) -> Path:
     """The run of one process."""
     directory = workplace / "whole"
-    done = infer(f"extraction.input={recordings}", *OPTIONS, f"hydra.run.dir={directory}")
+    done = run(INFER, f"extraction.input={recordings}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
     assert done.returncode == PARTIAL, done.stderr
     return directory
 
@@ -41,12 +42,11 @@ def is_the_same(whole: Path, joined: Path) -> bool:
     )
 
 
-def test_shares_are_joined_to_the_bytes_of_one_run(
-    infer: Program, recordings: Path, whole: Path, workplace: Path
-) -> None:
+def test_shares_are_joined_to_the_bytes_of_one_run(recordings: Path, whole: Path, workplace: Path) -> None:
     sweep = workplace / "shares"
     side_by_side = ("extraction.shares=3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    done = infer("-m", f"extraction.input={recordings}", *OPTIONS, *side_by_side, f"hydra.sweep.dir={sweep}")
+    given = (f"extraction.input={recordings}", *OPTIONS, *side_by_side, f"hydra.sweep.dir={sweep}")
+    done = run(INFER, "-m", *given, cwd=workplace)
     assert done.returncode == PARTIAL, done.stdout + done.stderr
     assert "3 of 3 jobs are done" in done.stdout and f"Report: {sweep / 'run' / 'report.html'}" in done.stdout
     assert is_the_same(whole, sweep / "run")
@@ -54,9 +54,9 @@ def test_shares_are_joined_to_the_bytes_of_one_run(
     assert provenance_of(sweep / "run")["detector"] == provenance_of(whole)["detector"]
 
 
-def test_a_killed_sweep_goes_on_to_the_same_bytes(model: Path, recordings: Path, whole: Path, workplace: Path) -> None:
+def test_a_killed_sweep_goes_on_to_the_same_bytes(recordings: Path, whole: Path, workplace: Path) -> None:
     sweep = workplace / "killed-shares"
-    options = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={recordings}", *OPTIONS)
+    options = (f"extraction.input={recordings}", *OPTIONS)
     process = start(INFER, "-m", *options, "extraction.shares=2", f"hydra.sweep.dir={sweep}", cwd=workplace)
     wait_for(lambda: (sweep / "1" / "parts" / "00001" / "video.json").is_file(), process)
     os.killpg(process.pid, signal.SIGKILL)
@@ -71,7 +71,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(model: Path, recordings: Path,
 
 
 def test_a_share_that_failed_is_told_and_done_when_the_sweep_is_resumed(
-    infer: Program, recordings: Path, workplace: Path, tmp_path: Path
+    recordings: Path, workplace: Path, tmp_path: Path
 ) -> None:
     folder, sweep = tmp_path / "clips", workplace / "failed-share"
     folder.mkdir()
@@ -79,7 +79,8 @@ def test_a_share_that_failed_is_told_and_done_when_the_sweep_is_resumed(
         shutil.copyfile(recordings / name, folder / name)
     (sweep / "1").mkdir(parents=True)
     with FileLock(sweep / "1" / ".lock"):
-        done = infer("-m", f"extraction.input={folder}", *OPTIONS, "extraction.shares=2", f"hydra.sweep.dir={sweep}")
+        given = (f"extraction.input={folder}", *OPTIONS, "extraction.shares=2", f"hydra.sweep.dir={sweep}")
+        done = run(INFER, "-m", *given, cwd=workplace)
     assert done.returncode == PARTIAL, done.stdout + done.stderr
     assert f"1 of 2 jobs failed; to try them again: python infer.py sweep.resume={sweep}" in done.stderr
     assert "another process is at work on this run" in done.stdout and not (sweep / "run").exists()
