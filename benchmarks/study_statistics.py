@@ -67,10 +67,10 @@ def measure_clusters(studies: int) -> Iterator[Row]:
     for name, draw in POPULATIONS.items():
         random = np.random.default_rng(2)
         for sizes in ((8, 8), (6, 14)):
-            found = [
-                _finds(find_clusters_between(*(draw_curves(draw, random, size) for size in sizes), 0))
-                for _ in range(studies)
+            panels = [
+                (draw_curves(draw, random, sizes[0]), draw_curves(draw, random, sizes[1])) for _ in range(studies)
             ]
+            found = [_finds(find_clusters_between(a, b, 0)) for a, b in panels]
             yield "false alarms: clusters between", f"{name}, {sizes}", float(np.mean(found)), "0.05"
         for count in (8, 16):
             curves = [(draw_curves(draw, random, count), draw_curves(draw, random, count)) for _ in range(studies)]
