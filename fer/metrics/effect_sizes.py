@@ -50,11 +50,16 @@ def compute_paired_g_interval(differences: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count = len(differences)
     if count < 2:
-        return tuple(np.full((3, differences.shape[1]), np.nan))
+        return _give_nothing(differences.shape[1])
     deviation = differences.std(axis=0, ddof=1)
     unknown = np.full(len(deviation), np.nan)
     effect = np.divide(differences.mean(axis=0), deviation, out=unknown, where=deviation > TOLERANCE)
     return _find_effect_interval(_compute_bias(count - 1) * effect, count - 1, math.sqrt(count))
+
+
+def _give_nothing(figures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    unknown = np.full(figures, np.nan)
+    return unknown, unknown.copy(), unknown.copy()
 
 
 def _compute_bias(freedom: int) -> float:
@@ -92,7 +97,7 @@ def compute_cliffs_delta(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count_a, count_b = len(a), len(b)
     if min(count_a, count_b) < 2:
-        return tuple(np.full((3, a.shape[1]), np.nan))
+        return _give_nothing(a.shape[1])
     ordered = np.sort(b, axis=0)
     delta = (
         np.array(
@@ -131,7 +136,7 @@ def compute_paired_delta(differences: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     count = len(differences)
     if count < 2:
-        return tuple(np.full((3, differences.shape[1]), np.nan))
+        return _give_nothing(differences.shape[1])
     # Differences that are rounding alone are none.
     signs = np.sign(np.where(np.abs(differences) > TOLERANCE, differences, 0.0))
     delta = signs.mean(axis=0)

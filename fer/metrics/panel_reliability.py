@@ -107,7 +107,7 @@ def compute_icc(values: np.ndarray) -> tuple[Estimate, Estimate]:
     # The mean's error in proportion to what varies, whose logarithm is nearly normal; a single one's follows from it.
     ends = _jackknife(math.log(max(1 - mean, 1e-12)), np.log(np.maximum([1 - part[1][0] for part in parts], 1e-12)))
     high, low = (1 - math.exp(end) for end in ends)
-    return (single, *(_step_down(end, count) for end in (low, high))), (mean, low, high)
+    return (single, _step_down(low, count), _step_down(high, count)), (mean, low, high)
 
 
 def _step_down(reliability: float, count: int) -> float:

@@ -33,8 +33,8 @@ def summarize_segments(segment_values: pd.DataFrame, study: Study, seed: int = 0
         wide = wide.sort_index().reindex(columns=pd.MultiIndex.from_frame(long[_KEYS].drop_duplicates()))
         for group in summarize_groups(wide.to_numpy(), list(wide.index), study, seed):
             table = wide.columns.to_frame(index=False).assign(
-                stimulus=stimulus,
-                condition=condition,
+                stimulus=str(stimulus),
+                condition=str(condition),
                 group_column=group.group_column,
                 group=group.group,
                 respondents=group.counts,
