@@ -50,11 +50,20 @@ def compute_paired_g_interval(differences: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count = len(differences)
     if count < 2:
+<<<<<<< HEAD
         return _build_unknown(differences.shape[1])
+=======
+        return _give_nothing(differences.shape[1])
+>>>>>>> statistics
     deviation = differences.std(axis=0, ddof=1)
     unknown = np.full(len(deviation), np.nan)
     effect = np.divide(differences.mean(axis=0), deviation, out=unknown, where=deviation > TOLERANCE)
     return _find_effect_interval(_compute_bias(count - 1) * effect, count - 1, math.sqrt(count))
+
+
+def _give_nothing(figures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    unknown = np.full(figures, np.nan)
+    return unknown, unknown.copy(), unknown.copy()
 
 
 def _compute_bias(freedom: int) -> float:
@@ -92,7 +101,11 @@ def compute_cliffs_delta(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count_a, count_b = len(a), len(b)
     if min(count_a, count_b) < 2:
+<<<<<<< HEAD
         return _build_unknown(a.shape[1])
+=======
+        return _give_nothing(a.shape[1])
+>>>>>>> statistics
     ordered = np.sort(b, axis=0)
     delta = (
         np.array(
@@ -131,7 +144,11 @@ def compute_paired_delta(differences: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     count = len(differences)
     if count < 2:
+<<<<<<< HEAD
         return _build_unknown(differences.shape[1])
+=======
+        return _give_nothing(differences.shape[1])
+>>>>>>> statistics
     # Differences that are rounding alone are none.
     signs = np.sign(np.where(np.abs(differences) > TOLERANCE, differences, 0.0))
     delta = signs.mean(axis=0)
