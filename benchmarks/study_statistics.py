@@ -69,20 +69,13 @@ def measure_clusters(studies: int) -> Iterator[Row]:
     """
     for name, draw in POPULATIONS.items():
         random = np.random.default_rng(2)
-<<<<<<< HEAD
-        for sizes in ((8, 8), (6, 14)):
-            panels = [
-                (draw_curves(draw, random, sizes[0]), draw_curves(draw, random, sizes[1])) for _ in range(studies)
-=======
         for sizes in ((5, 5), (4, 6)):
             found = [
                 _finds(
                     find_clusters_between(draw_curves(draw, random, sizes[0]), draw_curves(draw, random, sizes[1]), 0)
                 )
                 for _ in range(studies)
->>>>>>> statistics
             ]
-            found = [_finds(find_clusters_between(a, b, 0)) for a, b in panels]
             yield "false alarms: clusters between", f"{name}, {sizes}", float(np.mean(found)), "0.05"
         for count in (7, 10):
             curves = [(draw_curves(draw, random, count), draw_curves(draw, random, count)) for _ in range(studies)]

@@ -50,11 +50,7 @@ def compute_paired_g_interval(differences: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count = len(differences)
     if count < 2:
-<<<<<<< HEAD
-        return _build_unknown(differences.shape[1])
-=======
         return _give_nothing(differences.shape[1])
->>>>>>> statistics
     deviation = differences.std(axis=0, ddof=1)
     unknown = np.full(len(deviation), np.nan)
     effect = np.divide(differences.mean(axis=0), deviation, out=unknown, where=deviation > TOLERANCE)
@@ -101,11 +97,7 @@ def compute_cliffs_delta(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.n
     """
     count_a, count_b = len(a), len(b)
     if min(count_a, count_b) < 2:
-<<<<<<< HEAD
-        return _build_unknown(a.shape[1])
-=======
         return _give_nothing(a.shape[1])
->>>>>>> statistics
     ordered = np.sort(b, axis=0)
     delta = (
         np.array(
@@ -144,11 +136,7 @@ def compute_paired_delta(differences: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     count = len(differences)
     if count < 2:
-<<<<<<< HEAD
-        return _build_unknown(differences.shape[1])
-=======
         return _give_nothing(differences.shape[1])
->>>>>>> statistics
     # Differences that are rounding alone are none.
     signs = np.sign(np.where(np.abs(differences) > TOLERANCE, differences, 0.0))
     delta = signs.mean(axis=0)
@@ -169,9 +157,3 @@ def _bisect(
         below = is_below(middle)
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
-
-
-def _build_unknown(figures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An effect and its ends that nothing tells, (figures,) each."""
-    unknown = np.full(figures, np.nan)
-    return unknown, unknown.copy(), unknown.copy()
