@@ -11,7 +11,8 @@ from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.base import ExistingPath, LocalPath, Section
 from fer.config.dataset import Dataset
 from fer.config.evaluation import Evaluation, check_protocol
-from fer.config.inference import Extraction, Inference
+from fer.config.extraction import Extraction
+from fer.config.inference import Inference
 from fer.config.model import Model
 from fer.config.optimizer import Optimizer
 from fer.config.registry import Registry

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fer.bundle.predictor import Predictor
-from fer.config.inference import Smoothing
+from fer.config.extraction import Smoothing
 from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path

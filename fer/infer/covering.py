@@ -8,7 +8,7 @@ import cv2
 import pandas as pd
 
 from fer.config import Config, Extraction
-from fer.config.inference import YuNetDetector
+from fer.config.extraction import YuNetDetector
 from fer.core.io import atomic_write
 from fer.core.system import resolve_thread_count
 from fer.infer.chunk_store import ChunkStore

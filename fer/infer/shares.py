@@ -1,7 +1,7 @@
 """Shares of a run's videos, which jobs of a sweep do: which videos they have, and what the command line means."""
 
 from fer.config import Config
-from fer.config.inference import MAX_SHARES, Extraction
+from fer.config.extraction import MAX_SHARES, Extraction
 from fer.errors import ConfigError
 
 SHARE, SHARES = "extraction.share=", "extraction.shares="

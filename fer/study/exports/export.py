@@ -1,7 +1,7 @@
 """Everything of a study that leaves the run: its tables, the data dictionary, and the formats that are asked for.
 
 To add a format: write a file of its own here with a function as those of FORMATS, enter it there with what it leaves,
-and add its name to ``Export`` in ``fer/config/inference.py``.
+and add its name to ``Export`` in ``fer/config/extraction.py``.
 """
 
 import shutil
