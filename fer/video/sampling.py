@@ -1,7 +1,7 @@
 """Samplers: which frames of a video are taken.
 
 To add one: write a class after ``fer.video.reader.FrameSampler``, in a file of its own, enter it in SAMPLING, and add
-its name to ``Extraction.sampling`` in ``fer/config/inference.py``.
+its name to ``Extraction.sampling`` in ``fer/config/extraction.py``.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Detectors: where the faces of a frame are.
 
 To add one: write a class after ``fer.video.detectors.base.Detector`` in a file of its own, enter it below, and describe
-its keys in ``fer/config/inference.py`` and its values in ``conf/extraction/``.
+its keys in ``fer/config/extraction.py`` and its values in ``conf/extraction/``.
 """
 
 from typing import Any
