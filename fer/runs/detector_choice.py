@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.config import Extraction
-from fer.config.inference import AutoDetector, HaarDetector, YuNetDetector
+from fer.config.extraction import AutoDetector, HaarDetector, YuNetDetector
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, PreconditionError
 from fer.video.detectors import Detector, make_detector
