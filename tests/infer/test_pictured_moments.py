@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from fer.config.inference import Smoothing
+from fer.config.extraction import Smoothing
 from fer.emotions import EMOTIONS
 from fer.infer.classify import _add_probabilities
 from fer.infer.table import build_table

@@ -14,7 +14,7 @@ import yaml
 
 from fer.config import Extraction
 from fer.config.compose import load_overrides
-from fer.config.inference import _AUTO_VALUES
+from fer.config.extraction import _AUTO_VALUES
 from fer.errors import ConfigError, ModelError, PreconditionError
 from fer.infer.extract import count_detector_threads
 from fer.runs import detector_choice

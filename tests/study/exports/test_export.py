@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.config.inference import Export
+from fer.config.extraction import Export
 from fer.core import extras
 from fer.errors import UserError
 from fer.reports.study_data import StudyData
