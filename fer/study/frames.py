@@ -37,7 +37,8 @@ def list_recordings(study: Study, names: Mapping[str, str], durations: Mapping[s
         duration = durations.get(item.stimulus)
         ends = [] if item.offset_s is None else [item.offset_s]
         ends += [] if duration is None else [item.onset_s + duration]
-        keys = (names.get(item.file, PurePosixPath(item.file).name), item.file, item.respondent, item.stimulus, item.condition)
+        name = names.get(item.file, PurePosixPath(item.file).name)
+        keys = (name, item.file, item.respondent, item.stimulus, item.condition)
         rows.append((*keys, item.onset_s, min(ends, default=np.nan)))
     columns = ["recording", "file", *KEYS, "onset_s", "offset_s"]
     return pd.DataFrame(rows, columns=columns).astype({"onset_s": "float64", "offset_s": "float64"})
