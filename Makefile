@@ -77,7 +77,7 @@ lock: environment
 	  --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	$(BIN)/uv pip compile serving.in --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links -o serving.lock
-	$(BIN)/uv pip compile pyproject.toml jobs.in --extra aws --extra trackers --extra serve --extra analysis \
+	$(BIN)/uv pip compile pyproject.toml jobs.in --extra aws --extra trackers --extra serve --extra analysis --extra study \
 	  --constraint requirements.lock --no-emit-package opencv-python --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links -o jobs.lock
 

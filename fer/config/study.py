@@ -7,6 +7,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from fer.config.base import Section
 from fer.emotions import CONTEMPT, EMOTIONS
 
+# A day: what is longer is a mistake.
+MAX_SECONDS = 86_400.0
 NonEmpty = Annotated[str, Field(min_length=1)]
 Correction = Literal["holm", "fdr_bh"]
 # Columns of the analysis; the eighth emotion is of models with eight classes.
@@ -40,8 +42,8 @@ class Event(Section):
     """Something that happens in a stimulus: at a time, or from one to another."""
 
     name: NonEmpty = Field(description="What happens")
-    time_s: float = Field(ge=0, description="When, or from when on, seconds of the stimulus")
-    end_s: float | None = Field(None, gt=0, description="Until when; null is two seconds later")
+    time_s: float = Field(ge=0, le=MAX_SECONDS, description="When, or from when on, seconds of the stimulus")
+    end_s: float | None = Field(None, gt=0, le=MAX_SECONDS, description="Until when; null is two seconds later")
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
@@ -55,8 +57,8 @@ class Scene(Section):
     """A part of a stimulus."""
 
     name: NonEmpty = Field(description="What is shown")
-    start_s: float = Field(ge=0, description="Its beginning, seconds of the stimulus")
-    end_s: float = Field(gt=0, description="Its end, seconds of the stimulus")
+    start_s: float = Field(ge=0, le=MAX_SECONDS, description="Its beginning, seconds of the stimulus")
+    end_s: float = Field(gt=0, le=MAX_SECONDS, description="Its end, seconds of the stimulus")
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
@@ -70,7 +72,7 @@ class Stimulus(Section):
     """What respondents see: an advertisement, a page, a film."""
 
     file: str | None = Field(None, description="Its video; null where there is none. Relative to the study's file")
-    duration_s: float | None = Field(None, gt=0, description="Its length, seconds; null is the video's")
+    duration_s: float | None = Field(None, gt=0, le=MAX_SECONDS, description="Its length, seconds; null is the video's")
     events: tuple[Event, ...] = Field((), description="What happens in it")
     scenes: tuple[Scene, ...] = Field((), description="Its parts")
     cuts: Flag = Field(False, description="Add a scene from each cut in the video to the next, found by PySceneDetect")
@@ -80,7 +82,7 @@ class Respondent(Section):
     """A person of the panel."""
 
     consent: Flag = Field(False, description="Agreed to be analysed; without it no recording of them is opened")
-    groups: dict[str, str] = Field({}, description="Any columns: `gender: f`, `age: 18-29`")
+    groups: dict[NonEmpty, str] = Field({}, description="Any columns: `gender: f`, `age: 18-29`")
 
 
 class Recording(Section):
@@ -89,9 +91,9 @@ class Recording(Section):
     file: NonEmpty = Field(description="The video; relative to the study's file, or s3://BUCKET/KEY")
     respondent: NonEmpty = Field(description="Whose face")
     stimulus: NonEmpty = Field(description="What was shown")
-    onset_s: float = Field(0.0, ge=0, description="When the stimulus begins, seconds of the recording")
+    onset_s: float = Field(0.0, ge=0, le=MAX_SECONDS, description="When the stimulus begins, seconds of the recording")
     offset_s: float | None = Field(
-        None, gt=0, description="When it ends, seconds of the recording; null is after its duration"
+        None, gt=0, le=MAX_SECONDS, description="When it ends, seconds of the recording; null is after its duration"
     )
     condition: str = Field("", description="How it was shown, where that differs: `sound`, `first`")
 
@@ -106,8 +108,10 @@ class Recording(Section):
 class Window(Section):
     """A stretch of time around the onset of the stimulus."""
 
-    start_s: float = Field(description="Seconds from the onset; before it they are negative")
-    end_s: float = Field(description="Seconds from the onset")
+    start_s: float = Field(
+        ge=-MAX_SECONDS, le=MAX_SECONDS, description="Seconds from the onset; before it they are negative"
+    )
+    end_s: float = Field(ge=-MAX_SECONDS, le=MAX_SECONDS, description="Seconds from the onset")
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
@@ -165,7 +169,7 @@ class Study(Section):
     measures: tuple[str, ...] = Field(
         ("happiness", "valence", "expressiveness"), description="Measures that are tested and ranked"
     )
-    step_s: float = Field(1.0, gt=0, le=60, description="Length of a step of the curves, seconds")
+    step_s: float = Field(1.0, ge=0.05, le=60, description="Length of a step of the curves, seconds")
     correction: Correction = Field("holm", description="Correction for several tests: Holm, or Benjamini and Hochberg")
     effect: float = Field(0.5, gt=0, description="Effect (Hedges' g) for which the panel's power is told")
     min_usable: float = Field(0.5, ge=0, le=1, description="A recording with a smaller usable share is left out")

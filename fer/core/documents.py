@@ -98,7 +98,12 @@ def parse_yaml_texts(text: str) -> Any:
         DocumentError: As for ``parse_yaml``, or a key stands twice in a map; it tells the line.
     """
     try:
-        return yaml.load(text, Loader=_TextLoader)
+        content = yaml.load(text, Loader=_TextLoader)
+        # Half a character, as "\ud800" writes it, is a text that no file can hold.
+        json.dumps(content, ensure_ascii=False).encode()
+        return content
+    except UnicodeEncodeError:
+        raise DocumentError("it has half a character (a surrogate such as \\ud800), which no file can hold") from None
     except DocumentError:
         raise
     except yaml.MarkedYAMLError as error:

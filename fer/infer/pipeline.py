@@ -20,7 +20,7 @@ from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
 from fer.core.progress import track_progress
-from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML
+from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML, STUDY_HTML
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.infer.chunk_store import ChunkStore
@@ -190,6 +190,8 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     log.info("Run directory: %s", run.directory)
     if "report" in stages:
         log.info("Report: %s", run.directory / REPORT_HTML)
+        if config.extraction.study is not None:
+            log.info("Study: %s", run.directory / STUDY_HTML)
     if not usable:
         log.warning("Nothing usable: no face in any frame could be analysed")
         return ExitCode.ERROR

@@ -48,18 +48,12 @@ def write_study_report(
         problems=dict(zip(videos["video"], videos["problem"], strict=True)),
         performance=page_facts["performance"],
         cautions=tuple((run.provenance.get("study") or {}).get("cautions", ())),
+        directory=run.directory,
         max_gap_s=config.extraction.smoothing.max_gap_s,
     )
     data = analyze_study(found, config.seed)
     definitions = define_measures(table)
     stimuli = {name: Path(stimulus.file) for name, stimulus in study.stimuli.items() if stimulus.file}
-    export_study(
-        data,
-        run.directory / STUDY_DIR,
-        config.extraction.exports,
-        {name: (measure.meaning, measure.unit) for name, measure in definitions.items()},
-        {name: path for name, path in stimuli.items() if path.is_file()},
-    )
     page = StudyPage(
         data=data,
         media=StudyMedia(stimuli, _find_recordings(config, run.directory, media)),
@@ -67,7 +61,15 @@ def write_study_report(
         definitions={name: measure.meaning for name, measure in definitions.items()},
         **page_facts,
     )
+    # The page first: a format that fails leaves it.
     write_study_page(page, run.directory / STUDY_HTML)
+    export_study(
+        data,
+        run.directory / STUDY_DIR,
+        config.extraction.exports,
+        {name: (measure.meaning, measure.unit) for name, measure in definitions.items()},
+        {name: path for name, path in stimuli.items() if path.is_file()},
+    )
 
 
 def _find_recordings(config: Config, directory: Path, media: Sequence[Media]) -> dict[str, Path | str | None]:

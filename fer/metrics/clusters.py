@@ -33,7 +33,7 @@ class Cluster:
         start: The first step.
         stop: The step behind the last.
         mass: The sum of their t-values, negative where the first is smaller.
-        p: Two-sided, over all steps.
+        p: Over all steps; two-sided, where not asked for one side.
     """
 
     start: int
@@ -81,12 +81,13 @@ def find_clusters_between(a: np.ndarray, b: np.ndarray, seed: int) -> list[Clust
     return _test_clusters(compute_t, seen, divisions, is_exact, _find_limits(counted, freedom))
 
 
-def find_clusters_paired(differences: np.ndarray, seed: int) -> list[Cluster]:
+def find_clusters_paired(differences: np.ndarray, seed: int, one_sided: bool = False) -> list[Cluster]:
     """Find when the same people differ from themselves.
 
     Args:
         differences: (respondents, steps), each person's first value less the second, NaN where either is missing.
         seed: Of the signs, where there are too many to try all.
+        one_sided: Find only where the first values are larger, against the largest such masses of the deals.
 
     Returns:
         As ``find_clusters_between``; none for fewer than two people.
@@ -102,7 +103,9 @@ def find_clusters_paired(differences: np.ndarray, seed: int) -> list[Cluster]:
         return _divide(mean, np.sqrt(variance), np.broadcast_to(counted, mean.shape))
 
     signs, is_exact = draw_signs(len(differences), seed)
-    return _test_clusters(compute_t, np.ones(len(differences)), signs, is_exact, _find_limits(counted, freedom))
+    return _test_clusters(
+        compute_t, np.ones(len(differences)), signs, is_exact, _find_limits(counted, freedom), one_sided
+    )
 
 
 def _prepare(values: np.ndarray, removed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -127,14 +130,15 @@ def _test_clusters(
     deals: np.ndarray,
     is_exact: bool,
     limits: np.ndarray,
+    one_sided: bool = False,
 ) -> list[Cluster]:
     """Compare the clusters that were seen with the largest of each deal."""
     t_values = compute_t(seen[None])[0]
-    found = sorted(_list_runs(t_values, limits))
+    found = sorted(_list_runs(t_values, limits, one_sided))
     if not found:
         return []
     blocks = np.array_split(deals, -(-deals.shape[0] * len(limits) // CELLS_PER_BLOCK))
-    largest = np.concatenate([_find_largest_mass(compute_t(block), limits) for block in blocks])
+    largest = np.concatenate([_find_largest_mass(compute_t(block), limits, one_sided) for block in blocks])
     clusters = []
     for start, stop in found:
         mass = float(t_values[start:stop].sum())
@@ -144,18 +148,18 @@ def _test_clusters(
     return clusters
 
 
-def _list_runs(t_values: np.ndarray, limits: np.ndarray) -> Iterator[tuple[int, int]]:
-    for side in (t_values > limits, t_values < -limits):
+def _list_runs(t_values: np.ndarray, limits: np.ndarray, one_sided: bool) -> Iterator[tuple[int, int]]:
+    for side in (t_values > limits,) if one_sided else (t_values > limits, t_values < -limits):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], side, [False]])))
         yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _find_largest_mass(t_values: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """The largest mass of a cluster on either side, of each row; 0 where there is none."""
+def _find_largest_mass(t_values: np.ndarray, limits: np.ndarray, one_sided: bool) -> np.ndarray:
+    """The largest mass of a cluster on either side, or above alone, of each row; 0 where there is none."""
     largest = np.zeros(len(t_values))
     above, below = np.zeros((2, len(t_values)))
     for values, limit in zip(np.ascontiguousarray(t_values.T), limits, strict=True):
         above = (above + values) * (values > limit)
         below = (below - values) * (values < -limit)
-        largest = np.maximum(largest, np.maximum(above, below))
+        largest = np.maximum(largest, above if one_sided else np.maximum(above, below))
     return largest

@@ -48,6 +48,7 @@ class StudyData:
             respondents`.
         norms: `stimulus, segment, measure, value, percentile, studies, stimuli`.
         cautions: What a reader has to know of these data, sentences.
+        step_s: Length of a step, seconds.
     """
 
     name: str
@@ -70,3 +71,4 @@ class StudyData:
     moments: pd.DataFrame
     norms: pd.DataFrame
     cautions: tuple[str, ...]
+    step_s: float = 1.0

@@ -110,9 +110,7 @@ def build_series(data: StudyData, measures: Sequence[Measure], merge: int = 1, h
 
 
 def _build_grids(data: StudyData, merge: int) -> list[_Grid]:
-    gaps = np.diff(np.unique(np.concatenate([data.steps["second"], data.curves["second"]])))
-    width = float(gaps[gaps > 1e-6].min()) if (gaps > 1e-6).any() else 1.0
-    grids = []
+    grids, width = [], data.step_s
     durations = data.stimuli["duration_s"].to_numpy(dtype=float)
     for stimulus, duration in zip(data.stimuli["stimulus"], durations, strict=True):
         seconds = [table.loc[table["stimulus"] == stimulus, "second"] for table in (data.steps, data.curves)]

@@ -76,7 +76,7 @@ MEASURES: dict[str, Measure] = {
     **{name: _define_emotion(name) for name in (*EMOTIONS, CONTEMPT)},
     "valence": Measure(
         formula="sum of s_EMOTION times the emotion's valence",
-        unit="-1 to 1",
+        unit="from -1 to 1",
         low=-0.64,
         high=0.81,
         source=_RUSSELL,
@@ -84,7 +84,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "arousal": Measure(
         formula="sum of s_EMOTION times the emotion's arousal",
-        unit="-1 to 1",
+        unit="from -1 to 1",
         low=-0.27,
         high=0.67,
         source=_RUSSELL,
@@ -171,7 +171,7 @@ MEASURES: dict[str, Measure] = {
 _LEARNT = {
     name: Measure(
         formula=f"smoothed_{name}",
-        unit="-1 to 1",
+        unit="from -1 to 1",
         low=-1.0,
         high=1.0,
         source="the model, which has learnt it from ratings of faces, smoothed",

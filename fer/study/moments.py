@@ -18,8 +18,8 @@ def find_moments(steps: pd.DataFrame, curves: pd.DataFrame, study: Study, seed: 
 
     Each respondent's curve is taken as the difference from that respondent's own mean over the stimulus, so that who
     smiles all the time counts like who never does. A moment is a row of neighbouring steps in which Student's 95 % band
-    of the mean difference lies above 0, if it is larger than chance makes one: the p of the cluster test over time
-    (``fer.metrics.clusters``), times the number of curves that are searched, is at most ALPHA.
+    of the mean difference lies above 0, if it is larger than chance makes one: the p of the one-sided cluster test over
+    time (``fer.metrics.clusters``), times the number of curves that are searched, is at most ALPHA.
 
     Args:
         steps: ``StudyData.steps``.
@@ -46,8 +46,8 @@ def find_moments(steps: pd.DataFrame, curves: pd.DataFrame, study: Study, seed: 
                 (shown["stimulus"] == stimulus) & (shown["condition"] == condition) & (shown["measure"] == measure)
             ]
             found = []
-            for cluster in find_clusters_paired(deviations[..., place], seed):
-                if cluster.mass <= 0 or cluster.p * len(panels) * len(measures) > ALPHA:
+            for cluster in find_clusters_paired(deviations[..., place], seed, one_sided=True):
+                if cluster.p * len(panels) * len(measures) > ALPHA:
                     continue
                 within = deviations[:, cluster.start : cluster.stop, place]
                 peak_s = panel.seconds[cluster.start + int(np.nanmean(within, axis=0).argmax())]

@@ -19,12 +19,15 @@ ROUNDING = 1e-9
 _COLUMNS = ("respondent", "stimulus", "kind", "measure", "mean")
 
 
-def compare_with_norms(segment_values: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def compare_with_norms(
+    segment_values: pd.DataFrame, study: Study, directory: Path | None = None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Build ``StudyData.norms``.
 
     Args:
         segment_values: ``StudyData.segment_values``.
         study: Whose ``norms`` name run directories of earlier studies, or directories that hold some.
+        directory: The study's own run, which is no norm of itself.
 
     Returns:
         NORM_COLUMNS, a row for each stimulus and measure of the study of which earlier ones have any: the mean over
@@ -36,7 +39,7 @@ def compare_with_norms(segment_values: pd.DataFrame, study: Study) -> tuple[pd.D
     own = own[own["measure"].isin(study.measures)]
     earlier, cautions = [], []
     for name in dict.fromkeys(study.norms):
-        runs = list(_list_runs(Path(name)))
+        runs = [run for run in _list_runs(Path(name)) if directory is None or run.resolve() != directory.resolve()]
         if not runs:
             cautions.append(f"The norms {name} hold no run of a study (no {VALUES_FILE}).")
         for run in runs:

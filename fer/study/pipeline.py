@@ -1,7 +1,8 @@
 """The analysis of a study, from the emotion table to the tables of ``StudyData``; it reads from top to bottom."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,7 @@ class StudyInput:
         problems: Why a video, by its name, cannot be read or ends early; "" where not.
         performance: What is known of the model, as ``fer.bundle.performance.read_performance`` gives it.
         cautions: What was found before anything ran, sentences.
+        directory: The run.
         max_gap_s: The stretch without a face after which smoothing begins anew, seconds.
     """
 
@@ -44,6 +46,7 @@ class StudyInput:
     problems: Mapping[str, str]
     performance: Mapping[str, Any] | None
     cautions: tuple[str, ...]
+    directory: Path
     max_gap_s: float
 
 
@@ -72,7 +75,7 @@ def analyze_study(found: StudyInput, seed: int) -> StudyData:
     curves = compute_curves(steps, study, list_bounds(definitions, study.baseline is not None), seed)
     contrasts = compute_contrasts(values, study, seed)
     mixed, unfitted = fit_mixed_models(values, study)
-    norms, unread = compare_with_norms(values, study)
+    norms, unread = compare_with_norms(values, study, found.directory)
     return StudyData(
         name=study.name,
         measures=tuple(name for name in dict.fromkeys(study.measures) if name in measures),
@@ -97,9 +100,21 @@ def analyze_study(found: StudyInput, seed: int) -> StudyData:
             *list_cautions(study, recordings, steps, contrasts, found.performance),
             *unfitted,
             *unread,
+            *_find_short_steps(study, frames),
             *found.cautions,
         ),
+        step_s=study.step_s,
     )
+
+
+def _find_short_steps(study: Study, frames: pd.DataFrame) -> Iterator[str]:
+    """Steps that most frames leave empty tear moments and clusters apart."""
+    between = frames["time_s"].groupby([frames["recording"], frames["stimulus"]]).diff().median()
+    if study.step_s < between * 0.99:
+        yield (
+            f"Steps of {study.step_s:g} s are shorter than the time between two analysed frames ({between:.2g} s), so "
+            "that moments and differences over time fall apart; set a longer step_s, or a larger extraction.fps."
+        )
 
 
 def _list_stimuli(study: Study) -> pd.DataFrame:

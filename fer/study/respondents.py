@@ -10,7 +10,8 @@ import pandas as pd
 REACH = 2.0
 # So much smaller or larger may the respondent become by leaning back or forward.
 SIZE_RATIO = 2.0
-_FACE_COLUMNS = ("face_x", "face_y", "face_w", "face_h", "det_score", "sharpness", "brightness", "yaw", "pitch", "roll")
+# What a frame has without anybody's face; all else tells of the face.
+_FRAME_COLUMNS = ("video", "frame", "time_s", "status", "reason", "faces")
 
 
 def select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -38,10 +39,8 @@ def select_respondent_rows(table: pd.DataFrame) -> pd.DataFrame:
     chosen = order[np.concatenate(([True], (np.diff(place) != 0).any(axis=0)))] if len(order) else order
     rows = table.iloc[chosen].reset_index(drop=True)
     is_foreign = ~is_respondent[chosen] & rows["face_w"].notna()
-    columns = [name for name in rows.columns if name in _FACE_COLUMNS or name.startswith(("p_", "s_"))]
-    rows.loc[is_foreign, columns] = np.nan
-    texts = [name for name in ("emotion", "smoothed_emotion", "set", "track_id") if name in rows]
-    rows.loc[is_foreign, texts] = None
+    for name in rows.columns.difference(list(_FRAME_COLUMNS)):
+        rows[name] = rows[name].mask(is_foreign)
     rows.loc[is_foreign, ["status", "reason"]] = "no_face", "only other people are in the frame"
     return rows
 

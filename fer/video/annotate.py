@@ -80,7 +80,7 @@ def encode_video(frames: Iterable[tuple[np.ndarray, float]], path: Path) -> None
         path: The file.
     """
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast"})
+        stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast", "x264-params": "mbtree=0"})
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TIME_BASE
         for number, (bgr, time_s) in enumerate(frames):
             if number == 0:

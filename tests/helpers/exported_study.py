@@ -116,7 +116,7 @@ def build_study(
             columns=[
                 *("recording", "respondent", *keys, "frame", "recording_s", "time_s", "status", *MEASURES, "people"),
             ],
-        ),
+        ).pipe(_add_emotion),
         steps=pd.DataFrame(steps, columns=["respondent", *keys, "second", *MEASURES, "people", "leads_happiness"]),
         curves=pd.DataFrame(
             curves,
@@ -175,3 +175,9 @@ def list_files(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()
     }
+
+
+def _add_emotion(frames: pd.DataFrame) -> pd.DataFrame:
+    """The column that stands behind the status."""
+    frames.insert(frames.columns.tolist().index("status") + 1, "emotion", "neutral")
+    return frames

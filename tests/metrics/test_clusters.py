@@ -48,6 +48,19 @@ def test_p_is_counted_over_all_sign_flips() -> None:
     assert cluster.mass == pytest.approx(ttest_1samp(differences[:, 0], 0).statistic)
 
 
+def test_one_side_is_compared_with_that_side_alone() -> None:
+    random = np.random.default_rng(5)
+    values = random.normal(size=(8, 12))
+    values[:, 2:5] += 1.5
+    values[:, 6:] -= 2.0
+    both = [cluster for cluster in find_clusters_paired(values, 0) if cluster.mass > 0]
+    one = find_clusters_paired(values, 0, one_sided=True)
+    assert [(cluster.start, cluster.stop) for cluster in one] == [(cluster.start, cluster.stop) for cluster in both]
+    assert all(cluster.mass > 0 for cluster in one) and max(cluster.p for cluster in one) < max(c.p for c in both)
+    # All 256 ways to flip the signs, of which one is that of the data.
+    assert one[0].p * 256 == pytest.approx(round(one[0].p * 256))
+
+
 def test_p_is_counted_over_all_divisions() -> None:
     a, b = np.array([[5.0], [6.0], [7.0]]), np.array([[1.0], [2.0], [3.0]])
     (cluster,) = find_clusters_between(a, b, seed=0)

@@ -9,7 +9,7 @@ import pytest
 from fer.config.study import Study
 from fer.emotions import EMOTIONS
 from fer.study.frames import FRAME_COLUMNS, build_frames, build_steps, list_recordings
-from fer.study.measures import list_measures
+from fer.study.measures import compute_measures, list_measures
 from fer.study.respondents import select_respondent_rows
 from tests.helpers.study_table import empty, in_order, watched
 
@@ -143,6 +143,15 @@ def test_while_the_respondent_is_away_others_are_not_taken_for_them() -> None:
     assert found.loc[8:, ["track_id", "smoothed_emotion"]].isna().all(axis=None)
     assert found["faces"].tolist() == [1] * 10
     assert found["reason"].tolist()[8:] == ["only other people are in the frame"] * 2
+
+
+def test_valence_of_somebody_else_is_not_the_respondents() -> None:
+    own = watched("a", [0, 1, 2, 3], [0.5] * 4).assign(smoothed_valence=0.1, valence=0.1)
+    other = watched("a", [4, 5], [0.5] * 2, track=1, middle=(600.0, 400.0), side=30.0)
+    rows = select_respondent_rows(in_order(own, other.assign(smoothed_valence=-0.9, valence=-0.9)))
+    assert compute_measures(rows)["valence"].tolist()[:4] == [0.1] * 4
+    assert rows.loc[rows.index >= 4, ["valence", "smoothed_valence", "s_happiness", "track_id"]].isna().all(axis=None)
+    assert rows.loc[rows.index >= 4, "faces"].notna().all()
 
 
 def test_who_is_lost_and_found_again_near_the_same_place_is_the_same_person() -> None:

@@ -74,3 +74,11 @@ def test_no_norms_and_no_values(tmp_path: Path) -> None:
     study = draw_study(3, ["x"], norms=(str(tmp_path),))
     assert compare_with_norms(values.head(0), study)[0].empty
     assert compare_with_norms(values.assign(mean=np.nan), study)[0].empty
+
+
+def test_a_study_is_no_norm_of_itself(tmp_path: Path) -> None:
+    write_run(tmp_path / "earlier", a=0.1)
+    own = write_run(tmp_path / "own", x=0.3)
+    study = draw_study(3, ["x"], norms=(str(tmp_path),))
+    found, _ = compare_with_norms(own_values(x=0.3), study, own)
+    assert found.loc[found["measure"] == "happiness", "studies"].tolist() == [1]

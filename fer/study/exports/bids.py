@@ -21,7 +21,7 @@ from fer.study.exports.prepared import PreparedStudy
 BIDS_DIR = "bids"
 _VERSION = "1.10.0"
 _KEYS = ["recording", "respondent", "stimulus", "condition"]
-_NOT_MEASURES = frozenset([*_KEYS, "frame", "recording_s", "time_s", "status"])
+_NOT_MEASURES = frozenset([*_KEYS, "frame", "recording_s", "time_s", "status", "emotion"])
 # What would end a cell or a line.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _README = """What fer-experiments measured in videos of faces, in the manner of BIDS.

@@ -84,6 +84,7 @@ _SPECIAL = {
         "recording_s": ("When, from the beginning of the recording", "s"),
         "time_s": ("When, from the onset of the stimulus; negative before it", "s"),
         "status": ("`ok`, `no_face`, `low_quality` or `decode_error`", ""),
+        "emotion": ("The emotion that leads after smoothing, before any baseline is subtracted", ""),
     },
     "curves": {
         "low": ("Lower end of the 95 % band of the mean", _OF_MEASURE),
@@ -116,9 +117,9 @@ _SPECIAL = {
         "hedges_g": ("Effect: the difference in standard deviations, corrected for small panels", "SD"),
         "hedges_g_low": ("Lower end of its 95 % interval", "SD"),
         "hedges_g_high": ("Upper end of its 95 % interval", "SD"),
-        "cliffs_delta": ("Effect: how far more often a lies above b than below it", "-1 to 1"),
-        "cliffs_delta_low": ("Lower end of its 95 % interval", "-1 to 1"),
-        "cliffs_delta_high": ("Upper end of its 95 % interval", "-1 to 1"),
+        "cliffs_delta": ("Effect: how far more often a lies above b than below it", "from -1 to 1"),
+        "cliffs_delta_low": ("Lower end of its 95 % interval", "from -1 to 1"),
+        "cliffs_delta_high": ("Upper end of its 95 % interval", "from -1 to 1"),
         "power": ("Probability that a panel of this size finds the effect that the study's file states", _P),
     },
     "clusters": {
@@ -132,9 +133,12 @@ _SPECIAL = {
         "high": ("Upper end of its 95 % interval", _OF_MEASURE),
     },
     "reliability": {
-        "split_half": ("Correlation of the mean curves of two halves of the panel, for the whole of it", "-1 to 1"),
-        "split_half_low": ("Lower end of its 95 % interval", "-1 to 1"),
-        "split_half_high": ("Upper end of its 95 % interval", "-1 to 1"),
+        "split_half": (
+            "Correlation of the mean curves of two halves of the panel, for the whole of it",
+            "from -1 to 1",
+        ),
+        "split_half_low": ("Lower end of its 95 % interval", "from -1 to 1"),
+        "split_half_high": ("Upper end of its 95 % interval", "from -1 to 1"),
         "icc": ("Intraclass correlation of the panel's mean curve", "up to 1"),
         "icc_low": ("Lower end of its 95 % interval", "up to 1"),
         "icc_high": ("Upper end of its 95 % interval", "up to 1"),
