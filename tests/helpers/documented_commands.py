@@ -35,6 +35,7 @@ FILES = (
     "labels.csv",
     "clip.mp4",
     "study.yaml",
+    "drawn/study.yaml",
 )
 HYDRA_OPTIONS = {"-m": 0, "--multirun": 0, "--help": 0, "--cfg": 1, "--config-dir": 1, "--config-name": 1}
 SCRIPTS: dict[str, Program] = {"train.py": "train", "infer.py": "infer", "register.py": "register"}
@@ -46,6 +47,7 @@ def lay_out(place: Path) -> None:
     for name in DIRECTORIES:
         (place / name).mkdir()
     for name in FILES:
+        (place / name).parent.mkdir(exist_ok=True)
         (place / name).touch()
     content = {"defaults": ["base", "_self_"], **load_overrides([]).dump()}
     (place / "RUN" / "study.yaml").touch()
@@ -149,6 +151,9 @@ def _check_overrides(program: Program, arguments: list[str]) -> None:
         overrides = [word for word in overrides if not word.startswith(("resume=", "sweep.resume="))]
         # What a run or sweep of train.py goes on with is its own configuration.
         assert program == "infer" or all(word.startswith("hydra") for word in overrides)
+    if any(word.startswith("extraction.shares=") for word in overrides) and {"-m", "--multirun"} & options:
+        # Each job does one of them.
+        overrides.append("extraction.share=0")
     saved = Path("RUN") if "--config-dir" in options or resumed else None
     composed = compose_config(_choose_first(overrides), saved, with_hydra=True)
     with open_dict(composed):

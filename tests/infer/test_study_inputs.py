@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -14,12 +13,14 @@ from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.config.study import Study
 from fer.errors import ConfigError, ExitCode
 from fer.infer import resume as resuming
+from fer.infer import study_report
 from fer.infer.inputs import list_inputs
 from fer.infer.pipeline import create_run, infer, validate_and_pin
 from fer.infer.resume import resume
 from fer.infer.study_inputs import check_media, map_media_names, read_run_study
+from fer.reports.study_data import StudyData
 from fer.runs.run_directory import load_run_config, read_provenance
-from fer.study import pipeline
+from fer.study.pipeline import StudyInput, analyze_study
 from fer.study.reading import read_study
 from fer.video.media import Media
 from tests.helpers.clips import write_clip
@@ -233,13 +234,21 @@ def test_a_run_s_study_may_hold_any_names_but_no_code(begun: Path) -> None:
 def test_the_report_hands_the_study_to_its_analysis(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(pipeline, "analyze_study", lambda *arguments: called.append(arguments))
+    called: list[tuple[StudyInput, int]] = []
+
+    def analyze(found: StudyInput, seed: int) -> StudyData:
+        called.append((found, seed))
+        return analyze_study(found, seed)
+
+    monkeypatch.setattr(study_report, "analyze_study", analyze)
     # No face is in these clips: the run ends with 1, and is analysed all the same.
     assert infer(configure(study, "seed=7"), tmp_path / "run") == ExitCode.ERROR
-    ((config, directory, found, table, names, seed),) = called
-    assert (directory, seed) == (tmp_path / "run", 7) and found == read_run_study(directory)
-    assert config.extraction.study == str(study)
-    assert set(names.values()) == {"p1/clip.mp4", "p2/clip.mp4"} == set(table["video"])
-    assert isinstance(table, pd.DataFrame) and "s_happiness" in table
+    ((found, seed),) = called
+    directory = tmp_path / "run"
+    assert (found.directory, seed) == (directory, 7) and found.study == read_run_study(directory)
+    assert set(found.names.values()) == {"p1/clip.mp4", "p2/clip.mp4"} == set(found.table["video"])
+    assert "s_happiness" in found.table
     assert "No input was named" not in (directory / "report.html").read_text(encoding="utf-8")
+    # Of nobody there is a page, too.
+    assert "</html>" in (directory / "study.html").read_text(encoding="utf-8")
+    assert (directory / "study" / "recordings.csv").is_file()
