@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 EMOTIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 CONTEMPT = "contempt"
+# What a model may have learnt beside them, in the order of its outputs; each from -1 to 1.
+AFFECT = ("valence", "arousal")
 
 # Columns of FERPlus's votes, in the file's order (microsoft/FERPlus, fer2013new.csv). The last two count annotators
 # who recognised no emotion, or no face.

@@ -20,8 +20,8 @@ from fer.bundle.schema import (
 from fer.core.documents import read_yaml
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
+from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
-from fer.metrics.affect import AFFECT
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 

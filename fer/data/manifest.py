@@ -12,9 +12,8 @@ from fer.data import joined_sources, label_rules, splits
 from fer.data.exclude import check_excluded
 from fer.data.image_store import ImageStore
 from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
-from fer.emotions import get_class_names
+from fer.emotions import AFFECT, get_class_names
 from fer.errors import DataError
-from fer.metrics.affect import AFFECT
 
 log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"

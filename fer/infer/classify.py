@@ -13,13 +13,13 @@ import pandas as pd
 
 from fer.bundle.predictor import Predictor
 from fer.config.extraction import Smoothing
+from fer.emotions import AFFECT
 from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
 from fer.infer.smoothing import smooth
 from fer.infer.table import build_table
 from fer.infer.track_ids import TrackAssigner
-from fer.metrics.affect import AFFECT
 
 # Faces that do not fill a batch are classified when so many frames wait for them: faceless stretches can be long.
 MAX_PENDING_FRAMES = 1024

@@ -23,7 +23,7 @@ from fer.core.run_layout import (
     VIDEOS_PARQUET,
 )
 from fer.core.tables import write_table
-from fer.emotions import EMOTIONS, list_emotions
+from fer.emotions import AFFECT, EMOTIONS, list_emotions
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.covering import FaceCoverer, keeps_pictures
@@ -39,7 +39,6 @@ from fer.infer.uncertainty import (
     read_uncertainty,
 )
 from fer.infer.video_pages import build_video_pages
-from fer.metrics.affect import AFFECT
 from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run

@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fer.emotions import list_emotions
-from fer.metrics.affect import AFFECT
+from fer.emotions import AFFECT, list_emotions
 
 SmoothingKind = Literal["none", "exponential", "median", "gaussian"]
 # Times that differ by less are the same time: what a container's time base and floats leave, seconds.

@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from fer.emotions import AFFECT
 from fer.metrics.bootstrap import compute_interval, iter_image_weights
-
-# The dimensions of a model that has learnt them, in the order of its outputs; each from -1 to 1.
-AFFECT = ("valence", "arousal")
 
 
 def compute_concordance(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

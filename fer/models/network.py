@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from fer.core.io import compute_sha256
+from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
-from fer.metrics.affect import AFFECT
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from fer.bundle.metadata import FaceFormat
 from fer.core import image, image_decoding
+from fer.emotions import AFFECT
 from fer.errors import DataError
-from fer.metrics.affect import AFFECT
 from fer.metrics.uncertainty import ConfidenceRule
 from fer.serving.picture_limits import measure_picture
 from fer.serving.requests import EncodedImage, RequestError

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fer.emotions import CONTEMPT, EMOTIONS
-from fer.metrics.affect import AFFECT
+from fer.emotions import AFFECT, CONTEMPT, EMOTIONS
 
 # (valence, arousal) from -1 to 1. Russell and Mehrabian 1977, "Evidence for a three-factor theory of emotions", Journal
 # of Research in Personality 11, 273-294: mean pleasure and arousal of the terms angry, disgusted, fearful, happy, sad

@@ -6,8 +6,8 @@ import numpy as np
 
 from fer.data.datamodule import Split
 from fer.data.manifest import Manifest
+from fer.emotions import AFFECT
 from fer.errors import DataError
-from fer.metrics.affect import AFFECT
 
 # A correlation of fewer images means nothing.
 MIN_IMAGES = 2

@@ -11,8 +11,9 @@ import pandas as pd
 from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
+from fer.emotions import AFFECT
 from fer.errors import DataError, ModelError
-from fer.metrics.affect import AFFECT, summarize_affect
+from fer.metrics.affect import summarize_affect
 from fer.metrics.calibration import (
     Calibration,
     CalibrationChoice,

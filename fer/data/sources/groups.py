@@ -10,8 +10,8 @@ import pandas as pd
 
 from fer.data.sources.archive import DatasetFiles
 from fer.data.sources.base import SPLITS
+from fer.emotions import AFFECT
 from fer.errors import DataError
-from fer.metrics.affect import AFFECT
 
 GROUPS_FILE = "groups.csv"
 # Columns that hold numbers, and their bounds: degrees that a head is turned, and how the face was rated. Every other

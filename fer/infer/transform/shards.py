@@ -14,8 +14,8 @@ import pandas as pd
 from fer.core.documents import parse_json, read_bounded_text
 from fer.core.io import atomic_write
 from fer.core.parquet import read_parquet
+from fer.emotions import AFFECT
 from fer.errors import DataError, shorten_error
-from fer.metrics.affect import AFFECT
 from fer.serving.requests import MAX_IMAGES
 
 INDEX = "index.parquet"
