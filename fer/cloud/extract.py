@@ -2,6 +2,7 @@
 
 python -m fer.cloud.extract extraction.input=s3://BUCKET/videos/ aws=sagemaker aws.bucket=BUCKET aws.role=ROLE_ARN
     aws.processing.image=IMAGE aws.processing.instance_count=4
+    or extraction.study=study.yaml, whose recordings are objects of one bucket; only those with consent are sent
     other overrides as for infer.py; leaves the run directory that infer.py extraction.stages=[extract] would leave
 python infer.py resume=RUN 'extraction.stages=[predict,report]' model_uri=MODEL
     classifies the faces and writes tables and page

@@ -22,6 +22,7 @@ from fer.infer.chunk_store import ChunkStore
 from fer.infer.inputs import list_inputs, load_media, resolve_media
 from fer.infer.pipeline import create_run, record_outcome, run_stages
 from fer.infer.resume import validate_resume_config
+from fer.infer.study_inputs import keep_study, resume_study
 from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
 from fer.video.media import Media
@@ -52,7 +53,7 @@ def extract(config: Config, directory: Path) -> int:
     Raises:
         UserError: Something that the user can fix: the configuration, AWS, videos that could not be extracted.
     """
-    config, client = validate_and_connect(config)
+    config, client = validate_and_connect(config, list_inputs(config))
     config, run, media = create_run(config, directory)
     return _run_extraction(config, client, run, media)
 
@@ -72,16 +73,24 @@ def resume(changes: Sequence[str], directory: Path) -> int:
     """
     media = load_media(directory)
     refuse_executable_yaml(["--config-dir", str(directory)])
-    config, client = validate_and_connect(load_overrides(changes, "infer", directory))
+    config = load_overrides(changes, "infer", directory)
+    # The run goes by its own copy of a study, wherever the study's file is by now.
+    inputs = [item.remote or str(item.path) for item in media]
+    config, client = validate_and_connect(config, inputs)
     validate_resume_config(config, directory)
-    return _run_extraction(config, client, Run.resume(directory, config, "infer.py"), media)
+    study = resume_study(config, directory, media)
+    run = Run.resume(directory, config, "infer.py")
+    if study is not None:
+        keep_study(run, study)
+    return _run_extraction(config, client, run, media)
 
 
-def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config, AwsClient]:
+def validate_and_connect(config: Config, inputs: Sequence[str], dry_run: bool = False) -> tuple[Config, AwsClient]:
     """Return the configuration reduced to the stage extract, and a client for AWS.
 
     Args:
         config: The configuration of infer.py.
+        inputs: What it names as its videos, see ``list_inputs``.
         dry_run: Whether the client records requests instead of sending them.
 
     Raises:
@@ -102,13 +111,12 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
             f"extraction.blur={config.extraction.blur}: extraction in SageMaker keeps crops of faces as they are; use "
             "infer.py on the recordings"
         )
-    inputs = list_inputs(config)
-    buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
-    if len(buckets) != 1 or not all(uri.startswith("s3://") for uri in inputs):
+    if config.extraction.share is not None:
         raise ConfigError(
-            f"extraction.input={', '.join(inputs) or 'null'}: SageMaker extracts from videos in one bucket of S3; "
-            "name s3://BUCKET/PREFIX"
+            f"extraction.share={config.extraction.share}: SageMaker shares the videos out itself; leave it out, and "
+            "name the number of machines: aws.processing.instance_count"
         )
+    _check_places(config, inputs)
     # The faces are classified later, on this machine unless configured otherwise.
     route = "process" if config.inference.route == "auto" else config.inference.route
     changes = {
@@ -119,6 +127,23 @@ def validate_and_connect(config: Config, dry_run: bool = False) -> tuple[Config,
     # Faces must not leak through a public bucket.
     check_bucket_private(client, aws.bucket)
     return config.model_copy(update=changes), client
+
+
+def _check_places(config: Config, inputs: Sequence[str]) -> None:
+    """Refuse videos that are not in one bucket. Raises ConfigError."""
+    buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
+    local = [uri for uri in inputs if not uri.startswith("s3://")]
+    if len(buckets) == 1 and not local:
+        return
+    what = "SageMaker extracts from videos in one bucket of S3"
+    if config.extraction.study is None:
+        raise ConfigError(f"extraction.input={', '.join(inputs) or 'null'}: {what}; name s3://BUCKET/PREFIX")
+    # Of hundreds of recordings one is enough to be found.
+    found = f"{local[0]} is on this machine" if local else f"they are in {', '.join(sorted(buckets))}"
+    raise ConfigError(
+        f"extraction.study={config.extraction.study}: {what}, and {found}; name s3://BUCKET/KEY as the file of each "
+        "recording"
+    )
 
 
 def _run_extraction(config: Config, client: AwsClient, run: Run, media: Sequence[Media]) -> int:
@@ -228,12 +253,13 @@ def dry_run(config: Config) -> None:
         UserError: As for ``extract``.
     """
     log_to_stderr()
-    config, client = validate_and_connect(config, dry_run=True)
+    inputs = list_inputs(config)
+    config, client = validate_and_connect(config, inputs, dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
         config = use_placeholder_weights(config, Path(temporary, "detector.onnx"))
-        resolve_media(list_inputs(config), Path(temporary), client)
+        resolve_media(inputs, Path(temporary), client)
         processing = _build_processing(config, client, Path(temporary))
-        folder = list_inputs(config)[0].rpartition("/")[0]
+        folder = inputs[0].rpartition("/")[0]
         names = [f"VIDEO-{number}.mp4" for number in range(processing.aws.processing.instance_count)]
         media = {number: Media(Path(name), name, "video", f"{folder}/{name}") for number, name in enumerate(names)}
         _start_job(config, processing, media)

@@ -50,9 +50,9 @@ def write_task(config: Config, media: Mapping[int, Media], folder: str, director
     Raises:
         UserError: The weights cannot be found.
     """
-    # Files on this machine that extraction does not need; each instance takes the videos that it is given.
-    unneeded = {"groups", "labels", "study", "share"} & type(config.extraction).model_fields.keys()
-    extraction, _ = pin_detector(config.extraction.model_copy(update={**dict.fromkeys(unneeded), "shares": 1}))
+    # Files of this machine that extraction does not need. Who the people are, and what they are asked, stays here.
+    unneeded = dict.fromkeys(("groups", "labels", "study"))
+    extraction, _ = pin_detector(config.extraction.model_copy(update=unneeded))
     if weights := fetch_detector_weights(extraction):
         shutil.copyfile(weights, directory / WEIGHTS)
     content = {

@@ -32,7 +32,7 @@ from fer.cloud.staging import Staging
 from fer.cloud.training import stage_inputs
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides
-from fer.core.installation import PROJECT_ROOT
+from fer.core.installation import PROJECT_ROOT, format_command
 from fer.core.io import write_text
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, ExitCode
@@ -69,6 +69,11 @@ def create_batch_pipeline(overrides: Sequence[str], out: Path | None) -> None:
     if aws is None:
         raise ConfigError("aws.kind, inference.route: a pipeline classifies by a batch transform of SageMaker")
     _require_processing_image(aws)
+    if config.extraction.study is not None:
+        raise ConfigError(
+            f"extraction.study={config.extraction.study}: a pipeline reads all videos below one s3://BUCKET/PREFIX and "
+            f"knows of no consent; use {format_command('fer.cloud.extract')}"
+        )
     inputs = list_inputs(config)
     if len(inputs) != 1 or not inputs[0].startswith("s3://"):
         raise ConfigError(

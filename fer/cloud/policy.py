@@ -11,8 +11,10 @@ from typing import Any
 from fer.aws.jobs import JobKind, format_job_kind
 from fer.cloud.account import Account
 from fer.cloud.printing import format_usage, print_document
+from fer.cloud.processing_job import find_common_folder
 from fer.config import Config, SageMakerAws
 from fer.errors import ConfigError
+from fer.infer.inputs import list_inputs
 
 PROGRAM = "fer.cloud.policy"
 VERSION = "2012-10-17"
@@ -216,8 +218,7 @@ def _build_statement(sid: str, actions: list[str], resource: str | list[str]) ->
 
 def _build_input_statements(config: Config, partition: str) -> list[dict[str, Any]]:
     """Return the rights to the videos, data sets and weights in S3, and to list their buckets; none where none are."""
-    videos = config.extraction.input
-    uris = [*([videos] if isinstance(videos, str) else videos or ()), config.model.weights]
+    uris = [*_list_video_places(config), config.model.weights]
     uris += [spec.root for spec in config.dataset.sources.values() if spec.kind != "synthetic"]
     places = [uri.removeprefix("s3://") for uri in uris if uri.startswith("s3://")]
     if not places:
@@ -229,6 +230,15 @@ def _build_input_statements(config: Config, partition: str) -> list[dict[str, An
         _build_statement("InputBuckets", ["s3:ListBucket"], [*buckets]),
         _build_statement("Inputs", ["s3:GetObject"], objects),
     ]
+
+
+def _list_video_places(config: Config) -> list[str]:
+    """Where the videos are in S3; of a study the common folder in each bucket, since a policy has to be short."""
+    uris = [uri for uri in list_inputs(config) if uri.startswith("s3://")]
+    if config.extraction.study is None:
+        return uris
+    buckets = dict.fromkeys(uri.removeprefix("s3://").partition("/")[0] for uri in uris)
+    return [find_common_folder([uri for uri in uris if uri.startswith(f"s3://{bucket}/")]) for bucket in buckets]
 
 
 def _build_key_statement(sid: str, actions: list[str], account: Account, key: str) -> dict[str, Any]:

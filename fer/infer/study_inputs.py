@@ -44,17 +44,22 @@ def start_study(config: Config) -> RunStudy | None:
     """
     if config.extraction.study is None:
         return None
-    if "report" in config.extraction.stages:
-        # It reads videos and writes many formats, and few runs have a study.
-        from fer.study.exports.export import check_formats
-
-        check_formats(config.extraction.exports)
+    _check_exports(config)
     prepared = prepare_study(Path(config.extraction.study))
     if any(contrast.kind == "mixed" for contrast in prepared.study.contrasts):
         require_packages("statsmodels", purpose=f"{KEY}={config.extraction.study}: a contrast of kind mixed")
     for caution in prepared.cautions:
         log.warning("%s", caution)
     return RunStudy(prepared.study, _describe(config.extraction.study, prepared))
+
+
+def _check_exports(config: Config) -> None:
+    """Check that what the report will write can be written. Raises UserError where a package is not installed."""
+    if "report" in config.extraction.stages:
+        # It reads videos and writes many formats, and few runs have a study.
+        from fer.study.exports.export import check_formats
+
+        check_formats(config.extraction.exports)
 
 
 def _describe(path: str, prepared: PreparedStudy) -> dict[str, Any]:
@@ -144,6 +149,7 @@ def resume_study(config: Config, directory: Path, media: Sequence[Media]) -> Run
 
     Raises:
         ConfigError: A study is not that of the run's recordings, or something is wrong with it.
+        UserError: A package is not installed that an export or a contrast needs.
     """
     named, copy = config.extraction.study, directory / STUDY_YAML
     if named is None:
@@ -153,6 +159,7 @@ def resume_study(config: Config, directory: Path, media: Sequence[Media]) -> Run
         assert found is not None
         check_media(found.study, media, f"{KEY}={named}")
         return found
+    _check_exports(config)
     check_media(read_checked_study(copy), media, str(copy))
     facts = read_provenance(directory).get("study") or {}
     if Path(named) != copy.resolve():

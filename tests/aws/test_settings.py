@@ -115,7 +115,7 @@ def test_every_command_checks_first(monkeypatch: pytest.MonkeyPatch) -> None:
         validate_and_pin(load_overrides([*wrong, "model_uri=models:/fer/1", "extraction.input=s3://faces/v/"], "infer"))
     extraction = ("aws.processing.image=image:1", "extraction.input=s3://faces/v/")
     with pytest.raises(ConfigError, match=said):
-        validate_and_connect(load_overrides([*wrong, *extraction], "infer"))
+        validate_and_connect(load_overrides([*wrong, *extraction], "infer"), ["s3://faces/v/"])
     with pytest.raises(ConfigError, match=said):
         attach("fer-1", wrong)
 

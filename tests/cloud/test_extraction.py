@@ -9,6 +9,7 @@ from fer.cloud.extraction import COMMAND, validate_and_connect, validate_object_
 from fer.cloud.extraction_container import extract_shard, write_task
 from fer.config.compose import load_overrides
 from fer.errors import ConfigError, DataError, UserError
+from fer.infer.inputs import list_inputs
 from fer.video.media import Media
 
 SAGEMAKER = ("aws=sagemaker", "aws.bucket=faces", "aws.region=us-east-1")
@@ -26,12 +27,43 @@ ALL = (*SAGEMAKER, ROLE, IMAGE)
         ([*ALL, "extraction.input=clips"], ["extraction.input=clips", "one bucket"]),
         ([*ALL, "extraction.input=[s3://a/x,clips]"], ["s3://a/x, clips", "one bucket"]),
         ([*ALL, "extraction.input=[s3://a/x,s3://b/x]"], ["s3://a/x, s3://b/x", "one bucket"]),
+        (
+            [*ALL, "extraction.input=s3://a/x", "extraction.share=1", "extraction.shares=2"],
+            ["extraction.share=1", "aws.processing.instance_count"],
+        ),
     ],
 )
 def test_mistakes_are_answered_before_anything_is_asked(overrides: list[str], words: list[str]) -> None:
+    config = load_overrides(overrides, "infer")
     with pytest.raises(ConfigError) as caught:
-        validate_and_connect(load_overrides(overrides, "infer"))
+        validate_and_connect(config, list_inputs(config))
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+STUDY = """\
+stimuli: {spot: {duration_s: 10}}
+respondents: {ann: {consent: true}, bob: {consent: true}, carl: {consent: false}}
+recordings:
+  - {file: FIRST, respondent: ann, stimulus: spot}
+  - {file: s3://panel/bob.mp4, respondent: bob, stimulus: spot}
+  - {file: s3://elsewhere/carl.mp4, respondent: carl, stimulus: spot}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("ann.mp4", r"and /.*/ann\.mp4 is on this machine; name s3://BUCKET/KEY as the file of each recording$"),
+        ("s3://others/ann.mp4", r"and they are in others, panel; name s3://BUCKET/KEY as the file of each recording$"),
+    ],
+)
+def test_recordings_of_a_study_that_are_not_in_one_bucket_are_told(first: str, said: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY.replace("FIRST", first))
+    config = load_overrides([*ALL, f"extraction.study={study}"], "infer")
+    with pytest.raises(ConfigError, match=said) as caught:
+        validate_and_connect(config, list_inputs(config))
+    assert str(caught.value).startswith(f"extraction.study={study}: SageMaker extracts from videos in one bucket of S3")
 
 
 @pytest.mark.parametrize("key", ["v//a.mp4", "v/./a.mp4", "../a.mp4"])
@@ -46,7 +78,11 @@ def test_instances_get_the_weights_and_nothing_of_this_machine(tmp_path: Path) -
     weights.write_bytes(b"network")
     groups.touch()
     given = [f"extraction.detector.weights={weights}", f"extraction.groups={groups}", f"extraction.labels={groups}"]
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY)
     config = load_overrides(["extraction=yunet", *given, "extraction.fps=3", "trainer.threads=2"], "infer")
+    section = config.extraction.model_copy(update={"study": str(study)})
+    config = config.model_copy(update={"extraction": section})
     told = tmp_path / "input" / "task"
     told.mkdir(parents=True)
     media = {7: Media(tmp_path / "x.mp4", "deep/x.mp4", "video", "s3://videos/study/deep/x.mp4")}
@@ -54,7 +90,7 @@ def test_instances_get_the_weights_and_nothing_of_this_machine(tmp_path: Path) -
     assert (told / "detector.onnx").read_bytes() == b"network"
     task = json.loads((told / "task.json").read_text())
     assert (task["extraction"]["fps"], task["threads"]) == (3, 2)
-    assert (task["extraction"]["groups"], task["extraction"]["labels"]) == (None, None)
+    assert [task["extraction"][key] for key in ("groups", "labels", "study")] == [None] * 3
     [entry] = task["media"]
     assert (entry["number"], entry["file"], entry["name"]) == (7, "deep/x.mp4", "deep/x.mp4")
     # Weights that are none end the instance with a sentence.

@@ -305,3 +305,10 @@ def test_a_pipeline_is_created_changed_and_deleted(
 def test_mistakes_are_told_before_anything_is_sent(create: Callable[[], None], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         create()
+
+
+def test_a_study_is_for_another_command(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.touch()
+    with pytest.raises(ConfigError, match=r"knows of no consent; use python -m fer\.cloud\.extract$"):
+        create_batch_pipeline([*BATCH, "extraction.input=null", f"extraction.study={study}"], None)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from botocore import xform_name
@@ -125,6 +126,19 @@ def test_a_bucket_of_videos_gives_no_bucket_whose_name_begins_alike(uri: str, ob
         granted = {one["Sid"]: (one["Action"], one["Resource"]) for one in policies[who]["Statement"]}
         assert granted["Inputs"] == (["s3:GetObject"], [f"arn:aws:s3:::{objects}"])
         assert granted["InputBuckets"] == (["s3:ListBucket"], ["arn:aws:s3:::videos"])
+
+
+def test_recordings_of_a_study_give_the_folder_that_has_all_with_consent(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    files = {"ann": "s3://videos/panel/1/a.mp4", "bob": "s3://videos/panel/2/b.mp4", "carl": "s3://videos/other/c.mp4"}
+    recordings = [{"file": file, "respondent": name, "stimulus": "spot"} for name, file in files.items()]
+    people = {name: {"consent": name != "carl"} for name in files}
+    content = {"stimuli": {"spot": {"duration_s": 10}}, "respondents": people, "recordings": recordings}
+    study.write_text(json.dumps(content))
+    policies = build_policies(load_overrides(["aws=sagemaker", *NEEDED, f"extraction.study={study}"], "infer"))
+    for who in ("caller", "role"):
+        granted = {one["Sid"]: one["Resource"] for one in policies[who]["Statement"]}
+        assert granted["Inputs"] == ["arn:aws:s3:::videos/panel/*"]
 
 
 def test_pipelines_add_their_rights_and_change_no_other() -> None:

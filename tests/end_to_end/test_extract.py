@@ -13,6 +13,7 @@ import yaml
 
 from fer.cloud.policy import build_policies
 from fer.config.compose import load_overrides
+from fer.synthetic.study import write_study
 from fer.synthetic.video import write_clip
 from tests.helpers.aws_simulator.simulator import Simulated, simulated_aws
 from tests.helpers.cloud_programs import BUCKET, IMAGE, RIGHTS, ROLE, Place, allowed, succeeded, without_aws
@@ -150,6 +151,65 @@ def test_interrupted_leaves_the_job_and_tells_how_to_come_back(
     saved = yaml.safe_load((run / "run.yaml").read_text())
     assert (saved["extraction"]["stages"], saved["inference"]["route"]) == (["extract"], "process")
     assert provenance_of(run)["command"][:2] == ["-m", "fer.cloud.extract"]
+
+
+@pytest.fixture(scope="module")
+def study(aws: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a drawn study of four respondents, whose eight recordings are in S3; one has not consented."""
+    path = write_study(tmp_path_factory.mktemp("panel"), count=4, seconds=12.0, size=96, fps=2)
+    content = yaml.safe_load(path.read_text())
+    # Mixed models need another package.
+    content["contrasts"] = [contrast for contrast in content["contrasts"] if contrast["kind"] != "mixed"]
+    for recording in content["recordings"]:
+        local = path.parent / recording["file"]
+        aws.client("s3").upload_file(str(local), VIDEOS, f"panel/{local.name}")
+        local.unlink()
+        recording["file"] = f"s3://{VIDEOS}/panel/{local.name}"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_study_is_extracted_there_and_analysed_here_and_those_without_consent_stay_where_they_are(
+    aws: Simulated, place: Place, study: Path
+) -> None:
+    local, cloud = place.directory / "local-study", place.directory / "cloud-study"
+    given = (f"extraction.study={study}", "extraction=haar", "extraction.fps=1", "trainer.threads=1")
+    succeeded(place.infer(*given, f"hydra.run.dir={local}"))
+    before = stored(aws)
+    aws.fault("job_killed")
+    machines = (*SAGEMAKER, "aws.processing.instance_count=2", "aws.keep=all")
+    failed = place.run(*EXTRACT, *machines, *given, f"hydra.run.dir={cloud}")
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr, failed.stdout + failed.stderr
+    # The run has its own copy.
+    study.unlink()
+    succeeded(place.run(*EXTRACT, f"resume={cloud}"))
+    consenting = [f"r0{number}_spot_{spot}.mp4" for number in (1, 2, 3) for spot in "ab"]
+    jobs = state_of(cloud)["jobs"]
+    assert manifest(aws, jobs[0]) == consenting and set(manifest(aws, jobs[1])) < set(consenting)
+    sent = {key: content for key, content in stored(aws).items() if key not in before}
+    tasks = [json.loads(content) for key, content in sent.items() if key.endswith("/task.json")]
+    assert [task["extraction"]["study"] for task in tasks] == [None, None]
+    # Neither who the people are, nor what is asked, nor anything of those without consent.
+    told = b"".join(content for key, content in sent.items() if key.endswith(".json"))
+    assert consenting[0].encode() in told
+    for private in (b"r04", b"loyal", b"customer", b"consent", b"contrast", b"study.yaml", b"Two drawn spots"):
+        assert private not in told, private
+    succeeded(place.infer(f"resume={cloud}", "extraction.stages=[predict,report]"))
+    assert tables_are_the_same(local, cloud) and (cloud / "study.html").is_file()
+    for name in ("study.yaml", *(f"study/{path.name}" for path in (local / "study").iterdir())):
+        assert (cloud / name).read_bytes() == (local / name).read_bytes(), name
+    told_of = provenance_of(cloud)["study"]
+    assert told_of == provenance_of(local)["study"]
+    assert [item["file"] for item in told_of["excluded"]] == [
+        f"s3://{VIDEOS}/panel/r04_spot_{spot}.mp4" for spot in "ab"
+    ]
+
+
+def stored(aws: Simulated) -> dict[str, bytes]:
+    """All objects of the bucket of jobs."""
+    s3 = aws.client("s3")
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    return {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
 
 def test_a_dry_run_names_every_request_and_reaches_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from filelock import FileLock
 
 from fer.synthetic.study import write_study
@@ -15,6 +16,11 @@ from tests.helpers.programs import INFER, provenance_of, run, start, tables_are_
 # By the shipped model.
 OPTIONS = ("trainer.threads=1", "extraction=haar", "extraction.fps=1")
 PARTIAL = 3
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +41,25 @@ def whole(recordings: Path, workplace: Path) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def study(recordings: Path) -> Path:
+    """The study of the drawn recordings, with one contrast of each kind that needs no other package."""
+    path = recordings.with_name("study.yaml")
+    content = yaml.safe_load(path.read_text())
+    content["contrasts"] = [contrast for contrast in content["contrasts"] if contrast["kind"] != "mixed"]
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole_study(study: Path, workplace: Path) -> Path:
+    """The run of one process."""
+    directory = workplace / "whole-study"
+    done = run(INFER, f"extraction.study={study}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
 def is_the_same(whole: Path, joined: Path) -> bool:
     others = ("run.yaml", "persons.parquet", "videos.csv")
     return tables_are_the_same(whole, joined) and all(
@@ -52,6 +77,29 @@ def test_shares_are_joined_to_the_bytes_of_one_run(recordings: Path, whole: Path
     assert is_the_same(whole, sweep / "run")
     assert provenance_of(sweep / "run")["status"] == "finished"
     assert provenance_of(sweep / "run")["detector"] == provenance_of(whole)["detector"]
+
+
+@pytest.mark.parametrize(
+    "launcher", ["basic", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "submitit_local"))]
+)
+def test_shares_of_a_study_are_joined_to_the_study_of_one_run(
+    launcher: str, study: Path, whole_study: Path, workplace: Path
+) -> None:
+    sweep = workplace / f"study-by-{launcher}"
+    given = (f"extraction.study={study}", *OPTIONS, "extraction.shares=2", *LAUNCHERS[launcher])
+    done = run(INFER, "-m", *given, f"hydra.sweep.dir={sweep}", cwd=workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    joined = sweep / "run"
+    assert is_the_same(whole_study, joined)
+    assert (joined / "study.yaml").read_bytes() == (whole_study / "study.yaml").read_bytes()
+    assert (joined / "study.html").is_file()
+    found = provenance_of(joined)["study"]
+    assert found == provenance_of(whole_study)["study"]
+    assert {item["respondent"] for item in found["excluded"]} == {"r04"}
+    tables = sorted(path.name for path in (whole_study / "study").iterdir())
+    assert "contrasts.parquet" in tables and sorted(path.name for path in (joined / "study").iterdir()) == tables
+    for name in tables:
+        assert (joined / "study" / name).read_bytes() == (whole_study / "study" / name).read_bytes(), name
 
 
 def test_a_killed_sweep_goes_on_to_the_same_bytes(recordings: Path, whole: Path, workplace: Path) -> None:
