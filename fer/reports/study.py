@@ -17,7 +17,15 @@ from fer.reports.colors import EMOTION_COLOURS
 from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
 from fer.reports.performance import build_performance_content
 from fer.reports.sources import REMOTE, find_sources
-from fer.reports.study_answers import Correction, add_reach, build_answer, choose_answers, list_moments, list_whole_names
+from fer.reports.study_answers import (
+    Correction,
+    add_reach,
+    build_answer,
+    choose_answers,
+    list_moments,
+    list_uncertain_moments,
+    list_whole_names,
+)
 from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure, build_measure
 from fer.reports.study_rankings import rank_segments, sort_recordings, total_recordings
@@ -133,6 +141,12 @@ def _list_measures(data: StudyData) -> list[str]:
     return list(dict.fromkeys([*data.measures, *others, *data.curves["measure"]]))
 
 
+def _has_values(data: StudyData, measure: str) -> bool:
+    """Whether there is anything to draw: without facial landmarks there is no pose, and no attention."""
+    curve = data.curves.loc[data.curves["measure"] == measure, "mean"]
+    return bool(curve.notna().any() or (measure in data.steps and data.steps[measure].notna().any()))
+
+
 def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
     data = page.data
     measures = {
@@ -145,12 +159,14 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
         for row in list_rows(tested[tested["kind"] != "mixed"].head(MAX_ROWS))
     ]
     moments = list_moments(data, measures)
+    uncertain = list_uncertain_moments(data, measures, moments)
     stimuli = [str(name) for name in data.stimuli["stimulus"]]
     answers = choose_answers(data, measures, page.effect, MAX_TOP_ANSWERS)
     order = {name: number for number, name in enumerate(stimuli)}
     first = sorted(
-        (moment for moment in moments if moment.row["rank"] == 1),
+        [*(moment for moment in moments if moment.row["rank"] == 1), *uncertain],
         key=lambda moment: (
+            not moment.certain,
             data.measures.index(moment.measure.name) if moment.measure.name in data.measures else len(data.measures),
             order.get(moment.row["stimulus"], len(order)),
         ),
@@ -160,12 +176,14 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
         "page": page,
         "data": data,
         "measures": measures,
+        "drawable": [measure for name, measure in measures.items() if _has_values(data, name)],
         "stimuli": stimuli,
         "totals": total_recordings(data),
         "top_moments": first[:MAX_TOP_MOMENTS],
         "answers": answers,
         "hidden_answers": int((tested["kind"] != "mixed").sum()) - len(answers),
         "moments": moments[:MAX_ROWS],
+        "uncertain": uncertain[:MAX_ROWS],
         "hidden_moments": max(0, len(moments) - MAX_ROWS),
         "rankings": rank_segments(data, measures, MAX_SEGMENTS),
         "contrasts": contrasts,
@@ -201,7 +219,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     data = page.data
     stimuli, places = content["stimuli"], content["places"]
     measures: list[Measure] = [
-        measure for name, measure in content["measures"].items() if detail.all_measures or name in data.measures
+        measure for measure in content["drawable"] if detail.all_measures or measure.name in data.measures
     ]
     series = build_series(data, measures, detail.merge, detail.people, page.not_over_time)
     conditions = series.index["conditions"]
@@ -251,7 +269,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     scripts = [read_script(name) for name in _SCRIPTS]
     return {
         "detail": detail,
-        "hidden_measures": len(content["measures"]) - len(measures),
+        "hidden_measures": len(content["drawable"]) - len(measures),
         "drawn": encode_json_for_script(drawn),
         "conditions": conditions,
         "curve_numbers": Markup(series.curves),

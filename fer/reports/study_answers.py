@@ -42,11 +42,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Moment:
-    """A strongest moment, and where it is on the page's curves."""
+    """A strongest moment, and where it is on the page's curves; one that is not certain is only the highest point."""
 
     row: dict[str, Any]
     about: str
     measure: Measure
+    certain: bool = True
 
     @property
     def sentence(self) -> str:
@@ -56,7 +57,9 @@ class Moment:
         known = f" (95{NO_BREAK}% interval {interval})" if interval else ""
         people = "" if pd.isna(row["respondents"]) else f", in {count_people(row['respondents'])}"
         value = self.measure.write(row["value"])
-        return f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {value}{known}{people}."
+        name, at = self.measure.name, clock(row["peak_s"])
+        said = f"{name} is strongest at" if self.certain else f"no moment of {name} is certain; the highest is at"
+        return f"{said} {at}: {value}{known}{people}."
 
 
 def list_whole_names(data: StudyData) -> set[str]:
@@ -82,6 +85,20 @@ def list_moments(data: StudyData, measures: dict[str, Measure]) -> list[Moment]:
         Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]])
         for row in rows
         if row["measure"] in measures
+    ]
+
+
+def list_uncertain_moments(data: StudyData, measures: dict[str, Measure], moments: list[Moment]) -> list[Moment]:
+    """The highest point of each curve of a tested measure in which no moment was found."""
+    keys = ["stimulus", "condition", "measure"]
+    known = {tuple(moment.row[key] for key in keys) for moment in moments}
+    curves = data.curves[(data.curves["group_column"] == "") & (data.curves["second"] >= 0)]
+    curves = curves[curves["measure"].isin(set(data.measures) & set(measures))].dropna(subset="mean")
+    highest = curves.loc[curves.groupby(keys, sort=False)["mean"].idxmax()]
+    return [
+        Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]], certain=False)
+        for row in list_rows(highest.rename(columns={"second": "peak_s", "mean": "value"}))
+        if tuple(row[key] for key in keys) not in known
     ]
 
 

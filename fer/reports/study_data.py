@@ -73,7 +73,7 @@ class StudyData:
 
 
 def count_reasons(reasons: pd.Series) -> list[tuple[str, int]]:
-    """Count why recordings are left out, the most frequent first: those that differ after a colon only are of a kind."""
+    """Count why recordings are left out, the most frequent first; those alike up to a colon are of a kind."""
     texts = reasons.astype(str)
     kinds = texts.str.split(": ", n=1).str[0]
     alone = texts.groupby(kinds).transform("nunique") == 1

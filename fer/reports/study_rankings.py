@@ -75,7 +75,7 @@ def total_recordings(data: StudyData) -> RecordingTotals:
 
 
 def sort_recordings(data: StudyData) -> list[dict[str, Any]]:
-    """All recordings: first those left out, then by usable share, the lowest first; without a frame none has a share."""
+    """All recordings: first those left out, then by usable share, the lowest first, which needs a frame."""
     figures = ["usable_share", "tracking_losses"]
     looked_at = data.recordings["frames"] != 0
     recordings = data.recordings.assign(**{name: data.recordings[name].where(looked_at) for name in figures})

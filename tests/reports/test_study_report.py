@@ -103,7 +103,11 @@ def test_answers_stand_first(data: StudyData, tmp_path: Path) -> None:
             "a difference",
             "−0.20 against +0.19; difference +0.12; 95 % interval",
         ),
-        ({"p_smallest": None, "power": None, "p_corrected": 0.5, "difference_low": -0.1}, "none shown", "no difference in happiness was shown"),
+        (
+            {"p_smallest": None, "power": None, "p_corrected": 0.5, "difference_low": -0.1},
+            "none shown",
+            "no difference in happiness was shown",
+        ),
     ],
 )
 def test_contrast_is_a_plain_sentence(
@@ -360,7 +364,8 @@ def test_page_knows_which_stimuli_have_no_video(data: StudyData, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("correction", "count", "mark"), [("holm", 14, "too few to see"), ("holm", 6, "none shown"), ("fdr_bh", 14, "none shown")]
+    ("correction", "count", "mark"),
+    [("holm", 14, "too few to see"), ("holm", 6, "none shown"), ("fdr_bh", 14, "none shown")],
 )
 def test_mark_asks_what_the_correction_leaves(
     data: StudyData, tmp_path: Path, correction: Any, count: int, mark: str
@@ -377,9 +382,7 @@ def test_mark_asks_what_the_correction_leaves(
 
 
 @pytest.mark.parametrize(("low", "high", "side"), [(0.076, 0.094, "above"), (-0.094, -0.076, "below")])
-def test_interval_beside_0_is_not_denied(
-    data: StudyData, tmp_path: Path, low: float, high: float, side: str
-) -> None:
+def test_interval_beside_0_is_not_denied(data: StudyData, tmp_path: Path, low: float, high: float, side: str) -> None:
     fields = {"difference_low": low, "difference_high": high, "difference": low, "n_a": 4, "n_b": 4}
     text = text_of(write(study_page(with_contrast(data, **fields, p=0.125, p_corrected=0.125)), tmp_path))
     assert "no difference in happiness was shown" not in text
@@ -403,3 +406,39 @@ def test_what_was_not_tested_over_time_says_so(data: StudyData, tmp_path: Path) 
         found = drawn_of(html)["differences"]
         assert found and not any(entry["tested"] for entry in found)
         assert "Whether the two differ over time was not tested." in html
+
+
+def test_where_no_moment_is_certain_the_highest_is_told(data: StudyData, tmp_path: Path) -> None:
+    moments = data.moments[(data.moments["measure"] != "happiness") | (data.moments["stimulus"] != "spot A")]
+    text = text_of(write(study_page(replace(data, moments=moments)), tmp_path))
+    said = "spot A: no moment of happiness is certain; the highest is at 0:12.0: "
+    assert text.count(said) == 2 and "no moment of happiness" in text[: text.index("What was asked")]
+    html = write(study_page(replace(data, moments=moments.iloc[:0])), tmp_path)
+    assert text_of(html).count("no moment of") == 12 and '<section id="moments"' in html
+    assert "no moment of" not in text_of(write(study_page(data), tmp_path))
+
+
+def test_measures_without_any_value_cannot_be_chosen(data: StudyData, tmp_path: Path) -> None:
+    empty = ["engagement", "attention", "yaw"]
+    curves = data.curves.assign(mean=data.curves["mean"].where(~data.curves["measure"].isin(empty)))
+    html = write(study_page(replace(data, curves=curves, steps=data.steps.assign(**dict.fromkeys(empty)))), tmp_path)
+    assert {measure["name"] for measure in drawn_of(html)["measures"]} == set(MEASURES) - set(empty)
+    assert "more measures are in" not in html
+
+
+def test_figures_are_written_alike(data: StudyData, tmp_path: Path) -> None:
+    fields = {"difference": -0.0001, "difference_low": -0.1, "mean_a": -0.0003, "mean_b": -0.056, "hedges_g": -0.001}
+    summary = data.segment_summary
+    times = summary["mean"].where(summary["statistic"] != "time_to_peak_s", 0.196)
+    changed = replace(
+        with_contrast(data, **fields, p_corrected=0.5),
+        has_baseline=True,
+        segment_summary=summary.assign(mean=times),
+        reliability=data.reliability.assign(icc_low=-11.47, icc_high=1.0),
+    )
+    text = text_of(write(study_page(changed, created="2026-11-28T23:06:37+00:00"), tmp_path))
+    assert "12 against 12 0.0 points against −5.6 points 0.0 points −10.0 to +19.0 points" in text
+    assert "−0.0" not in text.replace("−0.05", "").replace("−0.04", "") and "−0.00" not in text
+    assert "0.2 s" in text and "196 ms" not in text
+    assert "below −1 to 1.00" in text
+    assert "2026-11-28 23:06 UTC" in text and "T23:06" not in text
