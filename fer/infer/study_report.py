@@ -11,6 +11,7 @@ from fer.core.run_layout import ANNOTATED_DIR, STUDY_DIR, STUDY_HTML
 from fer.infer.study_inputs import map_media_names, read_run_study
 from fer.reports.study import StudyMedia, StudyPage, write_study_page
 from fer.runs.run_directory import Run
+from fer.study.contrasts import name_contrasts
 from fer.study.exports.export import export_study
 from fer.study.measures import define_measures
 from fer.study.pipeline import StudyInput, analyze_study
@@ -59,6 +60,12 @@ def write_study_report(
         media=StudyMedia(stimuli, _find_recordings(config, run.directory, media)),
         effect=study.effect,
         definitions={name: measure.meaning for name, measure in definitions.items()},
+        correction=study.correction,
+        not_over_time={
+            name
+            for name, contrast in zip(name_contrasts(study), study.contrasts, strict=True)
+            if contrast.kind != "mixed" and not contrast.over_time
+        },
         **page_facts,
     )
     # The page first: a format that fails leaves it.

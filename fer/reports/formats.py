@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
@@ -33,12 +34,18 @@ def points(fraction: float | None) -> str:
     """Format a difference of fractions in percentage points, with its sign: -0.0213 -> ``−2.1``."""
     if fraction is None or math.isnan(fraction):
         return DASH
-    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return with_sign(100 * fraction, 1)
 
 
 def signed(value: float | None) -> str:
     """Format a number with two decimals and its sign: -0.4 -> ``−0.40``."""
-    return DASH if _is_missing(value) else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return DASH if _is_missing(value) else with_sign(value, 2)
+
+
+def with_sign(value: float, digits: int) -> str:
+    """Format a number with its sign; what is rounded to 0 has none: -0.04 with one digit -> ``0.0``."""
+    text = f"{value:+z.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text[1:]
 
 
 def count(value: int) -> str:
@@ -59,6 +66,20 @@ def short_duration(seconds: float | None) -> str:
     if seconds is None or math.isnan(seconds):
         return DASH
     return f"{significant(seconds)}{NO_BREAK}s" if seconds >= 1 else f"{significant(1000 * seconds)}{NO_BREAK}ms"
+
+
+def seconds(value: float | None) -> str:
+    """Format a time in seconds with one decimal, to be compared with others: 0.196 -> ``0.2 s``."""
+    return DASH if _is_missing(value) else f"{value:.1f}{NO_BREAK}s"
+
+
+def date(text: str) -> str:
+    """Format a moment of ISO 8601 to the minute, in UTC: ``2026-11-28 12:00 UTC``; other texts stay as they are."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.tzinfo is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def duration(seconds: float | None) -> str:

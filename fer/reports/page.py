@@ -29,6 +29,8 @@ _FILTERS = (
     formats.points,
     formats.signed,
     formats.short_duration,
+    formats.seconds,
+    formats.date,
     formats.duration,
     formats.clock,
     png_data_uri,

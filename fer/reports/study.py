@@ -4,7 +4,7 @@ It has no picture of a respondent, so that ``report.faces`` changes nothing here
 embedded: they are linked relatively to the page, and whoever opens it elsewhere chooses the file by hand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from fer.reports.colors import EMOTION_COLOURS
 from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
 from fer.reports.performance import build_performance_content
 from fer.reports.sources import REMOTE, find_sources
-from fer.reports.study_answers import build_answer, choose_answers, list_moments, list_whole_names
+from fer.reports.study_answers import (
+    Correction,
+    add_reach,
+    build_answer,
+    choose_answers,
+    list_moments,
+    list_uncertain_moments,
+    list_whole_names,
+)
 from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure, build_measure
 from fer.reports.study_rankings import rank_segments, sort_recordings, total_recordings
@@ -67,6 +75,8 @@ class StudyPage:
         media: The videos.
         effect: The Hedges' g that the study is planned for; None where it is not known.
         definitions: Definitions of measures that replace the page's own words, by name.
+        correction: For several tests: Holm's, or that of Benjamini and Hochberg.
+        not_over_time: The contrasts that are not tested over time, by name.
     """
 
     data: StudyData
@@ -80,6 +90,8 @@ class StudyPage:
     media: StudyMedia
     effect: float | None = None
     definitions: Mapping[str, str] = field(default_factory=dict)
+    correction: Correction = "holm"
+    not_over_time: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,8 @@ def write_study_page(page: StudyPage, path: Path) -> None:
     Raises:
         OSError: The page cannot be written.
     """
-    page = replace(page, data=complete_tables(page.data))
+    data = complete_tables(page.data)
+    page = replace(page, data=replace(data, contrasts=add_reach(data.contrasts, page.correction)))
     content = _build_content(page, path.parent)
     for detail in _DETAILS:
         html = render("study.html.j2", {**content, **_build_drawings(page, content, detail)})
@@ -128,6 +141,12 @@ def _list_measures(data: StudyData) -> list[str]:
     return list(dict.fromkeys([*data.measures, *others, *data.curves["measure"]]))
 
 
+def _has_values(data: StudyData, measure: str) -> bool:
+    """Whether there is anything to draw: without facial landmarks there is no pose, and no attention."""
+    curve = data.curves.loc[data.curves["measure"] == measure, "mean"]
+    return bool(curve.notna().any() or (measure in data.steps and data.steps[measure].notna().any()))
+
+
 def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
     data = page.data
     measures = {
@@ -140,12 +159,14 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
         for row in list_rows(tested[tested["kind"] != "mixed"].head(MAX_ROWS))
     ]
     moments = list_moments(data, measures)
+    uncertain = list_uncertain_moments(data, measures, moments)
     stimuli = [str(name) for name in data.stimuli["stimulus"]]
     answers = choose_answers(data, measures, page.effect, MAX_TOP_ANSWERS)
     order = {name: number for number, name in enumerate(stimuli)}
     first = sorted(
-        (moment for moment in moments if moment.row["rank"] == 1),
+        [*(moment for moment in moments if moment.row["rank"] == 1), *uncertain],
         key=lambda moment: (
+            not moment.certain,
             data.measures.index(moment.measure.name) if moment.measure.name in data.measures else len(data.measures),
             order.get(moment.row["stimulus"], len(order)),
         ),
@@ -155,12 +176,14 @@ def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
         "page": page,
         "data": data,
         "measures": measures,
+        "drawable": [measure for name, measure in measures.items() if _has_values(data, name)],
         "stimuli": stimuli,
         "totals": total_recordings(data),
         "top_moments": first[:MAX_TOP_MOMENTS],
         "answers": answers,
         "hidden_answers": int((tested["kind"] != "mixed").sum()) - len(answers),
         "moments": moments[:MAX_ROWS],
+        "uncertain": uncertain[:MAX_ROWS],
         "hidden_moments": max(0, len(moments) - MAX_ROWS),
         "rankings": rank_segments(data, measures, MAX_SEGMENTS),
         "contrasts": contrasts,
@@ -196,9 +219,9 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     data = page.data
     stimuli, places = content["stimuli"], content["places"]
     measures: list[Measure] = [
-        measure for name, measure in content["measures"].items() if detail.all_measures or name in data.measures
+        measure for measure in content["drawable"] if detail.all_measures or measure.name in data.measures
     ]
-    series = build_series(data, measures, detail.merge, detail.people)
+    series = build_series(data, measures, detail.merge, detail.people, page.not_over_time)
     conditions = series.index["conditions"]
     people = {str(name): number for number, name in enumerate(data.respondents["respondent"])}
     recordings = [
@@ -208,6 +231,8 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
         if row["stimulus"] in stimuli and row["condition"] in conditions and str(row["respondent"]) in people
     ]
     timed = data.segments.dropna(subset=["start_s", "end_s"])
+    files = data.stimuli["file"] if "file" in data.stimuli else data.stimuli["stimulus"]
+    with_video = set(data.stimuli.loc[files.fillna("") != "", "stimulus"])
     drawn = {
         **series.index,
         "measures": [
@@ -224,6 +249,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
             {
                 "name": name,
                 "url": address,
+                "has_video": name in with_video,
                 "segments": [
                     [row.kind, str(row.segment), round(float(row.start_s), 3), round(float(row.end_s), 3)]
                     for row in timed[timed["stimulus"] == name].itertuples()
@@ -243,7 +269,7 @@ def _build_drawings(page: StudyPage, content: Mapping[str, Any], detail: _Detail
     scripts = [read_script(name) for name in _SCRIPTS]
     return {
         "detail": detail,
-        "hidden_measures": len(content["measures"]) - len(measures),
+        "hidden_measures": len(content["drawable"]) - len(measures),
         "drawn": encode_json_for_script(drawn),
         "conditions": conditions,
         "curve_numbers": Markup(series.curves),

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from fer.metrics.multiple_tests import correct_p_values
 from fer.reports.formats import NO_BREAK, clock, p_value, percent, signed
 from fer.reports.group_page import SIGNIFICANT
 from fer.reports.study_data import StudyData
 from fer.reports.study_measures import Measure
 from fer.reports.study_tables import list_rows
 
+Correction = Literal["holm", "fdr_bh"]
 # shown: a difference; open: none was shown; blind: none could have been; untested: nothing was computed.
 Verdict = Literal["shown", "open", "blind", "untested"]
 VERDICTS: dict[Verdict, str] = {
@@ -40,11 +42,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Moment:
-    """A strongest moment, and where it is on the page's curves."""
+    """A strongest moment, and where it is on the page's curves; one that is not certain is only the highest point."""
 
     row: dict[str, Any]
     about: str
     measure: Measure
+    certain: bool = True
 
     @property
     def sentence(self) -> str:
@@ -54,7 +57,9 @@ class Moment:
         known = f" (95{NO_BREAK}% interval {interval})" if interval else ""
         people = "" if pd.isna(row["respondents"]) else f", in {count_people(row['respondents'])}"
         value = self.measure.write(row["value"])
-        return f"{self.measure.name} is strongest at {clock(row['peak_s'])}: {value}{known}{people}."
+        name, at = self.measure.name, clock(row["peak_s"])
+        said = f"{name} is strongest at" if self.certain else f"no moment of {name} is certain; the highest is at"
+        return f"{said} {at}: {value}{known}{people}."
 
 
 def list_whole_names(data: StudyData) -> set[str]:
@@ -83,11 +88,35 @@ def list_moments(data: StudyData, measures: dict[str, Measure]) -> list[Moment]:
     ]
 
 
+def list_uncertain_moments(data: StudyData, measures: dict[str, Measure], moments: list[Moment]) -> list[Moment]:
+    """The highest point of each curve of a tested measure in which no moment was found."""
+    keys = ["stimulus", "condition", "measure"]
+    known = {tuple(moment.row[key] for key in keys) for moment in moments}
+    curves = data.curves[(data.curves["group_column"] == "") & (data.curves["second"] >= 0)]
+    curves = curves[curves["measure"].isin(set(data.measures) & set(measures))].dropna(subset="mean")
+    highest = curves.loc[curves.groupby(keys, sort=False)["mean"].idxmax()]
+    return [
+        Moment(row, name_place(row["stimulus"], row["condition"]), measures[row["measure"]], certain=False)
+        for row in list_rows(highest.rename(columns={"second": "peak_s", "mean": "value"}))
+        if tuple(row[key] for key in keys) not in known
+    ]
+
+
+def add_reach(contrasts: pd.DataFrame, correction: Correction) -> pd.DataFrame:
+    """Add to each row the ``tests`` of its contrast, and ``p_best``: its corrected p if all were as clear as can be."""
+    found = contrasts.assign(tests=0, p_best=float("nan"))
+    for _, rows in found.groupby("contrast", sort=False):
+        smallest = rows["p_smallest"].where(rows["p"].notna())
+        found.loc[rows.index, "tests"] = int(rows["p"].notna().sum())
+        found.loc[rows.index, "p_best"] = correct_p_values(smallest.to_numpy(dtype=float), correction)
+    return found
+
+
 def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect: float | None) -> Answer:
     """Say what a row of the contrasts shows.
 
     Args:
-        row: The row.
+        row: The row, with what ``add_reach`` adds.
         measure: Its measure.
         whole: The names of whole stimuli, see `list_whole_names`.
         effect: The Hedges' g that the study is planned for; None where it is not known.
@@ -112,9 +141,21 @@ def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect:
         means = f"{measure.write(row['mean_a'])} against {measure.write(row['mean_b'])}"
         return Answer(about, f"{measure.name} is {more} in {a} than in {b}: {means}; {'; '.join(facts)}.", "shown")
     said = f"no difference in {measure.name} was shown: {'; '.join(facts)}."
+    tests = f"{int(row['tests'])} tests"
+    if row["difference_low"] > 0 or row["difference_high"] < 0:
+        side = "above" if row["difference_low"] > 0 else "below"
+        said = f"a difference in {measure.name} is likely, but not certain: {'; '.join(facts)}."
+        said += f" The interval lies {side} 0, but of one test alone; with {sizes}"
+        said += f" and {tests} that is not certain." if row["tests"] > 1 else " that is not certain."
+    smallest = p_value(row["p_smallest"])
     if row["p_smallest"] >= SIGNIFICANT:
-        smallest = p_value(row["p_smallest"])
         said += f" It could not have been seen with so few: with {sizes} the smallest possible p is {smallest}."
+        return Answer(about, said, "blind")
+    if row["p_best"] >= SIGNIFICANT:
+        said += (
+            f" It could not have been seen: with {sizes} the smallest possible p is {smallest}, corrected for {tests} "
+            f"{p_value(row['p_best'])}; name fewer measures or scenes, or ask more people."
+        )
         return Answer(about, said, "blind")
     if row["power"] < ENOUGH_POWER:
         size = "the planned size" if effect is None else f"g{NO_BREAK}= {effect:g}"
@@ -123,7 +164,7 @@ def build_answer(row: dict[str, Any], measure: Measure, whole: set[str], effect:
 
 
 def choose_answers(data: StudyData, measures: dict[str, Measure], effect: float | None, limit: int) -> list[Answer]:
-    """The answers for the top of the page: of each contrast those on whole stimuli, what was shown first.
+    """The answers for the top of the page: of each contrast those on whole stimuli and the clearest, which comes first.
 
     Where there are more than ``limit``, every contrast has one before any has two.
     """
@@ -131,10 +172,12 @@ def choose_answers(data: StudyData, measures: dict[str, Measure], effect: float 
     tested = data.contrasts[data.contrasts["measure"].isin(list(measures)) & (data.contrasts["kind"] != "mixed")]
     by_contrast: list[list[dict[str, Any]]] = []
     for _, rows in tested.groupby("contrast", sort=False):
-        on_whole = rows[rows["segment"].isin(whole)]
-        chosen = on_whole if len(on_whole) else rows
-        order = chosen["p_corrected"].fillna(2.0).sort_values(kind="stable").index
-        by_contrast.append(list_rows(chosen.loc[order]))
+        is_whole = rows["segment"].isin(whole)
+        # Of equal ps that on a whole stimulus comes first.
+        ordered = rows.assign(aside=~is_whole).sort_values(["p", "aside"], kind="stable", na_position="last")
+        keep = is_whole.loc[ordered.index] if is_whole.any() else pd.Series(True, index=ordered.index)
+        keep.iloc[0] = True
+        by_contrast.append(list_rows(ordered[keep]))
     kept = [0] * len(by_contrast)
     for _ in range(min(limit, sum(map(len, by_contrast)))):
         left = [number for number, rows in enumerate(by_contrast) if kept[number] < len(rows)]

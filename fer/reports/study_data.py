@@ -23,7 +23,7 @@ class StudyData:
         respondents: `respondent, consent`, and each of ``group_columns``.
         recordings: `recording, file, respondent, stimulus, condition, onset_s, offset_s, frames, usable_share,
             tracking_losses, brightness, people, included, reason`; ``recording`` is the name of the video in the
-            emotion table, and reason says in words why one is not included.
+            emotion table, and reason says in words why one is not included, what is its own after a colon.
         frames: A row a sampled frame of each included recording, between onset and offset and in the baseline:
             `recording, respondent, stimulus, condition, frame, recording_s, time_s, status`, `emotion` (the one that
             leads, empty without a usable face), and every measure.
@@ -72,3 +72,11 @@ class StudyData:
     norms: pd.DataFrame
     cautions: tuple[str, ...]
     step_s: float = 1.0
+
+
+def count_reasons(reasons: pd.Series) -> list[tuple[str, int]]:
+    """Count why recordings are left out, the most frequent first; those alike up to a colon are of a kind."""
+    texts = reasons.astype(str)
+    kinds = texts.str.split(": ", n=1).str[0]
+    alone = texts.groupby(kinds).transform("nunique") == 1
+    return [(str(reason), int(number)) for reason, number in texts.where(alone, kinds).value_counts().items()]

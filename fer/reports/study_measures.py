@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from fer.emotions import CONTEMPT, EMOTIONS
-from fer.reports.formats import DASH, NO_BREAK, percent, points
+from fer.reports.formats import DASH, NO_BREAK, percent, points, with_sign
 
 # share: 0-1, written in percent; number: any, -1 to 1 mostly; count: of people.
 Unit = Literal["share", "number", "degrees", "count"]
@@ -70,7 +70,8 @@ class Measure:
         if value is None or math.isnan(value):
             return DASH
         digits, suffix = {"degrees": (1, "°"), "count": (1, "")}.get(self.unit, (2, ""))
-        return f"{value:{sign}.{digits}f}{suffix}".replace("-", _MINUS)
+        text = with_sign(value, digits) if sign else f"{value:z.{digits}f}".replace("-", _MINUS)
+        return f"{text}{suffix}"
 
 
 def build_measure(name: str, change: bool, definition: str | None = None) -> Measure:

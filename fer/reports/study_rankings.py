@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer.reports.study_answers import name_place
-from fer.reports.study_data import StudyData
+from fer.reports.study_data import StudyData, count_reasons
 from fer.reports.study_measures import Measure
 from fer.reports.study_tables import list_rows
 
@@ -64,18 +64,20 @@ def total_recordings(data: StudyData) -> RecordingTotals:
     recordings = data.recordings
     used = recordings[recordings["included"]]
     shares = used["usable_share"].dropna()
-    reasons = recordings.loc[~recordings["included"], "reason"].value_counts(sort=True)
     return RecordingTotals(
         recordings=len(recordings),
         used=len(used),
         respondents=max(len(data.respondents), recordings["respondent"].nunique()),
         respondents_used=used["respondent"].nunique(),
         usable_share=float(shares.median()) if len(shares) else None,
-        reasons=[(str(reason), int(number)) for reason, number in reasons.items()],
+        reasons=count_reasons(recordings.loc[~recordings["included"], "reason"]),
     )
 
 
 def sort_recordings(data: StudyData) -> list[dict[str, Any]]:
-    """All recordings: first those left out, then by usable share, the lowest first."""
-    order = data.recordings.sort_values(["included", "usable_share"], kind="stable", na_position="first")
+    """All recordings: first those left out, then by usable share, the lowest first, which needs a frame."""
+    figures = ["usable_share", "tracking_losses"]
+    looked_at = data.recordings["frames"] != 0
+    recordings = data.recordings.assign(**{name: data.recordings[name].where(looked_at) for name in figures})
+    order = recordings.sort_values(["included", "usable_share"], kind="stable", na_position="first")
     return [{**row, "place": name_place(row["stimulus"], row["condition"])} for row in list_rows(order)]

@@ -5,7 +5,7 @@ the cells of the heat map. An index in JSON says what stands where.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +76,13 @@ class _Block:
         return base64.b64encode(whole.astype(kind).tobytes()).decode("ascii")
 
 
-def build_series(data: StudyData, measures: Sequence[Measure], merge: int = 1, heat: bool = True) -> Series:
+def build_series(
+    data: StudyData,
+    measures: Sequence[Measure],
+    merge: int = 1,
+    heat: bool = True,
+    not_over_time: Collection[str] = (),
+) -> Series:
     """Build what the page draws.
 
     Args:
@@ -84,6 +90,7 @@ def build_series(data: StudyData, measures: Sequence[Measure], merge: int = 1, h
         measures: The measures that can be chosen.
         merge: So many steps are drawn as one.
         heat: Whether respondents are drawn one by one.
+        not_over_time: The contrasts that are not tested over time.
     """
     stimuli = [str(name) for name in data.stimuli["stimulus"]]
     grids = _build_grids(data, merge)
@@ -100,7 +107,7 @@ def build_series(data: StudyData, measures: Sequence[Measure], merge: int = 1, h
         "curves": _add_curves(data, stimuli, conditions, groupings, names, grids, scales, curves),
         "heat": [],
         "heat_scales": [],
-        "differences": _add_differences(data, stimuli, names, grids, curves),
+        "differences": _add_differences(data, stimuli, names, grids, not_over_time, curves),
     }
     if heat and len(data.steps):
         ranges = {name: _find_range(data.steps, (name,)) for name in names}
@@ -211,7 +218,12 @@ def _add_cells(
 
 
 def _add_differences(
-    data: StudyData, stimuli: Sequence[str], names: Sequence[str], grids: Sequence[_Grid], block: _Block
+    data: StudyData,
+    stimuli: Sequence[str],
+    names: Sequence[str],
+    grids: Sequence[_Grid],
+    not_over_time: Collection[str],
+    block: _Block,
 ) -> list[dict[str, Any]]:
     """The course of each tested difference, A less B, with the clusters in which the two differ."""
     if not len(data.steps):
@@ -227,6 +239,8 @@ def _add_differences(
         if stimulus not in stimuli or not measures:
             continue
         which = stimuli.index(stimulus)
+        # A side of fewer than two people has no p, over time as little as for the whole.
+        is_tested = rows["p"].notna().groupby(rows["measure"]).any().to_dict()
         courses = _compute_differences(data, kind, factor, (a, b), stimulus, measures, grids[which])
         for name, course in zip(measures, courses, strict=True):
             if not np.isfinite(course).any():
@@ -244,6 +258,7 @@ def _add_differences(
                     "b": b,
                     "measure": names.index(name),
                     "scale": [low, high],
+                    "tested": contrast not in not_over_time and is_tested[name],
                     "start": block.add(_quantize(course, (low, high))),
                     "clusters": near[["start_s", "end_s", "p"]].dropna().round(4).to_numpy().tolist(),
                 }

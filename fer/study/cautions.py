@@ -8,8 +8,10 @@ import pandas as pd
 
 from fer.config.study import Study
 from fer.emotions import CONTEMPT, EMOTIONS
+from fer.metrics.multiple_tests import correct_p_values
 from fer.metrics.power import ALPHA, WANTED_POWER, find_needed_count
 from fer.metrics.small_samples import MIN_RESPONDENTS
+from fer.reports.study_data import count_reasons
 from fer.study.panel import list_groups
 
 # So few respondents have wide bands and find large effects only.
@@ -88,11 +90,11 @@ def _judge_panel(study: Study, steps: pd.DataFrame) -> Iterator[str]:
 def _judge_exclusions(study: Study, recordings: pd.DataFrame) -> Iterator[str]:
     left_out = recordings[~recordings["included"].astype(bool)]
     if len(left_out):
-        reasons = left_out["reason"].astype(str).value_counts()
+        reasons = count_reasons(left_out["reason"])
         yield (
             f"{_count(len(left_out), 'recording')} of {len(recordings)} "
             f"{'is' if len(left_out) == 1 else 'are'} left out: "
-            f"{_list([f'{reason} ({count})' for reason, count in reasons.items()], '; ')}."
+            f"{_list([f'{reason} ({count})' for reason, count in reasons], '; ')}."
         )
     if study.baseline is not None:
         early = [item.file for item in study.recordings if item.onset_s + study.baseline.start_s < 0]
@@ -164,12 +166,12 @@ def _judge_contrasts(study: Study, contrasts: pd.DataFrame) -> Iterator[str]:
             yield f"The contrast {name!r} could not be tested: a side has fewer than two respondents."
             continue
         smallest = known["p_smallest"].astype("float64")
-        # Holm's first step; that of Benjamini and Hochberg is kinder if all rows are as clear.
-        least = smallest.min() * (len(known) if study.correction == "holm" else 1)
-        if least > ALPHA:
+        # If all rows were as clear as can be; the marks of the page ask the same.
+        least = correct_p_values(smallest.to_numpy(), study.correction).min()
+        if least >= ALPHA:
             yield (
                 f"The contrast {name!r} cannot become significant: so few respondents give a p of "
-                f"{smallest.min():.2g} at best, corrected for {_count(len(known), 'test')} {min(least, 1):.2g}."
+                f"{smallest.min():.2g} at best, corrected for {_count(len(known), 'test')} {least:.2g}."
             )
             continue
         power = float(known["power"].astype("float64").median())

@@ -7,6 +7,8 @@ import pandas as pd
 from fer.config.study import Study
 from fer.study.frames import cut_frames, list_recordings
 
+# Of each recording; a camera that fails has many.
+MOST_CAUSES = 3
 QUALITY_COLUMNS = ("frames", "usable_share", "tracking_losses", "brightness", "people", "included", "reason")
 
 
@@ -33,7 +35,7 @@ def assess_recordings(
         - ``tracking_losses``: how often a frame in which the respondent's face was found is followed by one in which it
           is not, or in which the tracker takes it for another person's; unreadable frames are passed over;
         - brightness, the median of the face's; people, the most faces in a frame; empty where nothing tells;
-        - included, and the reason why one is not, else "".
+        - included, and the reason why one is not, else ""; what is this recording's own in it follows a colon.
     """
     recordings = list_recordings(study, names, durations)
     frames = cut_frames(table, recordings, study.baseline)
@@ -61,18 +63,34 @@ def assess_recordings(
         elif sampled == 0:
             reason = "the video ends before the onset of the stimulus"
         elif count == 0:
-            reason = "no frame has a usable face"
+            reason = f"no frame has a usable face: {_count_causes(shown[shown['place'] == place])}"
         elif count / sampled < study.min_usable:
-            reason = f"{count} of {sampled} frames are usable; min_usable={study.min_usable:g} asks for more"
+            causes = _count_causes(shown[shown["place"] == place])
+            reason = (
+                f"too few usable frames: {count} of {sampled} frames are usable ({causes}); "
+                f"min_usable={study.min_usable:g} asks for more"
+            )
         elif study.baseline is not None and place not in in_baseline:
             window = f"{study.baseline.start_s:g} to {study.baseline.end_s:g}"
-            reason = f"no usable face in the baseline, {window} seconds from the onset"
+            causes = _count_causes(frames[frames["in_baseline"] & (frames["place"] == place)])
+            reason = f"no usable face in the baseline, {window} seconds from the onset: {causes}"
         else:
             reason = ""
         reasons.append(reason)
     recordings["included"] = [not reason for reason in reasons]
     recordings["reason"] = pd.Series(reasons, recordings.index, dtype="str")
     return recordings
+
+
+def _count_causes(frames: pd.DataFrame) -> str:
+    """Why frames are not usable, the most frequent cause first."""
+    if frames.empty:
+        return "the recording has no frame there"
+    lacking = frames[frames["status"] != "ok"]
+    causes = lacking["reason"].where(lacking["reason"].fillna("") != "", lacking["status"]).value_counts()
+    said = [f"{cause} in {number}" for cause, number in causes.head(MOST_CAUSES).items()]
+    rest = causes.iloc[MOST_CAUSES:].sum()
+    return ", ".join([*said, f"other causes in {rest}"] if rest else said)
 
 
 def _count_losses(frames: pd.DataFrame) -> pd.Series:

@@ -53,7 +53,9 @@ def study_data(
         "measures": TESTED,
         "group_columns": tuple(groups),
         "has_baseline": False,
-        "stimuli": pd.DataFrame({"stimulus": stimuli, "file": None, "duration_s": float(seconds)}),
+        "stimuli": pd.DataFrame(
+            {"stimulus": stimuli, "file": [f"{name}.webm" for name in stimuli], "duration_s": float(seconds)}
+        ),
         "segments": pd.DataFrame(segments),
         "respondents": people,
         "recordings": _list_recordings(people, stimuli, conditions, seconds),
@@ -182,7 +184,7 @@ def _list_recordings(
             "frames": seconds * 5,
             "usable_share": 0.97,
             "tracking_losses": 1,
-            "brightness": 121.0,
+            "brightness": 0.47,
             "people": 1.0,
             "included": True,
             "reason": "",

@@ -4,6 +4,7 @@ import base64
 import json
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -337,3 +338,16 @@ def test_little_data_raises_no_error(driver: Any, tmp_path: Path, data: StudyDat
     until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
     assert driver.find_elements(By.CSS_SELECTOR, "#curve .curve") if kind == "one" else True
     assert driver.get_log("browser") == []
+
+
+def test_stimulus_that_has_no_video_asks_for_none(driver: Any, tmp_path: Path, data: StudyData) -> None:
+    path = tmp_path / "study.html"
+    write_study_page(study_page(replace(data, stimuli=data.stimuli.assign(file=None))), path)
+    driver.get(path.as_uri())
+    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#curve .curve"))
+    assert text_of(driver, "#stimulus-player .missing") == "This stimulus has no video."
+    assert not find(driver, "#stimulus-player .choose").is_displayed()
+    # What is rounded to 0 has no sign.
+    written = "return Courses.write({unit: 'share', change: true}, -0.0002)"
+    assert driver.execute_script(written).replace("\u00a0", " ") == "0.0 points"
+    assert driver.execute_script("return Courses.write({unit: 'number'}, -0.2)") == "−0.20"

@@ -103,7 +103,11 @@ def test_answers_stand_first(data: StudyData, tmp_path: Path) -> None:
             "a difference",
             "−0.20 against +0.19; difference +0.12; 95 % interval",
         ),
-        ({"p_smallest": None, "power": None, "p_corrected": 0.5}, "none shown", "no difference in happiness was shown"),
+        (
+            {"p_smallest": None, "power": None, "p_corrected": 0.5, "difference_low": -0.1},
+            "none shown",
+            "no difference in happiness was shown",
+        ),
     ],
 )
 def test_contrast_is_a_plain_sentence(
@@ -118,7 +122,7 @@ def test_every_contrast_is_answered_before_any_has_two(data: StudyData, tmp_path
     rows = [contrast_row(contrast=f"contrast {number}", p_corrected=0.9) for number in range(3) for _ in range(6)]
     html = write(study_page(replace(data, contrasts=pd.DataFrame(rows))), tmp_path)
     top = text_of(html)[: text_of(html).index("Curves and videos")]
-    assert [top.count(f"contrast {number}, spot A: no difference") for number in range(3)] == [3, 3, 2]
+    assert [top.count(f"contrast {number}, spot A: a difference in") for number in range(3)] == [3, 3, 2]
     assert "10 more rows of what was asked are under A against B" in top
 
 
@@ -141,7 +145,7 @@ def test_tables_are_complete_without_scripts(data: StudyData, tmp_path: Path) ->
     assert "spot A happiness 12 0.82 0.70 to 0.90 0.80 0.68 to 0.89 ± 5.0 points 31" in text
     assert "spot A whole happiness 20.0 % 71 4 9" in text  # norms
     assert "only 21 % of its frames have a usable face 1" in text and "no consent: it was not opened 1" in text
-    assert "dark.webm R900 spot A 100 21.0 % 1 121 1 no only 21 %" in text
+    assert "dark.webm R900 spot A 100 21.0 % 1 0.47 1 no only 21 %" in text
     assert "What each measure is" in text and "the probability of happiness; surprise counts neither" in text
     for given in ["python infer.py extraction.study=study.yaml", "Model outputs/train/run", "seed: 3 name: spots"]:
         assert given in text
@@ -336,3 +340,105 @@ def test_larger_study_is_drawn_coarser_and_says_so(tmp_path: Path) -> None:
     html = write(study_page(replace(data, steps=steps, respondents=people)), tmp_path)
     assert len(html.encode()) < LIMIT
     assert "steps are drawn as one" in html or "more measures are in" in html
+
+
+def test_recording_that_was_not_opened_has_no_figures(data: StudyData, tmp_path: Path) -> None:
+    recordings = data.recordings.assign(usable_share=lambda rows: rows["usable_share"].fillna(0.0))
+    text = text_of(write(study_page(replace(data, recordings=recordings)), tmp_path))
+    assert "secret.webm R901 spot A 0 – – 0.47 1 no no consent" in text
+    assert "Brightness of the face: 0 is black, 1 white." in text
+
+
+def test_reasons_of_one_kind_are_one_row(data: StudyData, tmp_path: Path) -> None:
+    reasons = [f"too few usable frames: {number} of 48" for number in range(len(data.recordings))]
+    left_out = data.recordings.assign(included=False, reason=reasons)
+    text = text_of(write(study_page(replace(data, recordings=left_out)), tmp_path))
+    assert "Reason Recordings too few usable frames 26" in text
+
+
+def test_page_knows_which_stimuli_have_no_video(data: StudyData, tmp_path: Path) -> None:
+    stimuli = data.stimuli.assign(file=[None, "b.webm"])
+    html = write(study_page(replace(data, stimuli=stimuli)), tmp_path)
+    assert [stimulus["has_video"] for stimulus in drawn_of(html)["stimuli"]] == [False, True]
+    assert "This stimulus has no video." in html
+
+
+@pytest.mark.parametrize(
+    ("correction", "count", "mark"),
+    [("holm", 14, "too few to see"), ("holm", 6, "none shown"), ("fdr_bh", 14, "none shown")],
+)
+def test_mark_asks_what_the_correction_leaves(
+    data: StudyData, tmp_path: Path, correction: Any, count: int, mark: str
+) -> None:
+    rows = [contrast_row(n_a=5, n_b=5, p=0.0079, p_corrected=0.11, p_smallest=0.0079) for _ in range(count)]
+    page = study_page(replace(data, contrasts=pd.DataFrame(rows)), correction=correction)
+    text = text_of(write(page, tmp_path))
+    said = (
+        "with 5 against 5 respondents the smallest possible p is 0.008, corrected for 14 tests 0.111; name fewer "
+        "measures or scenes, or ask more people."
+    )
+    top = text[text.index("What was asked") : text.index("Curves and videos")]
+    assert f" {mark} " in top and (said in top) == (mark == "too few to see")
+
+
+@pytest.mark.parametrize(("low", "high", "side"), [(0.076, 0.094, "above"), (-0.094, -0.076, "below")])
+def test_interval_beside_0_is_not_denied(data: StudyData, tmp_path: Path, low: float, high: float, side: str) -> None:
+    fields = {"difference_low": low, "difference_high": high, "difference": low, "n_a": 4, "n_b": 4}
+    text = text_of(write(study_page(with_contrast(data, **fields, p=0.125, p_corrected=0.125)), tmp_path))
+    assert "no difference in happiness was shown" not in text
+    assert f"The interval lies {side} 0, but of one test alone; with 4 against 4 respondents that is not" in text
+
+
+def test_summary_has_the_clearest_row_of_each_contrast(data: StudyData, tmp_path: Path) -> None:
+    rows = [contrast_row(p=0.02, p_corrected=0.2), contrast_row(p=0.4, p_corrected=0.9, measure="valence")]
+    rows += [contrast_row(segment=name, p=p, p_corrected=0.01) for name, p in (("logo", 0.001), ("joke", 0.0005))]
+    text = text_of(write(study_page(replace(data, contrasts=pd.DataFrame(rows))), tmp_path))
+    top = text[text.index("What was asked") : text.index("Curves and videos")]
+    assert "spot A, joke: happiness is higher" in top and "spot A, logo" not in top
+    assert top.index("spot A, joke") < top.index("spot A: ")
+
+
+def test_what_was_not_tested_over_time_says_so(data: StudyData, tmp_path: Path) -> None:
+    assert all(entry["tested"] for entry in drawn_of(write(study_page(data), tmp_path))["differences"])
+    alone = with_contrast(data, n_b=1, p=np.nan, p_corrected=np.nan)
+    for page in (study_page(alone), study_page(data, not_over_time=set(data.contrasts["contrast"]))):
+        html = write(page, tmp_path)
+        found = drawn_of(html)["differences"]
+        assert found and not any(entry["tested"] for entry in found)
+        assert "Whether the two differ over time was not tested." in html
+
+
+def test_where_no_moment_is_certain_the_highest_is_told(data: StudyData, tmp_path: Path) -> None:
+    moments = data.moments[(data.moments["measure"] != "happiness") | (data.moments["stimulus"] != "spot A")]
+    text = text_of(write(study_page(replace(data, moments=moments)), tmp_path))
+    said = "spot A: no moment of happiness is certain; the highest is at 0:12.0: "
+    assert text.count(said) == 2 and "no moment of happiness" in text[: text.index("What was asked")]
+    html = write(study_page(replace(data, moments=moments.iloc[:0])), tmp_path)
+    assert text_of(html).count("no moment of") == 12 and '<section id="moments"' in html
+    assert "no moment of" not in text_of(write(study_page(data), tmp_path))
+
+
+def test_measures_without_any_value_cannot_be_chosen(data: StudyData, tmp_path: Path) -> None:
+    empty = ["engagement", "attention", "yaw"]
+    curves = data.curves.assign(mean=data.curves["mean"].where(~data.curves["measure"].isin(empty)))
+    html = write(study_page(replace(data, curves=curves, steps=data.steps.assign(**dict.fromkeys(empty)))), tmp_path)
+    assert {measure["name"] for measure in drawn_of(html)["measures"]} == set(MEASURES) - set(empty)
+    assert "more measures are in" not in html
+
+
+def test_figures_are_written_alike(data: StudyData, tmp_path: Path) -> None:
+    fields = {"difference": -0.0001, "difference_low": -0.1, "mean_a": -0.0003, "mean_b": -0.056, "hedges_g": -0.001}
+    summary = data.segment_summary
+    times = summary["mean"].where(summary["statistic"] != "time_to_peak_s", 0.196)
+    changed = replace(
+        with_contrast(data, **fields, p_corrected=0.5),
+        has_baseline=True,
+        segment_summary=summary.assign(mean=times),
+        reliability=data.reliability.assign(icc_low=-11.47, icc_high=1.0),
+    )
+    text = text_of(write(study_page(changed, created="2026-11-28T23:06:37+00:00"), tmp_path))
+    assert "12 against 12 0.0 points against −5.6 points 0.0 points −10.0 to +19.0 points" in text
+    assert "−0.0" not in text.replace("−0.05", "").replace("−0.04", "") and "−0.00" not in text
+    assert "0.2 s" in text and "196 ms" not in text
+    assert "below −1 to 1.00" in text
+    assert "2026-11-28 23:06 UTC" in text and "T23:06" not in text

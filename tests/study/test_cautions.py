@@ -99,3 +99,22 @@ def test_nothing_at_all() -> None:
         "No recording could be analysed, so nothing can be said.",
         "4 recordings of 4 are left out: dark (4).",
     )
+
+
+def test_reasons_of_one_kind_are_counted_together() -> None:
+    study = draw(8)
+    few = [f"too few usable frames: {number} of 48 frames are usable" for number in range(6)]
+    reasons = [*few, "the video cannot be read: no video stream", ""]
+    recordings = list_recordings(study).assign(reason=reasons, included=[not reason for reason in reasons])
+    said = "7 recordings of 8 are left out: too few usable frames (6); the video cannot be read: no video stream (1)."
+    assert said in judge(study, recordings)
+
+
+@pytest.mark.parametrize(("correction", "said"), [("holm", True), ("fdr_bh", False)])
+def test_what_cannot_become_significant_depends_on_the_correction(correction: str, said: bool) -> None:
+    """With 5 against 5 people the smallest p is 0.0079: times 2 measures and 4 parts 0.063."""
+    study = draw(10, contrasts=(CONTRAST,), correction=correction)
+    steps = draw_steps(study, seconds=4)
+    values = summarize_steps(steps, {name: (place, place + 1) for place, name in enumerate("abc")})
+    sentences = list_cautions(study, list_recordings(study), steps, compute_contrasts(values, study), GOOD)
+    assert any("corrected for 8 tests 0.063" in sentence for sentence in sentences) == said

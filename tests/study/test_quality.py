@@ -92,10 +92,10 @@ def test_each_reason_says_what_is_wrong() -> None:
         "",
         "the respondent has not agreed to be analysed",
         "the video cannot be read: it is not a video",
-        "3 of 6 frames are usable; min_usable=0.6 asks for more",
+        "too few usable frames: 3 of 6 frames are usable (why in 3); min_usable=0.6 asks for more",
         "the video ends before the onset of the stimulus",
-        "no usable face in the baseline, -1 to 0 seconds from the onset",
-        "no frame has a usable face",
+        "no usable face in the baseline, -1 to 0 seconds from the onset: why in 1",
+        "no frame has a usable face: why in 2",
     ]
     assert found["frames"].tolist() == [5, 0, 0, 6, 0, 2, 2]
     assert found.loc[[1, 2, 4], "usable_share"].tolist() == [0, 0, 0]
@@ -106,7 +106,8 @@ def test_the_least_usable_share_counts_and_a_frame_is_needed_even_without_one() 
     table = in_order(watched("a.mp4", [0, 1], [0.1] * 2), empty("a.mp4", [2, 3]))
     assert assessed(study_of({}), table).loc[0, "included"]
     assert not assessed(study_of({}, min_usable=0.51), table).loc[0, "included"]
-    assert assessed(study_of({}, min_usable=0.0), empty("a.mp4", [0])).loc[0, "reason"] == "no frame has a usable face"
+    reason = assessed(study_of({}, min_usable=0.0), empty("a.mp4", [0])).loc[0, "reason"]
+    assert reason == "no frame has a usable face: why in 1"
 
 
 def test_consent_that_was_withdrawn_counts_whatever_was_extracted() -> None:
@@ -130,3 +131,15 @@ def test_runs_of_earlier_versions_do_not_tell_the_number_of_people() -> None:
 def test_a_run_without_rows_leaves_every_recording_out() -> None:
     found = assessed(study_of({}), watched("a.mp4", [0], [0.1]).iloc[:0])
     assert found["reason"].tolist() == ["the video cannot be read: no frame could be decoded"]
+
+
+def test_a_dark_recording_and_one_out_of_the_frame_have_other_reasons() -> None:
+    study = study_of({}, {"file": "b.mp4", "respondent": "ben"}, min_usable=0.9)
+    dark = empty("a.mp4", [1, 2, 3], "low_quality").assign(reason="darker than 0.1")
+    away = empty("b.mp4", [1, 2, 3]).assign(reason=["no face was found", "no face was found", "darker than 0.1"])
+    table = in_order(watched("a.mp4", [0], [0.1]), dark, watched("b.mp4", [0], [0.1]), away)
+    assert assessed(study, table)["reason"].tolist() == [
+        "too few usable frames: 1 of 4 frames are usable (darker than 0.1 in 3); min_usable=0.9 asks for more",
+        "too few usable frames: 1 of 4 frames are usable (no face was found in 2, darker than 0.1 in 1); "
+        "min_usable=0.9 asks for more",
+    ]

@@ -242,8 +242,8 @@
   ownPlayer?.onPlay(() => stimulusPlayer.pause());
 
   const drawAll = () => {
-    const { name, url } = data.stimuli[state.stimulus];
-    stimulusPlayer.show(String(state.stimulus), url, 0, name);
+    const { name, url, has_video: exists } = data.stimuli[state.stimulus];
+    stimulusPlayer.show(String(state.stimulus), url, 0, name, exists);
     byId("stimulus-player").querySelector("figcaption").textContent = `Stimulus: ${name}`;
     state.time = Math.min(state.time, end());
     drawCurves();

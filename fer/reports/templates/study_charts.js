@@ -27,13 +27,15 @@ const Courses = (() => {
   };
 
   const minus = (text) => text.replace("-", "−");
-  const sign = (value, digits) => minus(`${value > 0 ? "+" : ""}${value.toFixed(digits)}`);
+  // What is rounded to 0 has no sign.
+  const fixed = (value, digits) => (Number(value.toFixed(digits)) === 0 ? (0).toFixed(digits) : minus(value.toFixed(digits)));
+  const sign = (value, digits) => `${Number(value.toFixed(digits)) > 0 ? "+" : ""}${fixed(value, digits)}`;
   /** A value of a measure, or a difference of two, in its unit. */
   const write = ({ unit, change }, value, difference = false) => {
     if (value === null) return "–";
     if (unit === "share") return change || difference ? `${sign(100 * value, 1)}\u00a0points` : `${(100 * value).toFixed(0)}\u00a0%`;
-    if (unit === "degrees") return `${minus(value.toFixed(1))}°`;
-    if (unit === "count") return minus(value.toFixed(1));
+    if (unit === "degrees") return `${fixed(value, 1)}°`;
+    if (unit === "count") return fixed(value, 1);
     return sign(value, 2);
   };
 

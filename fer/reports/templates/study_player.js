@@ -15,11 +15,11 @@ const Player = (() => {
     let sent = null;
 
     const playable = () => !video.hidden && !video.error;
-    const refuse = (text) => {
+    const refuse = (text, open = true) => {
       video.hidden = true;
       missing.textContent = text;
       missing.hidden = false;
-      choose.hidden = false;
+      choose.hidden = !open;
     };
     const check = () => {
       if (current.url === null) return;
@@ -61,8 +61,8 @@ const Player = (() => {
     });
 
     return {
-      /** Shows a video; without an address the reader may choose the file. */
-      show: (key, url, onset, label) => {
+      /** Shows a video; of one that exists elsewhere the reader may choose the file. */
+      show: (key, url, onset, label, exists = true) => {
         if (current.key === key) return;
         current = { key, url: null, onset };
         sent = null;
@@ -71,7 +71,7 @@ const Player = (() => {
         if (address) return load(address);
         video.removeAttribute("src");
         video.load();
-        return refuse("The video does not stand beside this page.");
+        return exists ? refuse("The video does not stand beside this page.") : refuse("This stimulus has no video.", false);
       },
       seek,
       toggle: () => {

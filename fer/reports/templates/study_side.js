@@ -42,7 +42,8 @@ const SideCharts = (() => {
     const own = data.measures[entry.measure];
     const values = Series.differenceOf(entry);
     const title = `${own.name}${own.unit === "share" ? ", points" : ""}: ${entry.a} less ${entry.b}`;
-    const resting = `${title}. ${entry.clusters.length ? "Shaded: stretches in which the two differ." : "No stretch of time was found in which the two differ."}`;
+    const found = entry.clusters.length ? "Shaded: stretches in which the two differ." : "No stretch of time was found in which the two differ.";
+    const resting = `${title}. ${entry.tested ? found : "Whether the two differ over time was not tested."}`;
     byId("difference-readout").textContent = resting;
     Courses.draw(byId("difference-curve"), {
       end: end(entry.stimulus), step: steps(entry.stimulus).width, measure: own, height: DIFFERENCE_HEIGHT, segments: data.stimuli[entry.stimulus].segments, label: title, difference: true,
