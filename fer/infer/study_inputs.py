@@ -15,8 +15,8 @@ from fer.core.io import compute_sha256, write_text
 from fer.core.run_layout import STUDY_YAML
 from fer.errors import ConfigError
 from fer.runs.run_directory import Run, load_run_config, read_provenance
-from fer.study.checks import has_consent, list_consenting
-from fer.study.preparation import NO_CONSENT, PreparedStudy, prepare_study, read_checked_study
+from fer.study.checks import count_denied, keep_consenting, list_consenting
+from fer.study.preparation import PreparedStudy, prepare_study, read_checked_study
 from fer.study.reading import KEY, dump_study, read_study
 from fer.video.media import Media
 
@@ -24,6 +24,7 @@ HEADER = """\
 # The study of this run as it was understood. It is what a resumed run goes by; analyse it anew with
 #   extraction.study=THIS_FILE
 """
+_DENIED = "# Left out of this copy, for want of consent: {recordings} recording(s) of {respondents} respondent(s).\n"
 log = logging.getLogger(__name__)
 
 
@@ -62,11 +63,8 @@ def _describe(path: str, prepared: PreparedStudy) -> dict[str, Any]:
         "file": path,
         "sha256": prepared.sha256,
         "cautions": list(prepared.cautions),
-        "excluded": [
-            {"file": item.file, "respondent": item.respondent, "reason": NO_CONSENT}
-            for item in prepared.study.recordings
-            if not has_consent(prepared.study, item)
-        ],
+        # Who did not agree is named nowhere in a run.
+        "excluded": count_denied(prepared.study),
     }
 
 
@@ -113,15 +111,17 @@ def check_media(study: Study, media: Sequence[Media], source: str) -> None:
 
 
 def keep_study(run: Run, found: RunStudy) -> None:
-    """Write the study as it was understood into a run, and record where it comes from."""
-    write_study(run.directory, found.study)
+    """Write the study as it was understood into a run, without who did not agree, and record where it comes from."""
     run.update_provenance(study=found.facts)
+    write_study(run.directory, keep_consenting(found.study))
 
 
 def write_study(directory: Path, study: Study) -> None:
-    """Write the study of a run."""
+    """Write the study of a run; how many it lacks stands in its provenance."""
+    denied = (read_provenance(directory).get("study") or {}).get("excluded") or {}
+    comment = _DENIED.format(**denied) if any(denied.values()) else ""
     text = yaml.safe_dump(dump_study(study), sort_keys=False, allow_unicode=True, width=1000)
-    write_text(directory / STUDY_YAML, HEADER + text)
+    write_text(directory / STUDY_YAML, HEADER + comment + text)
 
 
 def read_run_study(directory: Path) -> Study:

@@ -296,7 +296,7 @@ def test_a_recording_without_consent_is_never_opened(
     prepared = prepare(tmp_path, panel)
     found = set(opened)
     assert {"p1.mp4", "p2.mp4", "spot.mp4"} <= found and "p3.mp4" not in found
-    assert prepared.cautions == ("no consent: 1 recording of p3 left out, and not opened",)
+    assert prepared.cautions == ("1 recording of 1 respondent without consent was left out, and not opened",)
     assert [item.respondent for item in prepared.study.recordings] == ["p1", "p2", "p3"]
 
 
@@ -410,10 +410,10 @@ def test_what_ought_to_be_known_stops_nothing(panel: dict[str, Any], tmp_path: P
     panel["respondents"]["p9"] = {}
     panel["stimuli"]["other"] = {"duration_s": 5}
     assert [caution.replace(f"{tmp_path}/", "") for caution in prepare(tmp_path, panel).cautions] == [
-        "no consent: 1 recording of p3 left out, and not opened",
+        "1 recording of 1 respondent without consent was left out, and not opened",
         "p2.mp4: is left out: this is no video, or it is damaged (Invalid data found when processing input)",
         "1 recording ends before the stimulus does: p1.mp4 (1.0 s); what is missing counts for nobody",
-        "respondents without a recording: p9",
+        "respondents without a recording: 1 without consent",
         "stimuli without a recording: other",
     ]
     panel["baseline"] = {"start_s": -1.5, "end_s": 0}
