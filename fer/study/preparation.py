@@ -9,7 +9,7 @@ from fer.config.study_loading import raise_problems, shorten_name
 from fer.core.io import compute_sha256
 from fer.study.checks import count_denied, describe_denied, find_problems, has_consent
 from fer.study.cuts import find_scenes
-from fer.study.file_checks import find_missing_files, open_recordings
+from fer.study.file_checks import find_denied_files, find_missing_files, open_recordings
 from fer.study.reading import KEY, read_study
 from fer.study.time_checks import find_time_cautions, find_wrong_times
 from fer.video.reader import VideoError, open_video
@@ -37,7 +37,7 @@ class PreparedStudy:
 def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
     """Read a study's file, and check all of it that can be checked before anything runs.
 
-    A recording without consent is not opened, nor looked for.
+    A recording without consent is not opened, under whatever name, and need not be there.
 
     Args:
         path: YAML, CSV, or an Excel workbook.
@@ -49,7 +49,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
     source = f"{key}={path}"
     study = read_study(path, key)
     sha256 = compute_sha256(path)
-    _raise_all(source, [*find_problems(study), *find_missing_files(study)])
+    _raise_all(source, [*find_problems(study), *find_denied_files(study), *find_missing_files(study)])
     completed, problems, lengths = _complete_stimuli(study)
     infos, unreadable = open_recordings(completed)
     _raise_all(source, [*problems, *find_wrong_times(completed, infos)])
@@ -67,7 +67,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
 def read_checked_study(path: Path, key: str = KEY) -> Study:
     """Read a study's file and check its names; nothing that it names is opened. Raises ConfigError."""
     study = read_study(path, key)
-    _raise_all(f"{key}={path}", find_problems(study))
+    _raise_all(f"{key}={path}", [*find_problems(study), *find_denied_files(study)])
     return study
 
 

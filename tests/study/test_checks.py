@@ -300,6 +300,37 @@ def test_a_recording_without_consent_is_never_opened(
     assert [item.respondent for item in prepared.study.recordings] == ["p1", "p2", "p3"]
 
 
+@pytest.mark.parametrize("link", ["same", "symbolic", "hard", "folder"])
+@pytest.mark.parametrize("what", ["recording", "stimulus"])
+def test_a_recording_without_consent_is_not_opened_by_another_name(
+    link: str, what: str, panel: dict[str, Any], opened: Sequence[str], tmp_path: Path
+) -> None:
+    name = {"same": "p3.mp4", "folder": "linked/p3.mp4"}.get(link, "alias.mp4")
+    if link == "symbolic":
+        (tmp_path / name).symlink_to("p3.mp4")
+    elif link == "hard":
+        os.link(tmp_path / "p3.mp4", tmp_path / name)
+    elif link == "folder":
+        (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    if what == "recording":
+        panel["recordings"][0]["file"] = name
+        place = f"recordings.1 ({Path(name).name}): file={name}"
+    else:
+        panel["stimuli"]["spot"]["file"] = name
+        place = f"stimuli.spot.file={name}"
+    (problem,) = refuse(tmp_path, panel)
+    if (link, what) == ("same", "recording"):
+        assert problem.startswith("recordings.3 (p3.mp4): is a recording of p1 in recordings.1, and of p3 here")
+    else:
+        assert problem == (
+            f"{place}: is the file of recordings.3, which is without consent and never opened; name another, or leave "
+            "it out"
+        )
+    with pytest.raises(ConfigError):
+        preparation.read_checked_study(tmp_path / "study.yaml")
+    assert not {"p3.mp4", "alias.mp4"} & set(opened)
+
+
 def test_a_recording_without_consent_may_be_gone(panel: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "p3.mp4").unlink()
     panel["recordings"][2]["onset_s"] = 1000
