@@ -181,6 +181,56 @@ def test_a_resumed_run_goes_by_its_own_copy(
     assert f"extraction.study={study} is not there any more; the run goes on with its own copy" in caplog.text
 
 
+def withdraw(content: dict[str, Any]) -> None:
+    content["respondents"]["p2"]["consent"] = False
+
+
+def withdraw_and_move(content: dict[str, Any]) -> None:
+    withdraw(content)
+    content["recordings"][2]["file"] = "elsewhere.mp4"
+
+
+def withdraw_and_rename(content: dict[str, Any]) -> None:
+    content["respondents"]["x2"] = {"consent": "no"}
+    del content["respondents"]["p2"]
+    content["recordings"][2] |= {"respondent": "x2", "file": "alias.mp4"}
+
+
+@pytest.mark.parametrize("edit", [withdraw, withdraw_and_move, withdraw_and_rename])
+def test_consent_that_was_withdrawn_stops_a_resumed_run(
+    edit: Callable[[dict[str, Any]], None], resumed: Callable[..., Study], study: Path, begun: Path
+) -> None:
+    (study.parent / "alias.mp4").symlink_to(study.parent / "p2" / "clip.mp4")
+    change(study, edit)
+    with pytest.raises(ConfigError, match=r"p2/clip.mp4 is without consent, and this run has looked at it") as raised:
+        resumed()
+    assert str(raised.value).startswith(f"extraction.study={study}: ")
+    assert f"fer.privacy.forget {begun} p2`" in str(raised.value)
+
+
+def test_consent_that_another_file_withdraws_stops_a_resumed_run(
+    resumed: Callable[..., Study], study: Path, begun: Path
+) -> None:
+    other = change(study.rename(study.with_name("other.yaml")), withdraw)
+    with pytest.raises(ConfigError, match=f"fer.privacy.forget {begun} p2`"):
+        resumed(f"extraction.study={other}")
+
+
+def test_a_changed_file_that_tells_nothing_of_somebody_s_consent(
+    resumed: Callable[..., Study], study: Path, begun: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave_out(content: dict[str, Any]) -> None:
+        del content["respondents"]["p2"], content["recordings"][2]
+
+    change(study, leave_out)
+    assert "p2" in resumed().respondents
+    assert f"extraction.study={study} lacks 1 respondent(s) of the run; delete from it who" in caplog.text
+    change(study, lambda content: content["respondents"]["p1"].update(consent="withdrawn"))
+    with pytest.raises(ConfigError, match="and may take back consent; mend it, or go by the run's own copy"):
+        resumed()
+    assert "p1" in resumed(f"extraction.study={begun / 'study.yaml'}").respondents
+
+
 def test_other_contrasts_come_by_the_copy_or_by_another_file(
     resumed: Callable[..., Study], begun: Path, study: Path, tmp_path: Path
 ) -> None:
