@@ -20,7 +20,7 @@ class StudyData:
         has_baseline: Whether values are changes.
         stimuli: `stimulus, file, duration_s`; file is None where there is none.
         segments: `stimulus, kind, segment, start_s, end_s`; kind is `whole`, `scene` or `event`.
-        respondents: `respondent, consent`, and each of ``group_columns``.
+        respondents: `respondent, consent`, and each of ``group_columns``; who has not agreed is in no table.
         recordings: `recording, file, respondent, stimulus, condition, onset_s, offset_s, frames, usable_share,
             tracking_losses, brightness, people, included, reason`; ``recording`` is the name of the video in the
             emotion table, and reason says in words why one is not included, what is its own after a colon.

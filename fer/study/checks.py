@@ -34,6 +34,24 @@ def has_consent(study: Study, recording: Recording) -> bool:
     return person is not None and person.consent
 
 
+def keep_consenting(study: Study) -> Study:
+    """A study without who has not agreed: they are counted (``count_denied``), and in nothing that is kept."""
+    people = {name: person for name, person in study.respondents.items() if person.consent}
+    return study.model_copy(update={"respondents": people, "recordings": tuple(list_consenting(study))})
+
+
+def count_denied(study: Study) -> dict[str, int]:
+    """How many recordings are without consent, and of how many respondents."""
+    denied = [item.respondent for item in study.recordings if not has_consent(study, item)]
+    return {"recordings": len(denied), "respondents": len(set(denied))}
+
+
+def describe_denied(recordings: int, respondents: int) -> str:
+    """The sentence about recordings without consent, which names nobody."""
+    left_out = f"{recordings} recording{'s' * (recordings != 1)} of {respondents} respondent{'s' * (respondents != 1)}"
+    return f"{left_out} without consent {'was' if recordings == 1 else 'were'} left out, and not opened"
+
+
 def format_recording(index: int, recording: Recording) -> str:
     """What messages call a recording: its number from one, and its file."""
     return f"recordings.{index + 1} ({Path(recording.file).name})"

@@ -1,5 +1,6 @@
-"""The files that a study names: whether they are there, what its videos declare. Without consent none is touched."""
+"""The files that a study names: whether they are there, what its videos declare. Without consent none is opened."""
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -36,6 +37,49 @@ def find_missing_files(study: Study) -> Iterable[str]:
     for number, norm in enumerate(study.norms, 1):
         if not Path(norm).is_dir():
             yield f"norms.{number}={norm}: there is no such directory; name the run directory of an earlier study"
+
+
+def identify_file(file: str) -> tuple[int, int] | str:
+    """What a file is known by under all its names, links too, without opening it; its name where it is not there."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return file
+    # Some file systems of Windows number no files.
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(file)
+
+
+def find_denied_files(study: Study) -> Iterable[str]:
+    """Find recordings without consent that a study names again, as somebody's recording or as a stimulus.
+
+    Args:
+        study: A study with absolute paths.
+
+    Returns:
+        A sentence each. No file is opened.
+    """
+    denied: dict[object, int] = {}
+    for index, item in enumerate(study.recordings):
+        if not has_consent(study, item):
+            denied.setdefault(identify_file(item.file), index)
+    if not denied:
+        return
+    # The same name of two people is told by ``find_problems``.
+    names = {study.recordings[index].file for index in denied.values()}
+    named = [
+        *(
+            (f"{format_recording(index, item)}: file", item.file)
+            for index, item in enumerate(study.recordings)
+            if has_consent(study, item) and item.file not in names
+        ),
+        *((f"stimuli.{shorten_name(name)}.file", item.file) for name, item in study.stimuli.items() if item.file),
+    ]
+    for place, file in named:
+        if (number := denied.get(identify_file(file))) is not None:
+            yield (
+                f"{place}={file}: is the file of recordings.{number + 1}, which is without consent and never opened; "
+                "name another, or leave it out"
+            )
 
 
 def _explain_missing_file(file: str) -> str | None:

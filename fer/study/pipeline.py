@@ -10,6 +10,7 @@ import pandas as pd
 from fer.config.study import Study
 from fer.reports.study_data import StudyData
 from fer.study.cautions import list_cautions
+from fer.study.checks import count_denied, describe_denied, keep_consenting
 from fer.study.clusters import find_contrast_clusters
 from fer.study.contrasts import compute_contrasts
 from fer.study.curves import compute_curves
@@ -58,12 +59,12 @@ def analyze_study(found: StudyInput, seed: int) -> StudyData:
         seed: Of permutations and intervals.
 
     Returns:
-        All tables; the same input gives the same.
+        All tables, of those who have agreed alone; the same input gives the same.
 
     Raises:
         UserError: A study is to be compared with norms that are not there, or a package is not installed.
     """
-    study, table = found.study, found.table
+    study, table = keep_consenting(found.study), found.table
     durations = {name: stimulus.duration_s for name, stimulus in study.stimuli.items()}
     recordings = assess_recordings(study, table, found.names, durations, found.problems)
     frames = build_frames(study, table, recordings)
@@ -101,6 +102,7 @@ def analyze_study(found: StudyInput, seed: int) -> StudyData:
             *unfitted,
             *unread,
             *_find_short_steps(study, frames),
+            *_count_denied(found),
             *found.cautions,
         ),
         step_s=study.step_s,
@@ -115,6 +117,13 @@ def _find_short_steps(study: Study, frames: pd.DataFrame) -> Iterator[str]:
             f"Steps of {study.step_s:g} s are shorter than the time between two analysed frames ({between:.2g} s), so "
             "that moments and differences over time fall apart; set a longer step_s, or a larger extraction.fps."
         )
+
+
+def _count_denied(found: StudyInput) -> list[str]:
+    """The sentence about those without consent, unless it is among what was found before anything ran."""
+    denied = count_denied(found.study)
+    sentence = describe_denied(**denied)
+    return [sentence] if denied["recordings"] and sentence not in found.cautions else []
 
 
 def _list_stimuli(study: Study) -> pd.DataFrame:

@@ -7,15 +7,13 @@ from pathlib import Path
 from fer.config.study import BetweenContrast, Scene, Stimulus, Study
 from fer.config.study_loading import raise_problems, shorten_name
 from fer.core.io import compute_sha256
-from fer.study.checks import find_problems, has_consent
+from fer.study.checks import count_denied, describe_denied, find_problems, has_consent
 from fer.study.cuts import find_scenes
-from fer.study.file_checks import find_missing_files, open_recordings
+from fer.study.file_checks import find_denied_files, find_missing_files, open_recordings
 from fer.study.reading import KEY, read_study
 from fer.study.time_checks import find_time_cautions, find_wrong_times
 from fer.video.reader import VideoError, open_video
 
-# Why a recording is left out.
-NO_CONSENT = "no consent"
 _MAX_NAMED = 5
 # A study may round the length of a video.
 _LONGER_S = 0.5
@@ -39,7 +37,7 @@ class PreparedStudy:
 def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
     """Read a study's file, and check all of it that can be checked before anything runs.
 
-    A recording without consent is not opened, nor looked for.
+    A recording without consent is not opened, under whatever name, and need not be there.
 
     Args:
         path: YAML, CSV, or an Excel workbook.
@@ -51,7 +49,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
     source = f"{key}={path}"
     study = read_study(path, key)
     sha256 = compute_sha256(path)
-    _raise_all(source, [*find_problems(study), *find_missing_files(study)])
+    _raise_all(source, [*find_problems(study), *find_denied_files(study), *find_missing_files(study)])
     completed, problems, lengths = _complete_stimuli(study)
     infos, unreadable = open_recordings(completed)
     _raise_all(source, [*problems, *find_wrong_times(completed, infos)])
@@ -69,7 +67,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
 def read_checked_study(path: Path, key: str = KEY) -> Study:
     """Read a study's file and check its names; nothing that it names is opened. Raises ConfigError."""
     study = read_study(path, key)
-    _raise_all(f"{key}={path}", find_problems(study))
+    _raise_all(f"{key}={path}", [*find_problems(study), *find_denied_files(study)])
     return study
 
 
@@ -126,11 +124,9 @@ def _cut_off(scenes: Iterable[Scene], length_s: float | None) -> list[Scene]:
 
 
 def _find_exclusions(study: Study) -> Iterable[str]:
-    excluded = [item for item in study.recordings if not has_consent(study, item)]
-    people = list(dict.fromkeys(item.respondent for item in excluded))
-    if excluded:
-        recordings = f"{len(excluded)} recording{'s' * (len(excluded) != 1)}"
-        yield f"{NO_CONSENT}: {recordings} of {_list_names(people)} left out, and not opened"
+    denied = count_denied(study)
+    if denied["recordings"]:
+        yield describe_denied(**denied)
 
 
 def _find_unused_names(study: Study) -> Iterable[str]:
@@ -139,8 +135,12 @@ def _find_unused_names(study: Study) -> Iterable[str]:
         ("stimuli", "stimulus", study.stimuli),
     ):
         used = {getattr(item, key) for item in study.recordings}
-        if unused := [name for name in names if name not in used]:
-            yield f"{what} without a recording: {_list_names(unused)}"
+        unused = [name for name in names if name not in used]
+        # Sentences are kept by the run: those without consent are counted.
+        named = [name for name in unused if key != "respondent" or study.respondents[name].consent]
+        counted = [f"{len(unused) - len(named)} without consent"] if len(named) < len(unused) else []
+        if unused:
+            yield f"{what} without a recording: {' and '.join([*([_list_names(named)] if named else []), *counted])}"
 
 
 def _find_missing_groups(study: Study) -> Iterable[str]:

@@ -17,9 +17,10 @@ from fer.infer import study_report
 from fer.infer.inputs import list_inputs
 from fer.infer.pipeline import create_run, infer, validate_and_pin
 from fer.infer.resume import resume
-from fer.infer.study_inputs import check_media, map_media_names, read_run_study
+from fer.infer.study_inputs import check_media, map_media_names, read_run_study, write_study
 from fer.reports.study_data import StudyData
 from fer.runs.run_directory import load_run_config, read_provenance
+from fer.study.checks import keep_consenting
 from fer.study.pipeline import StudyInput, analyze_study
 from fer.study.reading import read_study
 from fer.video.media import Media
@@ -104,18 +105,38 @@ def test_recordings_with_consent_are_the_input(study: Path, tmp_path: Path, capl
     assert [item.name for item in media] == ["p1/clip.mp4", "p2/clip.mp4"]
     kept = read_run_study(run.directory)
     assert map_media_names(kept, media) == dict(zip(files, ("p1/clip.mp4", "p2/clip.mp4"), strict=True))
-    assert "no consent: 1 recording of p3 left out, and not opened" in caplog.text
+    assert "1 recording of 1 respondent without consent was left out, and not opened" in caplog.text
     facts = json.loads((run.directory / "provenance.json").read_text(encoding="utf-8"))["study"]
     assert facts["file"] == str(study) and len(facts["sha256"]) == 64
-    assert facts["excluded"] == [
-        {"file": str(tmp_path / "p3" / "clip.mp4"), "respondent": "p3", "reason": "no consent"}
-    ]
+    assert facts["excluded"] == {"recordings": 1, "respondents": 1}
     assert load_run_config(run.directory, "infer").extraction.study == str(study)
     run.finish("finished")
 
 
+def test_who_has_not_agreed_is_counted_in_a_run_and_named_nowhere(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def add(content: dict[str, Any]) -> None:
+        content["respondents"]["p3"]["groups"] = {"diagnosis": "secret"}
+        content["respondents"] |= {"absentee": {"groups": {"diagnosis": "secret"}}, "p5": {"consent": True}}
+        content["recordings"].append({**content["recordings"][1], "file": "p3/again.mp4", "condition": "again"})
+
+    change(study, add)
+    _, run, _ = create_run(configure(study), tmp_path / "run")
+    run.finish("interrupted")
+    kept = {path.name: path.read_text(encoding="utf-8") for path in run.directory.rglob("*") if path.is_file()}
+    assert {"study.yaml", "provenance.json", "media.json"} <= kept.keys()
+    for text in (*kept.values(), caplog.text):
+        assert not any(word in text for word in ("p3", "absentee", "secret", "diagnosis"))
+    assert "# Left out of this copy, for want of consent: 2 recording(s) of 1 respondent(s)." in kept["study.yaml"]
+    assert "respondents without a recording: p5 and 1 without consent" in kept["provenance.json"]
+    # The comment stays when the copy is written anew.
+    write_study(run.directory, read_run_study(run.directory))
+    assert (run.directory / "study.yaml").read_text(encoding="utf-8") == kept["study.yaml"]
+
+
 def test_the_run_s_copy_is_the_study_as_it_was_understood(begun: Path, study: Path, tmp_path: Path) -> None:
-    assert read_study(begun / "study.yaml") == read_run_study(begun) == read_study(study)
+    assert read_study(begun / "study.yaml") == read_run_study(begun) == keep_consenting(read_study(study))
     # And a study again, from wherever.
     _, run, media = create_run(configure(begun / "study.yaml"), tmp_path / "again")
     assert len(media) == 2
@@ -161,6 +182,56 @@ def test_a_resumed_run_goes_by_its_own_copy(
     assert f"extraction.study={study} is not there any more; the run goes on with its own copy" in caplog.text
 
 
+def withdraw(content: dict[str, Any]) -> None:
+    content["respondents"]["p2"]["consent"] = False
+
+
+def withdraw_and_move(content: dict[str, Any]) -> None:
+    withdraw(content)
+    content["recordings"][2]["file"] = "elsewhere.mp4"
+
+
+def withdraw_and_rename(content: dict[str, Any]) -> None:
+    content["respondents"]["x2"] = {"consent": "no"}
+    del content["respondents"]["p2"]
+    content["recordings"][2] |= {"respondent": "x2", "file": "alias.mp4"}
+
+
+@pytest.mark.parametrize("edit", [withdraw, withdraw_and_move, withdraw_and_rename])
+def test_consent_that_was_withdrawn_stops_a_resumed_run(
+    edit: Callable[[dict[str, Any]], None], resumed: Callable[..., Study], study: Path, begun: Path
+) -> None:
+    (study.parent / "alias.mp4").symlink_to(study.parent / "p2" / "clip.mp4")
+    change(study, edit)
+    with pytest.raises(ConfigError, match=r"p2/clip.mp4 is without consent, and this run has looked at it") as raised:
+        resumed()
+    assert str(raised.value).startswith(f"extraction.study={study}: ")
+    assert f"fer.privacy.forget {begun} p2`" in str(raised.value)
+
+
+def test_consent_that_another_file_withdraws_stops_a_resumed_run(
+    resumed: Callable[..., Study], study: Path, begun: Path
+) -> None:
+    other = change(study.rename(study.with_name("other.yaml")), withdraw)
+    with pytest.raises(ConfigError, match=f"fer.privacy.forget {begun} p2`"):
+        resumed(f"extraction.study={other}")
+
+
+def test_a_changed_file_that_tells_nothing_of_somebody_s_consent(
+    resumed: Callable[..., Study], study: Path, begun: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave_out(content: dict[str, Any]) -> None:
+        del content["respondents"]["p2"], content["recordings"][2]
+
+    change(study, leave_out)
+    assert "p2" in resumed().respondents
+    assert f"extraction.study={study} lacks 1 respondent(s) of the run; delete from it who" in caplog.text
+    change(study, lambda content: content["respondents"]["p1"].update(consent="withdrawn"))
+    with pytest.raises(ConfigError, match="and may take back consent; mend it, or go by the run's own copy"):
+        resumed()
+    assert "p1" in resumed(f"extraction.study={begun / 'study.yaml'}").respondents
+
+
 def test_other_contrasts_come_by_the_copy_or_by_another_file(
     resumed: Callable[..., Study], begun: Path, study: Path, tmp_path: Path
 ) -> None:
@@ -176,7 +247,8 @@ def test_other_contrasts_come_by_the_copy_or_by_another_file(
 
 def test_a_study_of_other_recordings_is_refused(resumed: Callable[..., Study], begun: Path, study: Path) -> None:
     def agree(content: dict[str, Any]) -> None:
-        content["respondents"]["p3"]["consent"] = True
+        content["respondents"]["p3"] = {"consent": True}
+        content["recordings"].append({"file": "p3/clip.mp4", "respondent": "p3", "stimulus": "spot"})
 
     change(begun / "study.yaml", agree)
     with pytest.raises(ConfigError, match=r"the run does not look at .*p3/clip.mp4; start a new run"):
@@ -196,7 +268,7 @@ def test_whoever_is_in_a_run_no_more_stops_nothing(resumed: Callable[..., Study]
         content["recordings"] = [item for item in content["recordings"] if item["respondent"] != "p2"]
 
     change(begun / "study.yaml", forget)
-    assert len(resumed().recordings) == 2
+    assert len(resumed().recordings) == 1
 
 
 def test_recordings_in_s3_are_told_apart_by_their_uri(study: Path) -> None:

@@ -296,8 +296,39 @@ def test_a_recording_without_consent_is_never_opened(
     prepared = prepare(tmp_path, panel)
     found = set(opened)
     assert {"p1.mp4", "p2.mp4", "spot.mp4"} <= found and "p3.mp4" not in found
-    assert prepared.cautions == ("no consent: 1 recording of p3 left out, and not opened",)
+    assert prepared.cautions == ("1 recording of 1 respondent without consent was left out, and not opened",)
     assert [item.respondent for item in prepared.study.recordings] == ["p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize("link", ["same", "symbolic", "hard", "folder"])
+@pytest.mark.parametrize("what", ["recording", "stimulus"])
+def test_a_recording_without_consent_is_not_opened_by_another_name(
+    link: str, what: str, panel: dict[str, Any], opened: Sequence[str], tmp_path: Path
+) -> None:
+    name = {"same": "p3.mp4", "folder": "linked/p3.mp4"}.get(link, "alias.mp4")
+    if link == "symbolic":
+        (tmp_path / name).symlink_to("p3.mp4")
+    elif link == "hard":
+        os.link(tmp_path / "p3.mp4", tmp_path / name)
+    elif link == "folder":
+        (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    if what == "recording":
+        panel["recordings"][0]["file"] = name
+        place = f"recordings.1 ({Path(name).name}): file={name}"
+    else:
+        panel["stimuli"]["spot"]["file"] = name
+        place = f"stimuli.spot.file={name}"
+    (problem,) = refuse(tmp_path, panel)
+    if (link, what) == ("same", "recording"):
+        assert problem.startswith("recordings.3 (p3.mp4): is a recording of p1 in recordings.1, and of p3 here")
+    else:
+        assert problem == (
+            f"{place}: is the file of recordings.3, which is without consent and never opened; name another, or leave "
+            "it out"
+        )
+    with pytest.raises(ConfigError):
+        preparation.read_checked_study(tmp_path / "study.yaml")
+    assert not {"p3.mp4", "alias.mp4"} & set(opened)
 
 
 def test_a_recording_without_consent_may_be_gone(panel: dict[str, Any], tmp_path: Path) -> None:
@@ -410,10 +441,10 @@ def test_what_ought_to_be_known_stops_nothing(panel: dict[str, Any], tmp_path: P
     panel["respondents"]["p9"] = {}
     panel["stimuli"]["other"] = {"duration_s": 5}
     assert [caution.replace(f"{tmp_path}/", "") for caution in prepare(tmp_path, panel).cautions] == [
-        "no consent: 1 recording of p3 left out, and not opened",
+        "1 recording of 1 respondent without consent was left out, and not opened",
         "p2.mp4: is left out: this is no video, or it is damaged (Invalid data found when processing input)",
         "1 recording ends before the stimulus does: p1.mp4 (1.0 s); what is missing counts for nobody",
-        "respondents without a recording: p9",
+        "respondents without a recording: 1 without consent",
         "stimuli without a recording: other",
     ]
     panel["baseline"] = {"start_s": -1.5, "end_s": 0}
