@@ -48,9 +48,8 @@ def _read_own_texts() -> tuple[str, ...]:
 
 def build_list_pattern(identifier: str) -> re.Pattern[str]:
     """What finds an id that no text is searched for where a sentence about a study lists it; the id is group 1."""
-    return re.compile(
-        rf"(?:no consent: |respondents without )(?:.*?(?:, | of )|.*: )({re.escape(identifier)})(?=,| left out| and |\s*$)"
-    )
+    before = r"(?:no consent: |respondents without )(?:.*?(?:, | of )|.*: )"
+    return re.compile(rf"{before}({re.escape(identifier)})(?=,| left out| and |\s*$)")
 
 
 def find_id(directory: Path, identifier: str) -> list[Path]:
