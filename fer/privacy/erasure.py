@@ -35,6 +35,7 @@ from fer.privacy.respondents import GROUPS_CSV, LABELS_CSV, Respondent, remove_f
 from fer.privacy.search import build_pattern
 from fer.runs.provenance import ENVIRONMENT_KEYS
 from fer.runs.run_directory import Run, acquire_lock
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 
 # Directories with a folder for each recording, named by its number.
@@ -120,7 +121,7 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     removed += [name for name in (GROUPS_CSV, LABELS_CSV, STUDY_YAML) if (directory / name).exists()]
     removed += [PROVENANCE_JSON, "run.yaml"]
     if not plan.erased:
-        removed += _erase_own(directory, plan.who)
+        removed += _erase_own(directory, plan)
         plan.erased = True
         plan.save(directory)
     _renumber(directory, plan)
@@ -139,13 +140,13 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     return removed
 
 
-def _erase_own(directory: Path, who: Respondent) -> list[str]:
+def _erase_own(directory: Path, plan: Plan) -> list[str]:
     """Remove the files that are about the respondent alone, and what cannot be told apart."""
     paths = [directory / SHARDS]
-    for number, item in who.media.items():
+    copies = AnnotatedCopies(directory / ANNOTATED_DIR, [*plan.who.media.values(), *plan.left.values()])
+    for number, item in plan.who.media.items():
         paths += [directory / name / f"{number:05d}" for name in _NUMBERED]
-        name = item.name.replace("/", "-")
-        paths += [directory / ANNOTATED_DIR / f"{name}{suffix}" for suffix in ("", ".mp4", ".png")]
+        paths += copies.list_all(item)
         # Fetched from S3, or drawn: it lies in the run. All others belong to somebody else.
         if item.path.absolute().is_relative_to(directory.absolute()):
             paths.append(item.path)

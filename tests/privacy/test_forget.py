@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from pandas.testing import assert_frame_equal
 
 from fer.config.compose import load_overrides
 from fer.errors import UserError
-from fer.infer.inputs import load_media
+from fer.infer.inputs import load_media, save_media
 from fer.infer.pipeline import infer
 from fer.privacy import erasure
 from fer.privacy.erasure import Plan
 from fer.privacy.forget import forget_respondent
 from fer.privacy.search import find_mentions
 from fer.runs.provenance import ENVIRONMENT_KEYS
+from fer.video.annotated_copies import AnnotatedCopies
 from tests.helpers.face_clips import LEFT, RIGHT, write_face_clip
 
 NAMES = ("anna", "berta", "clara", "dora")
@@ -255,3 +257,21 @@ def test_a_table_of_the_users_that_names_a_short_id_is_told(copy: Path, capsys: 
     assert forget_respondent(copy, "7", report=write_nothing) == 1
     told = capsys.readouterr().out.partition("Still told")[2].split("\n")[1:]
     assert [line.strip() for line in told if line] == ["notes.csv", "notes.json", "notes.parquet"]
+
+
+def test_copies_of_recordings_with_alike_names_are_told_apart(copy: Path) -> None:
+    media = load_media(copy)
+    names = ["x/a.mp4", "x-a.mp4", "b.mov", "b.mov.mp4"]
+    save_media([replace(item, name=name) for item, name in zip(media, names, strict=True)], copy)
+    media = load_media(copy)
+    shutil.rmtree(copy / "annotated")
+    (copy / "annotated").mkdir()
+    copies = AnnotatedCopies(copy / "annotated", media)
+    for item in media:
+        copies.build_path(item, ".mp4").write_bytes(item.name.encode())
+    for name in ("x/a.mp4", "b.mov.mp4"):
+        forget_respondent(copy, video=name, report=write_nothing)
+    left = load_media(copy)
+    found = [AnnotatedCopies(copy / "annotated", left).find(item) for item in left]
+    assert [path and path.read_text() for path in found] == ["x-a.mp4", "b.mov"]
+    assert len(list((copy / "annotated").iterdir())) == 2
