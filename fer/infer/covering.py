@@ -15,6 +15,7 @@ from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FRAMES
 from fer.infer.inputs import MediaFetcher
 from fer.runs.detector_choice import fetch_detector_weights
+from fer.study.respondents import select_respondent_rows
 from fer.video.detectors.yunet import find_cached_weights
 from fer.video.face_cover import Box, KnownFaces, iter_covered_frames, plan_cover
 from fer.video.face_finder import FaceFinder
@@ -22,6 +23,8 @@ from fer.video.media import Media
 from fer.video.reader import Frame, VideoError
 
 _BOX_COLUMNS = ["frame", "face_x", "face_y", "face_w", "face_h"]
+# What tells whose face a row is of.
+_PERSON_COLUMNS = ["video", "track_id", "status", "reason"]
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +45,7 @@ def collect_boxes(rows: pd.DataFrame) -> dict[int, list[Box]]:
 
 
 class FaceCoverer:
-    """Covers faces in the videos of a run: all, or all but those that were analysed.
+    """Covers faces in the videos of a run: all, or all but the analysed ones; in a study's, all but the respondent's.
 
     Args:
         config: The configuration, with a detector of ``pin_detector`` and a ``blur`` other than ``none``.
@@ -58,6 +61,7 @@ class FaceCoverer:
             )
         self._finders = [FaceFinder(weights) for _ in range(resolve_thread_count(config.trainer.threads))]
         self._keeps_analysed = config.extraction.blur == "others"
+        self._is_study = config.extraction.study is not None
 
     def iter_frames(self, item: Media, rows: pd.DataFrame) -> Iterator[Frame]:
         """All frames of a video or image, covered. Raises VideoError.
@@ -67,13 +71,19 @@ class FaceCoverer:
             rows: Its rows of the emotion table: the faces that were analysed.
         """
         analysed = collect_boxes(rows)
-        keep = KnownFaces(analysed) if self._keeps_analysed else ()
+        visible = self._find_visible(rows)
+        keep = KnownFaces(visible) if self._keeps_analysed else ()
         plan = plan_cover(item.path, self._finders, keep, f"Covering {item.name}")
-        if not self._keeps_analysed:
-            # What the analysis took for a face is one, also where this search finds none.
-            for frame, boxes in analysed.items():
-                plan.hidden.setdefault(frame, []).extend(boxes)
+        # What the analysis took for a face is one, also where this search finds none.
+        for frame, boxes in analysed.items():
+            plan.hidden.setdefault(frame, []).extend(box for box in boxes if box not in visible.get(frame, ()))
         return iter_covered_frames(item.path, plan, self._finders)
+
+    def _find_visible(self, rows: pd.DataFrame) -> dict[int, list[Box]]:
+        """Boxes of the faces that stay. Whoever is largest in a frame for a moment is not the one who is recorded."""
+        if not self._keeps_analysed:
+            return {}
+        return collect_boxes(select_respondent_rows(rows) if self._is_study else rows)
 
 
 def _find_weights(config: Extraction) -> Path | None:
@@ -96,7 +106,7 @@ def save_covered_frames(config: Config, run_directory: Path, media: Sequence[Med
     """
     coverer: FaceCoverer | None = None
     for number, item in enumerate(media):
-        rows = ChunkStore.for_video(run_directory, number).read(["status", *_BOX_COLUMNS])
+        rows = ChunkStore.for_video(run_directory, number).read([*_PERSON_COLUMNS, *_BOX_COLUMNS])
         if rows.empty:
             continue
         folder = run_directory / FRAMES / f"{number:05d}"

@@ -22,6 +22,7 @@ from fer.infer.extract import CROPS, FRAMES
 from fer.infer.inputs import MEDIA, load_media
 from fer.infer.pipeline import infer
 from fer.infer.resume import resume
+from fer.infer.share_checks import check_shares, check_videos
 from fer.infer.shares import list_numbers
 from fer.runs.program import get_overrides, get_run_directory
 from fer.runs.run_directory import Run, load_run_config, read_provenance
@@ -95,7 +96,7 @@ def join_shares(directory: Path) -> None:
         directory: The directory of the sweep, whose jobs are done.
 
     Raises:
-        UserError: A share is not there.
+        UserError: A share is not there, or the shares cannot be joined.
         SystemExit: With the exit code of infer.py where it is not 0.
     """
     jobs = [directory / str(job.number) for job in read_jobs(directory)]
@@ -108,6 +109,7 @@ def join_shares(directory: Path) -> None:
             f"{directory}: holds the shares {', '.join(map(str, shares))} of {config.extraction.shares}, and can only "
             "join all of them"
         )
+    check_shares(jobs)
     joined = directory / JOINED
     _open_run(config, joined, jobs[0], read_sweep(directory).arguments)
     _move_videos(jobs, joined)
@@ -145,10 +147,13 @@ def _open_run(config: Config, joined: Path, first: Path, arguments: Sequence[str
 
 
 def _move_videos(jobs: Sequence[Path], joined: Path) -> None:
-    """Move what the jobs have of each video into the run of all."""
+    """Move what the jobs have of each video into the run of all. Raises UserError where it is of another video."""
+    media = load_media(joined)
+    for job in jobs:
+        check_videos(job, media)
     for job in jobs:
         config = load_run_config(job, "infer")
-        for number in list_numbers(config.extraction, len(load_media(joined))):
+        for number in list_numbers(config.extraction, len(media)):
             for folder in FOLDERS:
                 source, target = (run / folder / f"{number:05d}" for run in (job, joined))
                 # Where it was moved before, by a join that was killed, it is gone from the job.

@@ -42,7 +42,8 @@ from fer.infer.video_pages import build_video_pages
 from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
-from fer.video.annotate import annotate, find_copy
+from fer.video.annotate import annotate
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 
 GROUP_CURVES, GROUP_COMPARISON = "group_curves", "group_comparison"
@@ -91,9 +92,10 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
     readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()] if cfg.annotate else []
+    annotated = AnnotatedCopies(run.directory / ANNOTATED_DIR, media)
     if redraw:
-        _annotate(config, run.directory, readable, table)
-    copies = {item.name: copy for item in readable if (copy := find_copy(item, run.directory / ANNOTATED_DIR))}
+        _annotate(config, annotated, readable, table)
+    copies = {item.name: copy for item in readable if (copy := annotated.find(item))}
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     if cfg.blur != "none":
         pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
@@ -137,13 +139,13 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     return monitoring
 
 
-def _annotate(config: Config, directory: Path, media: Sequence[Media], table: pd.DataFrame) -> None:
+def _annotate(config: Config, copies: AnnotatedCopies, media: Sequence[Media], table: pd.DataFrame) -> None:
     """Write the annotated copies of videos and images, their faces covered where they are to be."""
     coverer = FaceCoverer(config) if media and config.extraction.blur != "none" else None
     for item in track_progress(media, len(media), "Annotating", "videos"):
         rows = table[table["video"] == item.name]
         frames = None if coverer is None else coverer.iter_frames(item, rows)
-        annotate(item, rows, directory / ANNOTATED_DIR, frames)
+        annotate(item, rows, copies, frames)
 
 
 def _choose_recordings(config: Config) -> Literal["embedded", "linked", "hidden"]:

@@ -15,7 +15,7 @@ from fer.study.contrasts import name_contrasts
 from fer.study.exports.export import export_study
 from fer.study.measures import define_measures
 from fer.study.pipeline import StudyInput, analyze_study
-from fer.video.annotate import find_copy
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 
 
@@ -83,4 +83,5 @@ def _find_recordings(config: Config, directory: Path, media: Sequence[Media]) ->
     """What the page may play of each recording: where faces are to be covered, the covered copy or nothing."""
     if config.extraction.blur == "none":
         return {item.name: item.remote or item.path for item in media}
-    return {item.name: find_copy(item, directory / ANNOTATED_DIR) for item in media}
+    copies = AnnotatedCopies(directory / ANNOTATED_DIR, media)
+    return {item.name: copies.find(item) for item in media}

@@ -30,9 +30,12 @@ from fer.infer.extract import CROPS, FRAMES
 from fer.infer.inputs import save_media
 from fer.infer.report import GROUP_COMPARISON, GROUP_CURVES
 from fer.infer.transform.stage import SHARDS
+from fer.privacy.ids import build_list_pattern
 from fer.privacy.respondents import GROUPS_CSV, LABELS_CSV, Respondent, remove_from_lists
 from fer.privacy.search import build_pattern
+from fer.runs.provenance import ENVIRONMENT_KEYS
 from fer.runs.run_directory import Run, acquire_lock
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 
 # Directories with a folder for each recording, named by its number.
@@ -114,17 +117,17 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     config = remove_from_lists(directory, config, plan.who, media)
     run = Run.resume(directory, config, "infer.py", command=["-m", "fer.privacy.forget", _REMOVED])
     pattern = build_pattern(plan.who.texts)
-    _clean_provenance(run, pattern)
+    _clean_provenance(run, plan.who, pattern)
     removed += [name for name in (GROUPS_CSV, LABELS_CSV, STUDY_YAML) if (directory / name).exists()]
     removed += [PROVENANCE_JSON, "run.yaml"]
     if not plan.erased:
-        removed += _erase_own(directory, plan.who)
+        removed += _erase_own(directory, plan)
         plan.erased = True
         plan.save(directory)
     _renumber(directory, plan)
     save_media(media, directory)
     removed += [name for name in _DERIVED if _remove(directory / name)]
-    removed += _clean_logs(directory, pattern)
+    removed += _clean_logs(directory, plan.who, pattern)
     if plan.reported:
         write_report(config, run, media)
     # What a killed process has left half written, the plan among it.
@@ -137,13 +140,13 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     return removed
 
 
-def _erase_own(directory: Path, who: Respondent) -> list[str]:
+def _erase_own(directory: Path, plan: Plan) -> list[str]:
     """Remove the files that are about the respondent alone, and what cannot be told apart."""
     paths = [directory / SHARDS]
-    for number, item in who.media.items():
+    copies = AnnotatedCopies(directory / ANNOTATED_DIR, [*plan.who.media.values(), *plan.left.values()])
+    for number, item in plan.who.media.items():
         paths += [directory / name / f"{number:05d}" for name in _NUMBERED]
-        name = item.name.replace("/", "-")
-        paths += [directory / ANNOTATED_DIR / f"{name}{suffix}" for suffix in ("", ".mp4", ".png")]
+        paths += copies.list_all(item)
         # Fetched from S3, or drawn: it lies in the run. All others belong to somebody else.
         if item.path.absolute().is_relative_to(directory.absolute()):
             paths.append(item.path)
@@ -177,26 +180,38 @@ def _renumber(directory: Path, plan: Plan) -> None:
         plan.save(directory)
 
 
-def _clean_provenance(run: Run, pattern: Any) -> None:
-    run.provenance = _clean(run.provenance, pattern)
+def _clean_provenance(run: Run, who: Respondent, pattern: Any) -> None:
+    """Remove what provenance.json tells of the respondent; facts about code and machine are about nobody."""
+    listed = None if who.id is None else build_list_pattern(who.id)
+
+    def clean(text: str) -> str:
+        if listed and (match := listed.search(text)):
+            text = text[: match.start(1)] + _REMOVED + text[match.end(1) :]
+        return pattern.sub(_REMOVED, text) if pattern else text
+
+    def is_theirs(value: Any) -> bool:
+        return isinstance(value, dict) and who.id is not None and value.get("respondent") == who.id
+
+    def clean_all(content: Any) -> Any:
+        if isinstance(content, dict):
+            return {key: clean_all(value) for key, value in content.items()}
+        if isinstance(content, list):
+            return [clean_all(value) for value in content if not is_theirs(value)]
+        return clean(content) if isinstance(content, str) else content
+
+    run.provenance = {
+        key: value if key in ENVIRONMENT_KEYS else clean_all(value) for key, value in run.provenance.items()
+    }
     run.update_provenance()
 
 
-def _clean(content: Any, pattern: Any) -> Any:
-    """JSON content whose texts do not tell of the respondent."""
-    if isinstance(content, dict):
-        return {key: _clean(value, pattern) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_clean(value, pattern) for value in content]
-    return pattern.sub(_REMOVED, content) if isinstance(content, str) and pattern else content
-
-
-def _clean_logs(directory: Path, pattern: Any) -> list[str]:
+def _clean_logs(directory: Path, who: Respondent, pattern: Any) -> list[str]:
     """Remove the lines that tell of the respondent."""
+    patterns = [pattern, None if who.id is None else build_list_pattern(who.id)]
     cleaned = []
     for path in directory.glob("*.log"):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        left = [line for line in lines if not (pattern and pattern.search(line))]
+        left = [line for line in lines if not any(pattern and pattern.search(line) for pattern in patterns)]
         if len(left) < len(lines):
             write_text(path, "".join(left))
             cleaned.append(path.name)

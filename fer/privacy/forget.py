@@ -2,8 +2,8 @@
 
 Rows, crops, frames, thumbnails, annotated copies, the entries of study, groups, labels and of the list of recordings,
 and what command line and logs tell; then tables and pages are made anew from who is left. At the end all files are
-searched for the id and the names of the recordings, packed ones too. A call that was interrupted is finished by the
-next one.
+searched for the id and the names of the recordings, packed ones too; for an id that is short or a common word, tables
+and lists alone. A call that was interrupted is finished by the next one.
 
 The recording itself is not touched: delete it as well. Out of reach are copies that have left the run: what was sent
 to somebody, put into S3, or logged to a tracker or registry.
@@ -20,6 +20,7 @@ from fer.errors import ExitCode, UserError
 from fer.infer.inputs import load_media
 from fer.infer.report import write_report
 from fer.privacy.erasure import Plan, ReportWriter, build_plan, forget, load_plan, remove_run
+from fer.privacy.ids import find_id
 from fer.privacy.respondents import find_respondent
 from fer.privacy.search import find_mentions
 from fer.runs.program import user_errors_to_exit_code
@@ -60,11 +61,17 @@ def forget_respondent(
         _tell(run, plan, remove_run(run, plan))
         return ExitCode.OK
     _tell(run, plan, forget(run, load_run_config(run, "infer"), plan, report or _write_report))
-    if mentions := find_mentions(run, plan.who.texts):
+    who, named = plan.who, [] if plan.who.id is None else find_id(run, plan.who.id)
+    if mentions := sorted({*find_mentions(run, who.texts), *named}):
         print("Still told there, which is not of this program's making; look at it yourself:")
         print("\n".join(f"  {path}" for path in mentions))
         return ExitCode.ERROR
     print("Searched all files: neither the id nor a recording's name is left.")
+    if who.id is not None and who.id not in who.texts:
+        print(
+            f"{who.id}: as the id is short, or a word that stands in files for other reasons, it was searched for in "
+            "tables and lists, not in free text."
+        )
     if resumed and (respondent or video) and respondent != plan.who.id:
         print("This has finished an interrupted call; now call it again for the respondent that you named.")
         return ExitCode.PARTIAL

@@ -1,9 +1,12 @@
 """Who a respondent of a run is: which recordings are theirs, and by which names files tell of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from fer.config import Config
 from fer.config.study import Study
@@ -13,7 +16,11 @@ from fer.errors import UserError
 from fer.infer.group_analysis import GROUP_COLUMNS
 from fer.infer.study_inputs import read_run_study, write_study
 from fer.monitoring.ground_truth import OPTIONAL, REQUIRED
+from fer.privacy.ids import is_searchable
 from fer.privacy.search import build_pattern
+from fer.runs.provenance import ENVIRONMENT_KEYS
+from fer.runs.run_directory import read_provenance
+from fer.study.reading import dump_study
 from fer.video.media import Media
 
 # What extraction.groups and extraction.labels name, without the lines of who was forgotten.
@@ -27,7 +34,7 @@ class Respondent:
     Attributes:
         id: As the study or the groups name them; None where only a recording was named.
         media: Their recordings of the run, by number.
-        texts: Names by which files tell of them.
+        texts: Names by which files tell of them, the id among them where it can be searched for.
     """
 
     id: str | None
@@ -80,7 +87,23 @@ def find_respondent(
             if item.name in named or any(is_recording(item, file) for file in files)
         ]
     own = {number: media[number] for number in numbers}
-    return Respondent(respondent, own, _collect_texts(respondent, own, media, study))
+    others = _collect_words(run, study, groups, respondent)
+    searchable = respondent if respondent and is_searchable(respondent, others) else None
+    return Respondent(respondent, own, _collect_texts(respondent, searchable, own, media, study))
+
+
+def _collect_words(run: Path, study: Study | None, groups: Any, respondent: str | None) -> list[str]:
+    """What files of a run tell of others than the respondent, or of nobody."""
+    provenance = read_provenance(run)
+    words = [json.dumps({key: provenance.get(key) for key in ENVIRONMENT_KEYS}, ensure_ascii=False)]
+    if study is not None:
+        left = {name: person for name, person in study.respondents.items() if name != respondent}
+        rest = study.model_copy(update={"respondents": left, "recordings": ()})
+        words.append(yaml.safe_dump(dump_study(rest), allow_unicode=True, width=1000))
+    if groups is not None:
+        left_groups = groups.loc[groups["respondent"] != respondent].drop(columns="video")
+        words += [str(value) for column in left_groups for value in left_groups[column].unique()]
+    return words
 
 
 def is_recording(item: Media, file: str) -> bool:
@@ -110,9 +133,9 @@ def _find_id(study: Study | None, groups: Any, item: Media, others: set[str], me
 
 
 def _collect_texts(
-    respondent: str | None, own: dict[int, Media], media: Sequence[Media], study: Study | None
+    respondent: str | None, searchable: str | None, own: dict[int, Media], media: Sequence[Media], study: Study | None
 ) -> list[str]:
-    texts = {respondent} if respondent else set()
+    texts = {searchable} if searchable else set()
     for item in own.values():
         texts |= {item.name, item.name.replace("/", "-"), item.path.name, str(item.path), item.remote} - {""}
     if study is not None:
@@ -166,7 +189,10 @@ def remove_from_lists(run: Path, config: Config, who: Respondent, media: Sequenc
     inputs = config.extraction.input
     entries = (inputs,) if isinstance(inputs, str) else inputs or ()
     pattern = build_pattern(who.texts)
-    if pattern and any(pattern.search(entry) or not _names_any(entry, media) for entry in entries):
+    if any(
+        (pattern and pattern.search(entry)) or who.id in Path(entry).parts or not _names_any(entry, media)
+        for entry in entries
+    ):
         changes["input"] = tuple(item.remote or str(item.path) for item in media)
     name = "removed" if pattern and pattern.search(config.name) else config.name
     return config.model_copy(update={"name": name, "extraction": config.extraction.model_copy(update=changes)})

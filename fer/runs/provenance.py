@@ -23,6 +23,8 @@ PACKAGES = (
     # The code's version where it is installed; a checkout has a commit instead.
     "fer-experiments",
 )
+# What ``collect_environment`` tells: of code and machine, and of no data.
+ENVIRONMENT_KEYS = ("fer_version", "git_commit", "git_diff_sha256", "python", "platform", "processor", "packages")
 
 
 def get_program_arguments() -> list[str]:

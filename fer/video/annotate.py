@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fer.core.io import atomic_write
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 from fer.video.probe import is_image
 from fer.video.reader import Frame, iter_frames
@@ -21,13 +22,13 @@ _UNCLASSIFIED_COLOUR = (120, 120, 120)
 _TIME_BASE = Fraction(1, 1_000_000)
 
 
-def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Frame] | None = None) -> Path:
+def annotate(item: Media, rows: pd.DataFrame, copies: AnnotatedCopies, frames: Iterator[Frame] | None = None) -> Path:
     """Draw the faces of each sampled frame, with their emotions, until the next sampled frame.
 
     Args:
         item: The video or image.
         rows: Its rows of the emotion table.
-        folder: Where the copy is written.
+        copies: Where the copy is written, and an earlier one is removed.
         frames: All its frames as they are to be shown; None reads them.
 
     Returns:
@@ -35,7 +36,7 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Fra
     """
     # By the content, not by the suffix: pictures may be animated.
     is_still = is_image(item.path)
-    path = _build_copy_path(item, folder, ".png" if is_still else ".mp4")
+    path = copies.build_path(item, ".png" if is_still else ".mp4")
     frames = iter_frames(item.path, AllFramesSampler()) if frames is None else frames
     rows_by_frame = {int(str(frame)): frame_rows for frame, frame_rows in rows.groupby("frame")}
     with atomic_write(path) as temporary:
@@ -44,18 +45,10 @@ def annotate(item: Media, rows: pd.DataFrame, folder: Path, frames: Iterator[Fra
                 temporary.write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
         else:
             encode_video(_iter_annotated_frames(frames, rows_by_frame), temporary)
+    for earlier in copies.list_all(item):
+        if earlier != path:
+            earlier.unlink(missing_ok=True)
     return path
-
-
-def find_copy(item: Media, folder: Path) -> Path | None:
-    """The annotated copy of a video or image; None where there is none."""
-    paths = (_build_copy_path(item, folder, suffix) for suffix in (".mp4", ".png"))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _build_copy_path(item: Media, folder: Path, suffix: str) -> Path:
-    name = item.name.replace("/", "-")
-    return folder / (name if name.endswith(suffix) else name + suffix)
 
 
 def _iter_annotated_frames(

@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from pandas.testing import assert_frame_equal
 
 from fer.config.compose import load_overrides
 from fer.errors import UserError
-from fer.infer.inputs import load_media
+from fer.infer.inputs import load_media, save_media
 from fer.infer.pipeline import infer
 from fer.privacy import erasure
 from fer.privacy.erasure import Plan
 from fer.privacy.forget import forget_respondent
 from fer.privacy.search import find_mentions
+from fer.runs.provenance import ENVIRONMENT_KEYS
+from fer.video.annotated_copies import AnnotatedCopies
 from tests.helpers.face_clips import LEFT, RIGHT, write_face_clip
 
 NAMES = ("anna", "berta", "clara", "dora")
@@ -212,3 +215,63 @@ def test_the_search_looks_into_what_is_packed(tmp_path: Path) -> None:
     names = ["book.xlsx", "log.gz", "page.html", "resp-7.txt", "table.parquet"]
     assert [str(path) for path in find_mentions(tmp_path, ["resp-7"])] == names
     assert [str(path) for path in find_mentions(tmp_path, [], [b"\x89PNG-face"])] == ["table.parquet"]
+
+
+@pytest.mark.parametrize("identifier", ["2", "0", "a", "ok", "mean", "neutral", "Linux", "r07"])
+def test_an_id_that_stands_in_files_for_other_reasons_is_forgotten_and_nothing_else_is_touched(
+    copy: Path, capsys: pytest.CaptureFixture[str], identifier: str
+) -> None:
+    study = yaml.safe_load((copy / "study.yaml").read_text())
+    study["respondents"][identifier] = study["respondents"].pop("resp-2")
+    study["recordings"][1]["respondent"] = identifier
+    (copy / "study.yaml").write_text(yaml.safe_dump(study))
+    provenance = json.loads((copy / "provenance.json").read_text())
+    provenance["study"] = {
+        "cautions": [f"respondents without age belong to none of its groups: resp-1, {identifier}"],
+        "excluded": [{"file": "x", "respondent": identifier, "reason": "no consent"}],
+    }
+    (copy / "provenance.json").write_text(json.dumps(provenance))
+    log = "a neutral mean, ok: 0 of 2 on Linux by r07\n"
+    (copy / "infer.log").write_text(f"Annotating berta.mp4\n{log}respondents without a recording: {identifier}\n")
+    (copy / "annotations.csv").write_text("respondent,mean\nresp-1,2\n")
+    # Tables and page are full of numbers.
+    assert forget_respondent(copy, identifier, report=None if identifier == "2" else write_nothing) == 0
+    assert "not in free text" in capsys.readouterr().out
+    after = json.loads((copy / "provenance.json").read_text())
+    assert {key: after[key] for key in ENVIRONMENT_KEYS} == {key: provenance[key] for key in ENVIRONMENT_KEYS}
+    recording = str(load_media(copy)[0].path.with_name("berta.mp4"))
+    assert after["command"] == [text.replace(recording, "(removed)") for text in provenance["command"]]
+    assert after["study"]["excluded"] == []
+    assert after["study"]["cautions"] == ["respondents without age belong to none of its groups: resp-1, (removed)"]
+    assert (copy / "infer.log").read_text() == log
+    assert identifier not in yaml.safe_load((copy / "study.yaml").read_text())["respondents"]
+
+
+def test_a_table_of_the_users_that_names_a_short_id_is_told(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("resp-1", "7"))
+    (copy / "notes.csv").write_text("respondent,age\n7,33\n")
+    (copy / "ages.csv").write_text("respondent,age\n33,7\n")
+    pd.DataFrame({"respondent": [7]}).to_parquet(copy / "notes.parquet")
+    (copy / "notes.json").write_text(json.dumps([{"respondents": ["7"]}]))
+    (copy / "counts.json").write_text(json.dumps({"respondents": 7, "seconds": "7"}))
+    assert forget_respondent(copy, "7", report=write_nothing) == 1
+    told = capsys.readouterr().out.partition("Still told")[2].split("\n")[1:]
+    assert [line.strip() for line in told if line] == ["notes.csv", "notes.json", "notes.parquet"]
+
+
+def test_copies_of_recordings_with_alike_names_are_told_apart(copy: Path) -> None:
+    media = load_media(copy)
+    names = ["x/a.mp4", "x-a.mp4", "b.mov", "b.mov.mp4"]
+    save_media([replace(item, name=name) for item, name in zip(media, names, strict=True)], copy)
+    media = load_media(copy)
+    shutil.rmtree(copy / "annotated")
+    (copy / "annotated").mkdir()
+    copies = AnnotatedCopies(copy / "annotated", media)
+    for item in media:
+        copies.build_path(item, ".mp4").write_bytes(item.name.encode())
+    for name in ("x/a.mp4", "b.mov.mp4"):
+        forget_respondent(copy, video=name, report=write_nothing)
+    left = load_media(copy)
+    found = [AnnotatedCopies(copy / "annotated", left).find(item) for item in left]
+    assert [path and path.read_text() for path in found] == ["x-a.mp4", "b.mov"]
+    assert len(list((copy / "annotated").iterdir())) == 2

@@ -13,11 +13,15 @@ import pytest
 
 from fer.config.compose import load_overrides
 from fer.errors import ConfigError
-from fer.infer.covering import keeps_pictures
+from fer.infer import covering
+from fer.infer.covering import FaceCoverer, keeps_pictures
 from fer.infer.pipeline import infer
 from fer.infer.resume import resume
+from fer.infer.table import build_table
 from fer.privacy.expired import _list_expired, find_expired
 from fer.video.detectors import HaarDetector
+from fer.video.face_cover import COVER_GRAY
+from fer.video.media import Media
 from fer.video.reader import iter_frames
 from fer.video.sampling import AllFramesSampler
 from tests.helpers.face_clips import LEFT, RIGHT, WIDTH, write_face_clip
@@ -90,6 +94,37 @@ def test_with_others_only_the_analysed_person_is_shown(clip: Path, tmp_path: Pat
     # The recording shows everybody, and there is no covered copy to be played.
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<video" not in page and "data:video" not in page
+
+
+@pytest.mark.parametrize("blur", ["others", "all"])
+def test_in_a_study_the_respondent_is_shown_and_not_who_is_largest_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blur: str
+) -> None:
+    monkeypatch.setattr(covering, "_find_weights", lambda extraction: None)
+    passing = range(5, 8)
+    frames = [TWO if index in range(4, 9) else TWO[:1] for index in range(12)]
+    clip = write_face_clip(tmp_path / "clip.mp4", frames)
+    # The table has the largest face of each frame, which for a moment is somebody who passes by.
+    rows = build_table(
+        [
+            {
+                **{"video": "clip.mp4", "frame": index, "time_s": index / 10, "status": "ok", "reason": ""},
+                **{"track_id": int(index in passing), "face_y": 85.0, "face_w": 70.0, "face_h": 70.0},
+                "face_x": (RIGHT if index in passing else LEFT)[0] - 35,
+            }
+            for index in range(12)
+        ]
+    )
+    config = load_overrides([*OPTIONS, f"extraction.blur={blur}"], "infer")
+    extraction = config.extraction.model_copy(update={"study": "study.yaml"})
+    coverer = FaceCoverer(config.model_copy(update={"extraction": extraction}))
+    shown = [frame.bgr for frame in coverer.iter_frames(Media(clip, "clip.mp4", "video"), rows)]
+    is_covered = {
+        x: [bgr is not None and bool((bgr[110:130, int(x) - 15 : int(x) + 15] == COVER_GRAY).all()) for bgr in shown]
+        for x, _ in (LEFT, RIGHT)
+    }
+    assert is_covered[LEFT[0]] == [blur == "all"] * 12
+    assert all(is_covered[RIGHT[0]][4:9])
 
 
 def test_pictures_are_left_out_on_request_also_of_what_was_made_before(clip: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fer.video.annotate import annotate
+from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
 from fer.video.reader import VideoError, iter_frames, open_video
 from fer.video.sampling import AllFramesSampler, IntervalSampler
@@ -73,6 +74,7 @@ def test_a_webp_that_was_broken_off_is_damaged_where_it_ends(tmp_path: Path) -> 
 def test_an_annotated_animation_is_a_video(tmp_path: Path) -> None:
     path = write_animation(tmp_path / "a.webp", [1, 2, 3, 4], DURATIONS)
     rows = pd.DataFrame({"frame": [0], "face_x": [np.nan]})
-    copy = annotate(Media(path, "a.webp", "image"), rows, tmp_path)
+    item = Media(path, "a.webp", "image")
+    copy = annotate(item, rows, AnnotatedCopies(tmp_path, [item]))
     assert copy.name == "a.webp.mp4"
     assert [read_number(frame.bgr) for frame in iter_frames(copy, AllFramesSampler())] == [1, 2, 3, 4]
