@@ -39,7 +39,7 @@ def points(fraction: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """Format a number with two decimals and its sign: -0.4 -> ``−0.40``."""
-    return DASH if _is_missing(value) else with_sign(value, 2)
+    return DASH if value is None or math.isnan(value) else with_sign(value, 2)
 
 
 def with_sign(value: float, digits: int) -> str:
