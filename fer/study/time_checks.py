@@ -89,7 +89,7 @@ def find_time_cautions(study: Study, infos: Mapping[str, VideoInfo]) -> Iterable
             continue
         length_s, end_s = study.stimuli[item.stimulus].duration_s, get_end(infos[item.file])
         if item.offset_s is None and length_s is not None and end_s and item.onset_s + length_s > end_s + _EARLY_S:
-            early.append(f"{item.file} ({item.onset_s + length_s - end_s:.1f} s)")
+            early.append(f"{item.file} ({item.onset_s + length_s - end_s:.1f} s missing)")
         if study.baseline is not None and item.onset_s + study.baseline.start_s < 0:
             late.append(item.file)
     if early:

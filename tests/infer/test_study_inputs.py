@@ -14,6 +14,7 @@ from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.config.study import Study
 from fer.errors import ConfigError, ExitCode
 from fer.infer import resume as resuming
+from fer.infer.dry_run import dry_run
 from fer.infer.inputs import list_inputs
 from fer.infer.pipeline import create_run, infer, validate_and_pin
 from fer.infer.resume import resume
@@ -243,3 +244,22 @@ def test_the_report_hands_the_study_to_its_analysis(
     assert set(names.values()) == {"p1/clip.mp4", "p2/clip.mp4"} == set(table["video"])
     assert isinstance(table, pd.DataFrame) and "s_happiness" in table
     assert "No input was named" not in (directory / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_checks_a_study_as_a_run_does(
+    study: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO")
+    dry_run(configure(study, "dry_run=true"))
+    assert json.loads(capsys.readouterr().out) == []
+    assert f"{study}: 3 recordings, 2 with consent, 0 contrasts: all checks passed" in caplog.text
+    events = [{"name": "late", "time_s": 5}]
+    change(study, lambda content: content["stimuli"]["spot"].update(events=events))
+    with pytest.raises(ConfigError, match=r"events.1 \(late\): time_s=5: lies behind the end of the stimulus"):
+        dry_run(configure(study, "dry_run=true"))
+
+
+def test_a_dry_run_names_a_missing_recording_by_its_entry(study: Path) -> None:
+    change(study, lambda content: content["recordings"][0].update(file="p1/clpi.mp4"))
+    with pytest.raises(ConfigError, match=r"recordings.1 \(clpi.mp4\): file=.*no such file; did you mean clip.mp4\?"):
+        dry_run(configure(study, "dry_run=true"))

@@ -412,7 +412,7 @@ def test_what_ought_to_be_known_stops_nothing(panel: dict[str, Any], tmp_path: P
     assert [caution.replace(f"{tmp_path}/", "") for caution in prepare(tmp_path, panel).cautions] == [
         "no consent: 1 recording of p3 left out, and not opened",
         "p2.mp4: is left out: this is no video, or it is damaged (Invalid data found when processing input)",
-        "1 recording ends before the stimulus does: p1.mp4 (1.0 s); what is missing counts for nobody",
+        "1 recording ends before the stimulus does: p1.mp4 (1.0 s missing); what is missing counts for nobody",
         "respondents without a recording: p9",
         "stimuli without a recording: other",
     ]
