@@ -426,3 +426,12 @@ def test_names_alone_are_checked_where_files_are_elsewhere(tmp_path: Path) -> No
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(build_content()), encoding="utf-8")
     assert isinstance(preparation.read_checked_study(path), Study)
+
+
+def test_a_stimulus_without_a_length_is_told(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["stimuli"]["spot"] = {"file": None, "duration_s": None}
+    told = "stimuli.spot: its length is not known, so the whole ends with each recording; add duration_s"
+    assert told in prepare(tmp_path, panel).cautions
+    for item in panel["recordings"]:
+        item["offset_s"] = 1.5
+    assert told not in prepare(tmp_path, panel).cautions
