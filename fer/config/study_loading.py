@@ -20,7 +20,7 @@ from fer.config.study import (
     Window,
     WithinContrast,
 )
-from fer.errors import ConfigError
+from fer.errors import StudyError
 
 # A place in the content: keys and numbers from the root on.
 Place = tuple[int | str, ...]
@@ -43,10 +43,10 @@ def parse_study(content: Any, source: str, places: Mapping[Place, str] | None = 
         places: What a user calls parts of the content that were rows of a table: ``("recordings", 3): "line 5"``.
 
     Raises:
-        ConfigError: What is wrong, a line each, with the key, the value, what is allowed and the nearest name.
+        StudyError: What is wrong, a line each, with the key, the value, what is allowed and the nearest name.
     """
     if not isinstance(content, dict):
-        raise ConfigError(f"{source}: holds no keys; its keys are {', '.join(Study.model_fields)}")
+        raise StudyError(f"{source}: holds no keys; its keys are {', '.join(Study.model_fields)}")
     try:
         return Study.model_validate(content)
     except ValidationError as error:
@@ -65,13 +65,13 @@ def parse_study(content: Any, source: str, places: Mapping[Place, str] | None = 
 
 
 def raise_problems(lines: Sequence[str]) -> None:
-    """Raise ConfigError with a line for each problem, of very many the first ones; none raises nothing."""
+    """Raise StudyError with a line for each problem, of very many the first ones; none raises nothing."""
     if not lines:
         return
     shown = list(lines[:MAX_PROBLEMS])
     if len(lines) > MAX_PROBLEMS:
         shown.append(f"… and {len(lines) - MAX_PROBLEMS} more of the kind")
-    raise ConfigError("\n".join(shown))
+    raise StudyError("\n".join(shown))
 
 
 def shorten_name(name: str) -> str:

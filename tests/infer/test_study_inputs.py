@@ -19,6 +19,7 @@ from fer.infer.inputs import list_inputs
 from fer.infer.pipeline import create_run, infer, validate_and_pin
 from fer.infer.resume import resume
 from fer.infer.study_inputs import check_media, map_media_names, read_run_study
+from fer.runs.program import user_errors_to_exit_code
 from fer.runs.run_directory import load_run_config, read_provenance
 from fer.study import pipeline
 from fer.study.reading import read_study
@@ -263,3 +264,14 @@ def test_a_dry_run_names_a_missing_recording_by_its_entry(study: Path) -> None:
     change(study, lambda content: content["recordings"][0].update(file="p1/clpi.mp4"))
     with pytest.raises(ConfigError, match=r"recordings.1 \(clpi.mp4\): file=.*no such file; did you mean clip.mp4\?"):
         dry_run(configure(study, "dry_run=true"))
+
+
+def test_after_a_mistake_the_keys_of_a_study_are_named_and_not_those_of_a_training(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(study, lambda content: content["recordings"][0].update(onst_s=1))
+    with pytest.raises(SystemExit) as raised, user_errors_to_exit_code():
+        list_inputs(configure(study))
+    assert raised.value.code == ExitCode.CONFIG
+    error = capsys.readouterr().err
+    assert "docs study`" in error and "docs/reference/study-file.md" in error and "train" not in error
