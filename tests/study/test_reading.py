@@ -79,6 +79,18 @@ def test_what_is_dumped_is_read_as_the_same_from_anywhere(tmp_path: Path) -> Non
             ("onset_s: 1.5", "onst_s: 1.5"),
             "recordings.1 (clips/1.mp4): onst_s: there is no such key; did you mean onset_s?",
         ),
+        (
+            ("onset_s: 1.5", "onset_s: 4,09"),
+            "recordings.1 (clips/1.mp4): 09: there is no such key; a decimal comma? write 4.09",
+        ),
+        (
+            ("onset_s: 1.5", 'onset_s: "4,09"'),
+            "recordings.1 (clips/1.mp4): onset_s=4,09: must be a number; a decimal comma? write 4.09",
+        ),
+        (
+            ("age: 18-29", "age: 4,5"),
+            "respondents.010.groups.5: a value is needed; a decimal comma? write 4.5",
+        ),
         (("onset_s: 1.5", "onset_s: -1"), "recordings.1 (clips/1.mp4): onset_s=-1: must be at least 0.0"),
         (("onset_s: 1.5", "offset_s: soon"), "recordings.1 (clips/1.mp4): offset_s=soon: must be a number"),
         (("onset_s: 1.5", "onset_s: 5, offset_s: 4"), "recordings.1 (clips/1.mp4): offset_s must be behind onset_s"),
