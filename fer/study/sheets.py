@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer.config.study import parse_flag
-from fer.config.study_loading import Place, raise_problems, shorten_name, suggest_name
+from fer.config.study_loading import Place, parse_study, raise_problems, shorten_name, suggest_name
 from fer.errors import StudyError
 from fer.study.tables import Columns, Record, Rows, clean_number, clean_text, fold_name, read_records
 
@@ -60,7 +60,14 @@ def build_content(tables: dict[str, Rows], source: str) -> tuple[dict[str, Any],
         StudyError: A table lacks what it needs, or its rows contradict each other; a line each.
     """
     sheets = _choose_sheets(tables, source)
-    records = {name: read_records(table, SHEETS[name]) for name, table in sheets.items()}
+    records: dict[str, list[Record]] = {}
+    problems: list[str] = []
+    for name, table in sheets.items():
+        try:
+            records[name] = read_records(table, SHEETS[name])
+        except StudyError as error:
+            problems += str(error).splitlines()
+    raise_problems(problems)
     content = _Content()
     for record in records.get("stimuli", []):
         _add_stimulus(content, record)
@@ -73,7 +80,14 @@ def build_content(tables: dict[str, Rows], source: str) -> tuple[dict[str, Any],
             _add_part(content, name, record)
     for record in records.get("contrasts", []):
         _add_contrast(content, record)
-    raise_problems([f"{source}: {problem}" for problem in dict.fromkeys(content.problems)])
+    problems = [f"{source}: {problem}" for problem in dict.fromkeys(content.problems)]
+    if problems and content.values["recordings"]:
+        # What is wrong with single values is told in the same go.
+        try:
+            parse_study(content.values, source, content.places)
+        except StudyError as error:
+            problems += str(error).splitlines()
+    raise_problems(problems)
     return content.values, content.places
 
 

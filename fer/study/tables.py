@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from fer.config.study_loading import shorten_name
+from fer.config.study_loading import raise_problems, shorten_name
 from fer.errors import StudyError
 
 # A title, a date and a remark may stand above the header.
@@ -79,16 +79,17 @@ def read_records(table: Rows, columns: Columns) -> list[Record]:
     if not filled:
         raise StudyError(f"{table.source}: {_describe_table(table)} is empty; it needs {', '.join(columns.required)}")
     start, names = _find_header(table, filled, columns)
-    records = []
+    records, problems = [], []
     for number, fields in filled[start:]:
         place = f"{table.word} {number}"
         cells = [(_clean_value(text, name), name) for text, name in _pair(fields, names)]
         if stray := next((text for text, name in cells if text and not name), None):
-            raise StudyError(
+            problems.append(
                 f"{table.source}: {place}: {shorten_name(stray)!r} stands in a column without a name; name it, or put "
                 "double quotes around a field that has the separator in it"
             )
         records.append(Record(place, {name: text for text, name in cells if text and name}))
+    raise_problems(problems)
     return records
 
 
@@ -173,17 +174,19 @@ def _check_names(table: Rows, names: Sequence[str], columns: Columns) -> None:
     """Refuse a column that stands twice, or whose name is nearly one that means something. Raises StudyError."""
     given = [name for name in names if name]
     folded = [fold_name(name) for name in given]
-    if twice := next((name for name, fold in zip(given, folded, strict=True) if folded.count(fold) > 1), None):
-        raise StudyError(
-            f"{table.source}: {_describe_table(table)} has two columns {shorten_name(twice)}; leave one of them out"
-        )
+    problems = [
+        f"{table.source}: {_describe_table(table)} has two columns {shorten_name(name)}; leave one of them out"
+        for name, fold in zip(given, folded, strict=True)
+        if folded.count(fold) > 1
+    ]
     absent = [name for name in (*columns.required, *columns.optional) if name not in given]
     for name in given:
         if name in columns.required or name in columns.optional:
             continue
         written = re.sub(r"[\s_-]+", "_", name.casefold())
         if near := get_close_matches(written, absent, n=1, cutoff=0.8):
-            raise StudyError(
+            problems.append(
                 f"{table.source}: {_describe_table(table)} has a column {shorten_name(name)}; did you mean {near[0]}? "
                 "Otherwise give it a name that is not so near"
             )
+    raise_problems(list(dict.fromkeys(problems)))
