@@ -1,4 +1,4 @@
-"""`python -m benchmarks.privacy CLIP…`: in how many frames detectors find a face before and after `fer privacy blur`.
+"""`python -m benchmarks.privacy CLIP…`: in how many frames detectors find a face before and after `fer.privacy blur`.
 
 Beside it: how long covering takes, and how much the picture changes where no face was.
 """

@@ -30,6 +30,10 @@ class ConfigError(UserError):
     exit_code = ExitCode.CONFIG
 
 
+class StudyError(ConfigError):
+    """A study's file is wrong; nothing was started."""
+
+
 class PreconditionError(UserError):
     """What the configuration names is not there or does not fit; nothing was started."""
 

@@ -31,6 +31,10 @@ LIMITS = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+STUDY_KEYS = (
+    f"`{format_command('fer.config')} docs study` lists every key of a study's file, "
+    "and so does docs/reference/study-file.md"
+)
 LIST_KEYS = (
     f"`{format_command('fer.config')} docs` lists every key, "
     f"`{format_command('train.py')} --help` the groups and options"

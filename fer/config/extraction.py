@@ -147,8 +147,8 @@ class Extraction(Section):
         None,
         ge=1,
         le=36500,
-        description="The run is to be deleted so many days after its start, which `fer privacy expired` does on "
-        "request; null sets no date",
+        description="The run is to be deleted so many days after its start, which `python -m fer.privacy expired` does "
+        "on request; null sets no date",
     )
     share: int | None = Field(
         None, ge=0, description="Do one share of the videos alone, counted from 0, and no report; `-m` does all of them"

@@ -1,5 +1,6 @@
 """From what a study's file holds to a checked ``Study``; a mistake is a line that names the place and the remedy."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -20,7 +21,7 @@ from fer.config.study import (
     Window,
     WithinContrast,
 )
-from fer.errors import ConfigError
+from fer.errors import StudyError
 
 # A place in the content: keys and numbers from the root on.
 Place = tuple[int | str, ...]
@@ -43,10 +44,10 @@ def parse_study(content: Any, source: str, places: Mapping[Place, str] | None = 
         places: What a user calls parts of the content that were rows of a table: ``("recordings", 3): "line 5"``.
 
     Raises:
-        ConfigError: What is wrong, a line each, with the key, the value, what is allowed and the nearest name.
+        StudyError: What is wrong, a line each, with the key, the value, what is allowed and the nearest name.
     """
     if not isinstance(content, dict):
-        raise ConfigError(f"{source}: holds no keys; its keys are {', '.join(Study.model_fields)}")
+        raise StudyError(f"{source}: holds no keys; its keys are {', '.join(Study.model_fields)}")
     try:
         return Study.model_validate(content)
     except ValidationError as error:
@@ -59,19 +60,19 @@ def parse_study(content: Any, source: str, places: Mapping[Place, str] | None = 
             if not any(len(other) > len(place) and other[: len(place)] == place for other in locations)
         ]
         places = {**_name_recordings(content), **(places or {})}
-        lines = [f"{source}: {_format_problem(detail, places)}" for detail in details]
+        lines = [f"{source}: {_format_problem(detail, places)}{_explain_comma(detail, content)}" for detail in details]
         raise_problems(list(dict.fromkeys(lines)))
         raise
 
 
 def raise_problems(lines: Sequence[str]) -> None:
-    """Raise ConfigError with a line for each problem, of very many the first ones; none raises nothing."""
+    """Raise StudyError with a line for each problem, of very many the first ones; none raises nothing."""
     if not lines:
         return
     shown = list(lines[:MAX_PROBLEMS])
     if len(lines) > MAX_PROBLEMS:
         shown.append(f"… and {len(lines) - MAX_PROBLEMS} more of the kind")
-    raise ConfigError("\n".join(shown))
+    raise StudyError("\n".join(shown))
 
 
 def shorten_name(name: str) -> str:
@@ -115,7 +116,9 @@ def _format_problem(error: ErrorDetails, places: Mapping[Place, str]) -> str:
         case "extra_forbidden":
             section = _find_section(error["loc"][:-1])
             known = [name for name in section.model_fields if name != "kind"] if section else []
-            return f"{key}: there is no such key{suggest_name(str(location[-1]), known, most=12)}"
+            # What a decimal comma has made a key is near to none.
+            hint = "" if str(location[-1]).isdigit() else suggest_name(str(location[-1]), known, most=12)
+            return f"{key}: there is no such key{hint}"
         case "union_tag_not_found":
             return f"{_join(key, 'kind')}: a value is needed; it is {' or '.join(_CONTRASTS)}"
         case "union_tag_invalid":
@@ -134,6 +137,25 @@ def _format_problem(error: ErrorDetails, places: Mapping[Place, str]) -> str:
             return f"{key}: is empty; a text is needed"
         case _:
             return format_value_error(error, key)
+
+
+def _explain_comma(error: ErrorDetails, content: Any) -> str:
+    """What to write where a decimal comma stands: in a map of one line it makes `4,09` the value 4 and the key 09."""
+    value = error["input"]
+    if error["type"] == "float_parsing" and re.fullmatch(r"[+-]?\d*,\d+", str(value).strip()):
+        return f"; a decimal comma? write {str(value).strip().replace(',', '.')}"
+    *above, key = _remove_tag(error["loc"]) or ("",)
+    if value is not None or not re.fullmatch(r"[0-9]+", str(key)):
+        return ""
+    for part in above:
+        content = content[part]
+    if not isinstance(content, dict):
+        return ""
+    keys = list(content)
+    before = content[keys[keys.index(key) - 1]] if keys.index(key) else None
+    if not isinstance(before, str) or not re.fullmatch(r"[+-]?[0-9]+", before):
+        return ""
+    return f"; a decimal comma? write {before}.{key}"
 
 
 def _remove_tag(location: Place) -> Place:

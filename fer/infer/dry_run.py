@@ -1,7 +1,9 @@
 """`infer.py dry_run=true`: every request to AWS that the run would send, as JSON, without credentials or network."""
 
 import json
+import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fer.aws.client import AwsClient
@@ -13,6 +15,7 @@ from fer.infer.monitoring import publish_batch
 from fer.infer.pipeline import extract_and_predict, validate_and_pin
 from fer.infer.route import get_sagemaker_transform
 from fer.infer.smoothing import smooth
+from fer.infer.study_inputs import RunStudy, list_study_inputs, start_study
 from fer.infer.summary import summarize_videos
 from fer.infer.table import build_table
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
@@ -23,11 +26,14 @@ from fer.registry.factory import open_registry
 from fer.registry.resolve import find_version, get_region
 from fer.runs.detector_choice import pin_detector
 from fer.runs.program import log_to_stderr
+from fer.study.checks import list_consenting
 from fer.video.media import Media
+
+log = logging.getLogger(__name__)
 
 
 def dry_run(config: Config) -> None:
-    """Print the requests to AWS that a run would send.
+    """Print the requests to AWS that a run would send; a study is checked as a run checks it.
 
     The faces of videos on this machine are really extracted and packed, so that the requests are those of the run.
     Videos in S3 are not fetched: one object stands for their faces.
@@ -40,14 +46,25 @@ def dry_run(config: Config) -> None:
     """
     log_to_stderr()
     config = validate_and_pin(config)
+    found = start_study(config)
+    inputs = list_inputs(config) if found is None else list_study_inputs(found.study)
     client = AwsClient(get_region(config), dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
-        _record_requests(config, client, Path(temporary))
+        _record_requests(config, inputs, client, Path(temporary))
     print(json.dumps(client.recorded_requests, indent=2))
+    if found is not None:
+        log.info("%s: %s: all checks passed", config.extraction.study, _count_parts(found))
 
 
-def _record_requests(config: Config, client: AwsClient, directory: Path) -> None:
-    inputs = list_inputs(config)
+def _count_parts(found: RunStudy) -> str:
+    recordings, contrasts = len(found.study.recordings), len(found.study.contrasts)
+    return (
+        f"{recordings} recording{'s' * (recordings != 1)}, {len(list_consenting(found.study))} with consent, "
+        f"{contrasts} contrast{'s' * (contrasts != 1)}"
+    )
+
+
+def _record_requests(config: Config, inputs: Sequence[str], client: AwsClient, directory: Path) -> None:
     media = resolve_media(inputs, directory, client)
     for uri in inputs:
         if uri.startswith("s3://"):
@@ -60,7 +77,7 @@ def _record_requests(config: Config, client: AwsClient, directory: Path) -> None
         check_bucket_private(client, aws.bucket)
     source = _fetch_model(config, client, directory)
     if aws is not None:
-        requests = _pack_requests(config, directory, media)
+        requests = _pack_requests(config, inputs, directory, media)
         batch = SageMakerBatchTransform(client, aws, source, EMOTIONS, config.inference.flip, directory / SHARDS)
         batch.send(requests, CONTENT_TYPES[aws.transform.packing])
         batch.clean_up()
@@ -82,9 +99,9 @@ def _fetch_model(config: Config, client: AwsClient, directory: Path) -> str:
     return ""
 
 
-def _pack_requests(config: Config, directory: Path, media: list[Media]) -> list[Request]:
+def _pack_requests(config: Config, inputs: Sequence[str], directory: Path, media: list[Media]) -> list[Request]:
     """The faces as they would be sent; where there are no videos to look at, one object that stands for them."""
-    if not list_inputs(config):
+    if not inputs:
         from fer.synthetic.video import write_clip
 
         media = [Media(write_clip(directory / "drawn"), "clip.mp4", "video")]

@@ -79,7 +79,7 @@ def blur(
     if not plan.times:
         raise DataError(f"{clip}: no frame of it can be decoded, so nothing was written")
     if run is None and (missing := sorted(set(keep) - set(plan.tracks))):
-        persons = ", ".join(map(str, plan.tracks)) or "nobody"
+        persons = ", ".join(f"person {track}" for track in plan.tracks) or "nobody"
         raise UserError(f"--keep {missing[0]}: there is no such person in {clip}; found: {persons}")
     frames = iter_covered_frames(clip, plan, finders, "Writing")
     with atomic_write(out) as temporary:
@@ -128,11 +128,17 @@ def _find_pacing(info: VideoInfo, plan: CoverPlan) -> Pacing:
 
 
 def _tell(clip: Path, out: Path, plan: CoverPlan, info: VideoInfo) -> None:
-    persons = ", ".join(f"{track} in {frames} frames" for track, frames in plan.tracks.items())
     print(f"{out}: faces are covered in {len(plan.hidden)} of {len(plan.times)} frames; {clip} is as it was")
-    print(f"Persons found: {persons or 'none'}")
+    for track, frames in plan.tracks.items():
+        print(f"person {track}: in {_count(frames)}")
+    if not plan.tracks:
+        print("Nobody was found")
     if plan.lost:
-        print(f"Left out: {plan.lost} frames that cannot be decoded")
+        print(f"Left out, because they cannot be decoded: {_count(plan.lost)}")
+
+
+def _count(frames: int) -> str:
+    return f"{frames} frame{'s' * (frames != 1)}"
 
 
 def main() -> int:

@@ -15,13 +15,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.config.compose import check_config_name, expand_config_dir, refuse_executable_yaml
-from fer.config.error_messages import LIST_KEYS, convert_composition_error, convert_group_error
+from fer.config.error_messages import LIST_KEYS, STUDY_KEYS, convert_composition_error, convert_group_error
 from fer.config.quoting import is_readable, quote_literally, quote_overrides, read_text
 from fer.core.installation import format_command, format_documentation, get_program_name
 from fer.core.process import LAUNCHED_ENV, end_on_closed_pipe, get_global_rank
 from fer.core.run_layout import RUN_YAML
 from fer.core.visible import log_visibly, make_visible
-from fer.errors import ConfigError, ExitCode, UserError
+from fer.errors import ConfigError, ExitCode, StudyError, UserError
 from fer.runs.hydra_options import check_hydra_options
 from fer.runs.run_directory import create_unique_directory, remove_if_empty
 
@@ -55,7 +55,8 @@ def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None
             yield
     except ConfigError as error:
         remove_if_empty(run_directory)
-        exit_with_error(f"{error}\n{LIST_KEYS}", error.exit_code)
+        hint = STUDY_KEYS if isinstance(error, StudyError) else LIST_KEYS
+        exit_with_error(f"{error}\n{hint}", error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
         exit_with_error(f"{convert_composition_error(error)}\n{LIST_KEYS}", ConfigError.exit_code)
     except ValueError as error:

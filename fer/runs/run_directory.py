@@ -39,7 +39,7 @@ REPLAY = """\
 #   {command} RUN
 """
 DELETE_AFTER = """\
-# To be deleted after {date}: see extraction.retention_days, and `fer privacy expired`.
+# To be deleted after {date}: see extraction.retention_days, and `{command}`.
 """
 
 
@@ -166,7 +166,7 @@ def write_config(directory: Path, config: Config, program: str, delete_after: st
         REPLAY.format(command=format_command("fer.replay")) if program == "train.py" else ""
     )
     if delete_after is not None:
-        header += DELETE_AFTER.format(date=delete_after)
+        header += DELETE_AFTER.format(date=delete_after, command=f"{format_command('fer.privacy')} expired")
     content = {"defaults": ["base", "_self_"], **config.dump()}
     # OmegaConf writes texts such as 1e3 so that it reads them as texts again.
     write_text(

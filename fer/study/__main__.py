@@ -51,8 +51,15 @@ def _describe(found: FirstStudy, target: Path) -> str:
         if found_counts:
             lines.append(f"  {title} {_list([f'{name} ({count})' for name, count in found_counts.items()])}")
     command = f"{format_command('infer.py')} {shlex.quote(f'extraction.study={target}')}"
+    unknown = [guess.file for guess in found.guesses if not guess.is_recognised]
+    if unknown:
+        lines.append(f"  no respondent recognised, so the file's name stands for one: {_list(unknown)}")
+    # Names that differ in capitals or signs alone are taken for one.
+    if takes := [f"{guess.file} (take {guess.take})" for guess in found.guesses if guess.take > 1]:
+        lines.append(f"  same respondent, stimulus and condition as another recording: {_list(takes)}")
     steps = [
         "Guessed from names; check every line.",
+        *(["Say who is in the recordings whose names do not tell (respondent)."] if unknown else []),
         "Set consent: true for everybody who agreed; without it no recording is opened.",
         *(
             ["Name the length of stimuli without a video (duration_s), or their video (file)."]

@@ -10,7 +10,7 @@ from fer.core.archive import ArchiveLimits, open_zip
 from fer.core.bounded_stream import StreamError
 from fer.core.csv import MAX_COLUMNS
 from fer.core.extras import require_packages
-from fer.errors import ConfigError, shorten_error
+from fer.errors import StudyError, shorten_error
 
 # Rows of a sheet; XML of tables is packed to a tenth or less, and a workbook of so many rows has some megabytes.
 MAX_ROWS = 20_000
@@ -33,7 +33,7 @@ def read_workbook(path: Path, source: str) -> dict[str, list[tuple[int, list[str
         numbers without a point, days as 2026-01-31.
 
     Raises:
-        ConfigError: It is no workbook, is beyond a bound, or a cell holds an error.
+        StudyError: It is no workbook, is beyond a bound, or a cell holds an error.
     """
     require_packages("openpyxl", purpose=source)
     import openpyxl
@@ -48,16 +48,16 @@ def read_workbook(path: Path, source: str) -> dict[str, list[tuple[int, list[str
                 return {sheet.title: _read_sheet(sheet, source) for sheet in workbook.worksheets}
             finally:
                 workbook.close()
-    except ConfigError:
+    except StudyError:
         raise
     except OSError as error:
-        raise ConfigError(f"{source}: cannot be read ({error.strerror or error})") from None
+        raise StudyError(f"{source}: cannot be read ({error.strerror or error})") from None
     except StreamError as error:
-        raise ConfigError(f"{source}: is refused: {error}") from None
+        raise StudyError(f"{source}: is refused: {error}") from None
     except Exception as error:
         # A damaged workbook raises whatever its reader meets.
         hint = "is damaged, no Excel workbook (.xlsx) or locked by a password; save it again as .xlsx"
-        raise ConfigError(f"{source}: {hint} ({shorten_error(error)})") from None
+        raise StudyError(f"{source}: {hint} ({shorten_error(error)})") from None
 
 
 def _check_parts(path: Path) -> None:
@@ -83,18 +83,18 @@ def _read_sheet(sheet: Any, source: str) -> list[tuple[int, list[str]]]:
         if blank > _MAX_BLANK_ROWS:
             break
         if texts[MAX_COLUMNS:] and texts[MAX_COLUMNS]:
-            raise ConfigError(f"{source}: sheet {sheet.title} has more than {MAX_COLUMNS} columns; keep those needed")
+            raise StudyError(f"{source}: sheet {sheet.title} has more than {MAX_COLUMNS} columns; keep those needed")
         if number > MAX_ROWS and not blank:
-            raise ConfigError(f"{source}: sheet {sheet.title} has more than {MAX_ROWS:,} rows; keep those needed")
+            raise StudyError(f"{source}: sheet {sheet.title} has more than {MAX_ROWS:,} rows; keep those needed")
         rows.append((number, texts))
     return rows
 
 
 def _format_cell(cell: Any, place: str) -> str:
-    """The text of a cell. Raises ConfigError where it holds an error."""
+    """The text of a cell. Raises StudyError where it holds an error."""
     value = cell.value
     if cell.data_type == "e":
-        raise ConfigError(f"{place}, cell {cell.coordinate}: holds the error {value}; correct its formula")
+        raise StudyError(f"{place}, cell {cell.coordinate}: holds the error {value}; correct its formula")
     match value:
         case None:
             return ""

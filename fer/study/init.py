@@ -11,7 +11,7 @@ from fer.config.study import MEASURES
 from fer.core.file_tree import walk_files
 from fer.core.installation import SCHEMAS
 from fer.errors import DataError, UserError
-from fer.study.naming import Guess, guess_recordings
+from fer.study.naming import Guess, guess_recordings, remove_suffixes
 from fer.video.media import VIDEO_SUFFIXES
 
 STIMULI_FOLDERS = ("stimuli", "stimulus", "stimulus_videos")
@@ -58,7 +58,7 @@ def understand_folder(folder: Path) -> FirstStudy:
     if not recordings:
         where = " beside those of its stimuli" if shown else ""
         raise DataError(f"{folder}: no video is there{where}, by suffix; name the directory that holds the recordings")
-    stems = {PurePath(name).stem: name for name in shown}
+    stems = {remove_suffixes(PurePath(name).name): name for name in shown}
     guesses = guess_recordings(recordings, list(stems))
     named = dict.fromkeys(guess.stimulus for guess in guesses)
     return FirstStudy(guesses, {**dict.fromkeys(named), **stems})

@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+
+from fer.video.media import VIDEO_SUFFIXES
 
 # Keys of BIDS names, sub-01_task-spot_acq-sound, and what their values are here.
 _BIDS = re.compile(r"(sub|subj|subject|task|stim|stimulus|cond|condition|acq|ses|run)-([A-Za-z0-9]+)", re.IGNORECASE)
@@ -47,6 +49,8 @@ class Guess:
         stimulus: What was shown; `stimulus` where nothing tells.
         condition: What is left of the file's name.
         group: What is left of its folders' names.
+        is_recognised: Whether the name tells the respondent; otherwise it is that of the file.
+        take: 2 and more for a further recording of the same respondent, stimulus and condition.
     """
 
     file: str
@@ -54,6 +58,8 @@ class Guess:
     stimulus: str
     condition: str = ""
     group: str = ""
+    is_recognised: bool = field(default=True, repr=False)
+    take: int = field(default=1, repr=False)
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,18 @@ def _fold(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).casefold()
 
 
+def remove_suffixes(name: str) -> str:
+    """The name of a video without its suffix, and without that of the video it was made from (`p01.mkv.mp4`)."""
+    path = PurePath(PurePath(name).stem)
+    while path.suffix.lower() in VIDEO_SUFFIXES:
+        path = path.with_suffix("")
+    return path.name
+
+
 def _split_name(file: str, stimuli: Sequence[str]) -> list[_Token]:
     path = PurePath(file)
     tokens = [_Token(part, True) for folder in path.parts[:-1] for part in _split_text(folder, stimuli)]
-    return tokens + [_Token(part, False) for part in _split_text(path.stem, stimuli)]
+    return tokens + [_Token(part, False) for part in _split_text(remove_suffixes(path.name), stimuli)]
 
 
 def _split_text(text: str, stimuli: Sequence[str]) -> list[str]:
@@ -144,10 +158,11 @@ def _guess(file: str, tokens: Sequence[_Token], stimuli: Sequence[str], counts: 
     conditions += [token.text for token in told if not token.is_folder]
     return Guess(
         file,
-        respondent or PurePath(file).stem,
+        respondent or remove_suffixes(PurePath(file).name),
         stimulus or (stimuli[0] if len(stimuli) == 1 else "stimulus"),
         " ".join(conditions),
         " ".join(token.text for token in told if token.is_folder),
+        is_recognised=respondent is not None,
     )
 
 
@@ -175,7 +190,7 @@ def _find_respondent(tokens: Sequence[_Token], counts: Counter[str]) -> _Token |
     for pattern in (_RESPONDENT, _NUMBER):
         if found := [token for token in tokens if re.fullmatch(pattern, token.text)]:
             return next((token for token in found if not token.is_folder), found[0])
-    candidates = [token for token in tokens if not _NOISE.fullmatch(token.text)] or list(tokens)
+    candidates = [token for token in tokens if not _NOISE.fullmatch(token.text)]
     return min(candidates, key=lambda token: counts[_fold(token.text)], default=None)
 
 
@@ -210,5 +225,5 @@ def _number_takes(guesses: Sequence[Guess]) -> list[Guess]:
         viewing = (guess.respondent, guess.stimulus, guess.condition)
         seen[viewing] += 1
         take = f"{guess.condition} take {seen[viewing]}".strip() if seen[viewing] > 1 else guess.condition
-        numbered.append(replace(guess, condition=take))
+        numbered.append(replace(guess, condition=take, take=seen[viewing]))
     return numbered

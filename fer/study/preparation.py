@@ -44,7 +44,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
         key: The configuration key that names the file, for messages.
 
     Raises:
-        ConfigError: What is wrong, a line each.
+        StudyError: What is wrong, a line each.
     """
     source = f"{key}={path}"
     study = read_study(path, key)
@@ -65,7 +65,7 @@ def prepare_study(path: Path, key: str = KEY) -> PreparedStudy:
 
 
 def read_checked_study(path: Path, key: str = KEY) -> Study:
-    """Read a study's file and check its names; nothing that it names is opened. Raises ConfigError."""
+    """Read a study's file and check its names; nothing that it names is opened. Raises StudyError."""
     study = read_study(path, key)
     _raise_all(f"{key}={path}", [*find_problems(study), *find_denied_files(study)])
     return study

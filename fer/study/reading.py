@@ -12,7 +12,7 @@ from fer.core.csv import read_csv_rows
 from fer.core.documents import DocumentError, read_yaml_texts
 from fer.core.expansion import expand_path
 from fer.core.installation import format_command
-from fer.errors import ConfigError, DataError
+from fer.errors import DataError, StudyError
 from fer.study.excel import read_workbook
 from fer.study.sheets import build_content
 from fer.study.tables import Rows
@@ -32,42 +32,42 @@ def read_study(path: Path, key: str = KEY) -> Study:
         The study. Paths in it are absolute; those of the file are relative to its directory.
 
     Raises:
-        ConfigError: It cannot be read, or breaks a rule; a line each.
+        StudyError: It cannot be read, or breaks a rule; a line each.
     """
     source = f"{key}={path}"
     suffix = path.suffix.lower()
     if path.is_dir():
         command = f"{format_command('fer.study')} init {shlex.quote(str(path))}"
-        raise ConfigError(f"{source}: is a directory; name the study's file, or write one with `{command}`")
+        raise StudyError(f"{source}: is a directory; name the study's file, or write one with `{command}`")
     if suffix in YAML_SUFFIXES:
         try:
             study = parse_study(read_yaml_texts(path), source)
         except OSError as error:
-            raise ConfigError(f"{source}: cannot be read ({error.strerror or error})") from None
+            raise StudyError(f"{source}: cannot be read ({error.strerror or error})") from None
         except DocumentError as error:
-            raise ConfigError(f"{source}: is no YAML that can be read: {error}") from None
+            raise StudyError(f"{source}: is no YAML that can be read: {error}") from None
     elif suffix in CSV_SUFFIXES or suffix in EXCEL_SUFFIXES:
         content, places = build_content(_read_tables(path, key, source), source)
         study = parse_study(content, source, places)
     else:
         allowed = ", ".join((*YAML_SUFFIXES, *CSV_SUFFIXES, *EXCEL_SUFFIXES))
-        raise ConfigError(f"{source}: is no study by its suffix {suffix!r}; allowed are {allowed}")
+        raise StudyError(f"{source}: is no study by its suffix {suffix!r}; allowed are {allowed}")
     return _resolve_paths(study, path.resolve().parent, source)
 
 
 def _read_tables(path: Path, key: str, source: str) -> dict[str, Rows]:
-    """The tables of a file by the name of their sheet; that of a CSV is called `recordings`. Raises ConfigError."""
+    """The tables of a file by the name of their sheet; that of a CSV is called `recordings`. Raises StudyError."""
     if path.suffix.lower() in EXCEL_SUFFIXES:
         sheets = read_workbook(path, source)
         return {name: Rows(source, f"sheet {name}, row", rows) for name, rows in sheets.items()}
     try:
         return {"recordings": Rows(source, "line", read_csv_rows(path, key))}
     except DataError as error:
-        raise ConfigError(str(error)) from None
+        raise StudyError(str(error)) from None
 
 
 def _resolve_paths(study: Study, folder: Path, source: str) -> Study:
-    """The study with absolute paths. Raises ConfigError for one that begins with an unknown variable."""
+    """The study with absolute paths. Raises StudyError for one that begins with an unknown variable."""
     try:
         return study.model_copy(
             update={
@@ -85,7 +85,7 @@ def _resolve_paths(study: Study, folder: Path, source: str) -> Study:
             }
         )
     except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        raise StudyError(f"{source}: {error}") from None
 
 
 def _resolve_path(text: str, folder: Path) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer.config.study import parse_flag
-from fer.config.study_loading import Place, raise_problems, shorten_name, suggest_name
-from fer.errors import ConfigError
+from fer.config.study_loading import Place, parse_study, raise_problems, shorten_name, suggest_name
+from fer.errors import StudyError
 from fer.study.tables import Columns, Record, Rows, clean_number, clean_text, fold_name, read_records
 
 SHEETS: dict[str, Columns] = {
@@ -57,10 +57,17 @@ def build_content(tables: dict[str, Rows], source: str) -> tuple[dict[str, Any],
         The content, and what a user calls parts of it, see ``parse_study``.
 
     Raises:
-        ConfigError: A table lacks what it needs, or its rows contradict each other; a line each.
+        StudyError: A table lacks what it needs, or its rows contradict each other; a line each.
     """
     sheets = _choose_sheets(tables, source)
-    records = {name: read_records(table, SHEETS[name]) for name, table in sheets.items()}
+    records: dict[str, list[Record]] = {}
+    problems: list[str] = []
+    for name, table in sheets.items():
+        try:
+            records[name] = read_records(table, SHEETS[name])
+        except StudyError as error:
+            problems += str(error).splitlines()
+    raise_problems(problems)
     content = _Content()
     for record in records.get("stimuli", []):
         _add_stimulus(content, record)
@@ -73,12 +80,19 @@ def build_content(tables: dict[str, Rows], source: str) -> tuple[dict[str, Any],
             _add_part(content, name, record)
     for record in records.get("contrasts", []):
         _add_contrast(content, record)
-    raise_problems([f"{source}: {problem}" for problem in dict.fromkeys(content.problems)])
+    problems = [f"{source}: {problem}" for problem in dict.fromkeys(content.problems)]
+    if problems and content.values["recordings"]:
+        # What is wrong with single values is told in the same go.
+        try:
+            parse_study(content.values, source, content.places)
+        except StudyError as error:
+            problems += str(error).splitlines()
+    raise_problems(problems)
     return content.values, content.places
 
 
 def _choose_sheets(tables: dict[str, Rows], source: str) -> dict[str, Rows]:
-    """The sheets that mean something, by their names in small letters. Raises ConfigError."""
+    """The sheets that mean something, by their names in small letters. Raises StudyError."""
     filled = {
         title: table
         for title, table in tables.items()
@@ -93,10 +107,10 @@ def _choose_sheets(tables: dict[str, Rows], source: str) -> dict[str, Rows]:
     for title in others:
         hint = suggest_name(title, absent) if absent else ""
         if hint.startswith("; did you mean"):
-            raise ConfigError(f"{source}: there is no use for a sheet {shorten_name(title)!r}{hint}")
+            raise StudyError(f"{source}: there is no use for a sheet {shorten_name(title)!r}{hint}")
     if "recordings" not in sheets:
         named = ", ".join(map(shorten_name, filled)) or "none with anything in it"
-        raise ConfigError(f"{source}: has no sheet recordings (its sheets: {named}); name one so")
+        raise StudyError(f"{source}: has no sheet recordings (its sheets: {named}); name one so")
     if others:
         log.warning("%s: sheets that mean nothing: %s", source, ", ".join(map(shorten_name, others)))
     return sheets

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from fer.config.study_loading import shorten_name
-from fer.errors import ConfigError
+from fer.config.study_loading import raise_problems, shorten_name
+from fer.errors import StudyError
 
 # A title, a date and a remark may stand above the header.
 _HEADER_ROWS = 30
@@ -72,23 +72,24 @@ def read_records(table: Rows, columns: Columns) -> list[Record]:
         The rows; names of further columns stand as they are written.
 
     Raises:
-        ConfigError: A column is missing, stands twice, or has a name that is nearly one of ``columns``; or a value
+        StudyError: A column is missing, stands twice, or has a name that is nearly one of ``columns``; or a value
             stands in a column without a name.
     """
     filled = [(number, fields) for number, fields in table.rows if any(map(clean_text, fields))]
     if not filled:
-        raise ConfigError(f"{table.source}: {_describe_table(table)} is empty; it needs {', '.join(columns.required)}")
+        raise StudyError(f"{table.source}: {_describe_table(table)} is empty; it needs {', '.join(columns.required)}")
     start, names = _find_header(table, filled, columns)
-    records = []
+    records, problems = [], []
     for number, fields in filled[start:]:
         place = f"{table.word} {number}"
         cells = [(_clean_value(text, name), name) for text, name in _pair(fields, names)]
         if stray := next((text for text, name in cells if text and not name), None):
-            raise ConfigError(
+            problems.append(
                 f"{table.source}: {place}: {shorten_name(stray)!r} stands in a column without a name; name it, or put "
                 "double quotes around a field that has the separator in it"
             )
         records.append(Record(place, {name: text for text, name in cells if text and name}))
+    raise_problems(problems)
     return records
 
 
@@ -156,13 +157,13 @@ def _normalize_name(field: str, columns: Columns) -> str:
     return f"{name}_s" if f"{name}_s" in known else field
 
 
-def _build_missing_error(table: Rows, names: Sequence[str], columns: Columns) -> ConfigError:
+def _build_missing_error(table: Rows, names: Sequence[str], columns: Columns) -> StudyError:
     missing = [name for name in columns.required if name not in names]
     near = [get_close_matches(name, [text.casefold() for text in names], n=1, cutoff=0.6) for name in missing]
     hints = [
         f"rename {shorten_name(found[0])} if it is {name}" for name, found in zip(missing, near, strict=True) if found
     ]
-    return ConfigError(
+    return StudyError(
         f"{table.source}: {_describe_table(table)} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         f"{'; ' if hints else ''}{', '.join(hints)}; its header must name {', '.join(columns.required)}"
         + (f", and may name {', '.join(columns.optional)}" if columns.optional else "")
@@ -170,20 +171,22 @@ def _build_missing_error(table: Rows, names: Sequence[str], columns: Columns) ->
 
 
 def _check_names(table: Rows, names: Sequence[str], columns: Columns) -> None:
-    """Refuse a column that stands twice, or whose name is nearly one that means something. Raises ConfigError."""
+    """Refuse a column that stands twice, or whose name is nearly one that means something. Raises StudyError."""
     given = [name for name in names if name]
     folded = [fold_name(name) for name in given]
-    if twice := next((name for name, fold in zip(given, folded, strict=True) if folded.count(fold) > 1), None):
-        raise ConfigError(
-            f"{table.source}: {_describe_table(table)} has two columns {shorten_name(twice)}; leave one of them out"
-        )
+    problems = [
+        f"{table.source}: {_describe_table(table)} has two columns {shorten_name(name)}; leave one of them out"
+        for name, fold in zip(given, folded, strict=True)
+        if folded.count(fold) > 1
+    ]
     absent = [name for name in (*columns.required, *columns.optional) if name not in given]
     for name in given:
         if name in columns.required or name in columns.optional:
             continue
         written = re.sub(r"[\s_-]+", "_", name.casefold())
         if near := get_close_matches(written, absent, n=1, cutoff=0.8):
-            raise ConfigError(
+            problems.append(
                 f"{table.source}: {_describe_table(table)} has a column {shorten_name(name)}; did you mean {near[0]}? "
                 "Otherwise give it a name that is not so near"
             )
+    raise_problems(list(dict.fromkeys(problems)))

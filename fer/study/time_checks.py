@@ -77,19 +77,30 @@ def _find_longest_stretch(study: Study, infos: Mapping[str, VideoInfo], stimulus
 
 
 def find_time_cautions(study: Study, infos: Mapping[str, VideoInfo]) -> Iterable[str]:
-    """Tell which recordings lack a part of their stimulus or of the baseline, a sentence of each kind.
+    """Tell which stimuli have no length, and which recordings lack a part of theirs or of the baseline.
 
     Args:
         study: As for ``find_wrong_times``.
         infos: As for ``find_wrong_times``.
+
+    Returns:
+        A sentence for each stimulus, and of each kind for the recordings.
     """
+    for name, stimulus in study.stimuli.items():
+        if stimulus.duration_s is None and any(
+            item.stimulus == name and item.offset_s is None and has_consent(study, item) for item in study.recordings
+        ):
+            yield (
+                f"stimuli.{shorten_name(name)}: its length is not known, so the whole ends with each recording; "
+                "add duration_s"
+            )
     early, late = [], []
     for item in study.recordings:
         if item.file not in infos or not has_consent(study, item):
             continue
         length_s, end_s = study.stimuli[item.stimulus].duration_s, get_end(infos[item.file])
         if item.offset_s is None and length_s is not None and end_s and item.onset_s + length_s > end_s + _EARLY_S:
-            early.append(f"{item.file} ({item.onset_s + length_s - end_s:.1f} s)")
+            early.append(f"{item.file} ({item.onset_s + length_s - end_s:.1f} s missing)")
         if study.baseline is not None and item.onset_s + study.baseline.start_s < 0:
             late.append(item.file)
     if early:

@@ -6,6 +6,7 @@ twist, everyone is surprised at spot B's turn; nothing else happens to more than
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fer.core.installation import format_documentation, get_program_name
+from fer.core.installation import format_command, format_documentation, get_program_name
 from fer.core.io import write_text
 from fer.core.progress import track_progress
 from fer.synthetic.actions import PROTOTYPES, FaceActions, sample_actions
@@ -222,13 +223,17 @@ def _describe_truth(count: int, seconds: float) -> dict[str, Any]:
 def main() -> int:
     """Draw the study."""
     program = get_program_name("python -m fer.synthetic.study")
-    parser = argparse.ArgumentParser(prog=program, description=format_documentation(__doc__))
-    parser.add_argument("directory", type=Path)
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=format_documentation(__doc__),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a new directory for it")
     parser.add_argument("--count", type=int, default=24, help="respondents")
-    parser.add_argument("--seconds", type=float, default=24.0, help="length of a spot")
+    parser.add_argument("--seconds", type=float, default=24.0, help="length of a spot, seconds")
     parser.add_argument("--size", type=int, default=144, help="height of a recording, pixels")
     parser.add_argument("--fps", type=int, default=4, help="frames a second")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="number of the study")
     args = parser.parse_args()
     if args.directory.exists() and (not args.directory.is_dir() or any(args.directory.iterdir())):
         print(f"{program}: {args.directory}: there is something already; name a new directory", file=sys.stderr)
@@ -240,6 +245,8 @@ def main() -> int:
         return 1
     print(f"Study: {path}")
     print(f"What is in it: {path.with_name(TRUTH_JSON)}")
+    named = shlex.quote(f"extraction.study={path}")
+    print(f"Next: {format_command('infer.py')} {named} extraction.fps={args.fps}")
     return 0
 
 

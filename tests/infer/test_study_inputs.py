@@ -14,11 +14,13 @@ from fer.config.study import Study
 from fer.errors import ConfigError, ExitCode
 from fer.infer import resume as resuming
 from fer.infer import study_report
+from fer.infer.dry_run import dry_run
 from fer.infer.inputs import list_inputs
 from fer.infer.pipeline import create_run, infer, validate_and_pin
 from fer.infer.resume import resume
 from fer.infer.study_inputs import check_media, map_media_names, read_run_study, write_study
 from fer.reports.study_data import StudyData
+from fer.runs.program import user_errors_to_exit_code
 from fer.runs.run_directory import load_run_config, read_provenance
 from fer.study.checks import keep_consenting
 from fer.study.pipeline import StudyInput, analyze_study
@@ -324,3 +326,33 @@ def test_the_report_hands_the_study_to_its_analysis(
     # Of nobody there is a page, too.
     assert "</html>" in (directory / "study.html").read_text(encoding="utf-8")
     assert (directory / "study" / "recordings.csv").is_file()
+
+
+def test_a_dry_run_checks_a_study_as_a_run_does(
+    study: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO")
+    dry_run(configure(study, "dry_run=true"))
+    assert json.loads(capsys.readouterr().out) == []
+    assert f"{study}: 3 recordings, 2 with consent, 0 contrasts: all checks passed" in caplog.text
+    events = [{"name": "late", "time_s": 5}]
+    change(study, lambda content: content["stimuli"]["spot"].update(events=events))
+    with pytest.raises(ConfigError, match=r"events.1 \(late\): time_s=5: lies behind the end of the stimulus"):
+        dry_run(configure(study, "dry_run=true"))
+
+
+def test_a_dry_run_names_a_missing_recording_by_its_entry(study: Path) -> None:
+    change(study, lambda content: content["recordings"][0].update(file="p1/clpi.mp4"))
+    with pytest.raises(ConfigError, match=r"recordings.1 \(clpi.mp4\): file=.*no such file; did you mean clip.mp4\?"):
+        dry_run(configure(study, "dry_run=true"))
+
+
+def test_after_a_mistake_the_keys_of_a_study_are_named_and_not_those_of_a_training(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(study, lambda content: content["recordings"][0].update(onst_s=1))
+    with pytest.raises(SystemExit) as raised, user_errors_to_exit_code():
+        list_inputs(configure(study))
+    assert raised.value.code == ExitCode.CONFIG
+    error = capsys.readouterr().err
+    assert "docs study`" in error and "docs/reference/study-file.md" in error and "train" not in error

@@ -88,7 +88,7 @@ def test_sound_and_metadata_are_left_out_and_sound_stays_on_request(tmp_path: Pa
     assert sounds[0] == sounds[1]
 
 
-def test_the_person_that_is_kept_stays_as_it_was(tmp_path: Path) -> None:
+def test_the_person_that_is_kept_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = write_face_clip(tmp_path / "clip.mp4", [TWO] * 6)
     plan = plan_cover(clip, [program.FaceFinder(None)])
     left = next(
@@ -97,6 +97,8 @@ def test_the_person_that_is_kept_stays_as_it_was(tmp_path: Path) -> None:
         if plan_cover(clip, [program.FaceFinder(None)], [track]).kept[0][0][0] < WIDTH / 2
     )
     copy = blur(clip, keep=[left])
+    # A number alone reads as a count.
+    assert {"person 0: in 6 frames", "person 1: in 6 frames"} <= set(capsys.readouterr().out.splitlines())
     for first, covered in zip(read(clip), read(copy), strict=True):
         faces = HaarDetector().detect(covered)
         assert [face.x < WIDTH / 2 for face in faces] == [True]

@@ -443,7 +443,7 @@ def test_what_ought_to_be_known_stops_nothing(panel: dict[str, Any], tmp_path: P
     assert [caution.replace(f"{tmp_path}/", "") for caution in prepare(tmp_path, panel).cautions] == [
         "1 recording of 1 respondent without consent was left out, and not opened",
         "p2.mp4: is left out: this is no video, or it is damaged (Invalid data found when processing input)",
-        "1 recording ends before the stimulus does: p1.mp4 (1.0 s); what is missing counts for nobody",
+        "1 recording ends before the stimulus does: p1.mp4 (1.0 s missing); what is missing counts for nobody",
         "respondents without a recording: 1 without consent",
         "stimuli without a recording: other",
     ]
@@ -457,3 +457,12 @@ def test_names_alone_are_checked_where_files_are_elsewhere(tmp_path: Path) -> No
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(build_content()), encoding="utf-8")
     assert isinstance(preparation.read_checked_study(path), Study)
+
+
+def test_a_stimulus_without_a_length_is_told(panel: dict[str, Any], tmp_path: Path) -> None:
+    panel["stimuli"]["spot"] = {"file": None, "duration_s": None}
+    told = "stimuli.spot: its length is not known, so the whole ends with each recording; add duration_s"
+    assert told in prepare(tmp_path, panel).cautions
+    for item in panel["recordings"]:
+        item["offset_s"] = 1.5
+    assert told not in prepare(tmp_path, panel).cautions

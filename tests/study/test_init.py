@@ -178,3 +178,22 @@ def test_the_program_says_what_it_understood_and_what_comes_next(
     with pytest.raises(SystemExit) as raised:
         program.main()
     assert raised.value.code == ExitCode.ERROR and "is there already" in capsys.readouterr().err
+
+
+def test_the_program_names_recordings_that_tell_no_respondent_and_those_taken_for_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("2024-05-01 10-12-33.mkv.mp4", "VID_20240501.mp4", "p01_ad.mp4", "p01_ad.AVI", "p02_ad.mkv.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(sys, "argv", ["fer study", "init", "."])
+    program.main()
+    out = capsys.readouterr().out
+    assert (
+        "  no respondent recognised, so the file's name stands for one: 2024-05-01 10-12-33.mkv.mp4, VID_20240501.mp4\n"
+        "  same respondent, stimulus and condition as another recording: p01_ad.mp4 (take 2)\n"
+    ) in out
+    assert "Say who is in the recordings whose names do not tell" in out
+    study = read_study(tmp_path / "study.yaml")
+    assert set(study.respondents) == {"2024-05-01 10-12-33", "VID_20240501", "p01", "p02"}
+    assert set(study.stimuli) == {"ad", "stimulus"}

@@ -79,6 +79,18 @@ def test_what_is_dumped_is_read_as_the_same_from_anywhere(tmp_path: Path) -> Non
             ("onset_s: 1.5", "onst_s: 1.5"),
             "recordings.1 (clips/1.mp4): onst_s: there is no such key; did you mean onset_s?",
         ),
+        (
+            ("onset_s: 1.5", "onset_s: 4,09"),
+            "recordings.1 (clips/1.mp4): 09: there is no such key; a decimal comma? write 4.09",
+        ),
+        (
+            ("onset_s: 1.5", 'onset_s: "4,09"'),
+            "recordings.1 (clips/1.mp4): onset_s=4,09: must be a number; a decimal comma? write 4.09",
+        ),
+        (
+            ("age: 18-29", "age: 4,5"),
+            "respondents.010.groups.5: a value is needed; a decimal comma? write 4.5",
+        ),
         (("onset_s: 1.5", "onset_s: -1"), "recordings.1 (clips/1.mp4): onset_s=-1: must be at least 0.0"),
         (("onset_s: 1.5", "offset_s: soon"), "recordings.1 (clips/1.mp4): offset_s=soon: must be a number"),
         (("onset_s: 1.5", "onset_s: 5, offset_s: 4"), "recordings.1 (clips/1.mp4): offset_s must be behind onset_s"),
@@ -366,3 +378,16 @@ def test_hostile_and_broken_workbooks_are_refused(tmp_path: Path, monkeypatch: p
     assert refuse(build_workbook(path, Sheet1=rows)) == "sheet Sheet1 has more than 3 rows; keep those needed"
     wide = [[*rows[0], *(f"g{number}" for number in range(98))]]
     assert refuse(build_workbook(path, Sheet1=wide)) == "sheet Sheet1 has more than 100 columns; keep those needed"
+
+
+def test_mistakes_of_every_kind_and_sheet_are_told_at_once(tmp_path: Path) -> None:
+    text = HEADER + "a,p,A,soon,yes,f\nb,,A,0,yes,f\nc,q,A,0,maybe,m\n"
+    lines = refuse(write(tmp_path, text)).splitlines()
+    assert sorted(line.split(":")[0] for line in lines) == ["line 2", "line 3", "line 4"]
+    text = HEADER + "a,p,A,1,5,yes,f\nb,q,A,1,5,yes,f\n"
+    assert [line.split(":")[0] for line in refuse(write(tmp_path, text)).splitlines()] == ["line 2", "line 3"]
+    text = HEADER.replace("onset_s", "onste_s").replace("consent", "consnt") + "a,p,A,1,yes,f\n"
+    assert refuse(write(tmp_path, text)).count("did you mean") == 2
+    sheets = {**SHEETS, "Events": [["stimulus", "name"], ["spotA", "x"]], "scenes": [["stimulus", "nam", "start"], [1]]}
+    lines = refuse(build_workbook(tmp_path / "study.xlsx", **sheets)).splitlines()
+    assert [line.split(" lacks")[0] for line in lines] == ["sheet Events", "sheet scenes"]

@@ -1,6 +1,7 @@
 """The drawn study: its file, its recordings, and the program that draws it."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -102,3 +103,20 @@ def test_what_cannot_be_drawn_is_one_sentence(
     printed = capsys.readouterr().err
     assert message in printed and printed.count("\n") == 1
     assert not (directory / "study.yaml").exists()
+
+
+def test_the_program_tells_its_defaults_and_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "write_study", lambda directory, *_: directory / "study.yaml")
+    monkeypatch.setattr(sys, "argv", ["study", str(tmp_path / "drawn"), "--fps", "2"])
+    assert program.main() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"Next: python infer.py extraction.study={tmp_path / 'drawn' / 'study.yaml'} extraction.fps=2"
+    )
+    monkeypatch.setattr(sys, "argv", ["study", "--help"])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert {"(default: 24)", "(default: 24.0)", "(default: 144)", "(default: 4)"} <= set(
+        re.findall(r"\(default: [\d.]+\)", " ".join(capsys.readouterr().out.split()))
+    )
