@@ -87,8 +87,8 @@ def find_respondent(
             if item.name in named or any(is_recording(item, file) for file in files)
         ]
     own = {number: media[number] for number in numbers}
-    others = _collect_words(run, study, groups, respondent)
-    searchable = respondent if respondent and is_searchable(respondent, others) else None
+    words = _collect_words(run, study, groups, respondent)
+    searchable = respondent if respondent and is_searchable(respondent, words) else None
     return Respondent(respondent, own, _collect_texts(respondent, searchable, own, media, study))
 
 

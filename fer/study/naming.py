@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Any
 
 from fer.video.media import VIDEO_SUFFIXES
 
@@ -207,7 +208,7 @@ def _unify(guesses: Sequence[Guess], stimuli: Sequence[str]) -> list[Guess]:
     written: dict[tuple[str, str], str] = {("stimulus", _fold(name)): name for name in stimuli}
     unified = []
     for guess in guesses:
-        values = {}
+        values: dict[str, Any] = {}
         for key in ("respondent", "stimulus", "condition", "group"):
             text = getattr(guess, key)
             folded = _fold(text)
