@@ -228,7 +228,7 @@ def test_an_id_that_stands_in_files_for_other_reasons_is_forgotten_and_nothing_e
     provenance = json.loads((copy / "provenance.json").read_text())
     provenance["study"] = {
         "cautions": [f"respondents without age belong to none of its groups: resp-1, {identifier}"],
-        "excluded": [{"file": "x", "respondent": identifier, "reason": "no consent"}],
+        "excluded": {"recordings": 1, "respondents": 1},
     }
     (copy / "provenance.json").write_text(json.dumps(provenance))
     log = "a neutral mean, ok: 0 of 2 on Linux by r07\n"
@@ -241,7 +241,7 @@ def test_an_id_that_stands_in_files_for_other_reasons_is_forgotten_and_nothing_e
     assert {key: after[key] for key in ENVIRONMENT_KEYS} == {key: provenance[key] for key in ENVIRONMENT_KEYS}
     recording = str(load_media(copy)[0].path.with_name("berta.mp4"))
     assert after["command"] == [text.replace(recording, "(removed)") for text in provenance["command"]]
-    assert after["study"]["excluded"] == []
+    assert after["study"]["excluded"] == {"recordings": 1, "respondents": 1}
     assert after["study"]["cautions"] == ["respondents without age belong to none of its groups: resp-1, (removed)"]
     assert (copy / "infer.log").read_text() == log
     assert identifier not in yaml.safe_load((copy / "study.yaml").read_text())["respondents"]

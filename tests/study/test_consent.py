@@ -1,6 +1,7 @@
 """Who has not agreed is counted, and stands in no table of a study."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,9 @@ def analyse(*cautions: str) -> Any:
     )
     names = [f"p{number}.mp4" for number in range(3)]
     table = in_order(*(watched(name, [0, 1, 2, 3], [0.1, 0.2, 0.3, 0.4]) for name in names))
-    return analyze_study(StudyInput(study, table, {name: name for name in names}, {}, None, cautions, 1.0), 0)
+    return analyze_study(
+        StudyInput(study, table, {name: name for name in names}, {}, None, cautions, Path("run"), 1.0), 0
+    )
 
 
 def test_who_has_not_agreed_stands_in_no_table() -> None:
