@@ -147,7 +147,7 @@ class Extraction(Section):
         None,
         ge=1,
         le=36500,
-        description="The run is to be deleted so many days after its start, which `python -m fer.privacy expired` does "
+        description="The run is to be deleted so many days after its start, which `fer privacy expired` does "
         "on request; null sets no date",
     )
     share: int | None = Field(

@@ -228,7 +228,7 @@ def test_groups_have_curves_and_a_comparison(source: Path, write: Write) -> None
     assert "happiness A 40.0 % -10.0 % 90.0 % 90.0 % 11" in page.text
     assert "spot happiness A (10) – B (9) 40.0 % – 20.0 % +20.0 +5.0 to +35.0 +1.23 < 0.001 0.007" in page.text
     assert "spot surprise A (10) – B (9) 10.0 % – 12.1 % −2.1 −5.1 to +0.9 −0.40 0.310 0.930" in page.text
-    assert "spot sadness A (10) – B (9) 10.0 % – 10.0 % +0.0 – – –" in page.text
+    assert "spot sadness A (10) – B (9) 10.0 % – 10.0 % 0.0 – – –" in page.text
     assert "smallest possible p" not in page.text
     assert "changes against" not in page.text
 
