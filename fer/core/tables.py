@@ -12,6 +12,8 @@ TIME_COLUMNS = (
     *("time_s", "second", "duration_s", "start_s", "first_s", "last_s"),
     *("end_s", "peak_s", "onset_s", "offset_s", "recording_s"),
 )
+# Times that differ by less are the same time: what a container's time base and floats leave, seconds.
+TIME_TOLERANCE_S = 1e-5
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -32,8 +32,7 @@ def keeps_pictures(config: Config) -> bool:
     """Whether a run keeps and shows pictures of faces; a study's does not unless it is asked to."""
     if config.extraction.blur == "all":
         return False
-    is_study = getattr(config.extraction, "study", None) is not None
-    return not is_study if config.report.faces is None else config.report.faces
+    return config.extraction.study is None if config.report.faces is None else config.report.faces
 
 
 def collect_boxes(rows: pd.DataFrame) -> dict[int, list[Box]]:

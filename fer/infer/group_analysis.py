@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from fer.core.csv import check_video_name, read_csv
+from fer.core.tables import TIME_TOLERANCE_S
 from fer.emotions import list_emotions
 from fer.errors import DataError
-from fer.infer.smoothing import TIME_TOLERANCE_S
 from fer.metrics.permutation import compute_permutation_p, compute_smallest_p
 from fer.metrics.small_samples import compute_difference_interval, compute_hedges_g, compute_mean_interval
 

@@ -6,11 +6,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from fer.core.tables import TIME_TOLERANCE_S
 from fer.emotions import AFFECT, list_emotions
 
 SmoothingKind = Literal["none", "exponential", "median", "gaussian"]
-# Times that differ by less are the same time: what a container's time base and floats leave, seconds.
-TIME_TOLERANCE_S = 1e-5
 # Beyond so many standard deviations a Gaussian weight (below 0.0004) counts as none.
 GAUSSIAN_REACH = 4.0
 

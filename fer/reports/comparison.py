@@ -14,7 +14,7 @@ from fer.reports.page import build_script_policy, encode_json_for_script, read_s
 __all__ = ["Column", "ComparisonReport", "MetricColumn", "GroupRow", "RunRow", "Setting", "write_comparison"]
 
 Bounded = Mapping[str, float | None]  # value, low, high
-_SCRIPTS = ("comparison_charts.js", "comparison.js")
+_SCRIPTS = ("svg.js", "comparison_charts.js", "comparison.js")
 # With more rows than this a table scrolls inside itself, under its heading.
 _MAX_ROWS = 16
 

@@ -43,7 +43,15 @@ MAX_SEGMENTS, MAX_TOP_ANSWERS, MAX_TOP_MOMENTS = 20, 8, 6
 MAX_SMALL_CHARTS = 6
 # Of the steps: all other columns are measures, and which emotion leads.
 _KEYS = {"respondent", "stimulus", "condition", "second"}
-_SCRIPTS = ("study_series.js", "study_charts.js", "study_heat.js", "study_player.js", "study_side.js", "study.js")
+_SCRIPTS = (
+    "svg.js",
+    "study_series.js",
+    "study_charts.js",
+    "study_heat.js",
+    "study_player.js",
+    "study_side.js",
+    "study.js",
+)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from fer.config.study import Study, Window
+from fer.core.tables import TIME_TOLERANCE_S
 from fer.emotions import CONTEMPT, EMOTIONS
 from fer.study.measures import MEASURES, compute_measures, list_measures
 from fer.study.respondents import select_respondent_rows
 
-# Times that differ by less are the same time: what a container's time base and floats leave, seconds.
-TIME_TOLERANCE_S = 1e-5
 KEYS = ("respondent", "stimulus", "condition")
 RECORDING_KEYS = ("recording", *KEYS)
 # `emotion` is the one that leads after smoothing, which changes from a baseline do not tell.

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fer.config.study import Study, Window
-from fer.study.frames import KEYS, RECORDING_KEYS, TIME_TOLERANCE_S
+from fer.core.tables import TIME_TOLERANCE_S
+from fer.study.frames import KEYS, RECORDING_KEYS
 
 EVENT_S = 2.0  # length of an event without an end
 LEAD_S = 1.0  # without a baseline a segment is compared with so many seconds before it

@@ -1,16 +1,15 @@
 """A video with boxes and emotions drawn in."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
 
 from fer.core.io import atomic_write
 from fer.video.annotated_copies import AnnotatedCopies
+from fer.video.encoding import encode_video
 from fer.video.media import Media
 from fer.video.probe import is_image
 from fer.video.reader import Frame, iter_frames
@@ -18,8 +17,6 @@ from fer.video.sampling import AllFramesSampler
 
 _COLOUR = (80, 220, 80)  # BGR
 _UNCLASSIFIED_COLOUR = (120, 120, 120)
-# H.264 clocks in microseconds keep any source's timestamps, variable frame rates too.
-_TIME_BASE = Fraction(1, 1_000_000)
 
 
 def annotate(item: Media, rows: pd.DataFrame, copies: AnnotatedCopies, frames: Iterator[Frame] | None = None) -> Path:
@@ -63,28 +60,6 @@ def _iter_annotated_frames(
         if current is not None:
             _draw_faces(frame.bgr, current)
         yield frame.bgr, frame.time_s
-
-
-def encode_video(frames: Iterable[tuple[np.ndarray, float]], path: Path) -> None:
-    """Write an MP4 without sound.
-
-    Args:
-        frames: Frames of one size, one at least, (height, width, 3) uint8 BGR, with rising times in seconds.
-        path: The file.
-    """
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast", "x264-params": "mbtree=0"})
-        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TIME_BASE
-        for number, (bgr, time_s) in enumerate(frames):
-            if number == 0:
-                # H.264 in 4:2:0 needs even sides.
-                stream.height, stream.width = (side // 2 * 2 for side in bgr.shape[:2])
-            video_frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(bgr[: stream.height, : stream.width]), "bgr24"
-            )
-            video_frame.pts, video_frame.time_base = round(time_s / _TIME_BASE), _TIME_BASE
-            container.mux(stream.encode(video_frame))
-        container.mux(stream.encode())
 
 
 def _draw_faces(bgr: np.ndarray, rows: pd.DataFrame) -> None:

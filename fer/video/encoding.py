@@ -1,6 +1,6 @@
-"""A video written anew: its pictures alone, and on request its sound."""
+"""Videos that are written: a source anew, with its sound on request, and pictures that were drawn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -66,7 +66,7 @@ def write_video(frames: Iterator[Frame], path: Path, suffix: str, pacing: Pacing
                 stream.height, stream.width = frame.bgr.shape[:2]
                 # In 4:2:0 sides are even; no row is to be lost.
                 stream.pix_fmt = "yuv444p" if stream.height % 2 or stream.width % 2 else "yuv420p"
-            _mux(container, stream, _build_frame(frame), durations)
+            _mux(container, stream, _build_frame(frame.bgr, frame.time_s), durations)
             if copied is not None:
                 copied.copy_until(frame.time_s)
         _mux(container, stream, None, durations)
@@ -74,10 +74,27 @@ def write_video(frames: Iterator[Frame], path: Path, suffix: str, pacing: Pacing
             copied.copy_until(float("inf"))
 
 
-def _build_frame(frame: Frame) -> av.VideoFrame:
-    assert frame.bgr is not None
-    built = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.bgr), "bgr24")
-    built.pts, built.time_base = round(frame.time_s / TIME_BASE), TIME_BASE
+def encode_video(frames: Iterable[tuple[np.ndarray, float]], path: Path) -> None:
+    """Write an MP4 of drawn pictures, without sound; one row or column more than an even number is cut off.
+
+    Args:
+        frames: Frames of one size, one at least, (height, width, 3) uint8 BGR, with rising times in seconds.
+        path: The file.
+    """
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", options={"crf": "22", "preset": "veryfast", "x264-params": "mbtree=0"})
+        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TIME_BASE
+        for number, (bgr, time_s) in enumerate(frames):
+            if number == 0:
+                # H.264 in 4:2:0 needs even sides.
+                stream.height, stream.width = (side // 2 * 2 for side in bgr.shape[:2])
+            container.mux(stream.encode(_build_frame(bgr[: stream.height, : stream.width], time_s)))
+        container.mux(stream.encode())
+
+
+def _build_frame(bgr: np.ndarray, time_s: float) -> av.VideoFrame:
+    built = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), "bgr24")
+    built.pts, built.time_base = round(time_s / TIME_BASE), TIME_BASE
     return built
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // Draws learning curves and parallel coordinates as SVG that takes its colours from the page.
 const Charts = (() => {
-  const NAMESPACE = "http://www.w3.org/2000/svg";
+  const { element, ticks } = Svg;
   const LETTER = 7; // pixels of width, on average, at the size of the page's labels
   const MOST_LETTERS = 24;
   // So few curves are named at their ends: their colours tell the rank, not one from another.
@@ -10,12 +10,6 @@ const Charts = (() => {
   // A line is hit within so many pixels.
   const NEAR = 24;
 
-  const element = (name, attributes = {}, text = null) => {
-    const made = document.createElementNS(NAMESPACE, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== null) made.textContent = text;
-    return made;
-  };
   const cut = (text) => (text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS - 1)}…` : text);
   const label = (x, y, text, anchor, look = "") => {
     const made = element("text", { x, y, "text-anchor": anchor, class: look }, cut(text));
@@ -28,15 +22,6 @@ const Charts = (() => {
   const plain = (value) => String(Number(value.toPrecision(4))).replace("-", "−");
   const write = (value, share) => (share ? percent(value) : plain(value));
 
-  /** Round values between two others, about `most` of them. */
-  const ticks = (low, high, most) => {
-    const rough = (high - low) / most || 1;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
-    const found = [];
-    for (let number = Math.ceil(low / step - 1e-9); number * step <= high + step * 1e-9; number += 1) found.push(Number((number * step).toPrecision(12)));
-    return found;
-  };
   const wholeTicks = (low, high, most) => ticks(low, high, most).filter(Number.isInteger);
 
   /** The colour of a run between worst and best; runs without a rank are grey. */

@@ -1,7 +1,7 @@
 "use strict";
 // Draws courses over time as SVG that takes its colours from the page.
 const Courses = (() => {
-  const NAMESPACE = "http://www.w3.org/2000/svg";
+  const { element, ticks } = Svg;
   const LEFT = 58;
   const RIGHT = 16;
   const BOTTOM = 24;
@@ -9,13 +9,6 @@ const Courses = (() => {
   const LETTER = 6.6; // pixels of width, on average
   const TICK_STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
   const CLICK_PIXELS = 6;
-
-  const element = (name, attributes = {}, text = null) => {
-    const made = document.createElementNS(NAMESPACE, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== null) made.textContent = text;
-    return made;
-  };
 
   const clock = (seconds) => {
     const tenths = Math.round(10 * Math.max(seconds, 0));
@@ -39,14 +32,6 @@ const Courses = (() => {
     return sign(value, 2);
   };
 
-  const roundTicks = (low, high, most) => {
-    const rough = (high - low) / most || 1;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
-    const found = [];
-    for (let number = Math.ceil(low / step - 1e-9); number * step <= high + step * 1e-9; number += 1) found.push(Number((number * step).toPrecision(12)));
-    return found;
-  };
   const axisLabel = ({ unit, change }, value, difference) => {
     if (unit === "share" && (change || difference)) return sign(Number((100 * value).toPrecision(6)), 0);
     if (unit === "share") return `${minus(String(Number((100 * value).toPrecision(6))))}\u00a0%`;
@@ -143,7 +128,7 @@ const Courses = (() => {
     const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label ?? "" });
     nameSegments(svg, segments, x, top, bottom, end, compact);
     const grid = element("g", { class: "grid" });
-    for (const tick of roundTicks(floor, ceiling, Math.max(2, (bottom - top) / (compact ? 28 : 42)))) {
+    for (const tick of ticks(floor, ceiling, Math.max(2, (bottom - top) / (compact ? 28 : 42)))) {
       grid.append(element("line", { x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick), class: tick === 0 ? "zero" : "" }));
       grid.append(element("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, axisLabel(measure, tick, difference)));
     }

@@ -16,7 +16,7 @@ from typing_extensions import override
 from fer.core.io import atomic_write
 from fer.study.exports.moments import list_moments, name_moment
 from fer.study.exports.prepared import PreparedStudy
-from fer.video.annotate import encode_video
+from fer.video.encoding import encode_video
 from fer.video.probe import VideoError, is_image
 from fer.video.reader import FrameSampler, iter_frames
 
