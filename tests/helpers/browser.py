@@ -42,3 +42,11 @@ def until(driver: Any, holds: Callable[[], Any]) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(driver, PATIENCE_S, poll_frequency=0.05).until(lambda _: holds())
+
+
+def set_screen(driver: Any, width: int, theme: str, media: str = "") -> None:
+    """Have pages shown on a screen of this width, a phone's below 600 pixels, in a light or dark theme."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})

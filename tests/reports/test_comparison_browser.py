@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from fer.reports.comparison import write_comparison
+from tests.helpers.browser import set_screen
 from tests.helpers.comparison_report import comparison_report, failed_run, pair_table, run_row
 
 
@@ -35,10 +36,7 @@ def opened(driver: Any, page: Path) -> Iterator[Any]:
 
 
 def open_page(driver: Any, page: Path, width: int, theme: str) -> Any:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    set_screen(driver, width, theme)
     driver.get(page.as_uri())
     # On a busy machine a page was once found empty: be sure that it is this one, and complete.
     loaded = "return document.readyState === 'complete' && location.href === arguments[0]"

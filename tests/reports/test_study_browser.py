@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import Select
 
 from fer.reports.study import StudyMedia, write_study_page
 from fer.reports.study_data import StudyData
-from tests.helpers.browser import until
+from tests.helpers.browser import set_screen, until
 from tests.helpers.pdf_text import read_pages
 from tests.helpers.study_tables import HOSTILE, empty_data, study_data, study_page
 from tests.helpers.video_report import make_clip
@@ -50,10 +50,7 @@ def opened(driver: Any, page: Path) -> Iterator[Any]:
 
 
 def open_page(driver: Any, page: Path, width: int, theme: str) -> Any:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+    set_screen(driver, width, theme)
     driver.get(page.as_uri())
     until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#curve .curve"))
     until(

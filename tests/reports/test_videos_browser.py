@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from fer.reports.videos import write_video_report
-from tests.helpers.browser import until
+from tests.helpers.browser import set_screen, until
 from tests.helpers.video_report import CLASSES, group_page, make_clip, video_page, video_report
 
 LEFT, RIGHT = 48, 24  # margins of the curves, as in videos.js
@@ -44,11 +44,8 @@ def opened(driver: Any, page: Path) -> Iterator[Any]:
 
 
 def open_page(driver: Any, page: Path, width: int, theme: str) -> Any:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    set_screen(driver, width, theme)
     driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 600})
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     driver.get(page.as_uri())
     until(driver, lambda: driver.execute_script("return document.querySelector('video').readyState >= 1"))
     section = driver.find_element(By.ID, "video-1")
