@@ -72,7 +72,7 @@ def test_names_are_text_and_never_code(tmp_path: Path) -> None:
         untested={1: evil},
     )
     page, text = written(report, tmp_path)
-    assert page.attributes("img") == [] and len(page.attributes("script")) == 3
+    assert page.attributes("img") == [] and len(page.attributes("script")) == 4
     assert evil in text
     data = data_of(tmp_path)
     assert data["runs"][0] == evil and list(data["curves"][0]) == ["epoch", evil]
