@@ -8,6 +8,7 @@ import pandas as pd
 
 from fer.config.study import Study
 from fer.metrics.small_samples import compute_mean_interval
+from fer.study.checks import list_group_columns
 
 STEP_KEYS = ("respondent", "stimulus", "condition", "second")
 LEADS = "leads_"
@@ -112,8 +113,3 @@ def list_groups(respondents: Sequence[str], study: Study) -> Iterator[tuple[str,
             members = np.array([value == group for value in values], bool)
             if group and members.any():
                 yield column, group, members
-
-
-def list_group_columns(study: Study) -> tuple[str, ...]:
-    """List the group columns of a study's respondents, in the order in which they are first named."""
-    return tuple(dict.fromkeys(column for person in study.respondents.values() for column in person.groups))

@@ -10,7 +10,7 @@ import pandas as pd
 from fer.config.study import Study
 from fer.reports.study_data import StudyData
 from fer.study.cautions import list_cautions
-from fer.study.checks import count_denied, describe_denied, keep_consenting
+from fer.study.checks import count_denied, describe_denied, keep_consenting, list_group_columns
 from fer.study.clusters import find_contrast_clusters
 from fer.study.contrasts import compute_contrasts
 from fer.study.curves import compute_curves
@@ -19,7 +19,6 @@ from fer.study.measures import define_measures, list_bounds, list_measures
 from fer.study.mixed_model import fit_mixed_models
 from fer.study.moments import find_moments
 from fer.study.norms import compare_with_norms
-from fer.study.panel import list_group_columns
 from fer.study.quality import assess_recordings
 from fer.study.reliability import compute_reliability
 from fer.study.segment_summary import summarize_segments
