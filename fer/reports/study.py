@@ -82,7 +82,7 @@ class StudyPage:
         performance: What is known of the model, see ``fer.reports.performance``.
         media: The videos.
         effect: The Hedges' g that the study is planned for; None where it is not known.
-        definitions: Definitions of measures that replace the page's own words, by name.
+        definitions: What each measure is, in words, by name.
         correction: For several tests: Holm's, or that of Benjamini and Hochberg.
         not_over_time: The contrasts that are not tested over time, by name.
     """
@@ -158,7 +158,7 @@ def _has_values(data: StudyData, measure: str) -> bool:
 def _build_content(page: StudyPage, folder: Path) -> dict[str, Any]:
     data = page.data
     measures = {
-        name: build_measure(name, data.has_baseline, page.definitions.get(name)) for name in _list_measures(data)
+        name: build_measure(name, data.has_baseline, page.definitions.get(name, "")) for name in _list_measures(data)
     }
     whole = list_whole_names(data)
     tested = data.contrasts[data.contrasts["measure"].isin(list(measures))]

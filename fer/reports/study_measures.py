@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 from fer.emotions import CONTEMPT, EMOTIONS
@@ -12,25 +11,13 @@ from fer.reports.formats import DASH, NO_BREAK, percent, points, with_sign
 # share: 0-1, written in percent; number: any, -1 to 1 mostly; count: of people.
 Unit = Literal["share", "number", "degrees", "count"]
 _MINUS = "\N{MINUS SIGN}"
-_DERIVED: Mapping[str, tuple[Unit, str]] = MappingProxyType(
-    {
-        "valence": (
-            "number",
-            "how pleasant the expression looks, from −1 to 1: the sum of each emotion’s probability times its place on "
-            "the circumplex (Russell and Mehrabian 1977). Derived from the probabilities, not measured by itself",
-        ),
-        "arousal": ("number", "how activated the expression looks, from −1 to 1, derived like valence"),
-        "expressiveness": ("share", "1 less the probability of neutral; a model that is unsure raises it"),
-        "positive": ("share", "the probability of happiness; surprise counts neither as positive nor as negative"),
-        "negative": ("share", "the probabilities of the unpleasant emotions together"),
-        "engagement": ("share", "expressiveness while the face is towards the camera"),
-        "attention": ("share", "the share of time with a face towards the camera: the head’s direction, not the eyes’"),
-        "yaw": ("degrees", "how far the head is turned to the image’s right, estimated from five points"),
-        "pitch": ("degrees", "how far the head is bent down, estimated from five points"),
-        "roll": ("degrees", "how far the head is tilted clockwise"),
-        "people": ("count", "the number of faces found in the picture"),
-    }
-)
+# The emotions are shares; what is not here is a number.
+_UNITS: Mapping[str, Unit] = {
+    **dict.fromkeys((*EMOTIONS, CONTEMPT), "share"),
+    **dict.fromkeys(("expressiveness", "positive", "negative", "engagement", "attention"), "share"),
+    **dict.fromkeys(("yaw", "pitch", "roll"), "degrees"),
+    "people": "count",
+}
 # Of these no baseline is subtracted.
 _ABSOLUTE = {"attention", "people"}
 
@@ -74,18 +61,15 @@ class Measure:
         return f"{text}{suffix}"
 
 
-def build_measure(name: str, change: bool, definition: str | None = None) -> Measure:
+def build_measure(name: str, change: bool, definition: str) -> Measure:
     """Build what the page knows of a measure.
 
     Args:
         name: Of the measure.
         change: Whether the study has a baseline.
-        definition: Replaces the page's own words.
+        definition: What it is, in words.
     """
-    unit, own = _DERIVED.get(name, ("number", ""))
-    if name in (*EMOTIONS, CONTEMPT):
-        unit, own = "share", f"the probability that the classifier gives to {name}"
-    return Measure(name, unit, definition or own, change and name not in _ABSOLUTE)
+    return Measure(name, _UNITS.get(name, "number"), definition, change and name not in _ABSOLUTE)
 
 
 def _is_missing(value: float | None) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer.config.study import MEASURES as KNOWN_MEASURES
 from fer.emotions import CONTEMPT, EMOTIONS
 from fer.study.measures import COORDINATES, MEASURES, compute_measures, list_measures
 from tests.helpers.paths import PROJECT
@@ -127,3 +128,8 @@ def test_every_measure_is_described_with_its_formula_source_and_caveat() -> None
     for name, (valence, arousal) in COORDINATES.items():
         numbers = re.findall(r"-?\d+\.?\d*", rows[f"`{name}`"].replace("−", "-"))
         assert [float(number) for number in numbers[:2]] == [valence, arousal]
+
+
+def test_a_study_s_file_may_name_every_measure() -> None:
+    """The configuration knows their names without what computes them."""
+    assert set(KNOWN_MEASURES) == set(MEASURES)
