@@ -93,6 +93,10 @@ def study_page(data: StudyData | None = None, **fields: Any) -> StudyPage:
         "notes": ["One note."],
         "performance": None,
         "media": StudyMedia({}, {}),
+        "definitions": {
+            "positive": "the probability of happiness; surprise counts neither as positive nor as negative",
+            "valence": "how pleasant the expression looks",
+        },
     }
     return StudyPage(**{**complete, **fields})
 
