@@ -1,7 +1,6 @@
 """Ids of respondents: which of them can be searched for in any text, and where tables and lists hold the others."""
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -11,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 import fer
+from fer.core.documents import read_json, read_yaml_texts
+from fer.core.parquet import read_parquet
 from fer.privacy.search import build_pattern
 
 _RESPONDENT = "respondent"
@@ -68,19 +68,20 @@ def find_id(directory: Path, identifier: str) -> list[Path]:
 
 def _iter_ids(path: Path) -> Iterator[str]:
     """The ids that a file names; what cannot be read names nobody."""
-    with suppress(ValueError, OSError, csv.Error, yaml.YAMLError, pa.ArrowException):
+    with suppress(ValueError, OSError, csv.Error, pa.ArrowException):
         if path.suffix == ".parquet":
             if _RESPONDENT in pq.read_schema(path).names:
-                yield from map(str, pq.read_table(path, columns=[_RESPONDENT])[_RESPONDENT].unique().to_pylist())
+                yield from map(str, read_parquet(path, [_RESPONDENT])[_RESPONDENT].unique())
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
                 table = csv.DictReader(file)
                 if _RESPONDENT in (table.fieldnames or ()):
                     yield from (str(row[_RESPONDENT]) for row in table)
         elif path.suffix == ".json":
-            yield from _iter_content(json.loads(path.read_text(encoding="utf-8")))
+            yield from _iter_content(read_json(path))
         elif path.suffix in (".yaml", ".yml"):
-            yield from _iter_content(yaml.safe_load(path.read_text(encoding="utf-8")))
+            # Ids are texts: 01 is not 1.
+            yield from _iter_content(read_yaml_texts(path))
 
 
 def _iter_content(content: Any) -> Iterator[str]:
