@@ -59,7 +59,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     for number in range(2):
         (copies / f"{number}.mp4").write_bytes(clip.read_bytes())
     chosen = (f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1")
-    whole, broken = workplace / "whole", workplace / "broken"
+    whole, broken = workplace / "uninterrupted", workplace / "interrupted"
     assert infer(*chosen[1:], f"hydra.run.dir={whole}").returncode == 0
     process = start(INFER, *chosen, f"hydra.run.dir={broken}", cwd=workplace)
     stopped(process)

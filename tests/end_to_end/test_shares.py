@@ -35,7 +35,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(recordings: Path, workplace: Path) -> Path:
     """The run of one process."""
-    directory = workplace / "whole"
+    directory = workplace / "shares-of-one"
     done = run(INFER, f"extraction.input={recordings}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
     assert done.returncode == PARTIAL, done.stderr
     return directory
@@ -54,7 +54,7 @@ def study(recordings: Path) -> Path:
 @pytest.fixture(scope="module")
 def whole_study(study: Path, workplace: Path) -> Path:
     """The run of one process."""
-    directory = workplace / "whole-study"
+    directory = workplace / "study-of-one"
     done = run(INFER, f"extraction.study={study}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
     assert done.returncode == 0, done.stderr
     return directory
