@@ -271,4 +271,5 @@ def test_a_mistake_that_only_the_processes_see_is_one_sentence(train: Program, t
     done = train(*FAST, *TWO, "model.name=mobilenetv2_100", f"trainer.resume_from={two}", f"hydra.run.dir={run}")
     assert done.returncode == 1
     assert done.stderr.count("is of another network") == 1 and "Traceback" not in done.stderr
-    assert provenance_of(run)["status"] == "failed"
+    # The other process may fail before rank 0 has opened the run.
+    assert not (run / "provenance.json").exists() or provenance_of(run)["status"] == "failed"

@@ -41,6 +41,7 @@ BASE_LIBRARIES = {
 ELSEWHERE = {
     "libcuda.so.1": ("torch", "comes with the driver, which SageMaker mounts on machines with a GPU"),
     **dict.fromkeys(("libibverbs.so.1", "librdmacm.so.1"), ("nvidia-cufile", "GPUDirect storage over InfiniBand")),
+    "libOpenCL.so.1": ("openvino", "its plugin for Intel's GPUs, which is loaded on such machines; we compute on CPUs"),
     "libmlx5.so.1": ("nvidia-cufile nvidia-nvshmem-cu13", "InfiniBand of Mellanox"),
     **dict.fromkeys(
         ("libfabric.so.1", "libmpi.so.40", "liboshmem.so.40", "libpmix.so.2", "libucp.so.0", "libucs.so.0"),
