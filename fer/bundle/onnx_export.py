@@ -19,11 +19,15 @@ from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, predict_logits
 
 
-def export_onnx(description: BundleDescription) -> bytes:
+def export_onnx(description: BundleDescription, runtime: str = "onnx") -> bytes:
     """Export a bundle's network, preprocessing included, to ONNX.
 
     The input `faces` is (N, side, side, C) uint8, the output `logits` (N, outputs) float32, of which the first are the
     classes' and the others, where there are any, valence and arousal before the hyperbolic tangent.
+
+    Args:
+        description: The bundle.
+        runtime: What is to compute it, for the message of an error.
 
     Returns:
         The content of an ONNX file. Its metadata hold the hash of the bundle and PyTorch's probabilities of the trial
@@ -34,7 +38,7 @@ def export_onnx(description: BundleDescription) -> bytes:
     """
     bundle = load_bundle(str(description.folder))
     trial = generate_trial_images(description)
-    model = onnx.load_from_string(trace_to_onnx(bundle.network, trial))
+    model = onnx.load_from_string(trace_to_onnx(bundle.network, trial, runtime))
     logits = predict_logits(bundle.network, trial, np.arange(len(trial)))
     answers = description.calibration.compute_probabilities(logits)
     onnx.helper.set_model_props(
@@ -43,7 +47,7 @@ def export_onnx(description: BundleDescription) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
+def trace_to_onnx(network: FaceNetwork, trial: np.ndarray, runtime: str = "onnx") -> bytes:
     """Return the network as PyTorch exports it, traced with ``trial`` (N, side, side, C) uint8. Raises ModelError."""
     faces = torch.from_numpy(trial)
     file = io.BytesIO()
@@ -66,7 +70,7 @@ def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
     except Exception as error:
         # Operations that ONNX does not have end in errors of many kinds.
         raise ModelError(
-            f"inference.runtime=onnx: {network.name} cannot be exported ({shorten_error(error)}); "
+            f"inference.runtime={runtime}: {network.name} cannot be exported ({shorten_error(error)}); "
             "use inference.runtime=torch"
         ) from None
     finally:

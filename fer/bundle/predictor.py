@@ -5,11 +5,13 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
+from fer.bundle.exported_network import ExportedNetwork, list_caches
 from fer.bundle.metadata import BundleDescription, read_description
+from fer.core.extras import require_packages
 from fer.core.image import to_native
 from fer.errors import ModelError
 
-Runtime = Literal["torch", "onnx"]
+Runtime = Literal["torch", "onnx", "openvino"]
 
 
 class Network(Protocol):
@@ -34,20 +36,36 @@ def _load_torch(model_uri: str, device: str, threads: int | None, half: bool) ->
 
 
 def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
-    from fer.bundle.onnx_backend import OnnxNetwork, list_caches
+    from fer.bundle.onnx_backend import OnnxNetwork
 
+    return _load_exported(OnnxNetwork, model_uri, device, threads, half)
+
+
+def _load_openvino(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+    from fer.bundle.openvino_backend import OpenVinoNetwork
+
+    require_packages("openvino", purpose="inference.runtime=openvino")
+    return _load_exported(OpenVinoNetwork, model_uri, device, threads, half)
+
+
+def _load_exported(
+    kind: type[ExportedNetwork], model_uri: str, device: str, threads: int | None, half: bool
+) -> tuple[BundleDescription, Network]:
+    """Load a bundle into a runtime that computes the exported network. Raises ModelError."""
     if half:
-        raise ModelError("inference.runtime=onnx: computes in full precision; use inference.precision=32")
-
+        raise ModelError(f"inference.runtime={kind.runtime}: computes in full precision; use inference.precision=32")
     if device != "cpu":
-        raise ModelError(f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch")
+        raise ModelError(
+            f"inference.runtime={kind.runtime}: computes on the CPU, not on {device}; use inference.runtime=torch"
+        )
     description = read_description(model_uri)
-    return description, OnnxNetwork(description, *list_caches(model_uri, description), threads=threads)
+    return description, kind(description, *list_caches(model_uri, description), threads=threads)
 
 
 RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], tuple[BundleDescription, Network]]] = {
     "torch": _load_torch,
     "onnx": _load_onnx,
+    "openvino": _load_openvino,
 }
 
 
@@ -86,15 +104,16 @@ class Predictor:
         Args:
             model_uri: Directory of the bundle or of its run; ``pretrained``, the model that comes with the program; or
                 ``latest``, the newest training below `outputs/train`.
-            device: PyTorch's name of the device; ONNX Runtime computes on the CPU only.
-            runtime: ``torch``, or ``onnx``, which exports the network on first use to `onnx/` in that directory, or in
-                the user's cache where that cannot be written, and needs no PyTorch later.
+            device: PyTorch's name of the device; ONNX Runtime and OpenVINO compute on the CPU only.
+            runtime: ``torch``, ``onnx`` or ``openvino``. The latter two export the network on first use to `onnx/` in
+                that directory, or in the user's cache where that cannot be written, and need no PyTorch later.
             threads: CPU threads for one batch, by default as many as the runtime chooses. In PyTorch they are set for
                 the whole process.
             half: Compute in half precision where that is accurate enough; for PyTorch on a GPU.
 
         Raises:
             ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime.
+            UserError: OpenVINO is not installed.
         """
         return cls(*RUNTIMES[runtime](model_uri, device, threads, half))
 

@@ -2,28 +2,30 @@
 
 from fer.bundle.locate import locate_model
 from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import Predictor, Runtime
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError
 
 
-def load_verified_predictor(folder: str, threads: int | None) -> Predictor:
-    """Load a predictor in ONNX Runtime, and check its answers.
+def load_verified_predictor(folder: str, threads: int | None, runtime: Runtime = "onnx") -> Predictor:
+    """Load a predictor, and check its answers.
 
     A bundle without samples is checked by the trial images of its exported network alone.
 
     Args:
         folder: Directory of an unpacked package, a bundle or a run, or a name that ``locate_model`` knows.
-        threads: CPU threads for one batch, by default as many as ONNX Runtime chooses.
+        threads: CPU threads for one batch, by default as many as the runtime chooses.
+        runtime: ``onnx`` or ``openvino``, which need no PyTorch once the network is exported.
 
     Raises:
         ModelError: There is no model, it cannot be loaded, or its probabilities of the samples are not the run's.
+        UserError: OpenVINO is not installed.
     """
     bundle_dir = locate_model(folder) / BUNDLE_DIR
     packaged = (bundle_dir / ONNX_DIR / NETWORK_FILE).is_file()
     try:
-        predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime="onnx", threads=threads)
+        predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime=runtime, threads=threads)
     except ImportError:
         raise ModelError(
             f"{folder}: has no exported network that fits its bundle, and exporting one needs PyTorch; "

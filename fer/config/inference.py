@@ -6,6 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from fer.config.base import ExistingPath, Probability, Section
 
+# Values of `inference.runtime` that compute on CPUs alone.
+CPU_RUNTIMES = ("onnx", "openvino")
+
 
 class Monitor(Section):
     """When a batch is reported as unusual: a warning, and exit code 4. null never warns."""
@@ -33,9 +36,9 @@ class Inference(Section):
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="Kind of device: a GPU of NVIDIA needs PyTorch; `auto` takes one where there is one"
     )
-    runtime: Literal["auto", "torch", "onnx"] = Field(
-        description="PyTorch, or ONNX Runtime (several times faster on CPUs, and only for them); `auto` is PyTorch on "
-        "a GPU, otherwise ONNX Runtime"
+    runtime: Literal["auto", "torch", "onnx", "openvino"] = Field(
+        description="PyTorch, or ONNX Runtime (several times faster on CPUs, and only for them), or OpenVINO (for "
+        "CPUs, too, with the extra `export`); `auto` is PyTorch on a GPU, otherwise ONNX Runtime"
     )
     precision: Literal["32", "16"] = Field(
         "32", description="Arithmetic: full, or on a GPU mixed with half; without one, `auto` computes in full"
@@ -61,10 +64,10 @@ class Inference(Section):
 
     @model_validator(mode="after")
     def check_device(self) -> Self:
-        """Check that ONNX Runtime is not asked for a GPU, nor a CPU for half precision."""
-        if self.device == "gpu" and self.runtime == "onnx":
+        """Check that a runtime for CPUs is not asked for a GPU, nor a CPU for half precision."""
+        if self.device == "gpu" and self.runtime in CPU_RUNTIMES:
             raise ValueError("device=gpu needs PyTorch; use inference.runtime=auto, or inference.device=cpu")
-        if self.precision == "16" and (self.device == "cpu" or self.runtime == "onnx"):
+        if self.precision == "16" and (self.device == "cpu" or self.runtime in CPU_RUNTIMES):
             raise ValueError(
                 "precision=16 needs a GPU, which is computed on with inference.device=auto or gpu and "
                 "inference.runtime=auto or torch; use inference.precision=32"

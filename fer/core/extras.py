@@ -10,6 +10,7 @@ EXTRAS = {
     "captum": "analysis",
     "cleanlab": "analysis",
     "openpyxl": "study",
+    "openvino": "export",
     "pyreadstat": "study",
     "statsmodels": "study",
     "sagemaker": "aws",

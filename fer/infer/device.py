@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fer.bundle.predictor import Predictor, Runtime
-from fer.config.inference import Inference
+from fer.config.inference import CPU_RUNTIMES, Inference
+from fer.core.extras import require_packages
 from fer.core.gpu import may_have_gpu
 from fer.errors import ModelError, PreconditionError, shorten_error
 
@@ -20,7 +21,7 @@ class InferencePlan:
     """How faces are classified.
 
     Attributes:
-        runtime: PyTorch or ONNX Runtime.
+        runtime: PyTorch, ONNX Runtime or OpenVINO.
         device: PyTorch's name of the device.
         half: Whether in half precision.
         batch_size: Faces at a time.
@@ -40,9 +41,12 @@ def plan_inference(config: Inference) -> InferencePlan:
 
     Raises:
         PreconditionError: A GPU is asked for, and this machine has none.
+        UserError: OpenVINO is asked for, and not installed.
     """
-    # ONNX Runtime computes on the CPU alone, and importing PyTorch to ask for a GPU takes seconds.
-    if config.device == "cpu" or config.runtime == "onnx" or not has_gpu():
+    if config.runtime == "openvino":
+        require_packages("openvino", purpose="inference.runtime=openvino")
+    # Importing PyTorch to ask for a GPU takes seconds.
+    if config.device == "cpu" or config.runtime in CPU_RUNTIMES or not has_gpu():
         if config.device == "gpu":
             raise PreconditionError(
                 "inference.device=gpu: this machine has none that PyTorch can use; use inference.device=auto or cpu"
@@ -52,7 +56,7 @@ def plan_inference(config: Inference) -> InferencePlan:
 
 
 def _plan_cpu(config: Inference) -> InferencePlan:
-    runtime: Runtime = "torch" if config.runtime == "torch" else "onnx"
+    runtime: Runtime = "onnx" if config.runtime == "auto" else config.runtime
     return InferencePlan(runtime, "cpu", False, config.batch_size or CPU_BATCH)
 
 

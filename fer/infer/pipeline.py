@@ -96,10 +96,13 @@ def validate_and_pin(config: Config) -> Config:
     if "predict" not in config.extraction.stages:
         return config
     inference = config.inference
-    if uses_transform(config) and (inference.device == "gpu" or inference.precision == "16"):
+    if uses_transform(config) and (
+        inference.device == "gpu" or inference.precision == "16" or inference.runtime == "openvino"
+    ):
         raise ConfigError(
-            f"inference.device={inference.device}, inference.precision={inference.precision}: a batch transform "
-            "classifies on CPUs in full precision; use inference.route=process for a GPU"
+            f"inference.device={inference.device}, inference.precision={inference.precision}, "
+            f"inference.runtime={inference.runtime}: a batch transform classifies on CPUs in full precision, by ONNX "
+            "Runtime; use inference.route=process for a GPU or OpenVINO"
         )
     if (aws := get_sagemaker_transform(config)) is not None:
         if not (config.model_uri or "").startswith("models:/"):

@@ -61,6 +61,8 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
             cannot be loaded.
     """
     require_packages(*SERVER_PACKAGES)
+    if settings.runtime == "openvino":
+        require_packages("openvino", purpose="FER_RUNTIME=openvino")
     import uvicorn
 
     from fer.serving.app import Service
@@ -70,7 +72,7 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
     token = None if args.token_file is None else read_token(args.token_file)
     with _create_listener(args.host, args.port) as listener:
         service = Service(
-            load=lambda: load_verified_predictor(args.model, settings.threads),
+            load=lambda: load_verified_predictor(args.model, settings.threads, settings.runtime),
             flip=settings.flip,
             on_failure=lambda: stop(),
         )

@@ -20,8 +20,9 @@ Request = tuple[Kind, list[EncodedImage]]
 
 
 def model_fn(model_dir: str) -> Predictor:
-    """Load the model of the unpacked package in ``model_dir``. Raises ModelError, ConfigError."""
-    return load_verified_predictor(model_dir, load_settings(os.environ).threads)
+    """Load the model of the unpacked package in ``model_dir``. Raises UserError."""
+    settings = load_settings(os.environ)
+    return load_verified_predictor(model_dir, settings.threads, settings.runtime)
 
 
 def input_fn(body: bytes | bytearray, content_type: str) -> Request:

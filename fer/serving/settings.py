@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 from fer.errors import ConfigError
 
 # Where SageMaker unpacks a model package, and the port that it connects to.
 MODEL_DIR = "/opt/ml/model"
 PORT = 8080
+# Those of the predictor's runtimes that need no PyTorch.
+ServedRuntime = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -18,26 +21,36 @@ class Settings:
         model: Directory of an unpacked package, a bundle or a run.
         port: Port to listen on, 0 for one that is free.
         flip: Average the probabilities of each face and its mirror image.
-        threads: CPU threads for one batch; None lets ONNX Runtime choose.
+        threads: CPU threads for one batch; None lets the runtime choose.
+        runtime: What computes the network.
     """
 
     model: str
     port: int
     flip: bool
     threads: int | None
+    runtime: ServedRuntime
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
-    """Read SM_MODEL_DIR, PORT, FER_FLIP and FER_THREADS; an empty one counts as not set. Raises ConfigError."""
+    """Read SM_MODEL_DIR, PORT, FER_FLIP, FER_THREADS and FER_RUNTIME; an empty one counts as not set.
+
+    Raises:
+        ConfigError: One has a value that cannot be.
+    """
     flip = env.get("FER_FLIP") or "0"
     if flip not in ("0", "1"):
         raise ConfigError(f"FER_FLIP={flip}: must be 0 or 1")
     threads = env.get("FER_THREADS")
+    runtime = env.get("FER_RUNTIME") or "onnx"
+    if runtime not in get_args(ServedRuntime):
+        raise ConfigError(f"FER_RUNTIME={runtime}: must be {' or '.join(get_args(ServedRuntime))}")
     return Settings(
         model=env.get("SM_MODEL_DIR") or MODEL_DIR,
         port=_parse_int("PORT", env.get("PORT") or str(PORT), 0, 65535),
         flip=flip == "1",
         threads=_parse_int("FER_THREADS", threads, 1, 1024) if threads else None,
+        runtime=cast(ServedRuntime, runtime),
     )
 
 

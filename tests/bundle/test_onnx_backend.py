@@ -1,4 +1,4 @@
-"""ONNX Runtime: the probabilities of PyTorch, at any batch size, from a file that is made once and mended."""
+"""ONNX Runtime and OpenVINO: PyTorch's probabilities, at any batch size, from a file that is made once and mended."""
 
 import logging
 import subprocess
@@ -12,11 +12,14 @@ import pytest
 import torch
 
 from fer.bundle import onnx_export
+from fer.bundle.exported_network import ExportedNetwork
 from fer.bundle.io import FaceFormat, load_bundle
 from fer.bundle.metadata import NETWORK_FILE, read_description
 from fer.bundle.onnx_backend import OnnxNetwork
 from fer.bundle.onnx_export import export_onnx, trace_to_onnx
 from fer.bundle.onnx_trial import generate_trial_images
+from fer.bundle.openvino_backend import OpenVinoNetwork
+from fer.bundle.predictor import Runtime
 from fer.core.user_cache import get_user_cache_dir
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork
@@ -28,11 +31,14 @@ from tests.helpers.served_runs import mixed, run_of
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=["gray", "colour"])
+RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
+
+
+@pytest.fixture(scope="module", params=[(kind, runtime) for kind in ("gray", "colour") for runtime in RUNTIMES])
 def both(request: pytest.FixtureRequest, runs: dict[str, Path]) -> tuple[Predictor, Predictor]:
-    """The same bundle in PyTorch and in ONNX Runtime."""
-    run = str(runs[request.param])
-    return Predictor.load(run), Predictor.load(run, runtime="onnx")
+    """The same bundle in PyTorch and in another runtime."""
+    kind, runtime = request.param
+    return Predictor.load(str(runs[kind])), Predictor.load(str(runs[kind]), runtime=runtime)
 
 
 def test_both_runtimes_give_the_same_probabilities(both: tuple[Predictor, Predictor]) -> None:
@@ -83,7 +89,8 @@ def test_resizing_and_architectures(name: str, side: int, image_size: int, colou
     run = run_of(tmp_path, lively(FaceNetwork(name, 7, image_size, 0.0)), FaceFormat(side, colour))
     pictures = list(faces(5, 96, 3)[:, :side, :side])
     expected = Predictor.load(str(run)).predict(pictures)
-    np.testing.assert_allclose(Predictor.load(str(run), runtime="onnx").predict(pictures), expected, atol=1e-5)
+    for runtime in RUNTIMES:
+        np.testing.assert_allclose(Predictor.load(str(run), runtime=runtime).predict(pictures), expected, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 0.03
 
 
@@ -138,7 +145,7 @@ def test_what_does_not_fit_is_exported_again(
     ):
         file.write_bytes(wrong)
         caplog.clear()
-        with caplog.at_level(logging.INFO, logger="fer.bundle.onnx_backend"):
+        with caplog.at_level(logging.INFO, logger="fer.bundle.exported_network"):
             OnnxNetwork(description, tmp_path)
         assert caplog.messages == [f"{file} does not fit the bundle and is exported again"]
         assert file.read_bytes() == right
@@ -157,7 +164,7 @@ def test_a_place_that_cannot_be_written_does_not_matter(
     occupied = tmp_path / "onnx"
     occupied.write_text("a file where the directory would be")
     description = read_description(str(runs["gray"]))
-    with caplog.at_level(logging.INFO, logger="fer.bundle.onnx_backend"):
+    with caplog.at_level(logging.INFO, logger="fer.bundle.exported_network"):
         found = Predictor(description, OnnxNetwork(description, occupied)).predict(mixed())
     np.testing.assert_allclose(found, Predictor.load(str(runs["gray"])).predict(mixed()), atol=1e-5)
     assert caplog.messages[0].endswith("the next start exports the network again")
@@ -212,8 +219,9 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     assert get_user_cache_dir() is None
 
 
+@pytest.mark.parametrize("kind", [OnnxNetwork, OpenVinoNetwork])
 def test_other_answers_than_pytorchs_are_an_error(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[ExportedNetwork], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     description = read_description(str(runs["gray"]))
     wrong = load_bundle(str(runs["gray"]))
@@ -221,8 +229,10 @@ def test_other_answers_than_pytorchs_are_an_error(
     model = trace_to_onnx(wrong.network, generate_trial_images(description))
     monkeypatch.setattr(onnx_export, "trace_to_onnx", lambda *_: model)
     with pytest.raises(ModelError) as raised:
-        OnnxNetwork(description, tmp_path)
-    assert str(raised.value).startswith(f"inference.runtime=onnx: {SMALL} gives probabilities that differ by 0.00")
+        kind(description, tmp_path)
+    assert str(raised.value).startswith(
+        f"inference.runtime={kind.runtime}: {SMALL} gives probabilities that differ by 0.00"
+    )
     assert str(raised.value).endswith(" from PyTorch's; use inference.runtime=torch")
     assert not list(tmp_path.iterdir())
 
@@ -234,28 +244,35 @@ class Inverse(torch.nn.Module):
         return torch.linalg.inv(images[:, 0])[:, 0, :7]
 
 
+@pytest.mark.parametrize("kind", [OnnxNetwork, OpenVinoNetwork])
 def test_what_cannot_be_exported_is_a_sentence(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[ExportedNetwork], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = load_bundle(str(runs["gray"]))
     monkeypatch.setattr(bundle.network, "body", Inverse())
     monkeypatch.setattr(onnx_export, "load_bundle", lambda _: bundle)
     with pytest.raises(ModelError) as raised:
-        OnnxNetwork(bundle.description, tmp_path)
-    assert str(raised.value).startswith(f"inference.runtime=onnx: {SMALL} cannot be exported (")
+        kind(bundle.description, tmp_path)
+    assert str(raised.value).startswith(f"inference.runtime={kind.runtime}: {SMALL} cannot be exported (")
     assert str(raised.value).endswith("; use inference.runtime=torch")
 
 
-def test_a_damaged_export_is_a_sentence(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "export_onnx", lambda _: b"nothing")
-    with pytest.raises(ModelError, match=rf"^inference.runtime=onnx: {SMALL} cannot be computed \(.+torch$"):
-        OnnxNetwork(read_description(str(runs["gray"])), tmp_path)
+@pytest.mark.parametrize("kind", [OnnxNetwork, OpenVinoNetwork])
+def test_a_damaged_export_is_a_sentence(
+    kind: type[ExportedNetwork], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "export_onnx", lambda *_: b"nothing")
+    with pytest.raises(ModelError, match=rf"^inference.runtime={kind.runtime}: {SMALL} cannot be computed \(.+torch$"):
+        kind(read_description(str(runs["gray"])), tmp_path)
 
 
-def test_onnx_runtime_computes_on_the_cpu_only(runs: dict[str, Path]) -> None:
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_they_compute_on_the_cpu_only(runtime: Runtime, runs: dict[str, Path]) -> None:
     with pytest.raises(ModelError) as raised:
-        Predictor.load(str(runs["gray"]), device="cuda", runtime="onnx")
-    assert str(raised.value) == "inference.runtime=onnx: computes on the CPU, not on cuda; use inference.runtime=torch"
+        Predictor.load(str(runs["gray"]), device="cuda", runtime=runtime)
+    assert str(raised.value) == (
+        f"inference.runtime={runtime}: computes on the CPU, not on cuda; use inference.runtime=torch"
+    )
 
 
 def test_threads_are_those_asked_for_or_left_to_the_runtime(

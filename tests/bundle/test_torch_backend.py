@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import Predictor, Runtime
 from fer.errors import ModelError
 from tests.helpers.networks import faces
 
@@ -19,6 +19,7 @@ def test_half_precision_is_close_to_full_and_not_the_same(runs: dict[str, Path])
     assert not np.array_equal(half, full)
 
 
-def test_onnx_runtime_has_no_half_precision(runs: dict[str, Path]) -> None:
-    with pytest.raises(ModelError, match=r"^inference\.runtime=onnx: computes in full precision; use inference\.prec"):
-        Predictor.load(str(runs["gray"]), runtime="onnx", half=True)
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_other_runtimes_have_no_half_precision(runtime: Runtime, runs: dict[str, Path]) -> None:
+    with pytest.raises(ModelError, match=rf"^inference\.runtime={runtime}: computes in full precision; use inf"):
+        Predictor.load(str(runs["gray"]), runtime=runtime, half=True)

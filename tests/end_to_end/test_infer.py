@@ -206,8 +206,10 @@ def test_runtime_and_batch_size_change_nothing(infer: Program, inferred: Path, c
     for name, overrides in {
         "single": ["inference.batch_size=1"],
         "torch": ["inference.runtime=torch"],
+        "openvino": ["inference.runtime=openvino"],
     }.items():
         directory = workplace / f"inferred-{name}"
         done = infer(f"extraction.input={clip}", "extraction.fps=5", f"hydra.run.dir={directory}", *overrides)
         assert done.returncode == 0, done.stderr
         np.testing.assert_allclose(table_of(directory)[PROBABILITIES], expected, atol=1e-5)
+        assert provenance_of(directory)["inference"]["runtime"] == {"single": "onnx"}.get(name, name)

@@ -11,7 +11,8 @@ import pytest
 
 from fer.config.compose import load_overrides
 from fer.config.inference import Inference
-from fer.errors import ConfigError, ModelError, PreconditionError
+from fer.core import extras
+from fer.errors import ConfigError, ModelError, PreconditionError, UserError
 from fer.infer import device, pipeline
 from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
 
@@ -60,6 +61,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (["precision=16"], InferencePlan("torch", "cuda", True, 256)),
         (["batch_size=32"], InferencePlan("torch", "cuda", False, 32)),
         (["runtime=onnx"], ON_CPU),
+        (["runtime=openvino"], InferencePlan("openvino", "cpu", False, 8)),
         (["device=cpu"], ON_CPU),
         (["device=cpu", "runtime=torch"], InferencePlan("torch", "cpu", False, 8)),
     ],
@@ -76,6 +78,7 @@ def test_a_gpu_is_taken_unless_the_configuration_says_otherwise(overrides: list[
         (["runtime=torch"], InferencePlan("torch", "cpu", False, 8)),
         (["precision=16"], ON_CPU),
         (["batch_size=64"], InferencePlan("onnx", "cpu", False, 64)),
+        (["runtime=openvino", "batch_size=64"], InferencePlan("openvino", "cpu", False, 64)),
     ],
 )
 @pytest.mark.usefixtures("no_gpu")
@@ -100,6 +103,8 @@ def test_a_gpu_that_is_missing_is_told_before_anything_starts(tmp_path: Path) ->
         (["device=gpu", "runtime=onnx"], ["device=gpu needs PyTorch", "inference.runtime=auto"]),
         (["device=cpu", "precision=16"], ["precision=16 needs a GPU", "inference.precision=32"]),
         (["runtime=onnx", "precision=16"], ["precision=16 needs a GPU"]),
+        (["device=gpu", "runtime=openvino"], ["device=gpu needs PyTorch", "inference.runtime=auto"]),
+        (["runtime=openvino", "precision=16"], ["precision=16 needs a GPU"]),
         (["device=cuda"], ["inference.device=cuda: allowed are auto, cpu or gpu"]),
         (["precision=8"], ["inference.precision=8: allowed are 32 or 16"]),
         (["batch_size=0"], ["inference.batch_size=0: must be at least 1"]),
@@ -155,8 +160,19 @@ def test_pytorch_is_not_asked_where_there_is_no_driver(monkeypatch: pytest.Monke
     assert not device.has_gpu()
 
 
-@pytest.mark.parametrize("asked", ["inference.device=gpu", "inference.precision=16"])
-def test_a_batch_transform_has_no_gpu(asked: str) -> None:
+def test_a_missing_runtime_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_is_importable", lambda _: False)
+    config = load_overrides(["inference.runtime=openvino", f"model_uri={tmp_path}"], "infer")
+    with pytest.raises(UserError) as caught:
+        pipeline.infer(config, tmp_path / "run")
+    assert str(caught.value) == (
+        "inference.runtime=openvino: needs openvino; install it with pip install 'fer-experiments[export]'"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("asked", ["inference.device=gpu", "inference.precision=16", "inference.runtime=openvino"])
+def test_a_batch_transform_has_no_gpu_and_no_openvino(asked: str) -> None:
     config = load_overrides(["inference.route=transform", "model_uri=pretrained", asked], "infer")
     with pytest.raises(ConfigError, match=r"a batch transform classifies on CPUs .*; use inference\.route=process"):
         pipeline.validate_and_pin(config)

@@ -12,6 +12,7 @@ from sagemaker_inference.transformer import Transformer
 
 from benchmarks.serving import pack_shard
 from fer.bundle.io import FaceFormat
+from fer.bundle.openvino_backend import OpenVinoNetwork
 from fer.errors import ModelError
 from fer.serving import Predictor
 from fer.serving import sagemaker_handlers as handlers
@@ -74,6 +75,11 @@ def test_a_picture_and_a_shard_are_answered(ask_toolkit: Ask, model: Path) -> No
     assert [line["id"] for line in answer.lines] == [str(place) for place in range(70)] + ["bad"]
     assert answer.lines[-1]["error"] == "neither a JPEG nor a PNG"
     np.testing.assert_allclose([probabilities_of(line) for line in answer.lines[:-1]], expected, atol=1e-6)
+
+
+def test_another_runtime_computes_where_wanted(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_RUNTIME", "openvino")
+    assert isinstance(handlers.model_fn(str(model)).network, OpenVinoNetwork)
 
 
 def test_they_answer_as_the_server_does(ask_toolkit: Ask, model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The server as a process: how it starts, what it needs, how it ends."""
 
+import argparse
 import http.client
 import json
 import re
@@ -17,9 +18,12 @@ import pytest
 from benchmarks.serving import measure, pack_shard
 from fer.bundle.io import FaceFormat
 from fer.bundle.reference_samples import ReferenceSamples, read_samples, write_samples
-from fer.errors import ConfigError
+from fer.bundle.verification import load_verified_predictor
+from fer.core import extras
+from fer.errors import ConfigError, UserError
 from fer.registry.package import SERVING_CODE
 from fer.serving import Predictor
+from fer.serving.__main__ import serve
 from fer.serving.responses import decode_image
 from fer.serving.settings import Settings, load_settings
 from tests.helpers.paths import PROJECT
@@ -77,6 +81,25 @@ def test_the_mirror_image_is_judged_too_where_wanted(model: Path, tmp_path: Path
     with server(tmp_path, "--model", str(model), "--port", "0", FER_FLIP="1") as started:
         (line,) = post(started.port, PNG, gray_png(0)).lines
     np.testing.assert_allclose(probabilities_of(line), expected, atol=1e-6)
+
+
+def test_another_runtime_computes_where_wanted(model: Path, tmp_path: Path) -> None:
+    (expected,) = Predictor.load(str(model / "bundle"), runtime="openvino").predict([decode_image(gray_png(0))])
+    with server(tmp_path, "--model", str(model), "--port", "0", FER_RUNTIME="openvino") as started:
+        (line,) = post(started.port, PNG, gray_png(0)).lines
+        libraries = Path(f"/proc/{started.process.pid}/maps").read_text()
+    np.testing.assert_allclose(probabilities_of(line), expected, atol=1e-6)
+    assert "libopenvino.so" in libraries
+
+
+def test_a_runtime_that_is_not_installed_is_a_sentence(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_is_importable", lambda name: name != "openvino")
+    with pytest.raises(UserError) as raised:
+        serve(load_settings({"FER_RUNTIME": "openvino"}), argparse.Namespace())
+    sentence = "needs openvino; install it with pip install 'fer-experiments[export]'"
+    assert str(raised.value) == f"FER_RUNTIME=openvino: {sentence}"
+    with pytest.raises(UserError, match=f"^{re.escape(f'inference.runtime=openvino: {sentence}')}$"):
+        load_verified_predictor(str(model), 1, "openvino")
 
 
 def test_a_signal_ends_it_when_what_is_under_way_is_answered(model: Path, tmp_path: Path) -> None:
@@ -151,6 +174,7 @@ def test_a_setting_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
         ("FER_THREADS", "0", "a whole number from 1 to 1024"),
         ("FER_THREADS", "²", "a whole number from 1 to 1024"),
         ("FER_FLIP", "yes", "0 or 1"),
+        ("FER_RUNTIME", "torch", "onnx or openvino"),
     ):
         with pytest.raises(ConfigError) as raised:
             load_settings({name: value})
@@ -158,11 +182,11 @@ def test_a_setting_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_settings_that_are_not_made_are_those_of_sagemaker() -> None:
-    usual = Settings(model="/opt/ml/model", port=8080, flip=False, threads=None)
-    assert load_settings({}) == load_settings({"PORT": "", "FER_FLIP": "", "FER_THREADS": ""}) == usual
-    assert load_settings({"PORT": "80", "FER_FLIP": "1", "FER_THREADS": "2", "SM_MODEL_DIR": "m"}) == Settings(
-        model="m", port=80, flip=True, threads=2
-    )
+    usual = Settings(model="/opt/ml/model", port=8080, flip=False, threads=None, runtime="onnx")
+    names = ("PORT", "FER_FLIP", "FER_THREADS", "FER_RUNTIME")
+    assert load_settings({}) == load_settings(dict.fromkeys(names, "")) == usual
+    own = {"PORT": "80", "FER_FLIP": "1", "FER_THREADS": "2", "FER_RUNTIME": "openvino", "SM_MODEL_DIR": "m"}
+    assert load_settings(own) == Settings(model="m", port=80, flip=True, threads=2, runtime="openvino")
 
 
 def copies() -> list[tuple[list[str], str]]:

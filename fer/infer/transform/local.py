@@ -39,7 +39,8 @@ class LocalBatchTransform:
 
     def __init__(self, package: Path, cfg: LocalTransform, threads: int, flip: bool, log_file: Path) -> None:
         self.cfg, self.log_file = cfg, log_file
-        settings = {"FER_THREADS": str(threads), "FER_FLIP": str(int(flip))}
+        # Whatever this program's own environment says: as SageMaker's containers compute it.
+        settings = {"FER_THREADS": str(threads), "FER_FLIP": str(int(flip)), "FER_RUNTIME": "onnx"}
         self.arguments = ["--model", str(package.absolute()), "--port", "0", "--attached"]
         self.environment = {**with_project_path(os.environ), **settings}
 
