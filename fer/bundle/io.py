@@ -104,7 +104,20 @@ def load_bundle(model_uri: str) -> Bundle:
         >>> bundle.description.classes
         ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')
     """
-    description = read_description(model_uri)
+    return open_bundle(read_description(model_uri))
+
+
+def open_bundle(description: BundleDescription) -> Bundle:
+    """Load the network that a description is of, on the CPU.
+
+    Raises:
+        ModelError: It cannot be loaded, or there are several.
+    """
+    if description.members:
+        raise ModelError(
+            f"{description.folder}: is an ensemble of {len(description.members)} networks, and this takes one; name a "
+            f"member of it, such as {description.members[0].description.folder}"
+        )
     _check_weights_fit(description)
     try:
         network = FaceNetwork(

@@ -1,6 +1,7 @@
 """The metadata of a bundle, read without its network and without PyTorch."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fer.bundle.schema import (
     parse_digest,
     parse_flag,
     parse_integer,
+    parse_number,
     parse_text,
 )
 from fer.core.documents import read_yaml
@@ -32,6 +34,11 @@ SAMPLES_FILE = "samples.npz"
 # The exported network, in the directory that the model was loaded from.
 ONNX_DIR, NETWORK_FILE = "onnx", "network.onnx"
 FORMAT_VERSION = 1
+# A bundle of several networks: their bundles stand in directories of this one, named 0, 1 ….
+ENSEMBLE_FORMAT, MEMBERS_DIR = 3, "members"
+MIN_MEMBERS, MAX_MEMBERS = 2, 10
+# How far the sum of the members' weights may be from 1.
+WEIGHTS_TOLERANCE = 1e-6
 # What begins a file that Git LFS has not fetched.
 LFS_POINTER = b"version https://git-lfs"
 
@@ -50,6 +57,19 @@ class FaceFormat:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A network of an ensemble.
+
+    Args:
+        weight: What its probabilities count in the mean.
+        description: Its bundle.
+    """
+
+    weight: float
+    description: "BundleDescription"
+
+
+@dataclass(frozen=True)
 class BundleDescription:
     """The content of a bundle.yaml.
 
@@ -57,18 +77,20 @@ class BundleDescription:
         folder: Directory of the bundle.
         sha256: SHA-256 of bundle.yaml.
         content: The whole content, also what is not needed to predict.
-        architecture: Name of the network in timm.
+        architecture: Name of the network in timm; of an ensemble a text for people.
         classes: Names of the network's outputs, in order.
-        image_size: Side of the network's input, pixels.
-        mean: Mean of each of the three channels of images in 0 to 1, for normalisation.
+        image_size: Side of the network's input, pixels; of an ensemble the largest.
+        mean: Mean of each of the three channels of images in 0 to 1, for normalisation; empty for an ensemble.
         std: Standard deviation, likewise.
-        faces: Native form of the training faces.
-        calibration: How logits become probabilities.
+        faces: Native form of the training faces; of an ensemble the form that a face is brought to before its members
+            bring it to theirs.
+        calibration: How logits become probabilities; of an ensemble, how the logarithms of its mean do.
         confidence_rule: Below which confidence an answer is uncertain; None where the bundle does not say.
         set_thresholds: What prediction sets hold; None where the bundle does not say.
-        weights_sha256: SHA-256 of the file of weights.
+        weights_sha256: SHA-256 of the file of weights; of an ensemble, of what ``combine_digests`` takes.
         flip: Whether the network answers with the mean of an image and its mirror image.
         affect: Whether valence and arousal are outputs, too.
+        members: The networks of an ensemble; empty for a single network.
     """
 
     folder: Path
@@ -86,6 +108,7 @@ class BundleDescription:
     weights_sha256: str
     flip: bool = False
     affect: bool = False
+    members: tuple[Member, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -117,40 +140,121 @@ def read_description(model_uri: str) -> BundleDescription:
     if not path.is_file():
         raise ModelError(f"model_uri={model_uri}: neither a run directory with a bundle nor a bundle directory")
     try:
-        description = _parse_description(path)
+        content = read_yaml(path)
+        if content["format"] == ENSEMBLE_FORMAT:
+            return parse_ensemble(content, _read_members(path, content), folder, compute_sha256(path))
+        description = _parse_description(path, content)
     except (OSError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise build_unreadable_error(path, error) from None
     _verify_weights(description)
     return description
 
 
-def _parse_description(path: Path) -> BundleDescription:
-    content = read_yaml(path)
+def _parse_description(path: Path, content: Any) -> BundleDescription:
+    """Read the content of a network's bundle.yaml. Raises KeyError, TypeError, ValueError."""
     if content["format"] != FORMAT_VERSION:
-        raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
-    classes, faces, normalisation = parse_classes(content["classes"]), content["faces"], content["normalisation"]
+        raise ValueError(
+            f"format {content['format']}; this program reads the formats {FORMAT_VERSION} and {ENSEMBLE_FORMAT}"
+        )
+    normalisation = content["normalisation"]
     mean, std = (parse_channels(normalisation[name], name) for name in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ValueError("normalisation takes three means and three deviations above 0")
     return BundleDescription(
         folder=path.parent,
         sha256=compute_sha256(path),
-        content=content,
-        architecture=parse_text(content["architecture"], "architecture"),
-        classes=classes,
-        image_size=parse_integer(content["image_size"], "image_size", MIN_IMAGE_SIZE, MAX_SIDE),
         mean=mean,
         std=std,
-        faces=FaceFormat(
-            parse_integer(faces["side"], "faces.side", 1, MAX_SIDE), parse_flag(faces["colour"], "faces.colour")
-        ),
-        calibration=parse_calibration(content, len(classes)),
-        confidence_rule=parse_confidence_rule(content),
-        set_thresholds=parse_set_thresholds(content),
         weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
         flip=parse_flag(content.get("flip", False), "flip"),
-        affect=parse_flag(content.get("affect", False), "affect"),
+        **_parse_common_fields(content),
     )
+
+
+def _parse_common_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a network and an ensemble state alike. Raises KeyError, TypeError, ValueError."""
+    classes, faces = parse_classes(content["classes"]), content["faces"]
+    return {
+        "content": content,
+        "architecture": parse_text(content["architecture"], "architecture"),
+        "classes": classes,
+        "image_size": parse_integer(content["image_size"], "image_size", MIN_IMAGE_SIZE, MAX_SIDE),
+        "faces": FaceFormat(
+            parse_integer(faces["side"], "faces.side", 1, MAX_SIDE), parse_flag(faces["colour"], "faces.colour")
+        ),
+        "calibration": parse_calibration(content, len(classes)),
+        "confidence_rule": parse_confidence_rule(content),
+        "set_thresholds": parse_set_thresholds(content),
+        "affect": parse_flag(content.get("affect", False), "affect"),
+    }
+
+
+def _read_members(path: Path, content: Mapping[str, Any]) -> list[BundleDescription]:
+    """Read the bundles of an ensemble, and verify that they are those that it describes.
+
+    Raises:
+        KeyError, TypeError, ValueError: The ensemble cannot be read.
+        ModelError: A member cannot.
+    """
+    entries = content["members"]
+    if not isinstance(entries, list) or not MIN_MEMBERS <= len(entries) <= MAX_MEMBERS:
+        raise ValueError(f"members must be a list of {MIN_MEMBERS} to {MAX_MEMBERS}")
+    members = []
+    for number, entry in enumerate(entries):
+        member = path.parent / MEMBERS_DIR / str(number) / DESCRIPTION_FILE
+        digest = parse_digest(entry["bundle_sha256"], "bundle_sha256")
+        if not member.is_file() or compute_sha256(member) != digest:
+            raise ModelError(f"{member}: is not the file that {path} describes; restore the bundle")
+        try:
+            description = _parse_description(member, read_yaml(member))
+        except (OSError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise build_unreadable_error(member, error) from None
+        _verify_weights(description)
+        members.append(description)
+    return members
+
+
+def parse_ensemble(
+    content: Mapping[str, Any], members: Sequence[BundleDescription], folder: Path, sha256: str
+) -> BundleDescription:
+    """Return the description of an ensemble.
+
+    Args:
+        content: Content of its bundle.yaml.
+        members: Its networks' bundles, in the order of the content.
+        folder: Directory of the ensemble's bundle.
+        sha256: SHA-256 of its bundle.yaml.
+
+    Raises:
+        KeyError, TypeError, ValueError: The content is none, or does not fit the members.
+    """
+    common = _parse_common_fields(content)
+    weights = [parse_number(entry["weight"], "weight", 0, 1) for entry in content["members"]]
+    if abs(sum(weights) - 1) > WEIGHTS_TOLERANCE:
+        raise ValueError("the weights of the members must have the sum 1")
+    if any(set(member.classes) != set(common["classes"]) for member in members):
+        raise ValueError("a member has other classes")
+    if common["affect"] and not all(member.affect for member in members):
+        raise ValueError("a member has not learnt valence and arousal")
+    digest = combine_digests(weights, [member.weights_sha256 for member in members])
+    if parse_digest(content["weights_sha256"], "weights_sha256") != digest:
+        raise ValueError("weights_sha256 is not that of the members")
+    return BundleDescription(
+        folder=folder,
+        sha256=sha256,
+        mean=(),
+        std=(),
+        weights_sha256=digest,
+        flip=all(member.flip for member in members),
+        members=tuple(Member(weight, member) for weight, member in zip(weights, members, strict=True)),
+        **common,
+    )
+
+
+def combine_digests(weights: Sequence[float], digests: Sequence[str]) -> str:
+    """Return the SHA-256 over the members' weights in the mean, and the hashes of their files of weights."""
+    lines = (f"{weight!r} {digest}\n" for weight, digest in zip(weights, digests, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _verify_weights(description: BundleDescription) -> None:

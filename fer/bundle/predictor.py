@@ -1,15 +1,20 @@
 """The predictor: images of faces in, probabilities out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol, Self
 
 import numpy as np
 
+from fer.bundle.answers import compute_answers
+from fer.bundle.ensemble import compose_ensemble
+from fer.bundle.ensemble_network import EnsembleNetwork
 from fer.bundle.exported_network import ExportedNetwork, list_caches
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.extras import require_packages
 from fer.core.image import to_native
 from fer.errors import ModelError
+from fer.metrics.calibration import Calibration
 
 Runtime = Literal["torch", "onnx", "openvino"]
 
@@ -26,31 +31,39 @@ class Network(Protocol):
         ...
 
 
-def _load_torch(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+def _load_torch(
+    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
+) -> Network:
     # Each runtime is imported only where it is used: PyTorch takes seconds to import.
-    from fer.bundle.io import load_bundle
+    from fer.bundle.io import open_bundle
     from fer.bundle.torch_backend import TorchNetwork
 
-    bundle = load_bundle(model_uri)
-    return bundle.description, TorchNetwork(bundle, device, threads, half)
+    return TorchNetwork(open_bundle(description), device, threads, half)
 
 
-def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+def _load_onnx(model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool) -> Network:
     from fer.bundle.onnx_backend import OnnxNetwork
 
-    return _load_exported(OnnxNetwork, model_uri, device, threads, half)
+    return _load_exported(OnnxNetwork, model_uri, description, device, threads, half)
 
 
-def _load_openvino(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+def _load_openvino(
+    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
+) -> Network:
     from fer.bundle.openvino_backend import OpenVinoNetwork
 
     require_packages("openvino", purpose="inference.runtime=openvino")
-    return _load_exported(OpenVinoNetwork, model_uri, device, threads, half)
+    return _load_exported(OpenVinoNetwork, model_uri, description, device, threads, half)
 
 
 def _load_exported(
-    kind: type[ExportedNetwork], model_uri: str, device: str, threads: int | None, half: bool
-) -> tuple[BundleDescription, Network]:
+    kind: type[ExportedNetwork],
+    model_uri: str,
+    description: BundleDescription,
+    device: str,
+    threads: int | None,
+    half: bool,
+) -> Network:
     """Load a bundle into a runtime that computes the exported network. Raises ModelError."""
     if half:
         raise ModelError(f"inference.runtime={kind.runtime}: computes in full precision; use inference.precision=32")
@@ -58,11 +71,10 @@ def _load_exported(
         raise ModelError(
             f"inference.runtime={kind.runtime}: computes on the CPU, not on {device}; use inference.runtime=torch"
         )
-    description = read_description(model_uri)
-    return description, kind(description, *list_caches(model_uri, description), threads=threads)
+    return kind(description, *list_caches(model_uri, description), threads=threads)
 
 
-RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], tuple[BundleDescription, Network]]] = {
+RUNTIMES: dict[Runtime, Callable[[str, BundleDescription, str, int | None, bool], Network]] = {
     "torch": _load_torch,
     "onnx": _load_onnx,
     "openvino": _load_openvino,
@@ -70,14 +82,14 @@ RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], tuple[BundleDescr
 
 
 class Predictor:
-    """Classifies images of single faces with the network of a bundle.
+    """Classifies images of single faces with the network of a bundle, or with the networks of an ensemble.
 
     Every image is first brought to the colour and the native resolution of the training faces, which the bundle
     states, and then prepared exactly as in training.
 
     Args:
         description: The bundle.
-        network: Its network in one of the runtimes.
+        network: Its network in one of the runtimes; an ``EnsembleNetwork`` where it has several.
 
     Examples:
         >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-demo", runtime="onnx")
@@ -93,7 +105,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        model_uri: str,
+        model_uri: str | Sequence[str],
         device: str = "cpu",
         runtime: Runtime = "torch",
         threads: int | None = None,
@@ -103,7 +115,8 @@ class Predictor:
 
         Args:
             model_uri: Directory of the bundle or of its run; ``pretrained``, the model that comes with the program; or
-                ``latest``, the newest training below `outputs/train`.
+                ``latest``, the newest training below `outputs/train`. Several of them answer together, with the mean
+                of their calibrated probabilities.
             device: PyTorch's name of the device; ONNX Runtime and OpenVINO compute on the CPU only.
             runtime: ``torch``, ``onnx`` or ``openvino``. The latter two export the network on first use to `onnx/` in
                 that directory, or in the user's cache where that cannot be written, and need no PyTorch later.
@@ -112,10 +125,31 @@ class Predictor:
             half: Compute in half precision where that is accurate enough; for PyTorch on a GPU.
 
         Raises:
-            ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime.
+            ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime; or several
+                models cannot be one ensemble.
             UserError: OpenVINO is not installed.
         """
-        return cls(*RUNTIMES[runtime](model_uri, device, threads, half))
+        load_network = RUNTIMES[runtime]
+        if isinstance(model_uri, str):
+            description = read_description(model_uri)
+            if not description.members:
+                return cls(description, load_network(model_uri, description, device, threads, half))
+            uris = [str(member.description.folder) for member in description.members]
+        else:
+            uris = list(model_uri)
+            description = compose_ensemble([read_description(uri) for uri in uris], uris)
+        networks = [
+            load_network(uri, member.description, device, threads, half)
+            for uri, member in zip(uris, description.members, strict=True)
+        ]
+        return cls(description, EnsembleNetwork(description, networks))
+
+    def without_calibration(self) -> "Predictor":
+        """Return the same networks without what was fitted on validation: calibration, and weights of an ensemble."""
+        if isinstance(self.network, EnsembleNetwork):
+            plain = self.network.without_fitted()
+            return Predictor(plain.description, plain)
+        return Predictor(replace(self.description, calibration=Calibration(1.0)), self.network)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -169,11 +203,7 @@ class Predictor:
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return the columns of ``predict_all`` of native faces (N, side, side, C) uint8."""
-        outputs, classes = self.network.compute_outputs(native, batch_size), len(self.classes)
-        probabilities = self.description.calibration.compute_probabilities(outputs[:, :classes])
-        if not self.description.affect:
-            return probabilities
-        return np.concatenate((probabilities, np.tanh(outputs[:, classes:])), axis=1, dtype=np.float32)
+        return compute_answers(self.description, self.network.compute_outputs(native, batch_size))
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

@@ -5,11 +5,12 @@ Values stand in ``conf/``; nothing here imports torch, OpenCV or boto3, so that 
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fer.config.aws import Aws, LocalAws, SageMakerAws
-from fer.config.base import ExistingPath, LocalPath, Section
+from fer.config.base import ExistingPath, Section
 from fer.config.dataset import Dataset
+from fer.config.ensemble import Ensemble, ModelUri, ModelUris, check_model_uri
 from fer.config.evaluation import Evaluation, check_protocol
 from fer.config.extraction import Extraction
 from fer.config.inference import Inference
@@ -25,6 +26,7 @@ __all__ = [
     "Aws",
     "Config",
     "Dataset",
+    "Ensemble",
     "Evaluation",
     "Extraction",
     "Inference",
@@ -56,12 +58,13 @@ class Config(Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run, part of its directory's name"
     )
-    model_uri: LocalPath | None = Field(
-        min_length=1,
+    model_uri: ModelUri | ModelUris | None = Field(
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, `pretrained` (the one that comes with the program) or `latest` (the "
-        "newest run); where it is null, infer.py and fer explain take `pretrained`, register.py `latest`",
+        "newest run); where it is null, infer.py and fer explain take `pretrained`, register.py `latest`. A list of 2 "
+        "to 10 is an ensemble: the mean of their calibrated probabilities",
     )
+    ensemble: Ensemble = Field(Ensemble(), description="Several models as one")
     resume: ExistingPath | None = Field(
         description="The run directory of a killed run of train.py or infer.py to go on with"
     )
@@ -79,6 +82,12 @@ class Config(Section):
     registry: Registry = Field(description="Registered models")
     aws: Aws = Field(description="This machine, or AWS")
 
+    @field_validator("model_uri", mode="before")
+    @classmethod
+    def check_models(cls, value: Any) -> Any:
+        """Check the names of one model or of several; the error of a union of types would name each of them."""
+        return check_model_uri(value)
+
     @model_validator(mode="after")
     def check_training(self, info: ValidationInfo) -> Self:
         """Check the rules of train.py; the other programs share the configuration and ignore them."""
@@ -90,6 +99,8 @@ class Config(Section):
             stage = self.trainer.stages[0]
             purpose = {"test": "evaluate", "embed": "embed with"}[stage]
             raise ValueError(f"trainer.stages=[{stage}] needs model_uri, the run or bundle to {purpose}")
+        if "embed" in self.trainer.stages and isinstance(self.model_uri, tuple):
+            raise ValueError("trainer.stages=[embed] takes one model: features of several networks have no mean")
         if "fit" in self.trainer.stages and self.model_uri is not None:
             raise ValueError(
                 "model_uri is only for trainer.stages=[test] and [embed]; to start a training from weights use "
@@ -99,6 +110,17 @@ class Config(Section):
             raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")
         check_protocol(self.evaluation.protocol, self.dataset.model_dump())
         return self
+
+    def list_model_uris(self) -> tuple[str, ...]:
+        """Return the URIs of ``model_uri``, several of an ensemble; none where it is null."""
+        if self.model_uri is None:
+            return ()
+        return (self.model_uri,) if isinstance(self.model_uri, str) else self.model_uri
+
+    def format_model_uri(self) -> str:
+        """Return ``model_uri`` as a command line has it: `URI`, `[URI,URI]` or `null`."""
+        uris = self.list_model_uris()
+        return f"[{','.join(uris)}]" if len(uris) > 1 else "".join(uris) or "null"
 
     def dump(self) -> dict[str, Any]:
         """Return the configuration as plain lists, numbers and strings: what run.yaml holds."""

@@ -89,6 +89,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "report.faces", None),
     AddedKey("0.3.0", "extraction.share", None),
     AddedKey("0.3.0", "extraction.shares", 1),
+    AddedKey("0.3.0", "ensemble.weights", "equal"),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

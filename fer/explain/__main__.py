@@ -62,6 +62,11 @@ def explain(
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already, and nothing is overwritten; choose another --out")
     config = load_overrides(quote_overrides(overrides), "infer")
+    if isinstance(config.model_uri, tuple):
+        raise UserError(
+            f"model_uri={config.format_model_uri()}: maps are of one network; name one of these, such as "
+            f"model_uri={config.model_uri[0]}"
+        )
     # Names that are wrong are answered before PyTorch comes, and before a detector is fetched.
     from fer.bundle.locate import PRETRAINED
     from fer.explain.faces import cut_faces

@@ -86,17 +86,18 @@ def _record_requests(config: Config, inputs: Sequence[str], client: AwsClient, d
 
 
 def _fetch_model(config: Config, client: AwsClient, directory: Path) -> str:
-    """Request the model where it is in AWS; returns the ARN of a registered version, otherwise ""."""
-    uri = str(config.model_uri)
-    if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
-        registry = open_registry(config, client)
-        version = find_version(uri, registry)
-        registry.fetch(version, directory)
-        return version.source
-    if uri.startswith("s3://"):
-        bucket, key = parse_s3_uri(uri)
-        client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
-    return ""
+    """Request what of the model is in AWS; returns the ARN of a registered version, the last of several, or ""."""
+    source = ""
+    for uri in config.list_model_uris():
+        if uri.startswith("models:") and isinstance(config.aws, SageMakerAws):
+            registry = open_registry(config, client)
+            version = find_version(uri, registry)
+            registry.fetch(version, directory)
+            source = version.source
+        elif uri.startswith("s3://"):
+            bucket, key = parse_s3_uri(uri)
+            client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
+    return source
 
 
 def _pack_requests(config: Config, inputs: Sequence[str], directory: Path, media: list[Media]) -> list[Request]:

@@ -67,7 +67,7 @@ def write_monitoring(config: Config, run: Run, table: pd.DataFrame, videos: pd.D
         float(run.provenance.get("judging_seconds") or 0),
         limits,
         {
-            "model": config.model_uri,
+            "model": None if config.model_uri is None else config.format_model_uri(),
             "baseline": name,
             "retraining_command": format_retraining_command(config.model_uri, run.directory / PARTS_DIR / MODEL),
         },
@@ -104,16 +104,19 @@ def build_run_baseline(run: Path, classes: Sequence[str]) -> dict[str, Any]:
         ) from None
 
 
-def format_retraining_command(model_uri: str | None, model_directory: Path | None = None) -> str:
+def format_retraining_command(model_uri: str | Sequence[str] | None, model_directory: Path | None = None) -> str:
     """Format the command that retrains the model with the configuration that made it.
 
     Args:
-        model_uri: The configuration is looked for here, in case it is a run directory or its bundle.
+        model_uri: The configuration is looked for here, in case it is a run directory or its bundle. Of an ensemble, a
+            command for each of its models.
         model_directory: And then here, where the run.yaml lies that came with the model.
 
     Returns:
         The command, in which RUN stands for the directory where it was not found, and … for values to be named.
     """
+    if model_uri is not None and not isinstance(model_uri, str):
+        return " && ".join(map(format_retraining_command, model_uri))
     candidates = []
     if model_uri is not None:
         folder = PRETRAINED_DIR if names_pretrained(model_uri) else Path(model_uri)
@@ -122,6 +125,9 @@ def format_retraining_command(model_uri: str | None, model_directory: Path | Non
         candidates.append(model_directory)
     directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)
     saved, needed = "RUN" if directory is None else shlex.quote(str(directory)), ""
+    if directory is not None and OmegaConf.is_list(members := OmegaConf.load(directory / RUN_YAML).get("model_uri")):
+        # The run has evaluated an ensemble, and trained nothing.
+        return format_retraining_command([str(member) for member in members])
     if directory == PRETRAINED_DIR:
         # It names no data and no weights, which lie elsewhere on every machine.
         keys = OmegaConf.missing_keys(OmegaConf.load(directory / RUN_YAML))

@@ -105,9 +105,11 @@ def validate_and_pin(config: Config) -> Config:
             "Runtime; use inference.route=process for a GPU or OpenVINO"
         )
     if (aws := get_sagemaker_transform(config)) is not None:
-        if not (config.model_uri or "").startswith("models:/"):
+        uris = config.list_model_uris()
+        if len(uris) != 1 or not uris[0].startswith("models:/"):
+            named = config.format_model_uri() if uris else PRETRAINED
             raise ConfigError(
-                f"model_uri={config.model_uri or PRETRAINED}: SageMaker classifies with a registered model; register "
+                f"model_uri={named}: SageMaker classifies with a registered model; register "
                 f"it ({format_command('register.py')} aws=sagemaker …) and add model_uri=models:/NAME@champion"
             )
         if aws.role is None:
@@ -233,6 +235,11 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     model = fetch_model(config, run.directory / PARTS_DIR / MODEL)
     if names_pretrained(str(config.model_uri)):
         log.info("Model: the one that comes with the program (%s)", config.model_uri)
+    if config.extraction.explain and read_description(str(model.bundle_dir)).members:
+        raise ConfigError(
+            f"extraction.explain=true: model_uri={config.format_model_uri()} is an ensemble, and maps are of one "
+            "network; use extraction.explain=false, or name one of its members"
+        )
     run.update_provenance(model={"uri": config.model_uri, "package_sha256": model.sha256, "source": model.source})
     # The page tells it, also where only the report is made anew and the model is elsewhere.
     performance = json.dumps(read_performance(model.bundle_dir), indent=2)

@@ -110,7 +110,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
         "command": "python " + shlex.join(run.provenance["command"]),
         "created": str(run.provenance["start"]),
         "notes": notes,
-        "model": {"Model": str(config.model_uri)},
+        "model": {"Model": config.format_model_uri()},
         "environment": {
             "detector": _describe_detector(config, run),
             **{key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},

@@ -159,6 +159,17 @@ class Evaluation:
         return {name: np.concatenate(values) for name, values in found.items()}
 
 
+def summary_metrics(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the metrics of a split that bundle.yaml repeats; None where there are none."""
+    if metrics is None:
+        return None
+    names = ("samples", "accuracy", "balanced_accuracy", "macro_f1", "ece_calibrated")
+    recalls = {
+        name: {**values["recall"], "samples": values["samples"]} for name, values in metrics["per_class"].items()
+    }
+    return {**{name: metrics[name] for name in names}, "recall": recalls}
+
+
 def summarize_confusion(confusion: np.ndarray, resampled: np.ndarray | None) -> dict[str, Any]:
     """Compute the metrics of decisions with their intervals.
 

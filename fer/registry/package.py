@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fer.bundle.metadata import (
     DESCRIPTION_FILE,
+    MEMBERS_DIR,
     MODEL_CARD_FILE,
     NETWORK_FILE,
     ONNX_DIR,
@@ -35,6 +36,7 @@ from fer.core.io import atomic_write, compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError, shorten_error
 from fer.monitoring.drift import BASELINE
+from fer.registry.reference_faces import write_reference_samples
 
 PACKAGE = "model.tar.gz"
 # The files of a bundle; the network for ONNX Runtime is added, so that serving needs no PyTorch.
@@ -48,12 +50,14 @@ REQUIREMENTS = {
     **{name: (name,) for name in ("numpy", "onnx", "onnxruntime", "pillow", "pyyaml", "scipy")},
     "opencv-python-headless": OPENCV,
 }
+# The bundle of a single network, of an ensemble, and those of an ensemble's networks, of which there are at most ten.
+_BUNDLE = rf"{BUNDLE_DIR}(/{MEMBERS_DIR}/[0-9])?"
 # All that a package of any version consists of, and how large each may be. Its code is for SageMaker's containers.
 MEMBERS: dict[str, int] = {
     CHECKSUMS: 1 << 20,
-    rf"{BUNDLE_DIR}/({'|'.join(map(re.escape, (DESCRIPTION_FILE, MODEL_CARD_FILE, BASELINE)))})": 1 << 20,
-    rf"{BUNDLE_DIR}/{re.escape(SAMPLES_FILE)}": MAX_SAMPLES_BYTES,
-    rf"{BUNDLE_DIR}/({re.escape(WEIGHTS_FILE)}|{ONNX_DIR}/{re.escape(NETWORK_FILE)})": 4 << 30,
+    rf"{_BUNDLE}/({'|'.join(map(re.escape, (DESCRIPTION_FILE, MODEL_CARD_FILE, BASELINE)))})": 1 << 20,
+    rf"{_BUNDLE}/{re.escape(SAMPLES_FILE)}": MAX_SAMPLES_BYTES,
+    rf"{_BUNDLE}/({re.escape(WEIGHTS_FILE)}|{ONNX_DIR}/{re.escape(NETWORK_FILE)})": 4 << 30,
     r"code/(inference\.py|requirements\.txt|fer(/[a-z_][a-z0-9_]*){1,4}\.py)": 1 << 20,
 }
 INFERENCE_SCRIPT = '''"""The handlers that SageMaker's classic containers call."""
@@ -77,19 +81,18 @@ def build_package(bundle: Path, target: Path) -> str:
     Raises:
         ModelError: The bundle lacks a file, or its network cannot be exported.
     """
-    if missing := [name for name in REQUIRED_FILES if not (bundle / name).is_file()]:
-        raise ModelError(f"{bundle}: lacks {', '.join(missing)}; name a run that train.py has finished")
+    is_ensemble = (bundle / MEMBERS_DIR).is_dir()
+    count = len(read_description(str(bundle)).members) if is_ensemble else 0
+    networks = [Path(MEMBERS_DIR) / str(number) for number in range(count)] or [Path()]
+    for network in networks:
+        if missing := [name for name in REQUIRED_FILES if not (bundle / network / name).is_file()]:
+            raise ModelError(f"{bundle / network}: lacks {', '.join(missing)}; name a run that train.py has finished")
     with tempfile.TemporaryDirectory() as temp_dir:
         staged = Path(temp_dir)
-        for name in (*BUNDLE_FILES, f"{ONNX_DIR}/{NETWORK_FILE}"):
-            # Both a bundle and its run may hold the exported network already.
-            if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
-                copy_file(source, staged / BUNDLE_DIR / name)
-        exported = staged / BUNDLE_DIR / ONNX_DIR
-        # Exports the network where it is missing, or no longer fits; that of the user's cache stands in no package.
-        OnnxNetwork(read_description(str(staged / BUNDLE_DIR)), exported, threads=1)
-        if not (exported / NETWORK_FILE).is_file():
-            raise ModelError(f"{bundle}: its exported network cannot be kept in {temp_dir}; make room there")
+        for network in networks:
+            _stage_network(bundle / network, staged / BUNDLE_DIR / network)
+        if is_ensemble:
+            _stage_ensemble(bundle, staged / BUNDLE_DIR)
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")
@@ -99,6 +102,28 @@ def build_package(bundle: Path, target: Path) -> str:
         with atomic_write(target) as tmp_path:
             write_archive(staged, tmp_path)
     return compute_sha256(target)
+
+
+def _stage_network(bundle: Path, staged: Path) -> None:
+    """Copy the bundle of a network, and export the network. Raises ModelError."""
+    for name in (*BUNDLE_FILES, f"{ONNX_DIR}/{NETWORK_FILE}"):
+        # Both a bundle and its run may hold the exported network already.
+        if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
+            copy_file(source, staged / name)
+    exported = staged / ONNX_DIR
+    # Exports the network where it is missing, or no longer fits; that of the user's cache stands in no package.
+    OnnxNetwork(read_description(str(staged)), exported, threads=1)
+    if not (exported / NETWORK_FILE).is_file():
+        raise ModelError(f"{bundle}: its exported network cannot be kept in {exported}; make room there")
+
+
+def _stage_ensemble(bundle: Path, staged: Path) -> None:
+    """Copy an ensemble's own files; one that no run has evaluated has no answers to drawn faces yet."""
+    for name in BUNDLE_FILES:
+        if (bundle / name).is_file():
+            copy_file(bundle / name, staged / name)
+    if not (staged / SAMPLES_FILE).is_file():
+        write_reference_samples(staged)
 
 
 def _list_code_files() -> list[Path]:

@@ -74,8 +74,8 @@ def _dry_run(config: Config) -> int:
     if config.registry.action == "register":
         registry.check_ready()
         config = pin_model_uri(config)
-        if str(config.model_uri).startswith(("s3://", "models:")):
-            raise ConfigError(f"model_uri={config.model_uri}: a dry run fetches nothing; name a run on this machine")
+        if remote := [uri for uri in config.list_model_uris() if uri.startswith(("s3://", "models:"))]:
+            raise ConfigError(f"model_uri={remote[0]}: a dry run fetches nothing; name a run on this machine")
         with tempfile.TemporaryDirectory() as temp_dir:
             folder = Path(temp_dir)
             _register_model(config, registry, read_run_artifacts(fetch_model(config, folder).bundle), folder)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from fer.aws.client import AwsClient
 from fer.aws.s3 import parse_s3_uri
+from fer.bundle.ensemble import check_members
 from fer.bundle.locate import LATEST, PRETRAINED, locate_model, names_pretrained, pin_pretrained
-from fer.bundle.metadata import read_description
+from fer.bundle.metadata import BundleDescription, read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError, UserError
 from fer.registry.base import ModelRegistry, ModelVersion
+from fer.registry.ensemble import build_ensemble
 from fer.registry.factory import open_registry
 from fer.registry.gate import APPROVED
 from fer.registry.package import PACKAGE, build_package, open_package
@@ -49,7 +51,7 @@ def pin_model_uri(config: Config, default: str = LATEST) -> Config:
     """Return the configuration with a model_uri that will always mean the same model.
 
     An alias of the registry becomes the version that has it now, `latest` the newest run, `pretrained` the shipped
-    model with its hash, a relative path an absolute one.
+    model with its hash, a relative path an absolute one. Of an ensemble, each of its models is pinned.
 
     Args:
         config: The configuration.
@@ -59,26 +61,35 @@ def pin_model_uri(config: Config, default: str = LATEST) -> Config:
         UserError: There is no run, or no such model, version or alias, or another shipped model than was pinned.
         ConfigError: The URI has none of the allowed forms.
     """
-    uri = config.model_uri or default
+    uris = tuple(_pin(uri, config) for uri in config.list_model_uris() or (default,))
+    return config.model_copy(update={"model_uri": uris if len(uris) > 1 else uris[0]})
+
+
+def _pin(uri: str, config: Config) -> str:
     if names_pretrained(uri):
-        uri = pin_pretrained(uri)
-    elif uri.startswith("models:"):
+        return pin_pretrained(uri)
+    if uri.startswith("models:"):
         reference = parse_registry_uri(uri)
-        if reference["alias"] and not config.dry_run:
-            uri = find_version(uri, open_registry(config)).uri
-    elif not uri.startswith("s3://"):
-        uri = str(locate_model(uri).absolute())
-    return config.model_copy(update={"model_uri": uri})
+        return find_version(uri, open_registry(config)).uri if reference["alias"] and not config.dry_run else uri
+    return uri if uri.startswith("s3://") else str(locate_model(uri).absolute())
 
 
 def check_model_is_there(config: Config) -> None:
-    """Check that ``model_uri`` names a model, as far as this machine alone knows; null is the shipped one.
+    """Check that ``model_uri`` names a model, or several, as far as this machine alone knows; null is the shipped one.
 
     Raises:
         UserError: There is no such file or directory, no bundle in it, or no local registry.
+        ModelError: Models that are here in directories cannot be one ensemble.
         ConfigError: The URI has none of the allowed forms.
     """
-    uri = config.model_uri or PRETRAINED
+    uris = config.list_model_uris() or (PRETRAINED,)
+    found = {uri: description for uri in uris if (description := _find_description(uri, config)) is not None}
+    if len(uris) > 1 and len(found) > 1:
+        check_members(list(found.values()), list(found))
+
+
+def _find_description(uri: str, config: Config) -> BundleDescription | None:
+    """Description of a model in a directory of this machine; None where it has to be fetched or unpacked first."""
     if uri.startswith("models:"):
         parse_registry_uri(uri)
         store = Path(config.registry.store)
@@ -94,7 +105,8 @@ def check_model_is_there(config: Config) -> None:
                 "models:/NAME/VERSION, models:/NAME@ALIAS, pretrained or latest"
             )
         if not uri.endswith(ARCHIVE_SUFFIX):
-            read_description(uri)
+            return read_description(uri)
+    return None
 
 
 def parse_registry_uri(uri: str) -> dict[str, str]:
@@ -112,7 +124,7 @@ def find_version(uri: str, registry: ModelRegistry) -> ModelVersion:
 
 
 def fetch_model(config: Config, folder: Path) -> ResolvedModel:
-    """Download, verify and unpack the model that ``config.model_uri`` names.
+    """Download, verify and unpack the model that ``config.model_uri`` names; of several, build the ensemble.
 
     Args:
         config: The configuration, its model_uri pinned.
@@ -120,9 +132,18 @@ def fetch_model(config: Config, folder: Path) -> ResolvedModel:
 
     Raises:
         UserError: There is no such model, or it cannot be fetched.
-        ModelError: Its package was changed or damaged.
+        ModelError: Its package was changed or damaged, or several models cannot be one ensemble.
     """
-    uri = str(config.model_uri)
+    uris = config.list_model_uris()
+    if len(uris) == 1:
+        return _fetch(uris[0], config, folder)
+    members = [_fetch(uri, config, folder / f"member-{number}").bundle for number, uri in enumerate(uris)]
+    return ResolvedModel(
+        build_ensemble(members, uris, folder / "ensemble", config.ensemble.weights, config.evaluation.precision_target)
+    )
+
+
+def _fetch(uri: str, config: Config, folder: Path) -> ResolvedModel:
     return FETCHERS.get(uri.partition(":")[0], _open_local)(uri, config, folder)
 
 

@@ -14,8 +14,6 @@ from fer.core.parquet import read_parquet
 from fer.core.run_layout import MANIFEST_PARQUET, METRICS_JSON, PROVENANCE_JSON, RUN_YAML, format_predictions_name
 from fer.errors import ModelError, shorten_error
 
-PREDICTIONS = format_predictions_name("test")
-
 
 @dataclass(frozen=True)
 class RunArtifacts:
@@ -24,7 +22,7 @@ class RunArtifacts:
     Args:
         description: The bundle.
         metrics: Content of metrics.json, or those that the bundle repeats.
-        settings: Content of run.yaml, empty where there is no run.
+        settings: Content of the training's run.yaml, empty where there is no such run.
         table: Test predictions with a row for each image: sample_id, content_hash, label, p_<emotion>. None where
             there are none.
         files: Files of the run to store with the version, by name.
@@ -60,8 +58,9 @@ def read_run_artifacts(folder: Path) -> RunArtifacts:
         facts["run_yaml_sha256"] = compute_sha256(files[RUN_YAML])
     provenance = _read_mapping(folder / PROVENANCE_JSON) if (folder / PROVENANCE_JSON).is_file() else {}
     facts |= {key: provenance.get(key) for key in ("git_commit", "git_diff_sha256")}
-    settings = _read_mapping(folder / RUN_YAML) if RUN_YAML in files else {}
-    return RunArtifacts(description, metrics, settings, _build_test_table(folder), files, _drop_empty(facts))
+    # The settings of a run that evaluated an ensemble are not those by which its networks were trained.
+    settings = _read_mapping(folder / RUN_YAML) if RUN_YAML in files and not description.members else {}
+    return RunArtifacts(description, metrics, settings, read_split_table(folder, "test"), files, _drop_empty(facts))
 
 
 def _drop_empty(facts: dict[str, Any]) -> dict[str, str]:
@@ -88,20 +87,24 @@ def _check_metrics(path: Path, metrics: Any) -> dict[str, Any]:
     return dict(metrics)
 
 
-def _build_test_table(run: Path) -> pd.DataFrame | None:
-    """Return the test predictions of a run with the hash of each image; None where it has none. Raises ModelError."""
-    if not (run / PREDICTIONS).is_file() or not (run / MANIFEST_PARQUET).is_file():
+def read_split_table(run: Path, split: str) -> pd.DataFrame | None:
+    """Return a run's predictions of a split with the hash of each image; None where it has none. Raises ModelError.
+
+    Args:
+        run: The run directory.
+        split: ``val`` or ``test``.
+    """
+    path = run / format_predictions_name(split)
+    if not path.is_file() or not (run / MANIFEST_PARQUET).is_file():
         return None
-    predictions = read_table(run / PREDICTIONS)
+    predictions = read_table(path)
     manifest = read_table(run / MANIFEST_PARQUET)
     try:
         table = predictions.merge(manifest[["sample_id", "content_hash"]], on="sample_id", validate="many_to_one")
         columns = [name for name in table.columns if name.startswith("p_")]
         return table[["sample_id", "content_hash", "label", *columns]]
     except (KeyError, ValueError) as error:
-        raise ModelError(
-            f"{run / PREDICTIONS}: does not fit {MANIFEST_PARQUET} ({shorten_error(error)}); train again"
-        ) from None
+        raise ModelError(f"{path}: does not fit {MANIFEST_PARQUET} ({shorten_error(error)}); train again") from None
 
 
 def read_table(path: Path) -> pd.DataFrame:

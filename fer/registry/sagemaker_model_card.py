@@ -35,7 +35,10 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
         image: Image of the container that serves it.
     """
     description = candidate.description
-    sources = candidate.settings.get("dataset", {}).get("sources", {})
+    # An ensemble says by which data its networks were trained; of a single one the settings do.
+    terms = description.get("licence_terms") or collect_licence_terms(
+        candidate.settings.get("dataset", {}).get("sources", {})
+    )
     content = {
         # Name, version and container are the version's own.
         "model_overview": {"model_artifact": [package_uri]},
@@ -47,7 +50,7 @@ def build_card_content(candidate: Candidate, package_uri: str, image: str) -> st
             "explanations_for_risk_rating": RISK,
         },
         "training_details": {
-            "training_observations": " ".join(["Trained on:", *collect_licence_terms(sources)])[:MAX_SHORT_TEXT],
+            "training_observations": " ".join(["Trained on:", *terms])[:MAX_SHORT_TEXT],
             "training_job_details": {
                 "user_provided_hyper_parameters": [
                     {"name": name, "value": str(value)}

@@ -10,12 +10,13 @@ import numpy as np
 from fer.audit.groups import Predictions, check_group_columns, compute_group_metrics
 from fer.audit.robustness import choose_rows, measure_robustness
 from fer.audit.slices import build_slices, measure_images
+from fer.bundle.ensemble_network import EnsembleNetwork
 from fer.config import Config
 from fer.core.extras import require_packages
 from fer.metrics.calibration import Calibration
-from fer.models.network import FaceNetwork, predict_logits
+from fer.models.network import FaceNetwork
 from fer.runs.detector_choice import find_landmark_detector
-from fer.train.evaluation import EvaluationResult
+from fer.train.evaluation import EvaluationResult, predict
 from fer.train.inputs import PreparedData
 from fer.train.label_issues import write_label_issues
 
@@ -39,7 +40,7 @@ def audit(
     config: Config,
     data: PreparedData,
     images: np.ndarray,
-    network: FaceNetwork,
+    network: FaceNetwork | EnsembleNetwork,
     calibration: Calibration,
     results: Mapping[str, EvaluationResult],
     metrics: dict[str, Any],
@@ -51,7 +52,7 @@ def audit(
         config: The configuration.
         data: The data.
         images: Those of the store, as the network takes them.
-        network: The network.
+        network: The network, or those of an ensemble.
         calibration: That of the results' probabilities: a scale and a bias of each class change decisions.
         results: The evaluation of each split.
         metrics: Content of metrics.json, which gains entries.
@@ -77,7 +78,7 @@ def audit(
             images[result.samples.index.to_numpy()[rows]],
             result.labels[rows],
             lambda batch: calibration.compute_probabilities(
-                predict_logits(network, batch, np.arange(len(batch)))
+                predict(network, batch, np.arange(len(batch)))[:, : len(result.classes)]
             ).argmax(1),
             config.seed,
         )

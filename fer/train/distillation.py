@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from fer.core.progress import track_progress
 from fer.data.datamodule import Split
 from fer.data.image_store import ImageStore
 from fer.errors import ModelError, UserError
-from fer.metrics.calibration import Calibration
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run
 
@@ -155,7 +154,7 @@ def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device
     """Compute the mean answer of the teachers, each asked for the image and its mirror image.
 
     Answers are taken before calibration, which was fitted on validation images: a student that learnt from it would
-    have seen something of them.
+    have seen something of them. For the same reason an ensemble answers with the plain mean of its members.
 
     Args:
         images: (N, h, w, C) uint8.
@@ -167,7 +166,7 @@ def compute_soft_targets(images: np.ndarray, teachers: Sequence[Teacher], device
     """
     runtime: Runtime = "onnx" if device == "cpu" else "torch"
     loaded = [Predictor.load(str(teacher.bundle), device=device, runtime=runtime) for teacher in teachers]
-    predictors = [Predictor(replace(one.description, calibration=Calibration(1.0)), one.network) for one in loaded]
+    predictors = [predictor.without_calibration() for predictor in loaded]
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     blocks = []
     for batch in track_progress(batches, len(images), "Asking the teachers", size=len):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer.bundle.ensemble_network import EnsembleNetwork
 from fer.core.io import atomic_write
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
@@ -117,8 +118,15 @@ class EvaluationResult:
         ]
 
 
+def predict(network: FaceNetwork | EnsembleNetwork, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Compute all outputs (len(rows), outputs) of a network, or of an ensemble, for some of the images."""
+    if isinstance(network, EnsembleNetwork):
+        return network.predict_outputs(images, rows)
+    return predict_outputs(network, images, rows)
+
+
 def evaluate(
-    network: FaceNetwork,
+    network: FaceNetwork | EnsembleNetwork,
     images: np.ndarray,
     manifest: Manifest,
     splits: Sequence[str],
@@ -129,7 +137,7 @@ def evaluate(
     """Evaluate a network on splits of the data.
 
     Args:
-        network: The network.
+        network: The network, or those of an ensemble.
         images: Those of the store, (M, h, w, C) uint8, at the native resolution and colour that it was trained on.
         manifest: Labels and splits of the images.
         splits: ``val`` and ``test``, or one of them; a split without images is left out.
@@ -154,7 +162,7 @@ def evaluate(
         raise DataError(f"no image to evaluate is of a class that the model has: {', '.join(classes)}")
     index = {name: number for number, name in enumerate(classes)}
     labels = {split: parts[split]["label"].map(index).to_numpy(np.int64) for split in splits}
-    outputs = {split: predict_outputs(network, images, parts[split].index.to_numpy()) for split in splits}
+    outputs = {split: predict(network, images, parts[split].index.to_numpy()) for split in splits}
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
@@ -177,14 +185,3 @@ def evaluate(
         )
         for split in splits
     }, choice
-
-
-def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The metrics of a split that bundle.yaml repeats."""
-    if metrics is None:
-        return None
-    names = ("samples", "accuracy", "balanced_accuracy", "macro_f1", "ece_calibrated")
-    recalls = {
-        name: {**values["recall"], "samples": values["samples"]} for name, values in metrics["per_class"].items()
-    }
-    return {**{name: metrics[name] for name in names}, "recall": recalls}

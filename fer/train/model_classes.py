@@ -16,8 +16,9 @@ def check_protocol_classes(config: Config, classes: Sequence[str]) -> None:
     name = config.evaluation.protocol
     if name is not None and len(classes) != PROTOCOLS[name].classes:
         raise UserError(
-            f"evaluation.protocol={name} is of {PROTOCOLS[name].classes} classes, and model_uri={config.model_uri} has "
-            f"{len(classes)}; take the protocol of so many classes, or evaluation.protocol=null"
+            f"evaluation.protocol={name} is of {PROTOCOLS[name].classes} classes, and "
+            f"model_uri={config.format_model_uri()} has {len(classes)}; take the protocol of so many classes, or "
+            "evaluation.protocol=null"
         )
 
 

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration
-from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.ensemble_network import EnsembleNetwork
+from fer.bundle.io import FaceFormat, build_description, save_bundle
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
-from fer.bundle.predictor import Predictor
-from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
 from fer.core.installation import format_resume_command
@@ -26,10 +24,11 @@ from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
 from fer.metrics.calibration import Calibration
+from fer.metrics.evaluation import summary_metrics
 from fer.models.network import FaceNetwork
+from fer.registry.reference_faces import write_reference_samples
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run, load_run_config, read_status
-from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
@@ -43,7 +42,8 @@ from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
-from fer.train.evaluation import evaluate, summary_metrics
+from fer.train.ensemble import keep_ensemble, load_network
+from fer.train.evaluation import evaluate
 from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
@@ -56,7 +56,6 @@ from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import build_metrics, write_first_results, write_results
 from fer.train.trainer import OUT_OF_MEMORY
 
-SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
@@ -244,7 +243,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     description = _build_description(run, data, network, choice.calibration, uncertainty, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
-    _write_reference_samples(bundle_dir)
+    write_reference_samples(bundle_dir)
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
@@ -275,28 +274,26 @@ def _build_description(
     return build_description(network, data.manifest.classes, faces, calibration.temperature, facts)
 
 
-def _write_reference_samples(bundle_dir: Path) -> None:
-    """Write drawn faces and the trained network's answers, by which every later copy of the bundle is checked."""
-    images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLE_COUNT)])
-    write_samples(bundle_dir, ReferenceSamples(images, Predictor.load(str(bundle_dir)).predict(list(images))))
-
-
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
     """Evaluate the bundle of ``model_uri`` on this configuration's data, with the bundle's own calibration."""
-    bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
-    classes = bundle.description.classes
+    folder = fetch_model(config, run.directory / "model").bundle
+    network, description = load_network(config, folder, device)
+    classes, faces, calibration = description.classes, description.faces, description.calibration
     check_protocol_classes(config, classes)
-    data = prepare_data(config, bundle.network.image_size, sources)
+    data = prepare_data(config, description.image_size, sources)
     check_audited_data(config, data)
     record_data(run, data)
-    faces, calibration = bundle.description.faces, bundle.description.calibration
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
+    results, _ = evaluate(network, images, data.manifest, ["val", "test"], calibration, classes)
     metrics = build_metrics(config, results, calibration.temperature, None)
-    metrics |= build_bundle_metrics(bundle.description)
-    metrics["weights_sha256"] = bundle.description.weights_sha256
+    metrics |= build_bundle_metrics(description)
+    metrics["weights_sha256"] = description.weights_sha256
+    if isinstance(config.model_uri, tuple):
+        description = keep_ensemble(config.name, run.directory, folder, data, results, metrics)
     write_first_results(run, results, metrics)
-    audit(config, data, images, bundle.network, calibration, results, metrics, run.directory)
+    audit(config, data, images, network, calibration, results, metrics, run.directory)
     remarks = describe_other_classes(classes, data.manifest, results)
-    explanations = explain_results(config, bundle.network, images, results)
-    write_results(config, run, data, results, metrics, None, remarks, explanations)
+    explanations = None if isinstance(network, EnsembleNetwork) else explain_results(config, network, images, results)
+    # Maps are of one network.
+    first = str(description.members[0].description.folder) if description.members else None
+    write_results(config, run, data, results, metrics, None, remarks, explanations, first)

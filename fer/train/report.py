@@ -34,6 +34,7 @@ def write_report(
     fit_result: FitResult | None,
     notes: list[str],
     explanations: ReportExplanations | None = None,
+    explained_model: str | None = None,
 ) -> None:
     """Write report.html, and the sheet of training samples for the trackers.
 
@@ -46,6 +47,7 @@ def write_report(
         fit_result: The training; None where a model was only evaluated.
         notes: What a reader must know about the metrics.
         explanations: Where the network looked; None where that was not asked.
+        explained_model: URI of the network whose maps a reader may ask for; None for the model of the run itself.
     """
     result = results.get("test") or results.get("val")
     errors = result.top_errors(MAX_ERRORS) if result else []
@@ -75,7 +77,8 @@ def write_report(
         notes=[*notes, *run.provenance["data_notes"]],
         profile=PROFILE_HTML if config.trainer.profile and (run.directory / PROFILE_HTML).is_file() else None,
         curves={split: evaluated.compute_curves() for split, evaluated in results.items()},
-        explain=f"{format_command('fer.explain')} {shlex.quote(f'model_uri={_find_model(config, run)}')} IMAGE",
+        explain=f"{format_command('fer.explain')} "
+        f"{shlex.quote(f'model_uri={explained_model or _find_model(config, run)}')} IMAGE",
         explanations=explanations,
     )
     write_training_report(report, run.directory / REPORT_HTML)
@@ -83,7 +86,7 @@ def write_report(
 
 def _find_model(config: Config, run: Run) -> str:
     """The URI of the model that the report is about."""
-    return str(run.directory) if config.model_uri is None else config.model_uri
+    return str(run.directory) if config.model_uri is None else config.format_model_uri()
 
 
 def _format_command_line(arguments: list[str]) -> str:

@@ -34,6 +34,7 @@ def write_results(
     fit_result: FitResult | None,
     remarks: Sequence[str] = (),
     explanations: ReportExplanations | None = None,
+    explained_model: str | None = None,
 ) -> None:
     """Write metrics.json and report.html of a run, and log what came out.
 
@@ -46,6 +47,7 @@ def write_results(
         fit_result: The training; None where a model was only evaluated.
         remarks: What else a reader must know about the figures, for log and report.
         explanations: Where the network looked; None where that was not asked.
+        explained_model: URI of the network whose maps a reader may ask for; None for the model of the run itself.
     """
     run.write_metrics(metrics)
     notes = describe_overfitting(config)
@@ -59,7 +61,7 @@ def write_results(
     for remark in remarks:
         log.warning("%s", remark)
     notes += [*remarks, *describe_missed_classes(metrics)]
-    write_report(config, run, data, results, metrics, fit_result, notes, explanations)
+    write_report(config, run, data, results, metrics, fit_result, notes, explanations, explained_model)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
             split_metrics = metrics[split]

@@ -9,7 +9,7 @@ import yaml
 
 from fer.bundle.model_card import render_model_card
 from fer.bundle.performance import read_performance
-from fer.train.evaluation import summary_metrics
+from fer.metrics.evaluation import summary_metrics
 
 CLASSES = ("anger", "disgust")
 CONFIG = "dataset:\n  sources:\n    ferplus:\n      kind: ferplus\n    mine:\n      kind: folder\n"

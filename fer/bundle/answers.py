@@ -1,0 +1,22 @@
+"""From a network's outputs to its bundle's answers."""
+
+import numpy as np
+
+from fer.bundle.metadata import BundleDescription
+
+
+def compute_answers(description: BundleDescription, outputs: np.ndarray) -> np.ndarray:
+    """Compute what a bundle answers: calibrated probabilities, and behind them valence and arousal if it has them.
+
+    Args:
+        description: The bundle.
+        outputs: (N, outputs) of its network.
+
+    Returns:
+        (N, columns) float32.
+    """
+    classes = len(description.classes)
+    probabilities = description.calibration.compute_probabilities(outputs[:, :classes])
+    if not description.affect:
+        return probabilities
+    return np.concatenate((probabilities, np.tanh(outputs[:, classes:])), axis=1, dtype=np.float32)
