@@ -240,61 +240,6 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     return model
 
 
-def extract_and_predict(
-    config: Config, run_directory: Path, media: Sequence[Media], model: ResolvedModel | None
-) -> InferencePlan | None:
-    """Finish the chunks of every video.
-
-    In this process decoding, detection and classification run at the same time, each in its threads. Batch transform
-    begins when all faces are extracted.
-
-    Args:
-        config: The configuration, whose stages are done.
-        run_directory: The run, whose finished chunks stay.
-        media: What it looks at.
-        model: The model; None where faces are only extracted.
-
-    Returns:
-        How faces were classified in this process; None where they were not.
-
-    Raises:
-        UserError: Something that a user can correct.
-    """
-    cfg = config.extraction
-    own = [media[number] for number in list_numbers(cfg, len(media))]
-    detector_threads, classifier_threads = split_threads(config)
-    by_transform = model is not None and uses_transform(config)
-    classifies_here = model is not None and not by_transform
-    items: Iterator[FrameFaces | VideoEnd] = iter(())
-    if classifies_here:
-        items = iter_pending_crops(run_directory, len(media))
-    if "extract" in cfg.stages:
-        fetcher = MediaFetcher(get_region(config), keep=cfg.annotate)
-        # Without classification in this process, what comes after starts from saved crops.
-        extractor = FaceExtractor(cfg, run_directory, detector_threads, not classifies_here, fetcher)
-        items = chain(items, extractor.extract(media))
-    items = track_progress(items, estimate_frames(cfg, own), "Frames", "frames", size=count_frames)
-    assigner = TrackAssigner(run_directory, cfg.max_missed)
-    if model is None or by_transform:
-        write_chunks(assigner, ((item, None) for item in items))
-        if model is not None:
-            run_batch_transform(config, run_directory, len(media), model)
-        return None
-    predictor, plan = load_predictor(str(model.bundle), config.inference, classifier_threads)
-    classifier = BatchClassifier(predictor, plan.batch_size, config.inference.flip)
-    write_chunks(
-        assigner, classifier.classify(items), predictor.columns, cfg.smoothing, pictures=keeps_pictures(config)
-    )
-    return plan
-
-
-def split_threads(config: Config) -> tuple[int, int]:
-    """Threads for detection and for classification. Together they fill the cores that the run may use."""
-    count = resolve_thread_count(config.trainer.threads)
-    detector_threads = count_detector_threads(config.extraction, count)
-    return detector_threads, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
-
-
 def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
     """The facts about every video. Raises UserError where one is unfinished."""
     records = [record for store in stores if (record := store.completion_record()) is not None]
