@@ -1,7 +1,6 @@
 """The stages extract and predict of infer.py: from videos to finished chunks."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from fer.bundle.clip_predictor import ClipPredictor

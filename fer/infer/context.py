@@ -25,7 +25,9 @@ def read_context(store: ChunkStore, seconds: float, before: int | None = None) -
     Raises:
         DataError: A chunk is damaged.
     """
-    rows = store.read(_COLUMNS) if seconds else pd.DataFrame(columns=_COLUMNS)
+    rows = store.read(_COLUMNS) if seconds else pd.DataFrame()
+    if rows.empty:
+        return pd.DataFrame(columns=_COLUMNS)
     if before is not None:
         rows = rows[rows["frame"] < before]
     usable = rows[(rows["status"] == "ok") & (rows["time_s"] >= rows["time_s"].max() - seconds)]

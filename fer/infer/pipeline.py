@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,23 @@ from fer.config import Config
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
-from fer.core.progress import track_progress
 from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML, STUDY_HTML
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
+from fer.infer.analysis import extract_and_predict
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
-from fer.infer.covering import keeps_pictures, save_covered_frames
-from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
-from fer.infer.extract import (
-    FaceExtractor,
-    FrameFaces,
-    VideoEnd,
-    count_detector_threads,
-    count_frames,
-    estimate_frames,
-)
+from fer.infer.covering import save_covered_frames
+from fer.infer.device import describe_plan, plan_inference
 from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
 from fer.infer.shares import list_numbers
 from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
-from fer.infer.track_ids import TrackAssigner
-from fer.infer.transform.stage import run_batch_transform
 from fer.infer.uncertainty import save_uncertainty
+from fer.infer.window_facts import keep_window, refuse_explanations
+from fer.infer.window_sampling import settle_sampling
+from fer.infer.windows import WindowFormat
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
@@ -162,10 +153,12 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     warnings: list[str] = []
     with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
+        refuse_explanations(config, run)
         if "extract" in stages or "predict" in stages:
-            model = _prepare_model(config, run) if "predict" in stages else None
+            model, window = _prepare_model(config, run) if "predict" in stages else (None, None)
+            config = settle_sampling(config, run, window)
             start = time.monotonic()
-            plan = extract_and_predict(config, run.directory, media, model)
+            plan = extract_and_predict(config, run.directory, media, model, window)
             run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
             if plan is not None:
                 run.update_provenance(inference=describe_plan(plan))
@@ -222,8 +215,12 @@ def record_outcome(run: Run, program: str) -> Iterator[None]:
         raise
 
 
-def _prepare_model(config: Config, run: Run) -> ResolvedModel:
-    """Fetch the model into the run directory, with what monitoring compares to. Raises UserError."""
+def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowFormat | None]:
+    """Fetch the model into the run directory, with what monitoring compares to. Raises UserError.
+
+    Returns:
+        The model, and what it looks at where it is a temporal one.
+    """
     if (aws := get_sagemaker_transform(config)) is not None:
         # Faces do not leave through a public bucket; a bucket that is missing is reported before hours of work.
         check_bucket_private(AwsClient(aws.region), aws.bucket)
@@ -234,10 +231,13 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     # The page tells it, also where only the report is made anew and the model is elsewhere.
     performance = json.dumps(read_performance(model.bundle_dir), indent=2)
     write_text(run.directory / PARTS_DIR / PERFORMANCE_JSON, performance + "\n")
-    save_uncertainty(read_description(str(model.bundle_dir)), run.directory, config.inference.sets)
+    description = read_description(str(model.bundle_dir))
+    if description.temporal is not None:
+        keep_window(run, config, description.temporal)
+    save_uncertainty(description, run.directory, config.inference.sets)
     if (model.bundle_dir / BASELINE).is_file():
         shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
-    return model
+    return model, description.temporal
 
 
 def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:

@@ -71,9 +71,7 @@ def _attach_crops(
     rows = rows.assign(face_index=rows.groupby("frame").cumcount())
     ok = rows.loc[rows["status"] == "ok", ["frame", "face_index"]].to_numpy(int)
     crops = [read_crop(build_crop_path(run_directory, number, frame, index)) for frame, index in ok.tolist()]
-    return FrameFaces(
-        number, chunk_index, cast("list[dict[str, Any]]", rows.to_dict("records")), crops, is_context
-    )
+    return FrameFaces(number, chunk_index, cast("list[dict[str, Any]]", rows.to_dict("records")), crops, is_context)
 
 
 def read_crop(path: Path) -> np.ndarray:
