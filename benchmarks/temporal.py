@@ -6,7 +6,7 @@ architecture. Both take turns for some rounds; ratios are taken within a round, 
 - pipeline: extraction and prediction, as infer.py does them
 - classify: crops that are ready in memory, in tracks and to answers
 
-Heads have random weights, on which the speed does not depend.
+All weights are random: the speed does not depend on them.
 """
 
 import argparse
@@ -17,10 +17,11 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.video import compare_rates, describe_ratio
-from fer.bundle.io import build_description, load_bundle, save_bundle
+from fer.bundle.io import FaceFormat, build_description, save_bundle
 from fer.bundle.predictor import Predictor
 from fer.config import Config
 from fer.config.compose import load_overrides
+from fer.emotions import EMOTIONS
 from fer.infer.analysis import build_classifier, split_threads
 from fer.infer.classify import write_chunks
 from fer.infer.device import load_predictor
@@ -28,6 +29,7 @@ from fer.infer.extract import FaceExtractor, FrameFaces, VideoEnd
 from fer.infer.inputs import MediaFetcher
 from fer.infer.track_ids import TrackAssigner
 from fer.models.clip_format import HEAD_KINDS, TemporalFormat
+from fer.models.network import FaceNetwork
 from fer.models.temporal_network import TemporalNetwork
 from fer.synthetic.video import write_clip
 from fer.train.reproducibility import set_threads
@@ -37,15 +39,10 @@ FACTS = {"metrics": {}, "data_fingerprint": "0", "config_sha256": "0"}
 FRAME = "frame"
 
 
-def write_temporal_model(folder: Path, model_uri: str, window: TemporalFormat) -> Path:
-    """Write a bundle with the model's own body as the encoder of frames, and a head that nobody trained."""
-    bundle = load_bundle(model_uri)
-    description = bundle.description
-    network = TemporalNetwork(
-        description.architecture, len(description.classes), description.image_size, 0.0, window
-    ).eval()
-    content = build_description(network, description.classes, description.faces, description.temperature, FACTS)
-    save_bundle(folder, network, content)
+def write_model(folder: Path, network: FaceNetwork | TemporalNetwork) -> Path:
+    """Write a bundle with a network that nobody trained."""
+    content = build_description(network, EMOTIONS, FaceFormat(48, False), 1.0, FACTS)
+    save_bundle(folder, network.eval(), content)
     return folder
 
 
@@ -89,7 +86,8 @@ class Inference:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.temporal", description=__doc__)
-    parser.add_argument("--model", default="pretrained", help="model of single faces, as in model_uri")
+    parser.add_argument("--architecture", default="mobilenetv2_100", help="of the frame model, and of the encoder")
+    parser.add_argument("--image-size", type=int, default=96, help="side of its input, pixels")
     parser.add_argument("--heads", nargs="+", default=["gru"], choices=HEAD_KINDS)
     parser.add_argument("--position", default="causal", choices=["causal", "centred"])
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the drawn clip")
@@ -98,10 +96,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clip = write_clip(folder / "drawn", seconds=args.seconds)
-        models = {FRAME: args.model}
+        shape = (args.architecture, len(EMOTIONS), args.image_size, 0.0)
+        models = {FRAME: write_model(folder / FRAME, FaceNetwork(*shape))}
         for head in args.heads:
             window = TemporalFormat("temporal", 16, 0.125, args.position, head, hidden=128, layers=1)
-            models[head] = str(write_temporal_model(folder / head, args.model, window))
+            models[head] = write_model(folder / head, TemporalNetwork(*shape, window))
         runs = {}
         for name, model in models.items():
             overrides = ["extraction=haar", "extraction.sampling=all", "extraction.faces=all", f"model_uri={model}"]

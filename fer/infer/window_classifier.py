@@ -6,7 +6,7 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from fer.bundle.clip_predictor import ClipPredictor
+from fer.bundle.clip_predictor import MAX_NUMBERS, ClipPredictor
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.classify import get_crops
 from fer.infer.extract import FrameFaces, VideoEnd
@@ -55,13 +55,14 @@ class WindowClassifier:
             return np.empty((0, 0), np.float32)
         padded = pad_batch(crops, self.batch_size)
         batches = (padded[start : start + self.batch_size] for start in range(0, len(padded), self.batch_size))
-        return np.concatenate([self.predictor.encode(batch) for batch in batches])[: len(crops)]
+        return np.concatenate([self.predictor.encode(batch, self.batch_size) for batch in batches])[: len(crops)]
 
     def judge(self, windows: list[Window]) -> np.ndarray:
         """Answers (N, columns) to any number of windows."""
         answers = [np.empty((0, len(self.predictor.columns)), np.float32)]
-        for start in range(0, len(windows), self.batch_size):
-            batch = pad_batch(windows[start : start + self.batch_size], self.batch_size)
+        count = self._count_windows(windows[0]) if windows else 1
+        for start in range(0, len(windows), count):
+            batch = pad_batch(windows[start : start + count], count)
             stacked, masks = zip(*(window.stack() for window in batch), strict=True)
             features, mask = np.stack(stacked), np.stack(masks)
             views = [
@@ -70,6 +71,13 @@ class WindowClassifier:
             ]
             answers.append(sum(views[1:], views[0]) / len(views))
         return np.concatenate(answers)[: len(windows)]
+
+    def _count_windows(self, window: Window) -> int:
+        """How many windows are judged at once: a whole part of a batch, small enough to be computed in one piece."""
+        count = max(min(self.batch_size, MAX_NUMBERS // window.count_numbers()), 1)
+        while self.batch_size % count:
+            count -= 1
+        return count
 
     def _assign_ids(self, items: Iterator[FrameFaces | VideoEnd]) -> Iterator[FrameFaces | VideoEnd]:
         """The items as single frames, whose rows have their track ids."""

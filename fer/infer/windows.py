@@ -53,9 +53,17 @@ class Window:
 
     def stack(self) -> tuple[np.ndarray, np.ndarray]:
         """The features (T, V, D), zero where there is none, and where there is one (T,)."""
-        seen = next(features for features in self.features if features is not None)
+        seen = self._find_seen()
         filled = [np.zeros_like(seen) if features is None else features for features in self.features]
         return np.stack(filled), np.array([features is not None for features in self.features])
+
+    def count_numbers(self) -> int:
+        """Numbers that one view of the window has, T times D."""
+        return len(self.features) * self._find_seen().shape[1]
+
+    def _find_seen(self) -> np.ndarray:
+        # The face itself is at its own point.
+        return next(features for features in self.features if features is not None)
 
 
 @dataclass(frozen=True, eq=False)
