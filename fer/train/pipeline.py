@@ -40,7 +40,7 @@ from fer.train.calibration import (
     fit_uncertainty,
 )
 from fer.train.device import resolve_device, resolve_precision
-from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
+from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
@@ -48,6 +48,7 @@ from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
+from fer.train.model_keys import pin_models
 from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
@@ -81,7 +82,7 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     """
     if "fit" not in config.trainer.stages:
         config = pin_model_uri(config)
-    _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
+    _run_or_launch(resolve_precision(pin_models(apply_launcher(config))), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
