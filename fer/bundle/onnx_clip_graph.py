@@ -28,7 +28,7 @@ class CheckedClipGraphs:
 
 
 def count_features(description: BundleDescription) -> int:
-    """Return the features of a frame of a bundle's network, by the header of its weights. Raises OSError, ValueError."""
+    """Return the features of a frame of a bundle, by the header of its weights. Raises OSError and ValueError."""
     windows = description.temporal
     assert windows is not None, "the bundle is one of clips"
     if windows.kind == "video3d":
