@@ -232,9 +232,7 @@ class FaceDataModule(pl.LightningDataModule):
         select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
     ) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(
-            self.images, split, self.batch_size, sampler, rank, world_size, select_rows, self.windows
-        )
+        return BatchLoader(self.images, split, self.batch_size, sampler, rank, world_size, select_rows, self.windows)
 
     @override
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
