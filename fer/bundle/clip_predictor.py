@@ -88,8 +88,8 @@ class ClipPredictor(Predictor):
         Raises:
             ValueError: An array has another shape or type.
         """
-        sides = [self._slide(images, times, mirrored) for mirrored in ((False, True) if flip else (False,))]
-        return np.mean(sides, axis=0, dtype=np.float32)
+        answers = self._slide(images, times, False)
+        return (answers + self._slide(images, times, True)) / 2 if flip else answers
 
     def _slide(self, images: Sequence[np.ndarray], times: np.ndarray, mirrored: bool) -> np.ndarray:
         times = np.asarray(times, np.float64)

@@ -9,7 +9,7 @@ from typing_extensions import override
 from fer.models.clip_format import TemporalFormat
 from fer.models.clip_network import ClipNetwork
 from fer.models.network import create_body, initialise_classifier
-from fer.models.temporal_heads import build_head
+from fer.models.temporal_heads import TemporalHead, build_head
 
 
 class TemporalBody(nn.Module):
@@ -22,11 +22,14 @@ class TemporalBody(nn.Module):
         drop_rate: Dropout before the classifier.
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, classes: int, drop_rate: float) -> None:
+    encoder: nn.Module
+    head: TemporalHead
+
+    def __init__(self, encoder: nn.Module, head: TemporalHead, classes: int, drop_rate: float) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
         self.drop = nn.Dropout(drop_rate)
-        self.classifier = nn.Linear(cast(Any, head).width, classes)
+        self.classifier = nn.Linear(head.width, classes)
         initialise_classifier(self.classifier)
 
 
@@ -53,6 +56,8 @@ class TemporalNetwork(ClipNetwork):
         >>> network(torch.zeros(2, 16, 48, 48, 1, dtype=torch.uint8), mask).shape
         torch.Size([2, 7])
     """
+
+    body: TemporalBody
 
     def __init__(
         self,
@@ -87,7 +92,7 @@ class TemporalNetwork(ClipNetwork):
     @property
     @override
     def features(self) -> int:
-        return int(cast(Any, self.body.head).features)
+        return self.body.head.features
 
     @override
     def train(self, mode: bool = True) -> Self:

@@ -54,6 +54,8 @@ def fetch_teachers(config: Config, folder: Path) -> list[Teacher]:
         with name_key("model.teacher"):
             bundle = fetch_model(choose_model(config, uri), folder / str(number)).bundle
             description = read_description(str(bundle))
+        if description.temporal is not None:
+            raise ModelError(f"model.teacher={uri}: is a model of clips; name one of single faces")
         if (count := len(description.classes)) != config.dataset.classes:
             raise ModelError(
                 f"model.teacher={uri}: has {count} classes, but dataset.classes={config.dataset.classes}; use a "
