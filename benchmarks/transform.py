@@ -21,7 +21,7 @@ from fer.bundle.predictor import Predictor
 from fer.config.aws import LocalTransform
 from fer.config.compose import load_overrides
 from fer.core.system import resolve_thread_count
-from fer.infer.classify import read_crop
+from fer.infer.saved_crops import read_crop
 from fer.infer.transform.local import LocalBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES, pack, read_answers
 from fer.registry.resolve import ResolvedModel, ensure_package

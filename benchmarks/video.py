@@ -26,11 +26,11 @@ from fer.bundle.io import load_bundle
 from fer.bundle.predictor import Predictor
 from fer.config import Config
 from fer.config.compose import load_overrides
+from fer.infer.analysis import split_threads
 from fer.infer.classify import BatchClassifier, get_crops, write_chunks
 from fer.infer.device import load_predictor
 from fer.infer.extract import FaceExtractor, SampledFrame
 from fer.infer.inputs import MediaFetcher
-from fer.infer.pipeline import split_threads
 from fer.infer.track_ids import TrackAssigner
 from fer.train.reproducibility import set_threads
 from fer.video.detectors import Face

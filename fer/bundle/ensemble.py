@@ -40,7 +40,7 @@ def check_members(members: Sequence[BundleDescription], names: Sequence[str]) ->
         names: What the user calls them.
 
     Raises:
-        ModelError: They are too few or too many, one is an ensemble itself or is named twice, or classes differ.
+        ModelError: They are too few or too many, one is an ensemble, looks at clips or is there twice, or classes differ.
     """
     if not MIN_MEMBERS <= len(members) <= MAX_MEMBERS:
         raise ModelError(f"an ensemble has {MIN_MEMBERS} to {MAX_MEMBERS} members, not {len(members)}")
@@ -49,6 +49,8 @@ def check_members(members: Sequence[BundleDescription], names: Sequence[str]) ->
     for name, member in zip(names, members, strict=True):
         if member.members:
             raise ModelError(f"{name}: is an ensemble, which cannot be a member of another; name its members instead")
+        if member.temporal is not None:
+            raise ModelError(f"{name}: is a model of clips, which cannot be a member of an ensemble; leave it out")
         if member.sha256 in seen:
             raise ModelError(
                 f"{name}: is the same model as {seen[member.sha256]}; name each member once, "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
+from fer.bundle.clip_schema import parse_temporal
 from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
 from fer.bundle.schema import (
     MAX_SIDE,
@@ -26,6 +27,7 @@ from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
+from fer.models.clip_format import TemporalFormat
 
 # The files of a bundle, beside DESCRIPTION_FILE.
 WEIGHTS_FILE = "weights.safetensors"
@@ -33,9 +35,13 @@ MODEL_CARD_FILE = "model_card.md"
 SAMPLES_FILE = "samples.npz"
 # The exported network, in the directory that the model was loaded from.
 ONNX_DIR, NETWORK_FILE = "onnx", "network.onnx"
+# Those of a model of clips: what is computed of each frame, and what joins a window's frames.
+ENCODER_FILE, HEAD_FILE = "encoder.onnx", "head.onnx"
 FORMAT_VERSION = 1
-# A bundle of several networks: their bundles stand in directories of this one, named 0, 1 ….
-ENSEMBLE_FORMAT, MEMBERS_DIR = 3, "members"
+# Of models of clips, and of several networks, which earlier versions of the program do not know.
+CLIP_FORMAT_VERSION, ENSEMBLE_FORMAT = 2, 3
+# The bundles of an ensemble's networks stand in directories of this one, named 0, 1 ….
+MEMBERS_DIR = "members"
 MIN_MEMBERS, MAX_MEMBERS = 2, 10
 # How far the sum of the members' weights may be from 1.
 WEIGHTS_TOLERANCE = 1e-6
@@ -91,6 +97,7 @@ class BundleDescription:
         flip: Whether the network answers with the mean of an image and its mirror image.
         affect: Whether valence and arousal are outputs, too.
         members: The networks of an ensemble; empty for a single network.
+        temporal: The windows of a model of clips; None of one of single faces.
     """
 
     folder: Path
@@ -109,6 +116,12 @@ class BundleDescription:
     flip: bool = False
     affect: bool = False
     members: tuple[Member, ...] = ()
+    temporal: TemporalFormat | None = None
+
+    @property
+    def onnx_files(self) -> tuple[str, ...]:
+        """Names of the files of the exported network."""
+        return (NETWORK_FILE,) if self.temporal is None else (ENCODER_FILE, HEAD_FILE)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -152,9 +165,9 @@ def read_description(model_uri: str) -> BundleDescription:
 
 def _parse_description(path: Path, content: Any) -> BundleDescription:
     """Read the content of a network's bundle.yaml. Raises KeyError, TypeError, ValueError."""
-    if content["format"] != FORMAT_VERSION:
+    if content["format"] not in (FORMAT_VERSION, CLIP_FORMAT_VERSION):
         raise ValueError(
-            f"format {content['format']}; this program reads the formats {FORMAT_VERSION} and {ENSEMBLE_FORMAT}"
+            f"format {content['format']}; this program reads the formats {FORMAT_VERSION} to {ENSEMBLE_FORMAT}"
         )
     normalisation = content["normalisation"]
     mean, std = (parse_channels(normalisation[name], name) for name in ("mean", "std"))
@@ -167,6 +180,7 @@ def _parse_description(path: Path, content: Any) -> BundleDescription:
         std=std,
         weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
         flip=parse_flag(content.get("flip", False), "flip"),
+        temporal=parse_temporal(content["temporal"]) if content["format"] == CLIP_FORMAT_VERSION else None,
         **_parse_common_fields(content),
     )
 

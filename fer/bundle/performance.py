@@ -27,9 +27,12 @@ def read_performance(folder: Path) -> dict[str, Any]:
     Returns:
         ``split`` ("test" or "validation"), ``samples``, ``accuracy`` as {value, low, high}, ``recalls`` by class, each
         such a dictionary with ``samples``, and ``data``, a list of sentences. None, or empty, is what is not known.
+        Of a temporal model ``unit`` says that samples are "clips".
     """
     description, card = _read_mapping(folder / DESCRIPTION_FILE), _read_text(folder / MODEL_CARD_FILE)
     facts: dict[str, Any] = {"split": None, "samples": None, "accuracy": None, "recalls": {}, "data": _list_data(card)}
+    if "temporal" in description:
+        facts["unit"] = "clips"
     metrics = _read_mapping(folder.parent / METRICS_JSON)
     if not metrics or metrics.get("weights_sha256") != description.get("weights_sha256"):
         metrics = description.get("metrics") or {}

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
 from fer.bundle.answers import compute_answers
 from fer.bundle.ensemble import compose_ensemble
 from fer.bundle.ensemble_network import EnsembleNetwork
-from fer.bundle.exported_network import ExportedNetwork, list_caches
+from fer.bundle.exported_clip_network import ExportedClipNetwork
+from fer.bundle.exported_model import list_caches
+from fer.bundle.exported_network import ExportedNetwork
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.core.extras import require_packages
 from fer.core.image import to_native
@@ -31,39 +33,56 @@ class Network(Protocol):
         ...
 
 
+class ClipBackend(Protocol):
+    """The network of a bundle of clips in one of the runtimes, in two steps."""
+
+    def encode(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return features (M, D) float32 of native faces (M, side, side, C) uint8, each by itself."""
+        ...
+
+    def judge(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return logits (N, outputs) float32 of windows: features (N, T, D), and which frames are there (N, T)."""
+        ...
+
+
 def _load_torch(
     model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
-) -> Network:
+) -> Network | ClipBackend:
     # Each runtime is imported only where it is used: PyTorch takes seconds to import.
     from fer.bundle.io import open_bundle
-    from fer.bundle.torch_backend import TorchNetwork
+    from fer.bundle.torch_backend import TorchClipNetwork, TorchNetwork
 
-    return TorchNetwork(open_bundle(description), device, threads, half)
+    kind = TorchNetwork if description.temporal is None else TorchClipNetwork
+    return kind(open_bundle(description), device, threads, half)
 
 
-def _load_onnx(model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool) -> Network:
-    from fer.bundle.onnx_backend import OnnxNetwork
+def _load_onnx(
+    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
+) -> Network | ClipBackend:
+    from fer.bundle.onnx_backend import OnnxClipNetwork, OnnxNetwork
 
-    return _load_exported(OnnxNetwork, model_uri, description, device, threads, half)
+    kind = OnnxNetwork if description.temporal is None else OnnxClipNetwork
+    return _load_exported(kind, model_uri, description, device, threads, half)
 
 
 def _load_openvino(
     model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
-) -> Network:
-    from fer.bundle.openvino_backend import OpenVinoNetwork
+) -> Network | ClipBackend:
+    from fer.bundle.openvino_backend import OpenVinoClipNetwork, OpenVinoNetwork
 
     require_packages("openvino", purpose="inference.runtime=openvino")
-    return _load_exported(OpenVinoNetwork, model_uri, description, device, threads, half)
+    kind = OpenVinoNetwork if description.temporal is None else OpenVinoClipNetwork
+    return _load_exported(kind, model_uri, description, device, threads, half)
 
 
 def _load_exported(
-    kind: type[ExportedNetwork],
+    kind: type[ExportedNetwork] | type[ExportedClipNetwork],
     model_uri: str,
     description: BundleDescription,
     device: str,
     threads: int | None,
     half: bool,
-) -> Network:
+) -> Network | ClipBackend:
     """Load a bundle into a runtime that computes the exported network. Raises ModelError."""
     if half:
         raise ModelError(f"inference.runtime={kind.runtime}: computes in full precision; use inference.precision=32")
@@ -74,7 +93,7 @@ def _load_exported(
     return kind(description, *list_caches(model_uri, description), threads=threads)
 
 
-RUNTIMES: dict[Runtime, Callable[[str, BundleDescription, str, int | None, bool], Network]] = {
+RUNTIMES: dict[Runtime, Callable[[str, BundleDescription, str, int | None, bool], Network | ClipBackend]] = {
     "torch": _load_torch,
     "onnx": _load_onnx,
     "openvino": _load_openvino,
@@ -110,8 +129,8 @@ class Predictor:
         runtime: Runtime = "torch",
         threads: int | None = None,
         half: bool = False,
-    ) -> Self:
-        """Load a bundle.
+    ) -> "Predictor":
+        """Load a bundle; of a model of clips, a ``ClipPredictor``.
 
         Args:
             model_uri: Directory of the bundle or of its run; ``pretrained``, the model that comes with the program; or
@@ -133,13 +152,18 @@ class Predictor:
         if isinstance(model_uri, str):
             description = read_description(model_uri)
             if not description.members:
-                return cls(description, load_network(model_uri, description, device, threads, half))
+                network = load_network(model_uri, description, device, threads, half)
+                if description.temporal is None:
+                    return cls(description, cast(Network, network))
+                from fer.bundle.clip_predictor import ClipPredictor
+
+                return ClipPredictor(description, cast(ClipBackend, network))
             uris = [str(member.description.folder) for member in description.members]
         else:
             uris = list(model_uri)
             description = compose_ensemble([read_description(uri) for uri in uris], uris)
         networks = [
-            load_network(uri, member.description, device, threads, half)
+            cast(Network, load_network(uri, member.description, device, threads, half))
             for uri, member in zip(uris, description.members, strict=True)
         ]
         return cls(description, EnsembleNetwork(description, networks))
@@ -191,15 +215,20 @@ class Predictor:
         Raises:
             ValueError: An array has another shape or type.
         """
-        faces = self.description.faces
-        native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
-        for index, image in enumerate(images):
-            native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
+        native = self._to_native(images)
         result = self._predict_native(native, batch_size)
         # A network that takes the mean itself gives the mirror image the same probabilities.
         if not flip or self.description.flip:
             return result
         return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2
+
+    def _to_native(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Return native faces (N, side, side, C) uint8. Raises ValueError for what is no image."""
+        faces = self.description.faces
+        native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
+        for index, image in enumerate(images):
+            native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
+        return native
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return the columns of ``predict_all`` of native faces (N, side, side, C) uint8."""

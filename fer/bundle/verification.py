@@ -1,7 +1,7 @@
 """Loading a predictor that reproduces the probabilities of its bundle's samples."""
 
 from fer.bundle.locate import locate_model
-from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR
+from fer.bundle.metadata import HEAD_FILE, NETWORK_FILE, ONNX_DIR
 from fer.bundle.predictor import Predictor, Runtime
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
 from fer.core.run_layout import BUNDLE_DIR
@@ -23,7 +23,7 @@ def load_verified_predictor(folder: str, threads: int | None, runtime: Runtime =
         UserError: OpenVINO is not installed.
     """
     bundle_dir = locate_model(folder) / BUNDLE_DIR
-    packaged = (bundle_dir / ONNX_DIR / NETWORK_FILE).is_file()
+    packaged = any((bundle_dir / ONNX_DIR / name).is_file() for name in (NETWORK_FILE, HEAD_FILE))
     try:
         predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime=runtime, threads=threads)
     except ImportError:

@@ -8,6 +8,7 @@ from fer.config import Config
 from fer.config.dataset import Augment
 from fer.config.model import Model
 from fer.config.optimizer import LENGTHS, OWN_SCHEDULES, Optimizer, Schedule
+from fer.config.temporal import Temporal
 from fer.config.trainer import Trainer
 from fer.core.system import resolve_thread_count
 
@@ -22,6 +23,8 @@ LAST_RATES = {
     "CosineAnnealingLR": "eta_min",
     **dict.fromkeys(("CosineLRScheduler", "PolyLRScheduler", "TanhLRScheduler", "WSDLRScheduler"), "lr_min"),
 }
+# Keys of `model.temporal` that are the head's and the encoder's, which convolutions through time do not have.
+HEAD_KEYS = ("head", "hidden", "layers", "drop_rate", "freeze_encoder")
 PATCH = re.compile(r"_patch(\d+)(?:_|$)")
 
 
@@ -36,6 +39,7 @@ def find_contradictions(config: Config) -> list[str]:
     """
     found = [
         *_find_in_model(config.model, config.trainer.max_epochs),
+        *_find_in_clips(config.model),
         *_find_in_schedule(config.optimizer.schedule),
         *_find_in_augmentation(config.dataset.augment),
         *_find_in_trainer(config.trainer),
@@ -85,6 +89,26 @@ def _find_in_model(model: Model, max_epochs: int) -> list[str]:
         )
     if match := PATCH.search(model.name):
         found += _describe_cut(model, int(match[1]))
+    return found
+
+
+def _find_in_clips(model: Model) -> list[str]:
+    """Keys of the head where there is none, and a frozen encoder that never learnt anything."""
+    chosen = {name: value for name, value in model.temporal if value != Temporal.model_fields[name].default}
+    if model.kind != "temporal":
+        ignored = chosen if model.kind == "frame" else [name for name in chosen if name in HEAD_KEYS]
+        return [
+            f"model.temporal.{name}={chosen[name]} has no effect with model.kind={model.kind}; use model=temporal"
+            for name in ignored
+        ]
+    found = []
+    if model.temporal.head == "mean" and {"hidden", "layers"} & chosen.keys():
+        found.append("model.temporal.hidden and .layers have no effect with model.temporal.head=mean; use another head")
+    if model.temporal.freeze_encoder and model.encoder is None and model.weights == "none":
+        found.append(
+            "model.temporal.freeze_encoder=true keeps an encoder of random weights; start it from a model "
+            "(model.encoder=pretrained) or from weights, or use model.temporal.freeze_encoder=false"
+        )
     return found
 
 

@@ -103,7 +103,11 @@ class Extraction(Section):
     sampling: Literal["interval", "every_n", "all", "scene"] = Field(
         description="Frames at `fps` a second, every `every_n`th, all of them, or one a scene"
     )
-    fps: float = Field(gt=0, le=1000, description="sampling=interval: frames a second")
+    fps: float | None = Field(
+        gt=0,
+        le=1000,
+        description="sampling=interval: frames a second; null takes 1, and for a temporal model as many as it looks at",
+    )
     every_n: int = Field(ge=1, description="sampling=every_n: one frame of so many")
     detector: Detector = Field(description="What finds the faces")
     faces: Literal["largest", "all"] = Field(description="The largest face of a frame, or all of them")

@@ -90,6 +90,17 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "extraction.share", None),
     AddedKey("0.3.0", "extraction.shares", 1),
     AddedKey("0.3.0", "ensemble.weights", "equal"),
+    AddedKey("0.3.0", "model.kind", "frame"),
+    AddedKey("0.3.0", "model.encoder", None),
+    AddedKey("0.3.0", "model.temporal.head", "gru"),
+    AddedKey("0.3.0", "model.temporal.length", 16),
+    AddedKey("0.3.0", "model.temporal.step_s", 0.125),
+    AddedKey("0.3.0", "model.temporal.hidden", 128),
+    AddedKey("0.3.0", "model.temporal.layers", 1),
+    AddedKey("0.3.0", "model.temporal.drop_rate", 0.1),
+    AddedKey("0.3.0", "model.temporal.freeze_encoder", True),
+    AddedKey("0.3.0", "model.temporal.loss", "clip"),
+    AddedKey("0.3.0", "model.temporal.position", "causal"),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fer.config.base import Fraction, LocalPath, Options, Probability, Section, resolve_input_path
+from fer.config.temporal import VIDEO_ARCHITECTURES, ModelKind, Temporal
 from fer.core.path_map import map_path
 from fer.core.plugins import NAME_PATTERN
 
@@ -73,7 +74,15 @@ class Loss(Section):
 class Model(Section):
     """The network."""
 
-    name: str = Field(description="Any architecture of timm, such as mobilenetv2_100 or resnet50")
+    kind: ModelKind = Field(
+        "frame",
+        description="What the network looks at: single faces (`frame`), or clips: features of frames joined by a head "
+        "(`temporal`), or convolutions through space and time (`video3d`)",
+    )
+    name: str = Field(
+        description="Any architecture of timm, such as mobilenetv2_100 or resnet50; with kind=video3d r3d_18, "
+        "mc3_18 or r2plus1d_18 of torchvision"
+    )
     weights: str = Field(
         description="Where weights start: `none` (random), `pretrained` (from the model hub), or a "
         ".safetensors or .pth file (a path or s3://)"
@@ -101,14 +110,27 @@ class Model(Section):
         description="Models to learn from, beside the labels (distillation): their mean answer for each training image "
         "is computed once; named as in `model_uri`",
     )
+    encoder: LocalPath | None = Field(
+        None,
+        min_length=1,
+        description="With kind=temporal: an existing model of single faces whose body the frame encoder starts from, "
+        "named as in `model_uri`; null starts it by `model.weights`",
+    )
+    temporal: Temporal = Field(Temporal(), description="Windows of models of clips")
     loss: Loss = Field(description="What training minimises")
 
     @field_validator("name")
     @classmethod
-    def check_architecture(cls, value: str) -> str:
-        """Check that timm has the architecture."""
+    def check_architecture(cls, value: str, info: ValidationInfo) -> str:
+        """Check that timm has the architecture, or torchvision that of a model of kind video3d."""
+        if info.data.get("kind") == "video3d":
+            if value not in VIDEO_ARCHITECTURES:
+                raise ValueError(f"with model.kind=video3d allowed are {', '.join(VIDEO_ARCHITECTURES)}")
+            return value
         known = list_timm_architectures()
         if value.split(".")[0] not in known:
+            if value in VIDEO_ARCHITECTURES:
+                raise ValueError("is a network of torchvision for clips; use model=video3d")
             near = get_close_matches(value, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ValueError(f"no architecture of timm has this name{hint}")
@@ -127,3 +149,48 @@ class Model(Section):
             return path
         except ValueError as error:
             raise ValueError(f"{error}; allowed are `none`, `pretrained`, or a weights file") from None
+
+    @model_validator(mode="after")
+    def check_kind(self) -> Self:
+        """Check that what is asked for is there for networks of this kind."""
+        if self.encoder is not None and self.kind != "temporal":
+            raise ValueError(
+                f"encoder={self.encoder}: only a network with model.kind=temporal has a frame encoder; use that, or "
+                "model.encoder=null"
+            )
+        if self.encoder is not None and self.weights != "none":
+            raise ValueError(
+                f"encoder={self.encoder} and weights={self.weights} both say where the frame encoder starts; use one"
+            )
+        if self.kind == "frame":
+            return self
+        for key, chosen, off in (
+            ("flip", self.flip, "false"),
+            ("affect", self.affect, "false"),
+            ("teacher", bool(self.teacher), "[]"),
+        ):
+            if chosen:
+                raise ValueError(
+                    f"{key} is for networks of single faces (model.kind=frame), not of clips (model.kind={self.kind}); "
+                    f"use model.{key}={off}"
+                )
+        if self.unfreeze_per_epoch:
+            raise ValueError(
+                f"unfreeze_per_epoch={self.unfreeze_per_epoch}: networks of clips (model.kind={self.kind}) have no "
+                "blocks to unfreeze one by one; use model.unfreeze_per_epoch=0"
+            )
+        return self._check_parts()
+
+    def _check_parts(self) -> Self:
+        """Check what trains when, and what each loss needs."""
+        if self.kind == "temporal" and self.temporal.freeze_encoder and self.head_epochs:
+            raise ValueError(
+                f"head_epochs={self.head_epochs}: the frame encoder never trains with "
+                "model.temporal.freeze_encoder=true; use false, or model.head_epochs=0"
+            )
+        if self.kind == "video3d" and self.temporal.loss == "frame":
+            raise ValueError(
+                "temporal.loss=frame: a network with model.kind=video3d has one answer a clip, and none a frame; use "
+                "model.temporal.loss=clip"
+            )
+        return self

@@ -39,6 +39,12 @@ class _AugmentationParams:
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         return _AugmentationParams(numbers, positions[self.partner[rows[:num_local]]])
 
+    def repeat(self, frames: int) -> "_AugmentationParams":
+        """The parameters of the single frames of clips of so many, all those of a clip alike."""
+        numbers = {name: values.repeat_interleave(frames, 0) for name, values in self.numbers.items()}
+        within = torch.arange(frames, device=self.partner.device)
+        return _AugmentationParams(numbers, (self.partner[:, None] * frames + within).flatten())
+
     def __getitem__(self, name: str) -> Tensor:
         return self.numbers[name]
 
@@ -124,15 +130,19 @@ class Augmentation:
     ) -> tuple[Tensor, Tensor]:
         """Augment a batch, or a shard of it exactly as it is within the whole batch.
 
+        All frames of a clip are changed alike, and two clips are mixed frame by frame.
+
         Args:
-            images: (N, h, w, C) uint8; of a shard, those of ``find_required_rows(shard, seed)``.
+            images: (N, h, w, C) uint8, or clips (N, T, h, w, C); of a shard, those of
+                ``find_required_rows(shard, seed)``.
             targets: (N, classes) target distributions of the same rows.
             side: Height and width of the result, pixels.
             seed: (seed of the run, epoch, batch).
             shard: (start, stop, count) where the images are not the whole batch.
 
         Returns:
-            (N, C, side, side) float32 in 0…1 and (N, classes), mixed where images were mixed.
+            (N, C, side, side) float32 in 0…1, or (N, T, C, side, side) of clips, and (N, classes), mixed where images
+            were mixed.
         """
         start, stop, count = shard or (0, len(images), len(images))
         params = self.sample_params(count, seed, images.device)
@@ -140,6 +150,25 @@ class Augmentation:
         if stop - start < count:
             rows = self.find_required_rows((start, stop, count), seed)
             params = params.select(torch.from_numpy(rows).to(images.device), stop - start)
+        if images.ndim == 4:
+            return self._change(images, targets, params, rows, side, seed)
+        frames = images.shape[1]
+        pixels, targets = self._change(
+            *(images.flatten(0, 1), targets.repeat_interleave(frames, 0), params.repeat(frames)),
+            *(rows.repeat(frames), side, seed),
+        )
+        return pixels.unflatten(0, (-1, frames)), targets[::frames]
+
+    def _change(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        params: _AugmentationParams,
+        rows: np.ndarray,
+        side: int,
+        seed: tuple[int, int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """Change images (N, h, w, C), which are these rows of the whole batch, by the parameters of each."""
         pixels = images.permute(0, 3, 1, 2).float().div_(255)
         if pixels.shape[-1] > side:
             # One bilinear sample of a larger image would skip pixels.

@@ -11,8 +11,11 @@ import torch
 from typing_extensions import override
 
 from fer.data.augmentation import Augmentation, ShardSlice
+from fer.data.clips.index import MIDDLE, ClipWindows
 
 Batch = dict[str, Any]
+# Tells the random places of windows from the other random numbers of the same batch.
+WINDOW_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class BatchLoader:
 
     A batch holds ``images`` (N, h, w, C) uint8, ``targets`` (N, classes), ``weights`` (N,), ``whole_weight`` (the sum
     of weights of the batch of all processes), ``position`` (epoch, number of the batch) and ``shard``, which rows of
-    the batch of all processes these are.
+    the batch of all processes these are. Of clips, ``images`` are windows (N, T, h, w, C), and ``mask`` (N, T) says
+    which of their frames are there; where a window of a training sample lies is a function of (seed, epoch, number).
 
     Args:
         images: The whole store (M, h, w, C): a memory map, or a tensor on the device.
@@ -83,6 +87,7 @@ class BatchLoader:
         world_size: Number of processes.
         select_rows: Gives, for a shard and a position, all rows of the batch that the shard is made of; None where
             it is made of its own rows.
+        windows: The windows of the store's clips; None where a row of the split is an image.
     """
 
     # Lightning sets the epoch through the attributes `sampler` and `batch_sampler`, whichever is there.
@@ -97,9 +102,11 @@ class BatchLoader:
         rank: int = 0,
         world_size: int = 1,
         select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
+        windows: ClipWindows | None = None,
     ) -> None:
         self.images = images
         self.split = split
+        self.windows = windows
         self.batch_size = batch_size
         self.sampler = sampler
         self.rank = rank
@@ -119,20 +126,33 @@ class BatchLoader:
             batch_rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             shard = _shard_slice(len(batch_rows), self.rank, self.world_size)
             start, stop, _ = _padded_slice(shard)
-            local_rows = (
-                batch_rows[start:stop]
+            local = (
+                np.arange(start, stop)
                 if self.select_rows is None
-                else batch_rows[self.select_rows(_padded_slice(shard), (epoch, number))]
+                else self.select_rows(_padded_slice(shard), (epoch, number))
             )
+            local_rows = batch_rows[local]
             weights = self.split.weights[batch_rows]
-            yield {
-                "images": self._gather_pixels(self.split.rows[local_rows]),
+            batch: Batch
+            if self.windows is None:
+                batch = {"images": self._gather_pixels(self.split.rows[local_rows])}
+            else:
+                places = self._draw_places(len(batch_rows), (epoch, number))[local]
+                frames, mask = self.windows.select(self.split.rows[local_rows], places)
+                batch = {"images": self._gather_pixels(frames), "mask": torch.from_numpy(mask)}
+            yield batch | {
                 "targets": torch.from_numpy(self.split.targets[local_rows]),
                 "weights": torch.from_numpy(weights[start:stop] * np.float32(stop == shard[1])),
                 "whole_weight": torch.from_numpy(weights).sum(),
                 "position": (epoch, number),
                 "shard": shard,
             }
+
+    def _draw_places(self, count: int, position: tuple[int, int]) -> np.ndarray:
+        """Where the windows of a whole batch lie."""
+        if self.sampler is None:
+            return np.full(count, MIDDLE)
+        return np.random.default_rng((self.sampler.seed, *position, WINDOW_STREAM)).random(count)
 
     def _gather_pixels(self, rows: np.ndarray) -> torch.Tensor:
         if isinstance(self.images, torch.Tensor):
@@ -153,6 +173,7 @@ class FaceDataModule(pl.LightningDataModule):
         seed: Seed of the run, for order and augmentation.
         weighted_sampling: Draw training samples in proportion to their weights instead of weighting their loss.
         resident: Keep the images on the device.
+        windows: The windows of the store's clips; None where a row of the splits is an image.
 
     Examples:
         >>> data = FaceDataModule(store.images, train, val, augmentation=augmentation, side=96, batch_size=64,
@@ -172,6 +193,7 @@ class FaceDataModule(pl.LightningDataModule):
         seed: int,
         weighted_sampling: bool,
         resident: bool,
+        windows: ClipWindows | None = None,
     ) -> None:
         super().__init__()
         self.images: np.ndarray | torch.Tensor = images
@@ -182,6 +204,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.seed = seed
         self.weighted_sampling = weighted_sampling
         self.resident = resident
+        self.windows = windows
 
     @override
     def setup(self, stage: str) -> None:
@@ -209,7 +232,7 @@ class FaceDataModule(pl.LightningDataModule):
         select_rows: Callable[[ShardSlice, tuple[int, int]], np.ndarray] | None = None,
     ) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(self.images, split, self.batch_size, sampler, rank, world_size, select_rows)
+        return BatchLoader(self.images, split, self.batch_size, sampler, rank, world_size, select_rows, self.windows)
 
     @override
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -218,4 +241,6 @@ class FaceDataModule(pl.LightningDataModule):
             batch["images"], batch["targets"] = self.augmentation(
                 batch["images"], batch["targets"], self.side, seed, shard
             )
+            if "mask" in batch:
+                batch["mask"] = batch["mask"][: len(batch["images"])]
         return batch

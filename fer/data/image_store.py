@@ -4,8 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +11,15 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from fer.core.documents import read_json_object
 from fer.core.image import to_gray, to_native
 from fer.core.progress import track_progress
+from fer.data.clips.index import ClipIndex
 from fer.data.decoding import decode, read_header
 from fer.data.sources.base import ImageInfo, Source
+from fer.data.store_folder import build_folder_once
 from fer.errors import DataError
 
 VERSION = 2
@@ -30,15 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageStore:
-    """The decoded images of all sources.
+    """The decoded images of all sources, or the frames of their clips.
 
     Attributes:
-        images: (N, side, side, 1 or 3) uint8, a memory map, in the order of the sources' rows.
+        images: (N, side, side, 1 or 3) uint8, a memory map, in the order of the sources' rows; of clips (M, side, side,
+            3), clip after clip.
         index: A row an image: `content_hash`, `perceptual_hash` (64 bits in hexadecimal) and `problem`, which says
-            why an image cannot be used ("" if it can).
+            why an image cannot be used ("" if it can). A row a clip where there are clips, see ``fer.data.clip_store``.
         fingerprint: SHA-256 that identifies images and labels together.
         side: Height and width of the images, pixels.
         colour: Whether the images are RGB.
+        clips: Which of the images are the frames of which clip; None where each is by itself.
     """
 
     images: np.ndarray
@@ -46,6 +47,7 @@ class ImageStore:
     fingerprint: str
     side: int
     colour: bool
+    clips: ClipIndex | None = None
 
 
 def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: str) -> ImageStore:
@@ -72,7 +74,7 @@ def open_image_store(sources: Sequence[Source], largest_side: int, cache_dir: st
     name = f"{fingerprint[:20]}-{side}x{3 if colour else 1}-v{VERSION}"
     folder = Path(cache_dir) / name
     if not folder.is_dir():
-        _build_store_once(sources, side, colour, folder)
+        build_folder_once(folder, lambda unfinished: _build_store(sources, side, colour, folder, unfinished))
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
@@ -127,51 +129,32 @@ def hash_pixels(pixels: np.ndarray) -> str:
     return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
 
 
-def _build_store_once(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
-    """Build the store, or wait for another process that builds it at this moment."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("Waiting for another process that decodes the same images")
-        lock.acquire()
-    try:
-        if not folder.is_dir():
-            _build_store(sources, side, colour, folder)
-    finally:
-        # Whoever waits for the lock checks again whether the store exists.
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+def hash_look(pixels: np.ndarray) -> str:
+    """Hash what an image looks like, 64 bits in hexadecimal: those of similar images differ in few bits."""
+    return str(imagehash.phash(Image.fromarray(to_gray(pixels))))
 
 
-def _build_store(sources: Sequence[Source], side: int, colour: bool, folder: Path) -> None:
-    """Decode every image into a directory that gets its name only when it is complete."""
+def _build_store(sources: Sequence[Source], side: int, colour: bool, folder: Path, unfinished: Path) -> None:
+    """Decode every image into the directory ``unfinished``, which becomes ``folder``."""
     total = sum(len(source.table) for source in sources)
     log.info("Decoding %d images once into %s (%d×%d, %s)", total, folder, side, side, "colour" if colour else "gray")
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        shape = (total, side, side, 3 if colour else 1)
-        rows = []
-        # Written, not mapped: on a full disk a mapped page would end the process instead of raising an error.
-        with (unfinished / "images.npy").open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for source, path, _ in track_progress(_iter_source_rows(sources), total, "Decoding images"):
-                try:
-                    pixels = decode(source.read(path))
-                except DataError as error:
-                    file.write(bytes(math.prod(shape[1:])))
-                    rows.append(("", "", str(error)))
-                    continue
-                file.write(to_native(pixels, side, colour).tobytes())
-                perceptual = imagehash.phash(Image.fromarray(to_gray(pixels)))
-                rows.append((hash_pixels(pixels), str(perceptual), ""))
-        index = pd.DataFrame(rows, columns=["content_hash", "perceptual_hash", "problem"])
-        index.to_parquet(unfinished / "index.parquet", index=False)
-        (unfinished / "store.json").write_text(json.dumps({"images": total}), encoding="utf-8")
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    shape = (total, side, side, 3 if colour else 1)
+    rows = []
+    # Written, not mapped: on a full disk a mapped page would end the process instead of raising an error.
+    with (unfinished / "images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for source, path, _ in track_progress(_iter_source_rows(sources), total, "Decoding images"):
+            try:
+                pixels = decode(source.read(path))
+            except DataError as error:
+                file.write(bytes(math.prod(shape[1:])))
+                rows.append(("", "", str(error)))
+                continue
+            file.write(to_native(pixels, side, colour).tobytes())
+            rows.append((hash_pixels(pixels), hash_look(pixels), ""))
+    index = pd.DataFrame(rows, columns=["content_hash", "perceptual_hash", "problem"])
+    index.to_parquet(unfinished / "index.parquet", index=False)
+    (unfinished / "store.json").write_text(json.dumps({"images": total}), encoding="utf-8")
 
 
 def convert_images(store: ImageStore, side: int, colour: bool) -> np.ndarray:

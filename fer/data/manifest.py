@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fer.data import joined_sources, label_rules, splits
+from fer.data import joined_sources, label_rules, split_checks, splits
 from fer.data.exclude import check_excluded
 from fer.data.image_store import ImageStore
 from fer.data.sources.base import SPLITS, VOTE_COLUMNS, Source
@@ -18,7 +18,6 @@ from fer.errors import DataError
 log = logging.getLogger(__name__)
 LIMITED = "beyond dataset.limit"
 LEFT_OUT = "left out"
-MIN_TRAINING = 2
 Finding = tuple[str, int, str]  # what was found, how many, what was done
 
 
@@ -62,7 +61,7 @@ class ManifestConfig:
 
     label_rules: Mapping[str, Mapping[str, Any]]
     classes: int
-    split: Literal["official", "stratified"]
+    split: Literal["official", "stratified", "subject"]
     fractions: Sequence[float]
     on_leak: Literal["drop", "error", "ignore"]
     near_duplicate_bits: int
@@ -99,9 +98,11 @@ def build_manifest(sources: Sequence[Source], store: ImageStore, config: Manifes
     builder.drop_listed()
     builder.check_corrupt()
     builder.drop_unreadable()
+    builder.drop_unfit()
     builder.count_duplicates()
     builder.split()
     builder.drop_leaks()
+    builder.drop_shared_subjects()
     builder.apply_label_rules()
     builder.drop_beyond_limit()
     if config.training:
@@ -117,6 +118,7 @@ class _ManifestBuilder:
 
     def __init__(self, sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> None:
         self.cfg = config
+        self.things = "images" if store.clips is None else "clips"
         self.classes = get_class_names(config.classes)
         self.samples = joined_sources.join_samples(sources, store, config.near_duplicate_bits)
         groups = joined_sources.join_groups(sources)
@@ -157,12 +159,17 @@ class _ManifestBuilder:
         """Drop images that cannot be decoded."""
         self._drop(self.samples["problem"] != "", self.samples["problem"])
 
+    def drop_unfit(self) -> None:
+        """Drop clips that can be read, but in which too little of a face is seen."""
+        if self.things == "clips":
+            self._drop(self.samples["unfit"] != "", self.samples["unfit"])
+
     def count_duplicates(self) -> None:
         """Report how many images occur more than once."""
         same_pixels = self.samples["content_hash"].duplicated().sum()
         same_image = self.samples["duplicate_group"].duplicated().sum()
-        self._report("images that repeat another one pixel for pixel", same_pixels, "grouped")
-        self._report("images that repeat another one, by perceptual hash", same_image, "grouped")
+        self._report(f"{self.things} that repeat another one pixel for pixel", same_pixels, "grouped")
+        self._report(f"{self.things} that repeat another one, by perceptual hash", same_image, "grouped")
 
     def split(self) -> None:
         """Assign each image to train, val or test."""
@@ -188,14 +195,33 @@ class _ManifestBuilder:
         same_image, same_pixels = splits.find_leaks(self.samples, self.samples["split"])
         if not same_image.any():
             return
-        message = splits.format_leak_message(self.samples, self.samples["split"], same_image, same_pixels)
+        message = splits.format_leak_message(self.samples, self.samples["split"], same_image, same_pixels, self.things)
+        self._treat_leak(message, same_image, splits.LEAK if self.things == "images" else splits.CLIP_LEAK)
+
+    def drop_shared_subjects(self) -> None:
+        """Drop clips of people who are in an earlier part, too, or refuse them; a stratified split has them anyway."""
+        if self.things == "images" or self.cfg.split == "subject":
+            return
+        shared = splits.find_shared_subjects(self.samples, self.samples["split"])
+        if not shared.any():
+            return
+        count = splits.name_subjects(self.samples[shared]).nunique()
+        message = f"{int(shared.sum())} validation and test clips show {count} people who are in an earlier part, too"
+        if self.cfg.split == "official":
+            self._treat_leak(message, shared, splits.SUBJECT_LEAK)
+            return
+        log.warning("%s; dataset.split=subject keeps people apart", message)
+        self._report(message, int(shared.sum()), "kept (dataset.split=stratified)")
+
+    def _treat_leak(self, message: str, rows: pd.Series, reason: str) -> None:
+        """Drop rows of later parts, refuse or keep them, as `on_leak` says."""
         if self.cfg.on_leak == "error":
             raise DataError(f"{message}; set dataset.on_leak=drop to leave them out of the later part")
         action = LEFT_OUT if self.cfg.on_leak == "drop" else "kept (dataset.on_leak=ignore)"
         log.warning("Leak: %s: %s", message, action)
-        self._report(message, int(same_image.sum()), action)
+        self._report(message, int(rows.sum()), action)
         if self.cfg.on_leak == "drop":
-            self._drop(same_image, splits.LEAK)
+            self._drop(rows, reason)
 
     def apply_label_rules(self) -> None:
         """Fill ``label`` and ``target_*``; drop the images for which the rule of their source gives no label."""
@@ -230,22 +256,11 @@ class _ManifestBuilder:
 
     def check_classes(self) -> None:
         """Refuse an empty training or validation split, and classes without training images as configured."""
-        for split, word in (("train", "training"), ("val", "validation")):
-            if not (self.samples["split"] == split).any():
-                raise DataError(
-                    f"there are no {word} images{self._describe_dropped()}; check the source's parts, or set "
-                    "dataset.split=stratified"
-                )
-        if (count := int((self.samples["split"] == "train").sum())) < MIN_TRAINING:
-            raise DataError(
-                f"the training part holds {count} image; at least {MIN_TRAINING} are needed, since batch normalisation "
-                "cannot work on one (see dataset.limit and the source's parts)"
-            )
-        present = set(self.samples.loc[self.samples["split"] == "train", "label"])
-        empty = [name for name in self.classes if name not in present]
+        split_checks.check_training(self.samples["split"], self.things, self._describe_dropped())
+        empty = split_checks.find_empty_classes(self.samples, self.classes)
         if not empty:
             return
-        text = f"no training images of {', '.join(empty)}"
+        text = f"no training {self.things} of {', '.join(empty)}"
         if self.cfg.on_empty_class == "error":
             raise DataError(f"{text}; add some, or set dataset.on_empty_class=ignore to train without")
         log.warning("There are %s", text)
@@ -253,11 +268,7 @@ class _ManifestBuilder:
 
     def check_evaluated(self) -> None:
         """Refuse data without any image to evaluate."""
-        if not self.samples["split"].isin(["val", "test"]).any():
-            raise DataError(
-                f"there are no validation or test images to evaluate{self._describe_dropped()}; check the source's "
-                "parts, or set dataset.split=stratified"
-            )
+        split_checks.check_evaluated(self.samples["split"], self.things, self._describe_dropped())
 
     def weigh(self) -> None:
         """Weigh training images inversely to their class's size, 1 on average; 1 outside training or balance."""
@@ -272,12 +283,19 @@ class _ManifestBuilder:
     def build(self) -> Manifest:
         """Report why images were dropped, and return what is left."""
         excluded = pd.concat([*self.dropped, self.source_problems, self.unused], ignore_index=True)
-        reported = {splits.LEAK, LIMITED, *self.source_problems["reason"], *self.unused["reason"]}
+        reported = {
+            splits.LEAK,
+            splits.CLIP_LEAK,
+            splits.SUBJECT_LEAK,
+            LIMITED,
+            *self.source_problems["reason"],
+            *self.unused["reason"],
+        }
         for reason, count in excluded["reason"].value_counts().items():
             if reason not in reported:
                 self._report(str(reason), count, LEFT_OUT)
         for split in SPLITS:
-            log.info("%s: %d images", split, int((self.samples["split"] == split).sum()))
+            log.info("%s: %d %s", split, int((self.samples["split"] == split).sum()), self.things)
         columns = [
             *("sample_id", "source", "path", "split", "label"),
             *VOTE_COLUMNS,

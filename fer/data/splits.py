@@ -11,6 +11,8 @@ from fer.errors import DataError
 
 log = logging.getLogger(__name__)
 LEAK = "duplicate of an image in an earlier part"
+CLIP_LEAK = "duplicate of a clip in an earlier part"
+SUBJECT_LEAK = "its subject is in an earlier part, too"
 
 
 def assign_splits(strata: Sequence[str], groups: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
@@ -96,9 +98,61 @@ def split_for_evaluation(samples: pd.DataFrame, fractions: Sequence[float], seed
     return splits
 
 
+def split_by_subject(samples: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
+    """Divide the people, so that nobody is in two splits, and every split has about its fraction of each class.
+
+    ``samples`` has `sample_id`, `source`, `subject` and `stratum`. Raises DataError where a subject is not known, or
+    where there is one alone.
+    """
+    if "subject" not in samples or samples["subject"].isna().any():
+        unknown = samples if "subject" not in samples else samples[samples["subject"].isna()]
+        raise DataError(
+            f"dataset.split=subject: whom {len(unknown)} of {len(samples)} samples show is not known, such as "
+            f"{unknown['sample_id'].iloc[0]}; fill in the column subject of the data set's table, or set "
+            "dataset.split=stratified, with which the same people train and are judged"
+        )
+    subjects = name_subjects(samples)
+    counts = pd.crosstab(subjects, samples["source"] + "/" + samples["stratum"])
+    if len(counts) < 2:
+        raise DataError(
+            f"dataset.split=subject: {samples['subject'].iloc[0]} is the only subject, and one must train and another "
+            "validate; set dataset.split=stratified, and mind that nothing is then known of other people"
+        )
+    numbers = _deal_subjects(counts.to_numpy(float), fractions, seed)
+    if fractions[2] > 0 and not (numbers == 2).any():
+        log.warning("dataset.split=subject: there are two subjects alone, so that none is left for the test part")
+    return subjects.map(dict(zip(counts.index, np.array(SPLITS, dtype=object)[numbers], strict=True)))
+
+
+def name_subjects(samples: pd.DataFrame) -> pd.Series:
+    """A name for each subject, NaN where it is not known; the same number in two sources is two people."""
+    return samples["source"] + "/" + samples["subject"].astype("object")
+
+
+def _deal_subjects(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
+    """Deal subjects with these counts of samples (subjects, strata), largest first, and no split left empty.
+
+    Each goes where the counts come nearest to what the fractions ask for.
+    """
+    goal = np.outer(fractions, counts.sum(0))
+    wanted = np.flatnonzero(np.array(fractions) > 0)[: len(counts)]
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    dealt, numbers = np.zeros_like(goal), np.empty(len(counts), int)
+    for left, subject in zip(range(len(counts), 0, -1), order, strict=True):
+        empty = np.array([split for split in wanted if not dealt[split].any()], int)
+        candidates = empty if len(empty) == left else wanted
+        before, after = dealt[candidates] - goal[candidates], dealt[candidates] + counts[subject] - goal[candidates]
+        split = candidates[np.argmin(((after**2 - before**2) / goal[candidates]).sum(1))]
+        dealt[split] += counts[subject]
+        numbers[subject] = split
+    return numbers
+
+
 SPLITTERS: dict[str, Callable[[pd.DataFrame, Sequence[float], int], pd.Series]] = {
     "official": split_official,
     "stratified": split_stratified,
+    "subject": split_by_subject,
 }
 
 
@@ -114,11 +168,21 @@ def find_leaks(samples: pd.DataFrame, splits: pd.Series) -> tuple[pd.Series, pd.
     return same_image, same_pixels
 
 
-def format_leak_message(samples: pd.DataFrame, splits: pd.Series, same_image: pd.Series, same_pixels: pd.Series) -> str:
+def find_shared_subjects(samples: pd.DataFrame, splits: pd.Series) -> pd.Series:
+    """Find samples whose subject is in an earlier split, too; those of unknown subjects are none."""
+    if "subject" not in samples:
+        return pd.Series(False, samples.index)
+    rank = splits.map({split: number for number, split in enumerate(SPLITS)})
+    return rank > rank.groupby(name_subjects(samples)).transform("min")
+
+
+def format_leak_message(
+    samples: pd.DataFrame, splits: pd.Series, same_image: pd.Series, same_pixels: pd.Series, things: str = "images"
+) -> str:
     """Format `421 validation images also stand in an earlier part (279 pixel for pixel)`, for each split with some."""
     words = {"val": "validation", "test": "test"}
     counts = [
-        f"{int(same_image[splits == split].sum())} {word} images also stand in an earlier part "
+        f"{int(same_image[splits == split].sum())} {word} {things} also stand in an earlier part "
         f"({int(same_pixels[splits == split].sum())} pixel for pixel)"
         for split, word in words.items()
         if same_image[splits == split].any()

@@ -1,11 +1,8 @@
 """The stage predict of infer.py in this process: from face crops to probabilities, and to chunks of the table."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
-from pathlib import Path
-from typing import Any, cast
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -14,15 +11,13 @@ import pandas as pd
 from fer.bundle.predictor import Predictor
 from fer.config.extraction import Smoothing
 from fer.emotions import AFFECT
-from fer.errors import DataError
+from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
+from fer.infer.extract import FrameFaces, VideoEnd
 from fer.infer.smoothing import smooth
 from fer.infer.table import build_table
 from fer.infer.track_ids import TrackAssigner
 
-# Faces that do not fill a batch are classified when so many frames wait for them: faceless stretches can be long.
-MAX_PENDING_FRAMES = 1024
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
 DECIMALS = 6
 THUMBNAIL_SIDE = 96  # pixels
@@ -44,35 +39,15 @@ class BatchClassifier:
 
     def classify(self, items: Iterable[FrameFaces | VideoEnd]) -> Iterator[tuple[FrameFaces | VideoEnd, np.ndarray]]:
         """The items in their order, each with the answers (faces, columns) to its crops."""
-        pending: deque[FrameFaces | VideoEnd] = deque()
-        crops: list[np.ndarray] = []
-        probabilities = np.empty((0, len(self.predictor.columns)), np.float32)
-        for item in chain(items, [None]):
-            if item is not None:
-                pending.append(item)
-                crops += get_crops(item)
-            last = item is None or len(pending) >= MAX_PENDING_FRAMES
-            if ready := len(crops) if last else len(crops) - len(crops) % self.batch_size:
-                probabilities = np.concatenate([probabilities, self.predict_probabilities(crops[:ready])])
-                crops = crops[ready:]
-            while pending and (faces := len(get_crops(pending[0]))) <= len(probabilities):
-                yield pending.popleft(), probabilities[:faces]
-                probabilities = probabilities[faces:]
+        pairs = ((item, get_crops(item)) for item in items)
+        return compute_in_batches(pairs, self.predict_probabilities, self.batch_size)
 
     def predict_probabilities(self, crops: list[np.ndarray]) -> np.ndarray:
         """(N, columns) of any number of crops, see ``Predictor.predict_all``."""
         if not crops:
             return np.empty((0, len(self.predictor.columns)), np.float32)
-        padded = _pad_batch(crops, self.batch_size)
+        padded = pad_batch(crops, self.batch_size)
         return self.predictor.predict_all(padded, batch_size=self.batch_size, flip=self.flip)[: len(crops)]
-
-
-def _pad_batch(crops: list[np.ndarray], batch_size: int) -> list[np.ndarray]:
-    """Fill up the last batch, so that a face's probabilities do not depend on the faces in its batch.
-
-    Only so does a run that was killed and resumed give the same bytes.
-    """
-    return [*crops, *[crops[-1]] * (-len(crops) % batch_size)]
 
 
 def get_crops(item: FrameFaces | VideoEnd) -> list[np.ndarray]:
@@ -177,28 +152,3 @@ def _encode_thumbnail(crop: np.ndarray) -> bytes:
     if len(crop) > THUMBNAIL_SIDE:
         crop = cv2.resize(crop, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".png", crop[..., ::-1])[1].tobytes()
-
-
-def iter_pending_crops(run_directory: Path, video_count: int) -> Iterator[FrameFaces]:
-    """The chunks of an earlier extraction that are not classified yet, with their saved crops. Raises DataError.
-
-    Their rows have the column ``face_index``, which counts the faces of a frame from the largest.
-    """
-    for number in range(video_count):
-        store = ChunkStore.for_video(run_directory, number)
-        for file in store.list_chunks():
-            rows = store.read_chunk(file)
-            if "emotion" in rows:
-                continue
-            rows["face_index"] = rows.groupby("frame").cumcount()
-            ok = rows.loc[rows["status"] == "ok", ["frame", "face_index"]].to_numpy(int)
-            crops = [read_crop(build_crop_path(run_directory, number, frame, index)) for frame, index in ok.tolist()]
-            yield FrameFaces(number, int(file.stem), cast("list[dict[str, Any]]", rows.to_dict("records")), crops)
-
-
-def read_crop(path: Path) -> np.ndarray:
-    """(side, side, 3) uint8 RGB. Raises DataError."""
-    bgr = cv2.imread(str(path))
-    if bgr is None:
-        raise DataError(f"{path}: cannot be read; extract again in a new run")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -10,9 +10,10 @@ from fer.aws.client import AwsClient
 from fer.aws.s3 import check_bucket_private, parse_s3_uri
 from fer.config import Config, SageMakerAws
 from fer.emotions import EMOTIONS
+from fer.infer.analysis import extract_and_predict
 from fer.infer.inputs import list_inputs, resolve_media
 from fer.infer.monitoring import publish_batch
-from fer.infer.pipeline import extract_and_predict, validate_and_pin
+from fer.infer.pipeline import validate_and_pin
 from fer.infer.route import get_sagemaker_transform
 from fer.infer.smoothing import smooth
 from fer.infer.study_inputs import RunStudy, list_study_inputs, start_study

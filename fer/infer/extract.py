@@ -15,6 +15,7 @@ from fer.config import Extraction
 from fer.core.io import atomic_write
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.infer.chunk_store import ChunkStore
+from fer.infer.context import list_track_ids, read_context, set_track_ids
 from fer.infer.shares import list_numbers
 from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
@@ -34,12 +35,16 @@ CROPS, FRAMES = "crops", "frames"
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """A sampled frame of the video ``name``, number ``video`` of the run, that belongs to the chunk of this index."""
+    """A sampled frame of the video ``name``, number ``video`` of the run, that belongs to the chunk of this index.
+
+    One that is finished and only looked at again as context has the track ids of its usable faces, and no chunk (-1).
+    """
 
     video: int
     name: str
     chunk_index: int
     frame: Frame
+    track_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,14 @@ class FrameFaces:
         chunk_index: Number of the chunk in the video.
         rows: A row each face, or one that says why a frame has none.
         crops: (side, side, 3) uint8 RGB of the rows that are ok.
+        is_context: These frames are finished; windows of later ones reach back to them.
     """
 
     video: int
     chunk_index: int
     rows: list[dict[str, Any]]
     crops: list[np.ndarray]
+    is_context: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,12 +86,20 @@ class FaceExtractor:
         threads: Threads that detect.
         save_crops: Keep the crops as files whatever the configuration says.
         fetch_media: Has the file of a video on this machine for as long as it is read.
+        context_s: Of a video that a killed run has begun, so many seconds before the first unfinished frame are looked
+            at again, as context.
     """
 
     def __init__(
-        self, config: Extraction, run_directory: Path, threads: int, save_crops: bool, fetch_media: FetchMedia
+        self,
+        config: Extraction,
+        run_directory: Path,
+        threads: int,
+        save_crops: bool,
+        fetch_media: FetchMedia,
+        context_s: float = 0.0,
     ) -> None:
-        self.config = config
+        self.config, self.context_s = config, context_s
         self.fetch_media = fetch_media
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
@@ -124,12 +139,17 @@ class FaceExtractor:
             with self.fetch_media(item):
                 info = open_video(item.path)
                 record |= {key: value for key, value in vars(info).items() if key != "path"}
-                for position, frame in enumerate(self.decode_frames(info, last)):
-                    # The last item of a video that ends early was counted before it was cut off.
+                context = list_track_ids(read_context(store, self.context_s))
+                position = 0
+                for frame in self.decode_frames(info, min(context, default=last + 1) - 1):
                     if frame.index <= last:
+                        # The last item of a video that ends early was counted before it was cut off.
+                        if frame.index in context:
+                            yield SampledFrame(number, item.name, -1, frame, context[frame.index])
                         continue
                     record["problem"] = frame.problem or record["problem"]
                     yield SampledFrame(number, item.name, chunk_count + position // CHUNK_FRAMES, frame)
+                    position += 1
         except VideoError as error:
             record["problem"] = error.reason
         yield VideoEnd(number, record)
@@ -158,9 +178,11 @@ class FaceExtractor:
             if isinstance(item, VideoEnd):
                 yield item
             else:
-                rows = list(self.build_rows(item, faces))
-                crops = [crop for _, crop in rows if crop is not None]
-                yield FrameFaces(item.video, item.chunk_index, [row for row, _ in rows], crops)
+                pairs = list(self.build_rows(item, faces))
+                rows, crops = [row for row, _ in pairs], [crop for _, crop in pairs if crop is not None]
+                if item.track_ids is not None:
+                    set_track_ids(rows, item.track_ids)
+                yield FrameFaces(item.video, item.chunk_index, rows, crops, item.track_ids is not None)
 
     def build_rows(
         self, sampled: SampledFrame, faces: list[Face]
@@ -224,7 +246,9 @@ def estimate_frames(config: Extraction, media: Sequence[Media]) -> int:
 
 def count_frames(item: FrameFaces | VideoEnd) -> int:
     """Sampled frames of an item."""
-    return len({row["frame"] for row in item.rows}) if isinstance(item, FrameFaces) else 0
+    if not isinstance(item, FrameFaces) or item.is_context:
+        return 0
+    return len({row["frame"] for row in item.rows})
 
 
 def build_crop_path(run_directory: Path, video: int, frame: int, face_index: int) -> Path:

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,23 @@ from fer.config import Config
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
-from fer.core.progress import track_progress
 from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML, STUDY_HTML
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, ExitCode, UserError
+from fer.infer.analysis import extract_and_predict
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.classify import BatchClassifier, iter_pending_crops, write_chunks
-from fer.infer.covering import keeps_pictures, save_covered_frames
-from fer.infer.device import InferencePlan, describe_plan, load_predictor, plan_inference
-from fer.infer.extract import (
-    FaceExtractor,
-    FrameFaces,
-    VideoEnd,
-    count_detector_threads,
-    count_frames,
-    estimate_frames,
-)
+from fer.infer.covering import save_covered_frames
+from fer.infer.device import describe_plan, plan_inference
 from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
 from fer.infer.shares import list_numbers
 from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
-from fer.infer.track_ids import TrackAssigner
-from fer.infer.transform.stage import run_batch_transform
 from fer.infer.uncertainty import save_uncertainty
+from fer.infer.window_facts import keep_window, refuse_explanations
+from fer.infer.window_sampling import settle_sampling
+from fer.infer.windows import WindowFormat
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
@@ -167,10 +158,12 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     warnings: list[str] = []
     with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
+        refuse_explanations(config, run)
         if "extract" in stages or "predict" in stages:
-            model = _prepare_model(config, run) if "predict" in stages else None
+            model, window = _prepare_model(config, run) if "predict" in stages else (None, None)
+            config = settle_sampling(config, run, window)
             start = time.monotonic()
-            plan = extract_and_predict(config, run.directory, media, model)
+            plan = extract_and_predict(config, run.directory, media, model, window)
             run.update_provenance(judging_seconds=round(time.monotonic() - start, 3))
             if plan is not None:
                 run.update_provenance(inference=describe_plan(plan))
@@ -227,8 +220,12 @@ def record_outcome(run: Run, program: str) -> Iterator[None]:
         raise
 
 
-def _prepare_model(config: Config, run: Run) -> ResolvedModel:
-    """Fetch the model into the run directory, with what monitoring compares to. Raises UserError."""
+def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowFormat | None]:
+    """Fetch the model into the run directory, with what monitoring compares to. Raises UserError.
+
+    Returns:
+        The model, and what it looks at where it is a temporal one.
+    """
     if (aws := get_sagemaker_transform(config)) is not None:
         # Faces do not leave through a public bucket; a bucket that is missing is reported before hours of work.
         check_bucket_private(AwsClient(aws.region), aws.bucket)
@@ -244,65 +241,13 @@ def _prepare_model(config: Config, run: Run) -> ResolvedModel:
     # The page tells it, also where only the report is made anew and the model is elsewhere.
     performance = json.dumps(read_performance(model.bundle_dir), indent=2)
     write_text(run.directory / PARTS_DIR / PERFORMANCE_JSON, performance + "\n")
-    save_uncertainty(read_description(str(model.bundle_dir)), run.directory, config.inference.sets)
+    description = read_description(str(model.bundle_dir))
+    if description.temporal is not None:
+        keep_window(run, config, description.temporal)
+    save_uncertainty(description, run.directory, config.inference.sets)
     if (model.bundle_dir / BASELINE).is_file():
         shutil.copyfile(model.bundle_dir / BASELINE, run.directory / PARTS_DIR / BASELINE)
-    return model
-
-
-def extract_and_predict(
-    config: Config, run_directory: Path, media: Sequence[Media], model: ResolvedModel | None
-) -> InferencePlan | None:
-    """Finish the chunks of every video.
-
-    In this process decoding, detection and classification run at the same time, each in its threads. Batch transform
-    begins when all faces are extracted.
-
-    Args:
-        config: The configuration, whose stages are done.
-        run_directory: The run, whose finished chunks stay.
-        media: What it looks at.
-        model: The model; None where faces are only extracted.
-
-    Returns:
-        How faces were classified in this process; None where they were not.
-
-    Raises:
-        UserError: Something that a user can correct.
-    """
-    cfg = config.extraction
-    own = [media[number] for number in list_numbers(cfg, len(media))]
-    detector_threads, classifier_threads = split_threads(config)
-    by_transform = model is not None and uses_transform(config)
-    classifies_here = model is not None and not by_transform
-    items: Iterator[FrameFaces | VideoEnd] = iter(())
-    if classifies_here:
-        items = iter_pending_crops(run_directory, len(media))
-    if "extract" in cfg.stages:
-        fetcher = MediaFetcher(get_region(config), keep=cfg.annotate)
-        # Without classification in this process, what comes after starts from saved crops.
-        extractor = FaceExtractor(cfg, run_directory, detector_threads, not classifies_here, fetcher)
-        items = chain(items, extractor.extract(media))
-    items = track_progress(items, estimate_frames(cfg, own), "Frames", "frames", size=count_frames)
-    assigner = TrackAssigner(run_directory, cfg.max_missed)
-    if model is None or by_transform:
-        write_chunks(assigner, ((item, None) for item in items))
-        if model is not None:
-            run_batch_transform(config, run_directory, len(media), model)
-        return None
-    predictor, plan = load_predictor(str(model.bundle), config.inference, classifier_threads)
-    classifier = BatchClassifier(predictor, plan.batch_size, config.inference.flip)
-    write_chunks(
-        assigner, classifier.classify(items), predictor.columns, cfg.smoothing, pictures=keeps_pictures(config)
-    )
-    return plan
-
-
-def split_threads(config: Config) -> tuple[int, int]:
-    """Threads for detection and for classification. Together they fill the cores that the run may use."""
-    count = resolve_thread_count(config.trainer.threads)
-    detector_threads = count_detector_threads(config.extraction, count)
-    return detector_threads, count if config.extraction.stages == ("predict",) else max(count // 2, 1)
+    return model, description.temporal
 
 
 def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:

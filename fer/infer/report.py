@@ -39,6 +39,7 @@ from fer.infer.uncertainty import (
     read_uncertainty,
 )
 from fer.infer.video_pages import build_video_pages
+from fer.infer.window_facts import build_window_notes, describe_window
 from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
@@ -99,7 +100,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     pages = build_video_pages(media, videos, table, thumbnails, classes, cfg.faces == "all")
     if cfg.blur != "none":
         pages = [replace(page, source=str(copies.get(page.name, page.source))) for page in pages]
-    notes = _build_notes(config, run)
+    notes = _build_notes(config, run) + build_window_notes(run, table)
     if cfg.explain and pictures:
         # PyTorch takes seconds to import, and ONNX Runtime does without.
         from fer.infer.moment_maps import explain_moments
@@ -110,7 +111,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
         "command": "python " + shlex.join(run.provenance["command"]),
         "created": str(run.provenance["start"]),
         "notes": notes,
-        "model": {"Model": config.format_model_uri()},
+        "model": {"Model": config.format_model_uri(), **describe_window(run)},
         "environment": {
             "detector": _describe_detector(config, run),
             **{key: str(run.provenance[key]) for key in ("python", "platform", "processor", "git_commit")},

@@ -24,6 +24,7 @@ class PerformanceContent:
     Attributes:
         split: Of which images the figures are, "test" or "validation"; None where nothing is known.
         samples: Their number.
+        unit: What they are: "images", or "clips" for a temporal model.
         accuracy: With its interval.
         recalls: Of each class of the page.
         rare: Those below MIN_RECALL, the lowest first.
@@ -40,6 +41,7 @@ class PerformanceContent:
     unknown: list[str]
     data: list[str]
     level: float = MIN_RECALL
+    unit: str = "images"
 
 
 def build_performance_content(performance: Mapping[str, Any] | None, classes: Sequence[str]) -> PerformanceContent:
@@ -47,7 +49,7 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
 
     Args:
         performance: ``split``, ``samples``, ``accuracy`` {value, low, high}, ``recalls`` by class with ``samples``,
-            ``data``; None where nothing is known.
+            ``data``, and ``unit`` where samples are no images; None where nothing is known.
         classes: The classes of the page.
     """
     facts = performance or {}
@@ -68,6 +70,7 @@ def build_performance_content(performance: Mapping[str, Any] | None, classes: Se
         rare=sorted((found for found in recalls if found.low), key=lambda found: found.recall["value"] or 0.0),
         unknown=[found.emotion for found in recalls if found.recall["value"] is None],
         data=list(facts.get("data") or []),
+        unit=str(facts.get("unit") or "images"),
     )
 
 

@@ -1,19 +1,18 @@
 """The videos of a drawn study: a respondent before a stimulus, and the stimulus."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
-from fer.core.io import atomic_write
 from fer.synthetic.actions import FaceActions
 from fer.synthetic.geometry import Colour
 from fer.synthetic.identity import Identity
 from fer.synthetic.render import paste_face
 from fer.synthetic.scene import Scene
+from fer.synthetic.video_file import write_video
 
 _FADE_S = 0.35  # how long a face takes to a reaction and back
 _FACE = 0.62  # height of a face, fraction of the recording's
@@ -57,7 +56,7 @@ def write_sitting(path: Path, sitting: Sitting, size: int, fps: int) -> None:
     backdrop = np.linspace(205, 165, height)[:, None, None] + rng.normal(0, 2, (height, width, 1)) + np.zeros(3)
     still = np.clip(backdrop, 0, 255).astype(np.uint8)
     times = np.arange(round(sitting.seconds * fps)) / fps
-    _write_video(path, (_render_moment(sitting, still, float(time_s)) for time_s in times), (width, height), fps)
+    write_video(path, (_render_moment(sitting, still, float(time_s)) for time_s in times), (width, height), fps)
 
 
 def _render_moment(sitting: Sitting, still: np.ndarray, time_s: float) -> np.ndarray:
@@ -91,7 +90,7 @@ def write_stimulus(path: Path, seconds: float, cuts: Sequence[float], events: Ma
     scenes = rng.permutation(len(_SCENE_COLOURS))
     times = np.arange(round(seconds * _STIMULUS_FPS)) / _STIMULUS_FPS
     frames = (_render_stimulus(float(time_s), cuts, events, scenes) for time_s in times)
-    _write_video(path, frames, _STIMULUS_SIZE, _STIMULUS_FPS)
+    write_video(path, frames, _STIMULUS_SIZE, _STIMULUS_FPS)
 
 
 def _render_stimulus(
@@ -113,16 +112,3 @@ def _render_stimulus(
         if at <= time_s < at + _EVENT_SHOWN_S:
             cv2.putText(canvas, name, (12, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2, cv2.LINE_AA)
     return canvas
-
-
-def _write_video(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps: int) -> None:
-    """Write (height, width, 3) uint8 RGB frames, completely or not at all; browsers play it and can seek in it."""
-    with atomic_write(path) as tmp_path, av.open(str(tmp_path), "w", format="mp4") as container:
-        # In frames as small as these x264's macroblock tree reads memory that nobody has set: other bytes each time.
-        options = {"crf": "20", "preset": "veryfast", "g": str(2 * fps), "x264-params": "mbtree=0"}
-        stream = container.add_stream("libx264", rate=fps, options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        for rgb in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        container.mux(stream.encode())

@@ -17,6 +17,7 @@ from fer.core.io import write_text
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError
 from fer.metrics.evaluation import summary_metrics
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.registry.reference_faces import write_reference_samples
 from fer.train.baseline import write_baseline
@@ -24,7 +25,9 @@ from fer.train.evaluation import EvaluationResult
 from fer.train.inputs import PreparedData
 
 
-def load_network(config: Config, folder: Path, device: str) -> tuple[FaceNetwork | EnsembleNetwork, BundleDescription]:
+def load_network(
+    config: Config, folder: Path, device: str
+) -> tuple[FaceNetwork | ClipNetwork | EnsembleNetwork, BundleDescription]:
     """Load the network of a bundle, or those of an ensemble, with PyTorch.
 
     Args:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fer.bundle.ensemble_network import EnsembleNetwork
 from fer.core.io import atomic_write
+from fer.data.clips.index import MIDDLE, ClipWindows
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.emotions import AFFECT
@@ -24,6 +25,7 @@ from fer.metrics.calibration import (
 )
 from fer.metrics.ranking import compute_class_curves
 from fer.metrics.reliability import compute_reliability
+from fer.models.clip_network import ClipNetwork, predict_clip_outputs
 from fer.models.network import FaceNetwork, predict_outputs
 from fer.reports.evaluation_figures import EvaluationCurves
 from fer.train.metrics import compute_split_metrics
@@ -34,7 +36,7 @@ class EvaluationResult:
     """What a network answers for the N images of a split with C classes.
 
     Attributes:
-        samples: The split's rows of the manifest; its index is the image's row in the store.
+        samples: The split's rows of the manifest; its index is the row in the store, of an image or a clip.
         classes: Names of the classes, in the order of the columns.
         logits: (N, C).
         probabilities: (N, C), calibrated.
@@ -104,7 +106,7 @@ class EvaluationResult:
             limit: How many at most.
 
         Returns:
-            (row of the image in the store, caption), the surest first.
+            (row in the store, caption), the surest first.
         """
         predicted, confidence = self.probabilities.argmax(1), self.probabilities.max(1)
         wrong = np.flatnonzero(predicted != self.labels)
@@ -118,21 +120,38 @@ class EvaluationResult:
         ]
 
 
-def predict(network: FaceNetwork | EnsembleNetwork, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Compute all outputs (len(rows), outputs) of a network, or of an ensemble, for some of the images."""
+def predict(
+    network: FaceNetwork | ClipNetwork | EnsembleNetwork,
+    images: np.ndarray,
+    rows: np.ndarray,
+    windows: ClipWindows | None = None,
+) -> np.ndarray:
+    """Compute all outputs (len(rows), outputs) of a network for rows of the store.
+
+    Args:
+        network: The network, or an ensemble.
+        images: The images of the store.
+        rows: Which of its images, or clips.
+        windows: What a network of clips sees of them: of each the middle window.
+    """
     if isinstance(network, EnsembleNetwork):
         return network.predict_outputs(images, rows)
-    return predict_outputs(network, images, rows)
+    if not isinstance(network, ClipNetwork):
+        return predict_outputs(network, images, rows)
+    assert windows is not None, "a network of clips sees windows"
+    frames, mask = windows.select(rows, np.full(len(rows), MIDDLE))
+    return predict_clip_outputs(network, images, frames, mask)
 
 
 def evaluate(
-    network: FaceNetwork | EnsembleNetwork,
+    network: FaceNetwork | ClipNetwork | EnsembleNetwork,
     images: np.ndarray,
     manifest: Manifest,
     splits: Sequence[str],
     calibration: Calibration | CalibrationMethod,
     classes: Sequence[str] | None = None,
     offsets: np.ndarray | None = None,
+    windows: ClipWindows | None = None,
 ) -> tuple[dict[str, EvaluationResult], CalibrationChoice | None]:
     """Evaluate a network on splits of the data.
 
@@ -146,6 +165,7 @@ def evaluate(
         classes: The network's, where they may be others than the data's: images of a class that it does not have are
             left out, and a class without images is only ever a wrong answer.
         offsets: (classes,) What is added to calibrated logits where the calibration is fitted; None adds nothing.
+        windows: The windows of the store's clips, of which the middle one of each clip is judged; None of images.
 
     Returns:
         The result of each split, and the calibration where it was fitted.
@@ -162,7 +182,7 @@ def evaluate(
         raise DataError(f"no image to evaluate is of a class that the model has: {', '.join(classes)}")
     index = {name: number for number, name in enumerate(classes)}
     labels = {split: parts[split]["label"].map(index).to_numpy(np.int64) for split in splits}
-    outputs = {split: predict(network, images, parts[split].index.to_numpy()) for split in splits}
+    outputs = {split: predict(network, images, parts[split].index.to_numpy(), windows) for split in splits}
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"

@@ -25,6 +25,7 @@ from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
 from fer.metrics.calibration import Calibration
 from fer.metrics.evaluation import summary_metrics
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.registry.reference_faces import write_reference_samples
 from fer.registry.resolve import fetch_model, pin_model_uri
@@ -38,8 +39,9 @@ from fer.train.calibration import (
     compute_decision_offsets,
     fit_uncertainty,
 )
+from fer.train.clip_inputs import get_format, refuse_face_stages, select_windows
 from fer.train.device import resolve_device, resolve_precision
-from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
+from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
 from fer.train.ensemble import keep_ensemble, load_network
@@ -48,6 +50,7 @@ from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
+from fer.train.model_keys import pin_models
 from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
@@ -80,7 +83,7 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     """
     if "fit" not in config.trainer.stages:
         config = pin_model_uri(config)
-    _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
+    _run_or_launch(resolve_precision(pin_models(apply_launcher(config))), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
@@ -131,6 +134,8 @@ def _check_start(config: Config) -> None:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
+            if config.model.kind != "frame":
+                refuse_face_stages(config)
             find_teacher_weights(config)
 
 
@@ -233,7 +238,10 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     network = fit_result.network.to(device)
     cfg = config.evaluation
     offsets = compute_decision_offsets(config, data.manifest)
-    results, choice = evaluate(network, data.store.images, data.manifest, splits, cfg.calibration, offsets=offsets)
+    windows = select_windows(data.store, get_format(network))
+    results, choice = evaluate(
+        *(network, data.store.images, data.manifest, splits, cfg.calibration), offsets=offsets, windows=windows
+    )
     assert choice is not None, "it was fitted on validation"
     metrics = build_metrics(config, results, choice.calibration.temperature, fit_result)
     metrics[CALIBRATION] = build_calibration_metrics(choice, results["val"])
@@ -257,7 +265,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
 def _build_description(
     run: Run,
     data: PreparedData,
-    network: FaceNetwork,
+    network: FaceNetwork | ClipNetwork,
     calibration: Calibration,
     uncertainty: dict[str, Any],
     metrics: dict[str, Any],
@@ -280,11 +288,15 @@ def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[So
     network, description = load_network(config, folder, device)
     classes, faces, calibration = description.classes, description.faces, description.calibration
     check_protocol_classes(config, classes)
+    format = description.temporal
+    if format is not None:
+        refuse_face_stages(config)
     data = prepare_data(config, description.image_size, sources)
+    windows = select_windows(data.store, format)
     check_audited_data(config, data)
     record_data(run, data)
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(network, images, data.manifest, ["val", "test"], calibration, classes)
+    results, _ = evaluate(*(network, images, data.manifest, ["val", "test"], calibration, classes), windows=windows)
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(description)
     metrics["weights_sha256"] = description.weights_sha256

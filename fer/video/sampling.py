@@ -16,6 +16,8 @@ from typing_extensions import override
 
 from fer.video.reader import FrameSampler, VideoInfo, iter_frames, open_video
 
+# Frames a second where none are chosen.
+DEFAULT_FPS = 1.0
 # Width in pixels at which frames are compared: PySceneDetect's own default.
 SCENE_WIDTH = 256
 
@@ -117,14 +119,18 @@ class SamplingOptions(Protocol):
     """What samplers are made with. See ``fer.config.Extraction``."""
 
     @property
-    def fps(self) -> float:
-        """Frames a second that interval takes."""
+    def fps(self) -> float | None:
+        """Frames a second that interval takes; None is DEFAULT_FPS."""
         ...
 
     @property
     def every_n(self) -> int:
         """Of so many frames every_n takes one."""
         ...
+
+
+def _estimate_interval(fps: float, info: VideoInfo) -> float:
+    return max(info.duration_s * min(fps, info.fps or fps), 1)
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ class Sampling:
 
 SAMPLING: dict[str, Sampling] = {
     "interval": Sampling(
-        make=lambda options, _: IntervalSampler(options.fps),
-        estimate=lambda options, info: max(info.duration_s * min(options.fps, info.fps or options.fps), 1),
+        make=lambda options, _: IntervalSampler(options.fps or DEFAULT_FPS),
+        estimate=lambda options, info: _estimate_interval(options.fps or DEFAULT_FPS, info),
     ),
     "every_n": Sampling(
         make=lambda options, _: EveryNSampler(options.every_n),

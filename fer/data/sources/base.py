@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from fer.data.clips.media import DrawnClips, VideoClips
 from fer.emotions import FERPLUS_VOTES
 
 SPLITS = ("train", "val", "test")
@@ -57,6 +58,7 @@ class Source:
         unused: (path, reason) of files and folders that are there and belong to no sample.
         groups: What is known of the people and pictures, a row for each of ``table`` and a column a fact, such as
             gender; missing values where it is not known. None where the data set says nothing.
+        clips: Where the frames of clips come from; then a row of ``table`` is a clip. None where it is an image.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Source:
     problems: Sequence[tuple[str, str]] = field(default_factory=tuple)
     unused: Sequence[tuple[str, str]] = field(default_factory=tuple)
     groups: pd.DataFrame | None = None
+    clips: VideoClips | DrawnClips | None = None
 
 
 def _build_path_columns(paths: Sequence[str], splits: Sequence[str]) -> dict[str, "pd.Series[str]"]:

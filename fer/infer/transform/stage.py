@@ -15,9 +15,10 @@ from fer.core.run_layout import PARTS_DIR
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
 from fer.infer.chunk_store import ChunkStore
-from fer.infer.classify import iter_pending_crops, write_chunks
+from fer.infer.classify import write_chunks
 from fer.infer.covering import keeps_pictures
 from fer.infer.extract import FrameFaces, build_crop_path
+from fer.infer.saved_crops import iter_pending_crops
 from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.local import LocalBatchTransform
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
@@ -145,7 +146,7 @@ def attach_answers(
         The chunks that are not classified yet, with the probabilities (faces, columns) of their crops. A face that the
         model could not read becomes a row of the status decode_error.
     """
-    for item in iter_pending_crops(run_directory, video_count):
+    for item in iter_pending_crops(run_directory, range(video_count)):
         crops = iter(item.crops)
         rows, answered_crops, probabilities = [], [], []
         for row in item.rows:

@@ -1,0 +1,1 @@
+"""Clips: runs of frames of one face, from video files to windows of a batch."""
