@@ -40,7 +40,7 @@ def check_members(members: Sequence[BundleDescription], names: Sequence[str]) ->
         names: What the user calls them.
 
     Raises:
-        ModelError: They are too few or too many, one is an ensemble, looks at clips or is there twice, or classes differ.
+        ModelError: They are too few or too many, one is an ensemble, sees clips or is there twice, or classes differ.
     """
     if not MIN_MEMBERS <= len(members) <= MAX_MEMBERS:
         raise ModelError(f"an ensemble has {MIN_MEMBERS} to {MAX_MEMBERS} members, not {len(members)}")

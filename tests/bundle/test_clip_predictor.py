@@ -130,7 +130,7 @@ def test_a_changed_export_is_not_loaded(bundle: Path, tmp_path: Path, monkeypatc
     load(tmp_path / "bundle", runtime="onnx", threads=1)
     head, encoder = tmp_path / "bundle/onnx/head.onnx", tmp_path / "bundle/onnx/encoder.onnx"
     whole = {path: path.read_bytes() for path in (head, encoder)}
-    monkeypatch.setattr(onnx_clip_export, "export_clip_onnx", lambda _: pytest.fail("it is exported again"))
+    monkeypatch.setattr(onnx_clip_export, "export_clip_onnx", lambda *_: pytest.fail("it is exported again"))
     load(tmp_path / "bundle", runtime="onnx", threads=1)
     # One graph in the other's place computes something else.
     for path, content in ((head, whole[encoder]), (encoder, whole[head]), (head, b"none")):

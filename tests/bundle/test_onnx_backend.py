@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_exported_again(
     ):
         file.write_bytes(wrong)
         caplog.clear()
-        with caplog.at_level(logging.INFO, logger="fer.bundle.exported_network"):
+        with caplog.at_level(logging.INFO, logger="fer.bundle.exported_model"):
             OnnxNetwork(description, tmp_path)
         assert caplog.messages == [f"{file} does not fit the bundle and is exported again"]
         assert file.read_bytes() == right
@@ -164,7 +164,7 @@ def test_a_place_that_cannot_be_written_does_not_matter(
     occupied = tmp_path / "onnx"
     occupied.write_text("a file where the directory would be")
     description = read_description(str(runs["gray"]))
-    with caplog.at_level(logging.INFO, logger="fer.bundle.exported_network"):
+    with caplog.at_level(logging.INFO, logger="fer.bundle.exported_model"):
         found = Predictor(description, OnnxNetwork(description, occupied)).predict(mixed())
     np.testing.assert_allclose(found, Predictor.load(str(runs["gray"])).predict(mixed()), atol=1e-5)
     assert caplog.messages[0].endswith("the next start exports the network again")

@@ -1,6 +1,6 @@
 """What is let through to ONNX Runtime: every export of this program, and no graph that takes more than one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,14 +176,13 @@ def test_a_graph_that_is_computed_one_by_one_gives_the_same(
     (tmp_path / "network.onnx").write_bytes(model.SerializeToString())
     network = OnnxNetwork(description, tmp_path)
     sizes: list[int] = []
-    run = network.session.run
-    monkeypatch.setattr(network, "session", type("Recorded", (), {}))
+    run = network._session
 
-    def record(names: None, inputs: dict[str, np.ndarray]) -> Any:
+    def record(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         sizes.append(len(inputs["faces"]))
-        return run(names, inputs)
+        return run(inputs)
 
-    network.session.run = record
+    monkeypatch.setattr(network, "_session", record)
     side = description.faces.side
     assert network.compute_outputs(np.zeros((3, side, side, 1), np.uint8), 128).shape == (3, 7)
     assert sizes == [1, 1, 1]
@@ -204,7 +203,7 @@ def test_a_hostile_graph_never_reaches_the_runtime(
     model = build_model(description)
     harmless = model.SerializeToString()
     insert([helper.make_node("RandomNormalLike", ["pixels"], ["extra"])])(model)
-    monkeypatch.setattr("fer.bundle.onnx_export.export_onnx", lambda _: harmless)
+    monkeypatch.setattr("fer.bundle.onnx_export.export_onnx", lambda *_: harmless)
     file = tmp_path / "network.onnx"
     file.write_bytes(model.SerializeToString())
     OnnxNetwork(description, tmp_path)
