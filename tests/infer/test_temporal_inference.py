@@ -224,7 +224,7 @@ def test_the_page_tells_of_the_windows_and_of_frames_that_are_too_sparse(
     page = (whole["centred"] / "report.html").read_text()
     assert f"{LENGTH} frames, 0.125 s apart, looking back and ahead" in page and "stayed empty" not in page
     run = do("causal", "extraction.fps=2")
-    assert "the model looks at a frame every 0.125 s" in caplog.text and "take extraction.fps=8" in caplog.text
+    assert "the model looks at a frame every 0.125 s" in caplog.text and "extract with extraction.fps=8" in caplog.text
     assert load_run_config(run, "infer").extraction.fps == 2
     page = (run / "report.html").read_text()
     assert f"{LENGTH} frames, 0.125 s apart, looking back alone" in page
