@@ -13,6 +13,7 @@ from fer.data.sources.ferplus import read_ferplus
 from fer.data.sources.image_folder import read_folder
 from fer.data.sources.rafdb import read_rafdb
 from fer.data.sources.synthetic import read_synthetic
+from fer.data.sources.synthetic_clips import read_synthetic_clips
 from fer.errors import DataError
 
 READERS: dict[str, Callable[..., Source]] = {
@@ -21,6 +22,7 @@ READERS: dict[str, Callable[..., Source]] = {
     "fer2013": read_fer2013,
     "folder": read_folder,
     "synthetic": read_synthetic,
+    "synthetic_clips": read_synthetic_clips,
 }
 
 # Keys of a source that say how its votes become labels; the readers do not know them.
