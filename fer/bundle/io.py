@@ -12,7 +12,10 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from fer.bundle.clip_io import build_clip_network, fits_description, select_encoder
+from fer.bundle.clip_schema import dump_temporal
 from fer.bundle.metadata import (
+    CLIP_FORMAT_VERSION,
     DESCRIPTION_FILE,
     FORMAT_VERSION,
     WEIGHTS_FILE,
@@ -23,6 +26,7 @@ from fer.bundle.metadata import (
 )
 from fer.core.io import atomic_write, compute_sha256, write_text
 from fer.errors import ModelError, shorten_error
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.models.weights_header import fits_layout, parse_header
 
@@ -35,12 +39,16 @@ __all__ = ["Bundle", "FaceFormat", "build_description", "load_bundle", "save_bun
 class Bundle:
     """A network in evaluation mode, and the metadata of its bundle."""
 
-    network: FaceNetwork
+    network: FaceNetwork | ClipNetwork
     description: BundleDescription
 
 
 def build_description(
-    network: FaceNetwork, classes: tuple[str, ...], faces: FaceFormat, temperature: float, extra: Mapping[str, Any]
+    network: FaceNetwork | ClipNetwork,
+    classes: tuple[str, ...],
+    faces: FaceFormat,
+    temperature: float,
+    extra: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the content of bundle.yaml.
 
@@ -52,7 +60,7 @@ def build_description(
         extra: Further entries: metrics, fingerprint of the data, hash of run.yaml.
     """
     return {
-        "format": FORMAT_VERSION,
+        "format": CLIP_FORMAT_VERSION if isinstance(network, ClipNetwork) else FORMAT_VERSION,
         "architecture": network.name,
         "classes": list(classes),
         "image_size": network.image_size,
@@ -62,13 +70,14 @@ def build_description(
         },
         **({"flip": True} if network.flip else {}),
         **({"affect": True} if network.affect else {}),
+        **({"temporal": dump_temporal(network.format)} if isinstance(network, ClipNetwork) else {}),
         "faces": asdict(faces),
         "temperature": float(temperature),
         **extra,
     }
 
 
-def save_bundle(folder: Path, network: FaceNetwork, description: Mapping[str, Any]) -> str:
+def save_bundle(folder: Path, network: FaceNetwork | ClipNetwork, description: Mapping[str, Any]) -> str:
     """Write the weights and the description of a network.
 
     The description comes last: a directory without it is not a bundle.
@@ -107,15 +116,7 @@ def load_bundle(model_uri: str) -> Bundle:
     description = read_description(model_uri)
     _check_weights_fit(description)
     try:
-        network = FaceNetwork(
-            description.architecture,
-            len(description.classes),
-            description.image_size,
-            0.0,
-            flip=description.flip,
-            affect=description.affect,
-        )
-        network.set_normalisation(description.mean, description.std)
+        network = build_clip_network(description) if description.temporal else _build_face_network(description)
     except ValueError as error:
         raise build_unreadable_error(description.folder / DESCRIPTION_FILE, error) from None
     try:
@@ -125,11 +126,49 @@ def load_bundle(model_uri: str) -> Bundle:
     return Bundle(network.eval(), description)
 
 
+def require_face_network(bundle: Bundle, purpose: str) -> FaceNetwork:
+    """Return the network of a bundle of single faces.
+
+    Args:
+        bundle: The bundle.
+        purpose: What it is needed for, for the message.
+
+    Raises:
+        ModelError: It is one of clips.
+    """
+    if isinstance(bundle.network, FaceNetwork):
+        return bundle.network
+    raise ModelError(
+        f"{bundle.description.folder}: is a model of clips, and {purpose} is for models of single faces; name one of "
+        "these"
+    )
+
+
+def _build_face_network(description: BundleDescription) -> FaceNetwork:
+    """The network that a bundle of single faces describes, with random weights. Raises ModelError and ValueError."""
+    network = FaceNetwork(
+        description.architecture,
+        len(description.classes),
+        description.image_size,
+        0.0,
+        flip=description.flip,
+        affect=description.affect,
+    )
+    network.set_normalisation(description.mean, description.std)
+    return network
+
+
 def _check_weights_fit(description: BundleDescription) -> None:
     """Refuse weights of another architecture by their header: that may be of many gigabytes. Raises ModelError."""
     path, name = description.folder / WEIGHTS_FILE, description.architecture
     try:
         shapes = parse_header(path)
+        if description.temporal is not None:
+            if not fits_description(shapes, description):
+                raise ValueError("they are not those of the network that is described")
+            if description.temporal.kind == "video3d":
+                return
+            shapes = select_encoder(shapes)
         fits = fits_layout(shapes, name)
         if fits is False or (fits is None and _is_larger(name, MAX_GROWTH * sum(map(math.prod, shapes.values())))):
             raise ValueError(f"they are not those of {name}")

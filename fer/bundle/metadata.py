@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
+from fer.bundle.clip_schema import parse_temporal
 from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
 from fer.bundle.schema import (
     MAX_SIDE,
@@ -24,6 +25,7 @@ from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
+from fer.models.clip_format import TemporalFormat
 
 # The files of a bundle, beside DESCRIPTION_FILE.
 WEIGHTS_FILE = "weights.safetensors"
@@ -31,7 +33,11 @@ MODEL_CARD_FILE = "model_card.md"
 SAMPLES_FILE = "samples.npz"
 # The exported network, in the directory that the model was loaded from.
 ONNX_DIR, NETWORK_FILE = "onnx", "network.onnx"
+# Those of a model of clips: what is computed of each frame, and what joins a window's frames.
+ENCODER_FILE, HEAD_FILE = "encoder.onnx", "head.onnx"
 FORMAT_VERSION = 1
+# Of models of clips, which earlier versions of the program do not know.
+CLIP_FORMAT_VERSION = 2
 # What begins a file that Git LFS has not fetched.
 LFS_POINTER = b"version https://git-lfs"
 
@@ -69,6 +75,7 @@ class BundleDescription:
         weights_sha256: SHA-256 of the file of weights.
         flip: Whether the network answers with the mean of an image and its mirror image.
         affect: Whether valence and arousal are outputs, too.
+        temporal: The windows of a model of clips; None of one of single faces.
     """
 
     folder: Path
@@ -86,6 +93,12 @@ class BundleDescription:
     weights_sha256: str
     flip: bool = False
     affect: bool = False
+    temporal: TemporalFormat | None = None
+
+    @property
+    def onnx_files(self) -> tuple[str, ...]:
+        """Names of the files of the exported network."""
+        return (NETWORK_FILE,) if self.temporal is None else (ENCODER_FILE, HEAD_FILE)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -126,8 +139,10 @@ def read_description(model_uri: str) -> BundleDescription:
 
 def _parse_description(path: Path) -> BundleDescription:
     content = read_yaml(path)
-    if content["format"] != FORMAT_VERSION:
-        raise ValueError(f"format {content['format']}; this program reads format {FORMAT_VERSION}")
+    if content["format"] not in (FORMAT_VERSION, CLIP_FORMAT_VERSION):
+        raise ValueError(
+            f"format {content['format']}; this program reads the formats {FORMAT_VERSION} and {CLIP_FORMAT_VERSION}"
+        )
     classes, faces, normalisation = parse_classes(content["classes"]), content["faces"], content["normalisation"]
     mean, std = (parse_channels(normalisation[name], name) for name in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -150,6 +165,7 @@ def _parse_description(path: Path) -> BundleDescription:
         weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
         flip=parse_flag(content.get("flip", False), "flip"),
         affect=parse_flag(content.get("affect", False), "affect"),
+        temporal=parse_temporal(content["temporal"]) if content["format"] == CLIP_FORMAT_VERSION else None,
     )
 
 

@@ -1,7 +1,7 @@
 """The network of a bundle in ONNX Runtime, several times faster than PyTorch on a CPU."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ class OnnxNetwork:
         self.max_batch: int | None = None
         paths = [directory / NETWORK_FILE for directory in cache]
         if not any(self._load_if_valid(path) for path in paths):
-            _write_cached_model(self._export(), paths)
+            write_cached_models({NETWORK_FILE: self._export()}, cache)
 
     def _export(self) -> bytes:
         """Export the network, load it and compare it with PyTorch. Raises ModelError."""
@@ -53,7 +53,7 @@ class OnnxNetwork:
         architecture = self.description.architecture
         model = export_onnx(self.description)
         try:
-            self.session = self._start_session(model)
+            self.session = start_session(model, self.threads)
             max_difference = self._compute_max_difference()
         except Exception as error:
             raise ModelError(
@@ -85,7 +85,7 @@ class OnnxNetwork:
             graph = check_graph(model, self.description)
             if graph.metadata[BUNDLE_KEY] == self.description.sha256:
                 self.max_batch = graph.max_batch
-                self.session = self._start_session(model)
+                self.session = start_session(model, self.threads)
                 if self._compute_max_difference() <= TOLERANCE:
                     return True
         except Exception as error:
@@ -94,16 +94,6 @@ class OnnxNetwork:
         self.max_batch = None
         log.info("%s does not fit the bundle and is exported again", path)
         return False
-
-    def _start_session(self, model: bytes) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.use_deterministic_compute = True
-        # Spinning threads would otherwise take the cores from decoding and detection.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Warnings of the graph's optimisation mean nothing to a user.
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def _read_metadata(self) -> dict[str, str]:
         return dict(self.session.get_modelmeta().custom_metadata_map)
@@ -126,6 +116,18 @@ class OnnxNetwork:
         return np.concatenate(batches) if batches else np.empty((0, len(self.description.columns)), np.float32)
 
 
+def start_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """Load an exported network into ONNX Runtime, on so many CPU threads; 0 lets it choose."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.use_deterministic_compute = True
+    # Spinning threads would otherwise take the cores from decoding and detection.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Warnings of the graph's optimisation mean nothing to a user.
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:
     """List the directories that may hold a bundle's exported network, the preferred one first.
 
@@ -139,15 +141,16 @@ def list_caches(model_uri: str, description: BundleDescription) -> list[Path]:
     return caches
 
 
-def _write_cached_model(model: bytes, paths: Sequence[Path]) -> None:
-    """Store the exported network at the first path that can be written; without one, each start exports it again."""
+def write_cached_models(models: Mapping[str, bytes], directories: Sequence[Path]) -> None:
+    """Store exported networks, by name, where all can be written; without a place each start exports them again."""
     problems = []
-    for path in paths:
+    for directory in directories:
         try:
-            with atomic_write(path) as tmp_path:
-                tmp_path.write_bytes(model)
+            for name, model in models.items():
+                with atomic_write(directory / name) as tmp_path:
+                    tmp_path.write_bytes(model)
             return
         except OSError as error:
-            problems.append(f"{path}: not kept ({error.strerror})")
+            problems.append(f"{directory}: not kept ({error.strerror})")
     problem = "; ".join(problems) or "The exported network is not kept (there is no home directory)"
     log.info("%s; the next start exports the network again", problem)

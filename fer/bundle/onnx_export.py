@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from typing_extensions import override
 
-from fer.bundle.io import load_bundle
+from fer.bundle.io import load_bundle, require_face_network
 from fer.bundle.metadata import BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, INPUT, OPSET_VERSION, OUTPUT, PROBABILITIES_KEY, generate_trial_images
 from fer.errors import ModelError, shorten_error
 from fer.models.network import FaceNetwork, predict_logits
+from fer.models.preparation import PreparedNetwork
 
 
 def export_onnx(description: BundleDescription) -> bytes:
@@ -32,34 +34,55 @@ def export_onnx(description: BundleDescription) -> bytes:
     Raises:
         ModelError: The architecture cannot be exported.
     """
-    bundle = load_bundle(str(description.folder))
+    network = require_face_network(load_bundle(str(description.folder)), "this export")
     trial = generate_trial_images(description)
-    model = onnx.load_from_string(trace_to_onnx(bundle.network, trial))
-    logits = predict_logits(bundle.network, trial, np.arange(len(trial)))
+    logits = predict_logits(network, trial, np.arange(len(trial)))
+    return add_metadata(trace_to_onnx(network, trial), description, logits)
+
+
+def add_metadata(model: bytes, description: BundleDescription, logits: np.ndarray) -> bytes:
+    """Return an exported network with the hash of its bundle and PyTorch's probabilities, of these logits."""
+    content = onnx.load_from_string(model)
     answers = description.calibration.compute_probabilities(logits)
     onnx.helper.set_model_props(
-        model, {BUNDLE_KEY: description.sha256, PROBABILITIES_KEY: json.dumps(answers.tolist())}
+        content, {BUNDLE_KEY: description.sha256, PROBABILITIES_KEY: json.dumps(answers.tolist())}
     )
-    return bytes(model.SerializeToString(deterministic=True))
+    return bytes(content.SerializeToString(deterministic=True))
 
 
 def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
     """Return the network as PyTorch exports it, traced with ``trial`` (N, side, side, C) uint8. Raises ModelError."""
-    faces = torch.from_numpy(trial)
+    module = _AllOutputs(network) if network.affect else network
+    return trace_module(module, network, {INPUT: torch.from_numpy(trial)}, OUTPUT)
+
+
+def trace_module(module: nn.Module, network: PreparedNetwork, inputs: Mapping[str, Tensor], output: str) -> bytes:
+    """Return a module as PyTorch exports it, of any number of inputs at a time.
+
+    Args:
+        module: What to export.
+        network: What it is, or is a part of.
+        inputs: What it is traced with, by the names that its inputs get; a first of faces is (N, side, side, C).
+        output: The name that its output gets.
+
+    Raises:
+        ModelError: It cannot be exported.
+    """
     file = io.BytesIO()
     resize = "aten::_upsample_bilinear2d_aa"
-    torch.onnx.register_custom_op_symbolic(resize, _build_resize_symbolic(network, trial.shape[1]), OPSET_VERSION)
+    side = next(iter(inputs.values())).shape[1]
+    torch.onnx.register_custom_op_symbolic(resize, _build_resize_symbolic(network, side), OPSET_VERSION)
     try:
         with warnings.catch_warnings():
             # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _AllOutputs(network) if network.affect else network,
-                (faces,),
+                module,
+                tuple(inputs.values()),
                 cast(Any, file),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_axes={name: {0: "batch"} for name in (*inputs, output)},
                 opset_version=OPSET_VERSION,
                 dynamo=False,
             )
@@ -86,7 +109,7 @@ class _AllOutputs(nn.Module):
         return self.network.compute_outputs(images)
 
 
-def _build_resize_symbolic(network: FaceNetwork, side: int) -> Any:
+def _build_resize_symbolic(network: PreparedNetwork, side: int) -> Any:
     """Return the symbolic function of the network's antialiased resize, for which ONNX has no equal operation.
 
     Bilinear resizing is linear along each axis, so it is a matrix, and PyTorch itself gives that matrix: the resized

@@ -6,6 +6,7 @@ logits from faces, all shapes must follow from it, and what it computes is bound
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
@@ -72,12 +73,41 @@ def check_graph(content: bytes, description: BundleDescription) -> CheckedGraph:
     Raises:
         ValueError: It holds what no export of this program does, or costs more than a network of this size may.
     """
+    faces, outputs = description.faces, len(description.columns)
+    shape = (faces.side, faces.side, 3 if faces.colour else 1)
+    pixels = max(faces.side, description.image_size) ** 2
+    return check_arithmetic(
+        content, GraphForm({INPUT: (TensorProto.UINT8, shape)}, OUTPUT, (outputs,), pixels, MAX_BATCH)
+    )
+
+
+@dataclass(frozen=True)
+class GraphForm:
+    """What a graph computes, and by what its cost is bounded.
+
+    Args:
+        inputs: Type and shape of each input, of one image or window.
+        output: Name of the output.
+        output_shape: Its shape, likewise.
+        pixels: Pixels of one image or window, or what costs as much.
+        max_batch: So many images or windows at most are computed at once.
+    """
+
+    inputs: Mapping[str, tuple[int, Shape]]
+    output: str
+    output_shape: Shape
+    pixels: int
+    max_batch: int
+
+
+def check_arithmetic(content: bytes, form: GraphForm) -> CheckedGraph:
+    """Check that an ONNX file computes what it should, and no more than it may cost. Raises ValueError."""
     model = read_structure(content)
-    _check_form(model)
-    one = _check_batch(model, description, len(content), 1)
+    _check_form(model, form)
+    one = _check_batch(model, form, len(content), 1)
     try:
-        _check_batch(model, description, len(content), MAX_BATCH, one)
-        max_batch = MAX_BATCH
+        _check_batch(model, form, len(content), form.max_batch, one)
+        max_batch = form.max_batch
     except ValueError as error:
         # What a few architectures do with the number of images cannot be followed.
         log.debug("Images are computed one by one: %s", error)
@@ -86,27 +116,29 @@ def check_graph(content: bytes, description: BundleDescription) -> CheckedGraph:
 
 
 def _check_batch(
-    model: ModelProto, description: BundleDescription, file_bytes: int, count: int, fewer: GraphShapes | None = None
+    model: ModelProto, form: GraphForm, file_bytes: int, count: int, fewer: GraphShapes | None = None
 ) -> GraphShapes:
     """Check shapes and cost for a number of images. Raises ValueError."""
-    faces, outputs = description.faces, len(description.columns)
-    shape = (count, faces.side, faces.side, 3 if faces.colour else 1)
-    shapes = GraphShapes(model.graph, model.opset_import[0], shape, fewer)
-    _check_cost(model.graph, shapes, file_bytes, count * max(faces.side, description.image_size) ** 2)
-    if shapes.shapes.get(OUTPUT) != (count, outputs):
-        raise ValueError(f"it does not give {outputs} {OUTPUT} for each of its {INPUT}")
+    given = {name: (count, *shape) for name, (_, shape) in form.inputs.items()}
+    shapes = GraphShapes(model.graph, model.opset_import[0], given, fewer)
+    _check_cost(model.graph, shapes, file_bytes, count * form.pixels)
+    if shapes.shapes.get(form.output) != (count, *form.output_shape):
+        raise ValueError(f"it does not give {math.prod(form.output_shape)} {form.output} for each of its inputs")
     return shapes
 
 
-def _check_form(model: ModelProto) -> None:
+def _check_form(model: ModelProto, form: GraphForm) -> None:
     """Check what a graph consists of. Raises ValueError."""
     if [(opset.domain, opset.version) for opset in model.opset_import] != [("", OPSET_VERSION)]:
         raise ValueError(f"its operations are not those of ONNX's version {OPSET_VERSION}")
     graph = model.graph
-    if [value.name for value in graph.input] != [INPUT] or [value.name for value in graph.output] != [OUTPUT]:
-        raise ValueError(f"it does not compute {OUTPUT} from {INPUT}")
-    if graph.input[0].type.tensor_type.elem_type != TensorProto.UINT8:
-        raise ValueError(f"its {INPUT} are not of bytes")
+    if [value.name for value in graph.input] != list(form.inputs) or [value.name for value in graph.output] != [
+        form.output
+    ]:
+        raise ValueError(f"it does not compute {form.output} from {' and '.join(form.inputs)}")
+    for value, (kind, _) in zip(graph.input, form.inputs.values(), strict=True):
+        if value.type.tensor_type.elem_type != kind:
+            raise ValueError(f"its {value.name} are not of the type {TensorProto.DataType.Name(kind)}")
     if len(graph.node) > MAX_NODES:
         raise ValueError(f"it has {len(graph.node):,} operations")
     for node in graph.node:
@@ -121,6 +153,7 @@ def _check_cost(graph: GraphProto, shapes: GraphShapes, file_bytes: int, pixels:
     constants = {tensor.name for tensor in graph.initializer} | {""}
     if sum(shapes.bytes[name] for name in constants if name) > file_bytes:
         raise ValueError("it lacks weights")
+    given = {value.name for value in graph.input}
     last_use = {name: index for index, node in enumerate(graph.node) for name in node.input}
     computed = live = total = operations = 0
     for index, node in enumerate(graph.node):
@@ -138,7 +171,7 @@ def _check_cost(graph: GraphProto, shapes: GraphShapes, file_bytes: int, pixels:
         done = {name for name in node.input if last_use[name] == index} | {
             name for name in node.output if name not in last_use
         }
-        live -= sum(shapes.bytes[name] for name in done - constants - {INPUT})
+        live -= sum(shapes.bytes[name] for name in done - constants - given)
     if computed > MAX_CONSTANTS * file_bytes:
         raise ValueError(f"{computed:,} bytes are computed of weights alone")
     if total > MAX_TOTAL * pixels:

@@ -41,7 +41,7 @@ class GraphShapes:
     Args:
         graph: The graph; large tensors need no content.
         opset: The version of its operations.
-        faces: Shape of the input.
+        inputs: Shape of each input.
         fewer: The same for fewer images. Sizes that differ from there must grow steadily, so that what holds for both
             numbers of images holds for every one in between.
 
@@ -50,7 +50,11 @@ class GraphShapes:
     """
 
     def __init__(
-        self, graph: GraphProto, opset: OperatorSetIdProto, faces: Shape, fewer: "GraphShapes | None" = None
+        self,
+        graph: GraphProto,
+        opset: OperatorSetIdProto,
+        inputs: Mapping[str, Shape],
+        fewer: "GraphShapes | None" = None,
     ) -> None:
         self._opset, self._fewer = opset, fewer
         self._types: dict[str, TypeProto] = {}
@@ -61,7 +65,7 @@ class GraphShapes:
         for tensor in graph.initializer:
             self._add_constant(tensor.name, tensor)
         for value in graph.input:
-            self._add(value.name, make_tensor_type_proto(value.type.tensor_type.elem_type, faces))
+            self._add(value.name, make_tensor_type_proto(value.type.tensor_type.elem_type, inputs[value.name]))
         for node in graph.node:
             self._infer(node)
 

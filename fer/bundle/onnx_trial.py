@@ -10,6 +10,8 @@ TRIAL_COUNT = 8
 # The first version of ONNX's operations with layer normalisation as one of them; names of the graph's input and output.
 OPSET_VERSION = 17
 INPUT, OUTPUT = "faces", "logits"
+# Of the two graphs of a model of clips: the first gives features, the second takes those of windows, and a mask.
+FEATURES, MASK = "features", "mask"
 
 
 def generate_trial_images(description: BundleDescription) -> np.ndarray:
@@ -19,3 +21,13 @@ def generate_trial_images(description: BundleDescription) -> np.ndarray:
     coarse = rng.integers(0, 200, (TRIAL_COUNT, side // 8 + 1, side // 8 + 1, channels)).repeat(8, 1).repeat(8, 2)
     fine = rng.integers(0, 56, (TRIAL_COUNT, side, side, channels))
     return (coarse[:, :side, :side] + fine).astype(np.uint8)
+
+
+def generate_trial_windows(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return windows of the trial images: which image each frame is, and which frames are there, both (N, length)."""
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, TRIAL_COUNT, (4, length))
+    mask = rng.random((4, length)) < 0.5
+    mask[0] = True
+    mask[1], mask[1:, -1] = False, True
+    return frames, mask

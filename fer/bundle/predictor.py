@@ -1,7 +1,7 @@
 """The predictor: images of faces in, probabilities out."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -24,17 +24,34 @@ class Network(Protocol):
         ...
 
 
-def _load_torch(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+class ClipBackend(Protocol):
+    """The network of a bundle of clips in one of the runtimes, in two steps."""
+
+    def encode(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return features (M, D) float32 of native faces (M, side, side, C) uint8, each by itself."""
+        ...
+
+    def judge(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return logits (N, outputs) float32 of windows: features (N, T, D), and which frames are there (N, T)."""
+        ...
+
+
+Loaded = tuple[BundleDescription, Network | ClipBackend]
+
+
+def _load_torch(model_uri: str, device: str, threads: int | None, half: bool) -> Loaded:
     # Each runtime is imported only where it is used: PyTorch takes seconds to import.
     from fer.bundle.io import load_bundle
-    from fer.bundle.torch_backend import TorchNetwork
+    from fer.bundle.torch_backend import TorchClipNetwork, TorchNetwork
 
     bundle = load_bundle(model_uri)
-    return bundle.description, TorchNetwork(bundle, device, threads, half)
+    backend = TorchNetwork if bundle.description.temporal is None else TorchClipNetwork
+    return bundle.description, backend(bundle, device, threads, half)
 
 
-def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> tuple[BundleDescription, Network]:
+def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> Loaded:
     from fer.bundle.onnx_backend import OnnxNetwork, list_caches
+    from fer.bundle.onnx_clip_backend import OnnxClipNetwork
 
     if half:
         raise ModelError("inference.runtime=onnx: computes in full precision; use inference.precision=32")
@@ -42,10 +59,11 @@ def _load_onnx(model_uri: str, device: str, threads: int | None, half: bool) -> 
     if device != "cpu":
         raise ModelError(f"inference.runtime=onnx: computes on the CPU, not on {device}; use inference.runtime=torch")
     description = read_description(model_uri)
-    return description, OnnxNetwork(description, *list_caches(model_uri, description), threads=threads)
+    backend = OnnxNetwork if description.temporal is None else OnnxClipNetwork
+    return description, backend(description, *list_caches(model_uri, description), threads=threads)
 
 
-RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], tuple[BundleDescription, Network]]] = {
+RUNTIMES: dict[Runtime, Callable[[str, str, int | None, bool], Loaded]] = {
     "torch": _load_torch,
     "onnx": _load_onnx,
 }
@@ -80,8 +98,8 @@ class Predictor:
         runtime: Runtime = "torch",
         threads: int | None = None,
         half: bool = False,
-    ) -> Self:
-        """Load a bundle.
+    ) -> "Predictor":
+        """Load a bundle; of a model of clips, a ``ClipPredictor``.
 
         Args:
             model_uri: Directory of the bundle or of its run; ``pretrained``, the model that comes with the program; or
@@ -96,7 +114,12 @@ class Predictor:
         Raises:
             ModelError: There is no bundle, it cannot be loaded, or it cannot be computed in this runtime.
         """
-        return cls(*RUNTIMES[runtime](model_uri, device, threads, half))
+        description, network = RUNTIMES[runtime](model_uri, device, threads, half)
+        if description.temporal is None:
+            return cls(description, cast(Network, network))
+        from fer.bundle.clip_predictor import ClipPredictor
+
+        return ClipPredictor(description, cast(ClipBackend, network))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -138,15 +161,20 @@ class Predictor:
         Raises:
             ValueError: An array has another shape or type.
         """
-        faces = self.description.faces
-        native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
-        for index, image in enumerate(images):
-            native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
+        native = self._to_native(images)
         result = self._predict_native(native, batch_size)
         # A network that takes the mean itself gives the mirror image the same probabilities.
         if not flip or self.description.flip:
             return result
         return (result + self._predict_native(native[:, :, ::-1], batch_size)) / 2
+
+    def _to_native(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Return native faces (N, side, side, C) uint8. Raises ValueError for what is no image."""
+        faces = self.description.faces
+        native = np.empty((len(images), faces.side, faces.side, 3 if faces.colour else 1), np.uint8)
+        for index, image in enumerate(images):
+            native[index] = to_native(_validate_image(image, index), faces.side, faces.colour)
+        return native
 
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return the columns of ``predict_all`` of native faces (N, side, side, C) uint8."""

@@ -4,14 +4,15 @@ Wherever a bundle is served, its samples show whether the answers are still thos
 no image of the training data leaves with the model.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from fer.bundle.clip_predictor import ClipPredictor
 from fer.bundle.metadata import SAMPLES_FILE
+from fer.bundle.predictor import Predictor
 from fer.core.archive import ArchiveLimits, open_zip
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error
@@ -23,19 +24,14 @@ MAX_SAMPLES, MAX_SAMPLES_BYTES = 256, 128 << 20
 LIMITS = ArchiveLimits(8, MAX_SAMPLES_BYTES, 200)
 
 
-class _SupportsPredict(Protocol):
-    """What ``Predictor`` is here."""
-
-    def predict(self, images: Sequence[np.ndarray]) -> np.ndarray: ...
-
-
 @dataclass(frozen=True)
 class ReferenceSamples:
     """Sample images and the probabilities that the run's network gave them.
 
     Args:
-        images: (N, H, W, 3) uint8 RGB.
-        probabilities: (N, classes) float32.
+        images: (N, H, W, 3) uint8 RGB; of a model of clips (N, T, H, W, 3), frames that follow each other in the
+            distance of the model's windows.
+        probabilities: (N, classes) float32, or (N, T, classes).
     """
 
     images: np.ndarray
@@ -58,12 +54,12 @@ def read_samples(bundle: Path) -> ReferenceSamples | None:
         open_zip(path, LIMITS).close()
         with np.load(path, allow_pickle=False) as content:
             samples = ReferenceSamples(content["images"], content["probabilities"])
-        if samples.images.ndim != 4 or samples.images.dtype != np.uint8 or not len(samples.images):
+        shape, probabilities = samples.images.shape, samples.probabilities
+        if len(shape) not in (4, 5) or samples.images.dtype != np.uint8 or not samples.images.size:
             raise ValueError(f"pictures of the form {samples.images.shape} {samples.images.dtype}")
-        if len(samples.images) > MAX_SAMPLES:
+        if math.prod(shape[:-3]) > MAX_SAMPLES:
             raise ValueError(f"more than {MAX_SAMPLES} pictures")
-        probabilities = samples.probabilities
-        if probabilities.ndim != 2 or len(probabilities) != len(samples.images) or probabilities.dtype.kind != "f":
+        if probabilities.shape[:-1] != shape[:-3] or probabilities.dtype.kind != "f":
             raise ValueError(f"probabilities of the form {probabilities.shape} {probabilities.dtype}")
     except Exception as error:
         # Damaged files raise whatever the damaged part is read by.
@@ -71,9 +67,22 @@ def read_samples(bundle: Path) -> ReferenceSamples | None:
     return samples
 
 
-def compute_disagreement(predictor: _SupportsPredict, samples: ReferenceSamples) -> float:
+def compute_answers(predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    """Return a predictor's probabilities of sample images, shaped as those of ``ReferenceSamples``."""
+    if images.ndim == 4:
+        return predictor.predict(list(images))
+    if not isinstance(predictor, ClipPredictor):
+        raise ValueError("the samples are clips, and the model is one of single faces")
+    times = np.arange(images.shape[1]) * predictor.format.step_s
+    return np.stack([predictor.predict_sequence(list(clip), times) for clip in images])
+
+
+def compute_disagreement(predictor: Predictor, samples: ReferenceSamples) -> float:
     """Return the largest absolute difference of a probability from the run's; infinite where the classes do not fit."""
-    predicted = predictor.predict(list(samples.images))
+    try:
+        predicted = compute_answers(predictor, samples.images)
+    except ValueError:
+        return float("inf")
     if predicted.shape != samples.probabilities.shape or not np.isfinite(predicted).all():
         return float("inf")
     return float(np.abs(predicted - samples.probabilities).max())

@@ -1,7 +1,7 @@
 """Loading a predictor that reproduces the probabilities of its bundle's samples."""
 
 from fer.bundle.locate import locate_model
-from fer.bundle.metadata import NETWORK_FILE, ONNX_DIR
+from fer.bundle.metadata import HEAD_FILE, NETWORK_FILE, ONNX_DIR
 from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
 from fer.core.run_layout import BUNDLE_DIR
@@ -21,7 +21,7 @@ def load_verified_predictor(folder: str, threads: int | None) -> Predictor:
         ModelError: There is no model, it cannot be loaded, or its probabilities of the samples are not the run's.
     """
     bundle_dir = locate_model(folder) / BUNDLE_DIR
-    packaged = (bundle_dir / ONNX_DIR / NETWORK_FILE).is_file()
+    packaged = any((bundle_dir / ONNX_DIR / name).is_file() for name in (NETWORK_FILE, HEAD_FILE))
     try:
         predictor = Predictor.load(str(bundle_dir if packaged else folder), runtime="onnx", threads=threads)
     except ImportError:

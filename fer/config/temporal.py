@@ -21,7 +21,7 @@ class Temporal(Section):
         "`attention` (a transformer encoder over time) or `tcn` (dilated convolutions over time); video3d has none",
     )
     length: int = Field(16, ge=1, le=MAX_LENGTH, description="Frames of a window")
-    step_s: float = Field(0.125, gt=0, le=MAX_STEP_S, description="Seconds between the frames of a window")
+    step_s: float = Field(0.125, ge=0.001, le=MAX_STEP_S, description="Seconds between the frames of a window")
     hidden: int = Field(
         128, ge=8, le=2048, multiple_of=8, description="Width of the head: its state, or its features a frame"
     )

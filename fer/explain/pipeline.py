@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from fer.bundle.io import Bundle
+from fer.bundle.io import Bundle, require_face_network
 from fer.bundle.predictor import Predictor
 from fer.bundle.torch_backend import TorchNetwork
 from fer.core.csv import write_csv
@@ -26,6 +26,7 @@ from fer.explain.neighbours import EmbeddedFaces, Neighbour
 from fer.explain.overlay import draw_overlay
 from fer.explain.sanity import PARTS, SanityCheck, check_sanity
 from fer.models.embeddings import predict_embeddings
+from fer.models.network import FaceNetwork
 from fer.reports.explanation import (
     AveragedEmotion,
     ExplainedFace,
@@ -84,18 +85,18 @@ def explain_faces(
         embedded: Among which the nearest faces are sought; None leaves them out.
         seed: Seed of GradientShap and of the check.
     """
-    description = bundle.description
+    description, network = bundle.description, require_face_network(bundle, "an explanation")
     images = [face.image for face in faces]
     probabilities = Predictor(description, TorchNetwork(bundle)).predict(images)
     fixed = None if emotion is None else description.classes.index(emotion)
     targets = probabilities.argmax(1).tolist() if fixed is None else [fixed] * len(faces)
     native = np.stack([to_native(image, description.faces.side, description.faces.colour) for image in images])
-    explainer = Explainer(bundle.network, seed)
+    explainer = Explainer(network, seed)
     inputs = explainer.prepare(native)
     methods, notes = choose_methods(explainer)
     neighbours = None
     if embedded is not None:
-        embeddings, _ = predict_embeddings(bundle.network, native, np.arange(len(native)))
+        embeddings, _ = predict_embeddings(network, native, np.arange(len(native)))
         neighbours = [embedded.find_nearest(embedding, NEIGHBOURS) for embedding in embeddings]
     return Explanations(
         faces=faces,
@@ -105,7 +106,7 @@ def explain_faces(
         pictures=explainer.restore_pictures(inputs),
         maps={method: explainer.explain(method, inputs, targets) for method in methods},
         neighbours=neighbours,
-        sanity=_check_sanity(bundle, inputs, targets, methods, seed),
+        sanity=_check_sanity(network, inputs, targets, methods, seed),
         notes=notes,
     )
 
@@ -122,8 +123,10 @@ def choose_methods(explainer: Explainer) -> tuple[list[str], list[str]]:
     ]
 
 
-def _check_sanity(bundle: Bundle, inputs: Tensor, targets: list[int], methods: list[str], seed: int) -> SanityCheck:
-    few = Explainer(bundle.network, seed, SANITY_STEPS, SANITY_STEPS)
+def _check_sanity(
+    network: FaceNetwork, inputs: Tensor, targets: list[int], methods: list[str], seed: int
+) -> SanityCheck:
+    few = Explainer(network, seed, SANITY_STEPS, SANITY_STEPS)
     return check_sanity(few, inputs[:SANITY_FACES], targets[:SANITY_FACES], methods)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fer.bundle.io import load_bundle
+from fer.bundle.io import load_bundle, require_face_network
 from fer.config import Config
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ModelError
@@ -35,7 +35,8 @@ def explain_moments(
     """
     bundle = load_bundle(str(fetch_model(pin_model_uri(config), run_directory / PARTS_DIR / MODEL).bundle))
     try:
-        explainer = MomentExplainer(bundle.network, bundle.description.faces)
+        network = require_face_network(bundle, "extraction.explain=true")
+        explainer = MomentExplainer(network, bundle.description.faces)
     except ModelError as error:
         log.warning("%s", error)
         return list(pages), f"Strongest moments are not explained. {error}"

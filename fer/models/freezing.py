@@ -5,10 +5,10 @@ from typing import Any
 from timm.models import group_parameters
 from torch import nn
 
-from fer.models.network import FaceNetwork
+from fer.models.preparation import PreparedNetwork
 
 
-def select_trainable_names(network: FaceNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
+def select_trainable_names(network: PreparedNetwork, epoch: int, head_epochs: int, unfreeze_per_epoch: int) -> set[str]:
     """Select the parameters of the body that train in an epoch.
 
     It depends on the epoch alone, so that a resumed training unfreezes as an unbroken one.

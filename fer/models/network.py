@@ -2,7 +2,7 @@
 
 import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +18,16 @@ from typing_extensions import override
 from fer.core.io import compute_sha256
 from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
+from fer.models.preparation import PreparedNetwork
 
 log = logging.getLogger(__name__)
 
 
-class FaceNetwork(nn.Module):
+class FaceNetwork(PreparedNetwork):
     """A timm architecture that takes face images of any size and gives logits.
 
-    The preprocessing is part of the network, so that training, evaluation and serving cannot differ: resizing to
-    ``image_size``, gray repeated to three channels, the architecture's normalisation.
+    The preprocessing is part of the network: resizing to ``image_size``, gray repeated to three channels, the
+    architecture's normalisation.
 
     Args:
         name: Name of an architecture of timm, such as ``mobilenetv2_100``.
@@ -46,9 +47,6 @@ class FaceNetwork(nn.Module):
         torch.Size([2, 7])
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         name: str,
@@ -59,59 +57,26 @@ class FaceNetwork(nn.Module):
         flip: bool = False,
         affect: bool = False,
     ) -> None:
-        super().__init__()
-        self.name = name
-        self.classes = classes
+        super().__init__(name, classes, image_size, channels_last)
         self.affect = affect
-        self.image_size = image_size
         self.flip = flip
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.body = create_body(name, self.outputs, image_size, drop_rate)
         # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
         self.pretrained_cfg: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
-        self.register_buffer("mean", torch.empty(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.empty(1, 3, 1, 1), persistent=False)
         self.set_normalisation(self.pretrained_cfg["mean"], self.pretrained_cfg["std"])
         self.to(memory_format=self.memory_format)
 
     @property
+    @override
     def outputs(self) -> int:
         """Number of the body's outputs: logits, and behind them valence and arousal where it has learnt them."""
         return self.classes + len(AFFECT) * self.affect
 
     @property
+    @override
     def classifier_names(self) -> tuple[str, ...]:
         """Names of the body's classifier modules; some architectures have two."""
-        names = self.pretrained_cfg["classifier"]
-        return (names,) if isinstance(names, str) else tuple(names or ())
-
-    def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Set the means and deviations of the three channels, of images in 0 to 1.
-
-        Raises:
-            ValueError: They are not three each, or a deviation is not above 0.
-        """
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError("normalisation takes three means and three deviations above 0")
-        self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
-        self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
-
-    def preprocess(self, images: Tensor) -> Tensor:
-        """Resize and normalise images for the body.
-
-        Args:
-            images: (N, h, w, C) uint8, or (N, C, h, w) floats in 0 to 1; C is 1 or 3.
-
-        Returns:
-            (N, 3, image_size, image_size) floats.
-        """
-        if images.dtype == torch.uint8:
-            images = images.permute(0, 3, 1, 2).float() / 255
-        if images.shape[-2:] != (self.image_size, self.image_size):
-            images = nn.functional.interpolate(
-                images, (self.image_size, self.image_size), mode="bilinear", antialias=True
-            )
-        return ((images - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+        return list_classifiers(self.pretrained_cfg)
 
     @override
     def forward(self, images: Tensor) -> Tensor:
@@ -155,7 +120,7 @@ def predict_logits(network: FaceNetwork, images: np.ndarray, rows: np.ndarray, b
 
 
 def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> nn.Module:
-    """Create a timm model with random weights and a classifier of ``classes``. Raises ModelError."""
+    """Create a timm model with random weights and a classifier of ``classes``; 0 gives features. Raises ModelError."""
     if not timm.is_model(name):
         raise ModelError(f"model.name={name}: no architecture of timm has this name")
     options: dict[str, Any] = {"num_classes": classes, "drop_rate": drop_rate}
@@ -168,7 +133,7 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
         # Some architectures fail only when they get an image of a size that they do not take.
         with torch.no_grad():
             shape = tuple(body.eval()(torch.zeros(1, 3, image_size, image_size)).shape)
-        if shape != (1, classes):
+        if len(shape) != 2 or shape[1] != (classes or shape[1]):
             raise ValueError(f"it gives an output of {shape}, not logits of {classes} classes")
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -176,10 +141,21 @@ def create_body(name: str, classes: int, image_size: int, drop_rate: float) -> n
         ) from None
     classifier = cast(Any, body).get_classifier()
     if isinstance(classifier, nn.Linear):
-        # timm's own start is meant for 1,000 classes: for 7 it gives logits, and a first loss, that are far too large.
-        nn.init.normal_(classifier.weight, std=0.01)
-        nn.init.zeros_(classifier.bias)
+        initialise_classifier(classifier)
     return body.train()
+
+
+def initialise_classifier(classifier: nn.Linear) -> None:
+    """Give a classifier small random weights, and no bias."""
+    # timm's own start is meant for 1,000 classes: for 7 it gives logits, and a first loss, that are far too large.
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
+
+
+def list_classifiers(pretrained_cfg: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the names of an architecture's classifier modules; some have two."""
+    names = pretrained_cfg["classifier"]
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def load_pretrained_weights(network: FaceNetwork, weights: str, sha256: str | None) -> str:
@@ -196,30 +172,77 @@ def load_pretrained_weights(network: FaceNetwork, weights: str, sha256: str | No
     Raises:
         ModelError: The file cannot be had or read, or is of another architecture or another SHA-256.
     """
-    path = _download_hub_weights(network) if weights == "pretrained" else Path(weights)
+    path = None
+    if weights == "pretrained":
+        path = download_hub_weights(network.name, network.pretrained_cfg)
+    return load_body_weights(network.body, network.name, network.classifier_names, weights, sha256, path)
+
+
+def load_body_weights(
+    body: nn.Module, name: str, classifiers: Sequence[str], weights: str, sha256: str | None, path: Path | None = None
+) -> str:
+    """Load weights into the body of a network; a classifier of another size, or without any here, is left out.
+
+    Args:
+        body: What gets the weights.
+        name: Name of its architecture.
+        classifiers: Names of its classifier modules.
+        weights: What names the weights in messages, and their file.
+        sha256: What the file's SHA-256 must be; None accepts any.
+        path: The file, where ``weights`` is none.
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        ModelError: The file cannot be read, or is of another architecture or another SHA-256.
+    """
+    path = path or Path(weights)
     digest = compute_sha256(path)
     if sha256 is not None and digest != sha256:
         raise ModelError(
             f"model.weights={weights}: has the SHA-256 {digest}, but model.weights_sha256 asks for {sha256}"
         )
-    state = read_state_dict(path)
-    body = network.body
+    count = load_body_state(body, name, classifiers, read_state_dict(path), f"model.weights={weights}")
+    log.info("Starting from %s (%d tensors)", weights, count)
+    return digest
+
+
+def load_body_state(
+    body: nn.Module, name: str, classifiers: Sequence[str], state: Mapping[str, Tensor], title: str
+) -> int:
+    """Load tensors into the body of a network, see ``load_body_weights``.
+
+    Args:
+        body: What gets the weights.
+        name: Name of its architecture.
+        classifiers: Names of its classifier modules.
+        state: The tensors by name.
+        title: The key and value that name them, for messages.
+
+    Returns:
+        How many tensors were loaded.
+
+    Raises:
+        ModelError: They are of another architecture.
+    """
     body_state = body.state_dict()
-    classifier = {f"{name}.{kind}" for name in network.classifier_names for kind in ("weight", "bias")}
+    classifier = {f"{module}.{kind}" for module in classifiers for kind in ("weight", "bias")}
     fitting = {
-        key: value for key, value in state.items() if key not in classifier or value.shape == body_state[key].shape
+        key: value
+        for key, value in state.items()
+        if key not in classifier or (key in body_state and value.shape == body_state[key].shape)
     }
     wrong = [key for key, value in fitting.items() if key not in body_state or value.shape != body_state[key].shape]
     missing = [key for key in body_state if key not in fitting and key not in classifier]
     if wrong or missing:
         example = (wrong or missing)[0]
         raise ModelError(
-            f"model.weights={weights}: not weights of {network.name} ({len(wrong)} tensors do not fit, {len(missing)} "
-            f"are missing, such as {example}); choose the matching model.name, or other weights"
+            f"{title}: not weights of {name} ({len(wrong)} tensors do not fit, {len(missing)} are missing, such as "
+            f"{example}); choose the matching model.name, or other weights"
         )
     body.load_state_dict(fitting, strict=False)
-    log.info("Starting from %s (%d tensors)", weights, len(fitting))
-    return digest
+    return len(fitting)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -248,24 +271,22 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _download_hub_weights(network: FaceNetwork) -> Path:
-    """Path of the architecture's published weights (.safetensors) in the hub's cache. Raises ModelError."""
-    repository = network.pretrained_cfg.get("hf_hub_id")
+def download_hub_weights(name: str, pretrained_cfg: Mapping[str, Any]) -> Path:
+    """Return the path of an architecture's published weights (.safetensors) in the hub's cache. Raises ModelError."""
+    repository = pretrained_cfg.get("hf_hub_id")
     if not repository:
-        raise ModelError(
-            f"model.weights=pretrained: no weights are published for {network.name}; use model.weights=none"
-        )
+        raise ModelError(f"model.weights=pretrained: no weights are published for {name}; use model.weights=none")
     try:
         path = Path(hf_hub_download(repository, "model.safetensors"))
     except (httpx2.HTTPError, OSError, ValueError) as error:
         raise ModelError(
-            f"model.weights=pretrained: the weights of {network.name} cannot be fetched from the hub "
+            f"model.weights=pretrained: the weights of {name} cannot be fetched from the hub "
             f"({shorten_error(error)}); with a network try again, otherwise give a file (model.weights=FILE) or start "
             "at random (model.weights=none)"
         ) from None
     # The hub names a large file by its SHA-256, and its client checks the length alone.
-    name = path.resolve().name
-    if len(name) == 64 and compute_sha256(path) != name:
+    digest = path.resolve().name
+    if len(digest) == 64 and compute_sha256(path) != digest:
         path.resolve().unlink()
         raise ModelError(
             f"model.weights=pretrained: the download of {repository} was damaged and is removed; try again"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from fer.bundle.metadata import (
     DESCRIPTION_FILE,
+    ENCODER_FILE,
+    HEAD_FILE,
     MODEL_CARD_FILE,
     NETWORK_FILE,
     ONNX_DIR,
@@ -18,6 +20,7 @@ from fer.bundle.metadata import (
     read_description,
 )
 from fer.bundle.onnx_backend import OnnxNetwork
+from fer.bundle.onnx_clip_backend import OnnxClipNetwork
 from fer.bundle.reference_samples import MAX_SAMPLES_BYTES
 from fer.core.archive import (
     CHECKSUMS,
@@ -40,6 +43,8 @@ PACKAGE = "model.tar.gz"
 # The files of a bundle; the network for ONNX Runtime is added, so that serving needs no PyTorch.
 BUNDLE_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, MODEL_CARD_FILE, SAMPLES_FILE, BASELINE)
 REQUIRED_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, SAMPLES_FILE)
+# Of models of single faces, and of clips.
+ONNX_FILES = (NETWORK_FILE, ENCODER_FILE, HEAD_FILE)
 # The serving code: modules and whole packages below fer/. The Dockerfile copies the same; a test compares the two.
 SERVING_CODE = ("__init__.py", "errors.py", "emotions.py", "bundle", "core", "metrics", "models", "serving")
 # Its requirements, by the distributions of which one is installed and has the version; the headless OpenCV needs no
@@ -53,7 +58,7 @@ MEMBERS: dict[str, int] = {
     CHECKSUMS: 1 << 20,
     rf"{BUNDLE_DIR}/({'|'.join(map(re.escape, (DESCRIPTION_FILE, MODEL_CARD_FILE, BASELINE)))})": 1 << 20,
     rf"{BUNDLE_DIR}/{re.escape(SAMPLES_FILE)}": MAX_SAMPLES_BYTES,
-    rf"{BUNDLE_DIR}/({re.escape(WEIGHTS_FILE)}|{ONNX_DIR}/{re.escape(NETWORK_FILE)})": 4 << 30,
+    rf"{BUNDLE_DIR}/({re.escape(WEIGHTS_FILE)}|{ONNX_DIR}/({'|'.join(map(re.escape, ONNX_FILES))}))": 4 << 30,
     r"code/(inference\.py|requirements\.txt|fer(/[a-z_][a-z0-9_]*){1,4}\.py)": 1 << 20,
 }
 INFERENCE_SCRIPT = '''"""The handlers that SageMaker's classic containers call."""
@@ -81,14 +86,17 @@ def build_package(bundle: Path, target: Path) -> str:
         raise ModelError(f"{bundle}: lacks {', '.join(missing)}; name a run that train.py has finished")
     with tempfile.TemporaryDirectory() as temp_dir:
         staged = Path(temp_dir)
-        for name in (*BUNDLE_FILES, f"{ONNX_DIR}/{NETWORK_FILE}"):
+        exported_files = read_description(str(bundle)).onnx_files
+        for name in (*BUNDLE_FILES, *(f"{ONNX_DIR}/{name}" for name in exported_files)):
             # Both a bundle and its run may hold the exported network already.
             if source := next((path for path in (bundle / name, bundle.parent / name) if path.is_file()), None):
                 copy_file(source, staged / BUNDLE_DIR / name)
         exported = staged / BUNDLE_DIR / ONNX_DIR
         # Exports the network where it is missing, or no longer fits; that of the user's cache stands in no package.
-        OnnxNetwork(read_description(str(staged / BUNDLE_DIR)), exported, threads=1)
-        if not (exported / NETWORK_FILE).is_file():
+        description = read_description(str(staged / BUNDLE_DIR))
+        backend = OnnxNetwork if description.temporal is None else OnnxClipNetwork
+        backend(description, exported, threads=1)
+        if not all((exported / name).is_file() for name in exported_files):
             raise ModelError(f"{bundle}: its exported network cannot be kept in {temp_dir}; make room there")
         for path in _list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)

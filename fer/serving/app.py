@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ from fer.serving.requests import (
     parse_images,
 )
 from fer.serving.responses import decode_faces, to_json_lines
+from fer.serving.sequences import FrameRun, answer_frame_run, check_frame_run, parse_frame_run
 
 T = TypeVar("T")
 # Memory for the bodies of all requests that are being answered, and for their answers until they are read.
@@ -75,6 +76,7 @@ class Service:
         self.bodies, self.faces = BodyMemory(BODIES_BYTES, MAX_BYTES), MemoryLimiter(MAX_DECODED_FACES)
         self.pool = ThreadPoolExecutor(min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))), "decode")
         self.large_pool = ThreadPoolExecutor(1, "decode_large")
+        self.sequence_pool = ThreadPoolExecutor(1, "classify_sequence")
         self.metrics.add_gauge("fer_waiting_requests", "Requests that wait for memory", lambda: self.bodies.waiting)
         self.metrics.add_gauge(
             "fer_faces_under_way", "Faces being decoded or classified", lambda: MAX_DECODED_FACES - self.faces.free
@@ -97,6 +99,7 @@ class Service:
         await loading
         self.pool.shutdown()
         self.large_pool.shutdown()
+        self.sequence_pool.shutdown()
         self.batcher.close()
 
     async def _load_model(self) -> None:
@@ -154,18 +157,22 @@ class Service:
     async def _answer(self, request: Request, share: Share) -> str:
         """Return the JSON Lines for a request. Raises RequestError, and ClientDisconnect where the client is gone."""
         self._get_predictor()
-        kind = parse_content_type(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        kind = parse_content_type(content_type)
+        run = parse_frame_run(content_type, kind)
         check_size(int(request.headers.get("content-length", 0)))
         body = await read_body(request, share)
-        return await _run_while_connected(request, self._classify_body(body, kind))
+        return await _run_while_connected(request, self._classify_body(body, kind, run))
 
-    async def _classify_body(self, body: bytes, kind: Kind) -> str:
+    async def _classify_body(self, body: bytes, kind: Kind, run: FrameRun | None) -> str:
         """Return the JSON Lines for the body of a request. Raises RequestError."""
         images = await self._run_in_pool(parse_images, body, kind)
         for start in range(0, len(images), MEASURED_IMAGES):
             part = slice(start, start + MEASURED_IMAGES)
             images[part] = await self._run_in_pool(measure_images, images[part])
         check_cost(images)
+        if run is not None:
+            return await self._classify_frame_run(images, run)
         in_flight = asyncio.Semaphore(MAX_CHUNKS_IN_FLIGHT)
 
         async def classify_in_turn(chunk: list[EncodedImage]) -> str:
@@ -179,12 +186,31 @@ class Service:
         chunks = split_by_cost(images, BATCH_SIZE, BATCH_PIXELS)
         return "".join(await asyncio.gather(*map(classify_in_turn, chunks)))
 
+    async def _classify_frame_run(self, images: list[EncodedImage], run: FrameRun) -> str:
+        """Return the JSON Lines for frames that follow each other. Raises RequestError."""
+        predictor = check_frame_run(self._get_predictor(), images)
+        async with self.faces.reserve(len(images)):
+            faces: list[np.ndarray | RequestError] = []
+            for chunk in split_by_cost(images, BATCH_SIZE, BATCH_PIXELS):
+                pool = self.large_pool if sum(image.cost for image in chunk) > BATCH_PIXELS else self.pool
+                faces += await asyncio.get_running_loop().run_in_executor(
+                    pool, decode_faces, chunk, predictor.description.faces
+                )
+            self._count(faces)
+            return await asyncio.get_running_loop().run_in_executor(
+                self.sequence_pool, answer_frame_run, predictor, run, images, faces, self.flip
+            )
+
+    def _count(self, faces: Sequence[np.ndarray | RequestError]) -> None:
+        bad = sum(isinstance(face, RequestError) for face in faces)
+        self.metrics.images.inc(len(faces) - bad)
+        self.metrics.bad_images.inc(bad)
+
     async def _classify_chunk(self, images: list[EncodedImage], kind: Kind, pool: ThreadPoolExecutor) -> str:
         description = self._get_predictor().description
         faces = await asyncio.get_running_loop().run_in_executor(pool, decode_faces, images, description.faces)
         good = [face for face in faces if not isinstance(face, RequestError)]
-        self.metrics.images.inc(len(good))
-        self.metrics.bad_images.inc(len(faces) - len(good))
+        self._count(faces)
         if kind == "image" and isinstance(faces[0], RequestError):
             raise faces[0]
         answers = await asyncio.wrap_future(self.batcher.submit(good)) if good else np.empty((0, 0))

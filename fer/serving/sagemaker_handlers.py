@@ -12,11 +12,12 @@ from fer.bundle.verification import load_verified_predictor
 from fer.serving.picture_limits import check_cost, measure_images
 from fer.serving.requests import EncodedImage, Kind, RequestError, parse_content_type, parse_images
 from fer.serving.responses import JSON_LINES, decode_faces, to_json_lines
+from fer.serving.sequences import FrameRun, answer_frame_run, check_frame_run, parse_frame_run
 from fer.serving.settings import load_settings
 
 # Images that are decoded and classified at once.
 BATCH_SIZE = 32
-Request = tuple[Kind, list[EncodedImage]]
+Request = tuple[Kind, list[EncodedImage], FrameRun | None]
 
 
 def model_fn(model_dir: str) -> Predictor:
@@ -28,17 +29,24 @@ def input_fn(body: bytes | bytearray, content_type: str) -> Request:
     """Split the body of a request into images, not yet decoded. Raises the toolkit's error or RequestError."""
     try:
         kind = parse_content_type(content_type or "")
+        run = parse_frame_run(content_type, kind)
         images = measure_images(parse_images(bytes(body), kind))
         check_cost(images)
-        return kind, images
+        return kind, images, run
     except RequestError as error:
         raise _to_toolkit_error(error) from None
 
 
 def predict_fn(data: Request, model: Predictor) -> str:
     """Return the response to ``input_fn``'s result: a line of JSON for each image. Raises as ``input_fn`` does."""
-    kind, images = data
+    kind, images, run = data
     flip = load_settings(os.environ).flip
+    if run is not None:
+        try:
+            predictor = check_frame_run(model, images)
+        except RequestError as error:
+            raise _to_toolkit_error(error) from None
+        return answer_frame_run(predictor, run, images, decode_faces(images, model.description.faces), flip)
     lines = []
     for start in range(0, len(images), BATCH_SIZE):
         chunk = images[start : start + BATCH_SIZE]

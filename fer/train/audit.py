@@ -13,6 +13,7 @@ from fer.audit.slices import build_slices, measure_images
 from fer.config import Config
 from fer.core.extras import require_packages
 from fer.metrics.calibration import Calibration
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork, predict_logits
 from fer.runs.detector_choice import find_landmark_detector
 from fer.train.evaluation import EvaluationResult
@@ -39,7 +40,7 @@ def audit(
     config: Config,
     data: PreparedData,
     images: np.ndarray,
-    network: FaceNetwork,
+    network: FaceNetwork | ClipNetwork,
     calibration: Calibration,
     results: Mapping[str, EvaluationResult],
     metrics: dict[str, Any],
@@ -70,7 +71,8 @@ def audit(
             metrics[split]["slices"] = compute_group_metrics(slices, predictions, cfg.min_group_size)
             metrics[split]["slices_left_out"] = left_out
     judged = next((split for split in ("test", "val") if split in results), None)
-    if cfg.robustness and judged:
+    # Of clips it was refused before anything started.
+    if cfg.robustness and judged and isinstance(network, FaceNetwork):
         result = results[judged]
         rows = choose_rows(len(result.labels), cfg.robustness_limit, config.seed)
         metrics[judged]["robustness"] = measure_robustness(

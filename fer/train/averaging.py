@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from fer.models.network import FaceNetwork
+from fer.models.preparation import PreparedNetwork
 
 
 def find_first_averaged_epoch(swa_start: float, max_epochs: int) -> int:
@@ -27,13 +27,13 @@ class EpochAverage(AveragedModel):
         first_epoch: The first epoch, from 0, whose weights are averaged.
     """
 
-    module: FaceNetwork
+    module: PreparedNetwork
 
-    def __init__(self, network: FaceNetwork, first_epoch: int) -> None:
+    def __init__(self, network: PreparedNetwork, first_epoch: int) -> None:
         super().__init__(network, avg_fn=_average_equally, use_buffers=True)
         self.first_epoch = first_epoch
 
-    def update(self, network: FaceNetwork, epoch: int, ended: bool) -> None:
+    def update(self, network: PreparedNetwork, epoch: int, ended: bool) -> None:
         """Take in the network's weights at a validation in ``epoch``, from 0; once there is an average, at its end."""
         if epoch > self.first_epoch and not ended:
             return

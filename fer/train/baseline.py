@@ -10,6 +10,7 @@ import pandas as pd
 from fer.core.io import write_text
 from fer.data.image_store import ImageStore
 from fer.monitoring.drift import BASELINE, build_baseline
+from fer.train.clip_inputs import find_pictures
 from fer.train.evaluation import EvaluationResult
 from fer.video.detectors import Face
 from fer.video.quality import measure_quality
@@ -29,7 +30,7 @@ def write_baseline(bundle: Path, store: ImageStore, result: EvaluationResult) ->
     """
     count = len(result.samples)
     indices = np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(int))
-    rows = result.samples.index.to_numpy()[indices]
+    rows = find_pictures(store, result.samples.index.to_numpy()[indices])
     face = Face(0, 0, store.side, store.side, 1.0)
     qualities = [measure_quality(_to_rgb(store.images[row]), face) for row in rows]
     probabilities = result.probabilities[indices]

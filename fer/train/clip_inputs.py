@@ -1,62 +1,63 @@
-"""How a training's configuration says that faces of clips are extracted."""
+"""What a network of clips sees of the store, and what stages do with clips that are made for single faces."""
 
-import json
+import numpy as np
 
 from fer.config import Config
-from fer.core.system import resolve_thread_count
-from fer.data.clips.extraction import ClipOptions
+from fer.data.clips.index import ClipWindows
 from fer.data.image_store import ImageStore
-from fer.data.sources import Source
-from fer.runs.detector_choice import build_detector, pin_detector
-from fer.video.detectors import make_detector
+from fer.errors import UserError
+from fer.models.clip_format import TemporalFormat
+from fer.models.clip_network import ClipNetwork
+from fer.models.network import FaceNetwork
 
 
-def pin_clip_detector(config: Config) -> Config:
-    """Choose the detector where faces of video clips are to be found, so that run.yaml names it.
+def get_format(network: FaceNetwork | ClipNetwork) -> TemporalFormat | None:
+    """The windows of a network of clips; None of one of single faces."""
+    return network.format if isinstance(network, ClipNetwork) else None
+
+
+def select_windows(store: ImageStore, format: TemporalFormat | None) -> ClipWindows | None:
+    """Return the windows that a network sees of a store's clips; None of a network of single faces.
 
     Args:
-        config: The configuration; what needs no detector is returned as it is.
+        store: The data.
+        format: The network's windows; None of one of single faces.
 
     Raises:
-        PreconditionError: The detector's weights have another SHA-256 than the configuration asks for.
-        ModelError: They cannot be had.
+        UserError: The network looks at clips, and the data are images, or the other way round.
     """
-    if not _needs_detector(config):
-        return config
-    extraction, _ = pin_detector(config.extraction, is_drawn=False)
-    return config.model_copy(update={"extraction": extraction})
-
-
-def _needs_detector(config: Config) -> bool:
-    return any(source.kind == "clips" for source in config.dataset.sources.values())
-
-
-def build_clip_options(config: Config) -> ClipOptions:
-    """Build the options of a configuration's clips. Raises as ``pin_clip_detector``."""
-    cfg, extraction = config.dataset.clips, pin_clip_detector(config).extraction
-    found = _needs_detector(config)
-    facts = extraction.detector.model_dump(exclude={"weights"}) if found else {"kind": "none"}
-    return ClipOptions(
-        fps=cfg.fps,
-        min_frames=cfg.min_frames,
-        max_side=cfg.max_side,
-        max_missed=cfg.max_missed,
-        detector=json.dumps(facts, sort_keys=True),
-        make_detector=(lambda: build_detector(extraction)) if found else (lambda: make_detector("none")),
-        margin=facts.get("margin"),
-        align=bool(facts.get("align")),
-        threads=resolve_thread_count(config.trainer.threads),
-    )
-
-
-def describe_people(sources: list[Source], store: ImageStore) -> list[str]:
-    """Say of each source how many of its clips show more than one person; nothing of images."""
+    if format is None:
+        if store.clips is not None:
+            raise UserError("the model looks at single faces, and the data are clips; name a model of clips")
+        return None
     if store.clips is None:
-        return []
-    people = iter(store.index["people"] > 1)
-    counts = {source.name: sum(next(people) for _ in range(len(source.table))) for source in sources}
-    return [
-        f"{name}: {count} clips show several people; the one who is seen in most frames is taken"
-        for name, count in counts.items()
-        if count
-    ]
+        raise UserError("the model looks at clips, and the data are images; use dataset=clips, or another model")
+    return ClipWindows(store.clips, format.length, format.step_s)
+
+
+def find_pictures(store: ImageStore, rows: np.ndarray) -> np.ndarray:
+    """Find the images that show samples: themselves, or the middle frame of each clip.
+
+    Args:
+        store: The data.
+        rows: Rows (N,) of the store's index.
+
+    Returns:
+        Rows (N,) of its images.
+    """
+    if store.clips is None:
+        return rows
+    return (store.clips.starts[rows] + store.clips.starts[rows + 1]) // 2
+
+
+def refuse_face_stages(config: Config) -> None:
+    """Refuse, for a network of clips, what is made for single faces. Raises UserError."""
+    refused = {
+        "trainer.explain=true": config.trainer.explain,
+        "evaluation.slices=true": config.evaluation.slices,
+        "evaluation.robustness=true": config.evaluation.robustness,
+        "trainer.stages=[embed]": "embed" in config.trainer.stages,
+    }
+    for setting, chosen in refused.items():
+        if chosen:
+            raise UserError(f"{setting}: is for models of single faces, and the model is one of clips; leave it out")

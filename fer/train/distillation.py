@@ -3,10 +3,8 @@
 import hashlib
 import json
 import logging
-import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +18,11 @@ from fer.core.io import atomic_write
 from fer.core.progress import track_progress
 from fer.data.datamodule import Split
 from fer.data.image_store import ImageStore
-from fer.errors import ModelError, UserError
+from fer.errors import ModelError
 from fer.metrics.calibration import Calibration
-from fer.registry.resolve import fetch_model, pin_model_uri
+from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run
+from fer.train.model_keys import choose_model, name_key
 
 TEACHERS_CACHE = "teachers"
 BATCH = 512
@@ -39,33 +38,6 @@ class Teacher:
     description: BundleDescription
 
 
-def pin_teachers(config: Config) -> Config:
-    """Return the configuration with URIs of teachers that will always mean the same models.
-
-    Raises:
-        UserError: There is no such model, version or alias.
-        ConfigError: A URI has none of the allowed forms.
-    """
-    if not config.model.teacher:
-        return config
-    with _name_key():
-        uris = tuple(str(pin_model_uri(_choose_model(config, uri)).model_uri) for uri in config.model.teacher)
-    return config.model_copy(update={"model": config.model.model_copy(update={"teacher": uris})})
-
-
-def _choose_model(config: Config, uri: str) -> Config:
-    return config.model_copy(update={"model_uri": uri})
-
-
-@contextmanager
-def _name_key() -> Iterator[None]:
-    """Say ``model.teacher`` in messages about a model, which is otherwise named by ``model_uri``."""
-    try:
-        yield
-    except UserError as error:
-        raise type(error)(re.sub(r"^model_uri", "model.teacher", str(error))) from None
-
-
 def fetch_teachers(config: Config, folder: Path) -> list[Teacher]:
     """Download and verify the teachers of a configuration.
 
@@ -79,9 +51,11 @@ def fetch_teachers(config: Config, folder: Path) -> list[Teacher]:
     """
     teachers = []
     for number, uri in enumerate(config.model.teacher):
-        with _name_key():
-            bundle = fetch_model(_choose_model(config, uri), folder / str(number)).bundle
+        with name_key("model.teacher"):
+            bundle = fetch_model(choose_model(config, uri), folder / str(number)).bundle
             description = read_description(str(bundle))
+        if description.temporal is not None:
+            raise ModelError(f"model.teacher={uri}: is a model of clips; name one of single faces")
         if (count := len(description.classes)) != config.dataset.classes:
             raise ModelError(
                 f"model.teacher={uri}: has {count} classes, but dataset.classes={config.dataset.classes}; use a "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.bundle.io import load_bundle
+from fer.bundle.io import load_bundle, require_face_network
 from fer.config import Config
 from fer.core.io import compute_sha256
 from fer.core.run_layout import EMBEDDINGS_HTML, EMBEDDINGS_NPY
@@ -35,14 +35,14 @@ def embed_data(config: Config, run: Run, device: str, sources: list[Source] | No
         UserError: The model has other classes than the data, or its outputs are not finite.
     """
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
-    description = bundle.description
+    description, network = bundle.description, require_face_network(bundle, "trainer.stages=[embed]")
     if (count := len(description.classes)) != config.dataset.classes:
         raise UserError(f"model_uri={config.model_uri}: has {count} classes; set dataset.classes={count}")
-    data = prepare_data(config, bundle.network.image_size, sources)
+    data = prepare_data(config, network.image_size, sources)
     record_data(run, data)
     samples = data.manifest.samples
     images = convert_images(data.store, description.faces.side, description.faces.colour)
-    embeddings, logits = predict_embeddings(bundle.network.to(device), images, samples.index.to_numpy())
+    embeddings, logits = predict_embeddings(network.to(device), images, samples.index.to_numpy())
     if not (np.isfinite(embeddings).all() and np.isfinite(logits).all()):
         raise ModelError(f"model_uri={config.model_uri}: the network's outputs are not finite; use another model")
     embedded = EmbeddedData(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fer.core.io import atomic_write
+from fer.data.clips.index import MIDDLE, ClipWindows
 from fer.data.manifest import Manifest
 from fer.data.sources.base import VOTE_COLUMNS
 from fer.emotions import AFFECT
@@ -23,6 +24,7 @@ from fer.metrics.calibration import (
 )
 from fer.metrics.ranking import compute_class_curves
 from fer.metrics.reliability import compute_reliability
+from fer.models.clip_network import ClipNetwork, predict_clip_outputs
 from fer.models.network import FaceNetwork, predict_outputs
 from fer.reports.evaluation_figures import EvaluationCurves
 from fer.train.metrics import compute_split_metrics
@@ -33,7 +35,7 @@ class EvaluationResult:
     """What a network answers for the N images of a split with C classes.
 
     Attributes:
-        samples: The split's rows of the manifest; its index is the image's row in the store.
+        samples: The split's rows of the manifest; its index is the row in the store, of an image or a clip.
         classes: Names of the classes, in the order of the columns.
         logits: (N, C).
         probabilities: (N, C), calibrated.
@@ -103,7 +105,7 @@ class EvaluationResult:
             limit: How many at most.
 
         Returns:
-            (row of the image in the store, caption), the surest first.
+            (row in the store, caption), the surest first.
         """
         predicted, confidence = self.probabilities.argmax(1), self.probabilities.max(1)
         wrong = np.flatnonzero(predicted != self.labels)
@@ -118,13 +120,14 @@ class EvaluationResult:
 
 
 def evaluate(
-    network: FaceNetwork,
+    network: FaceNetwork | ClipNetwork,
     images: np.ndarray,
     manifest: Manifest,
     splits: Sequence[str],
     calibration: Calibration | CalibrationMethod,
     classes: Sequence[str] | None = None,
     offsets: np.ndarray | None = None,
+    windows: ClipWindows | None = None,
 ) -> tuple[dict[str, EvaluationResult], CalibrationChoice | None]:
     """Evaluate a network on splits of the data.
 
@@ -138,6 +141,7 @@ def evaluate(
         classes: The network's, where they may be others than the data's: images of a class that it does not have are
             left out, and a class without images is only ever a wrong answer.
         offsets: (classes,) What is added to calibrated logits where the calibration is fitted; None adds nothing.
+        windows: The windows of the store's clips, of which the middle one of each clip is judged; None of images.
 
     Returns:
         The result of each split, and the calibration where it was fitted.
@@ -154,7 +158,7 @@ def evaluate(
         raise DataError(f"no image to evaluate is of a class that the model has: {', '.join(classes)}")
     index = {name: number for number, name in enumerate(classes)}
     labels = {split: parts[split]["label"].map(index).to_numpy(np.int64) for split in splits}
-    outputs = {split: predict_outputs(network, images, parts[split].index.to_numpy()) for split in splits}
+    outputs = {split: _predict(network, images, parts[split].index.to_numpy(), windows) for split in splits}
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise ModelError(
             "the network's outputs are not finite: training diverged; lower optimizer.lr or clip gradients"
@@ -177,6 +181,17 @@ def evaluate(
         )
         for split in splits
     }, choice
+
+
+def _predict(
+    network: FaceNetwork | ClipNetwork, images: np.ndarray, rows: np.ndarray, windows: ClipWindows | None
+) -> np.ndarray:
+    """Outputs (N, outputs) for rows of the store: images, or the middle windows of clips."""
+    if not isinstance(network, ClipNetwork):
+        return predict_outputs(network, images, rows)
+    assert windows is not None, "a network of clips sees windows"
+    frames, mask = windows.select(rows, np.full(len(rows), MIDDLE))
+    return predict_clip_outputs(network, images, frames, mask)
 
 
 def summary_metrics(metrics: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from fer.config import Config
 from fer.core.extras import require_packages
 from fer.errors import UserError
 from fer.explain.report_maps import FACES_PER_CLASS, average_classes, explain_mistakes
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.reports.training import ReportExplanations
 from fer.train.evaluation import EvaluationResult
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def explain_results(
-    config: Config, network: FaceNetwork, images: np.ndarray, results: dict[str, EvaluationResult]
+    config: Config, network: FaceNetwork | ClipNetwork, images: np.ndarray, results: dict[str, EvaluationResult]
 ) -> ReportExplanations | None:
     """Explain the most confident mistakes of the test part, or of validation, and average over faces of each class.
 
@@ -28,7 +29,8 @@ def explain_results(
         results: The evaluation of each split.
     """
     result = results.get("test") or results.get("val")
-    if not config.trainer.explain or result is None:
+    # Of clips it was refused before anything started.
+    if not config.trainer.explain or result is None or not isinstance(network, FaceNetwork):
         return None
     try:
         require_packages("captum", purpose="trainer.explain=true")

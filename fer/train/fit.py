@@ -11,6 +11,7 @@ from fer.core.path_map import map_path
 from fer.core.process import get_global_rank
 from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
 from fer.errors import UserError
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.train.inputs import PreparedData
 from fer.train.module_factory import build_network
@@ -32,7 +33,7 @@ class FitResult:
         starting_weights_sha256: Of the file of weights that it started from; None where they were random.
     """
 
-    network: FaceNetwork
+    network: FaceNetwork | ClipNetwork
     history: list[dict[str, float]]
     best_epoch: float | None
     interrupted: bool
@@ -92,7 +93,7 @@ def _find_resume_checkpoint(config: Config, directory: Path) -> Path | None:
     return path
 
 
-def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool) -> FaceNetwork:
+def _load_network(config: Config, classes: int, checkpoint: Path, averaged: bool) -> FaceNetwork | ClipNetwork:
     """The network of a checkpoint, or its average, which is what was validated where there is one."""
     prefix = "average.module." if averaged else "network."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]

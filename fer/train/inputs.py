@@ -21,7 +21,7 @@ from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region
 from fer.runs.run_directory import Run
-from fer.train.clip_inputs import build_clip_options, describe_people
+from fer.train.clip_extraction import build_clip_options, describe_people
 
 S3_CACHE = "s3"
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from fer.core.image import squeeze_gray
 from fer.core.run_layout import LABEL_ISSUES_CSV, LABEL_ISSUES_HTML
 from fer.metrics.bootstrap import extract_predictions
 from fer.reports.label_issues import LabelIssuesPage, write_label_issues_page
+from fer.train.clip_inputs import find_pictures
 from fer.train.inputs import PreparedData
 
 # Below this agreement with the labels a model is too weak to doubt them.
@@ -58,7 +59,7 @@ def write_label_issues(
         "conflicting": len(conflicting),
         "listed": len(issues),
     }
-    rows = pd.Series(samples.index, index=samples["sample_id"])
+    rows = pd.Series(find_pictures(data.store, samples.index.to_numpy()), index=samples["sample_id"])
     page = LabelIssuesPage(
         title=title,
         counts=counts,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from fer.data.augmentation import ShardSlice
 from fer.metrics.classification import compute_confusion_matrix, compute_metrics
+from fer.models.clip_network import ClipNetwork
 from fer.models.freezing import freeze_except, has_frozen_parameters, select_trainable_names
 from fer.models.losses import (
     PluginLoss,
@@ -22,6 +23,7 @@ from fer.models.losses import (
 )
 from fer.models.network import FaceNetwork
 from fer.train.averaging import EpochAverage
+from fer.train.clip_outputs import compute_batch_outputs, spread_over_frames
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.library_schedules import LibrarySchedule
 from fer.train.logit_adjustment import compute_logit_offsets
@@ -56,6 +58,7 @@ class OptimizationConfig:
         distill_weight: Weight of the teachers' answers in the loss, where there are any.
         distill_temperature: Temperature at which student and teachers are compared.
         affect_weight: What the loss of valence and arousal counts, beside 1 for the emotions.
+        per_frame: Whether a clip has a loss for each of its frames that is there, instead of one.
     """
 
     loss_kind: str
@@ -76,6 +79,7 @@ class OptimizationConfig:
     distill_weight: float = 0.5
     distill_temperature: float = 1.0
     affect_weight: float = 1.0
+    per_frame: bool = False
 
 
 class FaceClassifierModule(pl.LightningModule):
@@ -97,7 +101,7 @@ class FaceClassifierModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: FaceNetwork,
+        network: FaceNetwork | ClipNetwork,
         config: OptimizationConfig,
         *,
         plugin_loss: PluginLoss | None = None,
@@ -135,23 +139,26 @@ class FaceClassifierModule(pl.LightningModule):
         self.val_loss_is_objective = False
 
     @property
-    def eval_network(self) -> FaceNetwork:
+    def eval_network(self) -> FaceNetwork | ClipNetwork:
         """The network that is validated and exported: the average where there is one."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else cast(FaceNetwork | ClipNetwork, self.average.module)
 
     @override
-    def forward(self, images: Tensor) -> Tensor:
-        return self.eval_network(images)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        logits: Tensor = self.eval_network(*inputs)
+        return logits
 
     def compute_loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Loss of a batch, weighted by its ``weights`` (N,).
 
         Args:
-            outputs: Those of the network, (N, outputs).
+            outputs: Those of the network, (N, outputs), or (N, T, outputs) of the frames of clips.
             batch: ``targets``: (N, classes); behind them valence and arousal where the network has them as outputs;
                 and last, where there are any, teachers' answers (N, classes).
         """
         cfg, classes = self.config, self.network.classes
+        if outputs.ndim == 3:
+            outputs, batch = spread_over_frames(outputs, batch)
         loss = self._compute_class_loss(outputs[:, :classes], self._select_class_targets(batch["targets"]), batch)
         if not self.network.affect:
             return loss
@@ -200,8 +207,8 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         world_size = get_world_size()
-        outputs = self.network.compute_outputs(batch["images"])
-        loss = self.compute_loss(outputs, batch)
+        outputs, judged = compute_batch_outputs(self.network, batch, self.config.per_frame)
+        loss = self.compute_loss(judged, batch)
         if world_size > 1:
             # This process's term of the whole batch's loss; Lightning's strategy averages the gradients of all.
             loss = loss * (batch["weights"].sum() / batch["whole_weight"])
@@ -231,7 +238,7 @@ class FaceClassifierModule(pl.LightningModule):
 
     @override
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        outputs = self.eval_network.compute_outputs(batch["images"])
+        outputs, _ = compute_batch_outputs(self.eval_network, batch)
         self.val_outputs.append((outputs, batch["targets"], batch["weights"]))
         self.val_shards.append(batch["shard"])
 

@@ -4,9 +4,20 @@ from timm.layers import convert_sync_batchnorm
 from torch import nn
 
 from fer.config import Config
+from fer.models.clip_format import TemporalFormat
+from fer.models.clip_network import ClipNetwork
 from fer.models.depthwise import compute_strided_depthwise_in_float32
-from fer.models.network import FaceNetwork, load_pretrained_weights
+from fer.models.network import (
+    FaceNetwork,
+    download_hub_weights,
+    list_classifiers,
+    load_body_weights,
+    load_pretrained_weights,
+)
+from fer.models.temporal_network import TemporalNetwork
+from fer.models.video3d import VideoNetwork, download_video_weights
 from fer.train.averaging import find_first_averaged_epoch
+from fer.train.encoder import load_encoder
 from fer.train.inputs import localize
 from fer.train.library_schedules import LibrarySchedule
 from fer.train.module import FaceClassifierModule, OptimizationConfig
@@ -15,7 +26,7 @@ from fer.train.plugins import load_loss
 from fer.train.schedules import SCHEDULES
 
 
-def build_network(config: Config, classes: int) -> FaceNetwork:
+def build_network(config: Config, classes: int) -> FaceNetwork | ClipNetwork:
     """Build the network of a configuration with random weights.
 
     Args:
@@ -23,18 +34,52 @@ def build_network(config: Config, classes: int) -> FaceNetwork:
         classes: Number of classes.
 
     Raises:
-        ModelError: timm has no such architecture, or it does not take images of this size.
+        ModelError: There is no such architecture, or it does not take images of this size.
+    """
+    model, channels_last = config.model, config.trainer.channels_last
+    shape = (model.name, classes, model.image_size, model.drop_rate)
+    if model.kind == "frame":
+        return FaceNetwork(*shape, channels_last, model.flip, model.affect)
+    temporal = model.temporal
+    windows = (temporal.length, temporal.step_s, temporal.position)
+    if model.kind == "video3d":
+        return VideoNetwork(*shape, TemporalFormat("video3d", *windows))
+    head = (temporal.head, temporal.hidden, temporal.layers)
+    return TemporalNetwork(
+        *(*shape, TemporalFormat("temporal", *windows, *head)),
+        *(temporal.drop_rate, temporal.freeze_encoder, channels_last),
+    )
+
+
+def load_starting_weights(config: Config, network: FaceNetwork | ClipNetwork) -> str | None:
+    """Give a network the weights that its training starts from.
+
+    Args:
+        config: The configuration.
+        network: The network, with random weights.
+
+    Returns:
+        SHA-256 of the file of weights; None where they stay random.
+
+    Raises:
+        UserError: The weights cannot be had, or are not its own.
     """
     model = config.model
-    return FaceNetwork(
-        model.name,
-        classes,
-        model.image_size,
-        model.drop_rate,
-        config.trainer.channels_last,
-        model.flip,
-        model.affect,
-    )
+    if model.encoder is not None:
+        assert isinstance(network, TemporalNetwork), "only these have an encoder"
+        return load_encoder(config, network)
+    if model.weights == "none":
+        return None
+    weights = localize(model.weights, config)
+    if isinstance(network, FaceNetwork):
+        return load_pretrained_weights(network, weights, model.weights_sha256)
+    if isinstance(network, TemporalNetwork):
+        body, classifiers = network.body.encoder, list_classifiers(network.pretrained_cfg)
+        path = download_hub_weights(network.name, network.pretrained_cfg) if weights == "pretrained" else None
+    else:
+        body, classifiers = network.body, network.classifier_names
+        path = download_video_weights(network.name) if weights == "pretrained" else None
+    return load_body_weights(body, network.name, classifiers, weights, model.weights_sha256, path)
 
 
 def build_library_schedule(config: Config) -> LibrarySchedule | None:
@@ -76,9 +121,7 @@ def build_module(
     """
     model, schedule = config.model, config.optimizer.schedule
     network = build_network(config, classes)
-    weights_sha256 = None
-    if model.weights != "none":
-        weights_sha256 = load_pretrained_weights(network, localize(model.weights, config), model.weights_sha256)
+    weights_sha256 = load_starting_weights(config, network)
     optimization = OptimizationConfig(
         loss_kind=model.loss.kind,
         label_smoothing=model.loss.label_smoothing,
@@ -99,6 +142,7 @@ def build_module(
         distill_weight=model.loss.distill_weight,
         distill_temperature=model.loss.distill_temperature,
         affect_weight=model.loss.affect_weight,
+        per_frame=model.kind == "temporal" and model.temporal.loss == "frame",
     )
     if device == "cuda" and config.trainer.world_size > 1 and config.trainer.sync_batchnorm:
         # timm's own conversion knows its layers of batch norm with activation; Lightning's would lose them.
@@ -118,5 +162,9 @@ def build_module(
         # Lightning converts after it has loaded a checkpoint, whose digits were lost then.
         module.double()
     if config.trainer.compile:
-        module.network.body.compile(mode="reduce-overhead" if device == "cuda" else None)
+        # A temporal network's frames take the time, of which there are ever another number.
+        if isinstance(network, TemporalNetwork):
+            network.body.encoder.compile()
+        else:
+            network.body.compile(mode="reduce-overhead" if device == "cuda" else None)
     return module, weights_sha256

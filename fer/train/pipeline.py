@@ -7,15 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
-from fer.bundle.predictor import Predictor
-from fer.bundle.reference_samples import ReferenceSamples, write_samples
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
 from fer.core.installation import format_resume_command
@@ -26,10 +23,10 @@ from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
 from fer.metrics.calibration import Calibration
+from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run, load_run_config, read_status
-from fer.synthetic import draw_dataset_face
 from fer.trackers.background import run_trackers
 from fer.train.audit import audit, check_audit, check_audited_data
 from fer.train.baseline import write_baseline
@@ -39,8 +36,10 @@ from fer.train.calibration import (
     compute_decision_offsets,
     fit_uncertainty,
 )
+from fer.train.clip_extraction import pin_clip_detector
+from fer.train.clip_inputs import get_format, refuse_face_stages, select_windows
 from fer.train.device import resolve_device, resolve_precision
-from fer.train.distillation import find_teacher_weights, pin_teachers, record_teachers
+from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
 from fer.train.evaluation import evaluate, summary_metrics
@@ -48,15 +47,16 @@ from fer.train.explanations import explain_results
 from fer.train.fit import fit
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
+from fer.train.model_keys import pin_models
 from fer.train.module_factory import build_module, check_optimization
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
+from fer.train.reference_faces import write_reference_samples
 from fer.train.reproducibility import seed_everything, set_threads
 from fer.train.results import build_metrics, write_first_results, write_results
 from fer.train.trainer import OUT_OF_MEMORY
 
-SAMPLE_COUNT, SAMPLE_SIDE, SAMPLE_SEED = 14, 96, 2**31
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +81,8 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     """
     if "fit" not in config.trainer.stages:
         config = pin_model_uri(config)
-    _run_or_launch(resolve_precision(pin_teachers(apply_launcher(config))), directory, Run, sources)
+    config = pin_clip_detector(pin_models(apply_launcher(config)))
+    _run_or_launch(resolve_precision(config), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
@@ -103,7 +104,7 @@ def resume(directory: Path, sources: list[Source] | None = None) -> None:
         log.info("%s: the run is finished", directory)
         return
     # A run.yaml written by hand, of a run that was not begun, may still say auto.
-    config = resolve_precision(apply_launcher(config))
+    config = resolve_precision(pin_clip_detector(apply_launcher(config)))
     _run_or_launch(config, directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources)
 
 
@@ -132,6 +133,8 @@ def _check_start(config: Config) -> None:
             # Its random weights are thrown away: the run draws its own after it was seeded.
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
+            if config.model.kind != "frame":
+                refuse_face_stages(config)
             find_teacher_weights(config)
 
 
@@ -234,7 +237,10 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     network = fit_result.network.to(device)
     cfg = config.evaluation
     offsets = compute_decision_offsets(config, data.manifest)
-    results, choice = evaluate(network, data.store.images, data.manifest, splits, cfg.calibration, offsets=offsets)
+    windows = select_windows(data.store, get_format(network))
+    results, choice = evaluate(
+        *(network, data.store.images, data.manifest, splits, cfg.calibration), offsets=offsets, windows=windows
+    )
     assert choice is not None, "it was fitted on validation"
     metrics = build_metrics(config, results, choice.calibration.temperature, fit_result)
     metrics[CALIBRATION] = build_calibration_metrics(choice, results["val"])
@@ -244,7 +250,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     description = _build_description(run, data, network, choice.calibration, uncertainty, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
-    _write_reference_samples(bundle_dir)
+    write_reference_samples(bundle_dir)
     write_baseline(bundle_dir, data.store, results.get("test", results["val"]))
     card = render_model_card(config.name, description, metrics, run.provenance["data_notes"], run.config_text)
     write_text(bundle_dir / MODEL_CARD_FILE, card)
@@ -258,7 +264,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
 def _build_description(
     run: Run,
     data: PreparedData,
-    network: FaceNetwork,
+    network: FaceNetwork | ClipNetwork,
     calibration: Calibration,
     uncertainty: dict[str, Any],
     metrics: dict[str, Any],
@@ -275,23 +281,23 @@ def _build_description(
     return build_description(network, data.manifest.classes, faces, calibration.temperature, facts)
 
 
-def _write_reference_samples(bundle_dir: Path) -> None:
-    """Write drawn faces and the trained network's answers, by which every later copy of the bundle is checked."""
-    images = np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLE_COUNT)])
-    write_samples(bundle_dir, ReferenceSamples(images, Predictor.load(str(bundle_dir)).predict(list(images))))
-
-
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:
     """Evaluate the bundle of ``model_uri`` on this configuration's data, with the bundle's own calibration."""
     bundle = load_bundle(str(fetch_model(config, run.directory / "model").bundle))
     classes = bundle.description.classes
     check_protocol_classes(config, classes)
+    format = get_format(bundle.network)
+    if format is not None:
+        refuse_face_stages(config)
     data = prepare_data(config, bundle.network.image_size, sources)
+    windows = select_windows(data.store, format)
     check_audited_data(config, data)
     record_data(run, data)
     faces, calibration = bundle.description.faces, bundle.description.calibration
     images = convert_images(data.store, faces.side, faces.colour)
-    results, _ = evaluate(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes)
+    results, _ = evaluate(
+        *(bundle.network.to(device), images, data.manifest, ["val", "test"], calibration, classes), windows=windows
+    )
     metrics = build_metrics(config, results, calibration.temperature, None)
     metrics |= build_bundle_metrics(bundle.description)
     metrics["weights_sha256"] = bundle.description.weights_sha256

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -16,6 +17,7 @@ from fer.reports.training import CaptionedImage, ReportExplanations, TrainingRep
 from fer.runs.run_directory import Run
 from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.callbacks import HISTORY_COLUMNS
+from fer.train.clip_inputs import find_pictures
 from fer.train.evaluation import EvaluationResult
 from fer.train.fit import FitResult
 from fer.train.inputs import PreparedData
@@ -69,7 +71,7 @@ def write_report(
         class_counts=_count_classes(data.manifest),
         findings=data.manifest.findings,
         samples=samples,
-        mistakes=[CaptionedImage(squeeze_gray(data.store.images[row]), caption) for row, caption in errors],
+        mistakes=_render_mistakes(data, errors),
         config_yaml=run.config_text,
         environment=_describe_environment(run),
         notes=[*notes, *run.provenance["data_notes"]],
@@ -109,10 +111,19 @@ def _render_samples(config: Config, data: PreparedData) -> list[CaptionedImage]:
     targets = torch.zeros(len(samples), len(classes))
     # A sheet shows single faces: mixing two would make each caption wrong.
     augmentation = build_augmentation(config, mixup=0, cutmix=0)
-    images = torch.from_numpy(data.store.images[samples.index.to_numpy()])
+    images = torch.from_numpy(data.store.images[find_pictures(data.store, samples.index.to_numpy())])
     augmented, _ = augmentation(images, targets, config.model.image_size, (config.seed, 0, 0))
     pixels = (augmented.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     return [CaptionedImage(squeeze_gray(image), label) for image, label in zip(pixels, samples["label"], strict=True)]
+
+
+def _render_mistakes(data: PreparedData, errors: list[tuple[int, str]]) -> list[CaptionedImage]:
+    """Rows of the store with their captions, a clip by its middle frame."""
+    pictures = find_pictures(data.store, np.array([row for row, _ in errors], int))
+    return [
+        CaptionedImage(squeeze_gray(data.store.images[picture]), caption)
+        for picture, (_, caption) in zip(pictures, errors, strict=True)
+    ]
 
 
 def _describe_environment(run: Run) -> dict[str, str]:

@@ -17,6 +17,7 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.process import get_global_rank, interrupt_on_signals
 from fer.core.run_layout import BEST_CKPT, CHECKPOINTS_DIR, HISTORY_CSV, LAST_CKPT, TRIAL_JSON, UNFINISHED_CKPT
+from fer.data.clips.index import ClipWindows
 from fer.data.datamodule import FaceDataModule, Split
 from fer.data.manifest import Manifest
 from fer.errors import ModelError, UserError, shorten_error
@@ -30,6 +31,7 @@ from fer.train.checkpoints import (
     find_best_checkpoint,
     restore_best_checkpoint,
 )
+from fer.train.clip_inputs import get_format, select_windows
 from fer.train.distillation import add_soft_targets
 from fer.train.distributed import SynchronizedStart, build_ddp_strategy
 from fer.train.inputs import PreparedData
@@ -80,7 +82,9 @@ def build_splits(manifest: Manifest) -> tuple[Split, Split]:
     return build_split("train"), build_split("val")
 
 
-def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Split) -> FaceDataModule:
+def build_datamodule(
+    config: Config, images: np.ndarray, train: Split, val: Split, windows: ClipWindows | None = None
+) -> FaceDataModule:
     """Build the batches of a training.
 
     Args:
@@ -88,6 +92,7 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
         images: Those of the store, (M, h, w, C) uint8.
         train: The training split.
         val: The validation split.
+        windows: The windows of the store's clips; None of images.
     """
     return FaceDataModule(
         images,
@@ -99,6 +104,7 @@ def build_datamodule(config: Config, images: np.ndarray, train: Split, val: Spli
         seed=config.seed,
         weighted_sampling=config.dataset.balance == "weighted_sampling" and config.trainer.overfit_batches is None,
         resident=config.trainer.resident,
+        windows=windows,
     )
 
 
@@ -194,7 +200,8 @@ def train_network(
         _check_checkpoint(checkpoint, module)
     if get_global_rank() == 0:
         restore_best_checkpoint(checkpoint, directory / CHECKPOINTS_DIR)
-    datamodule = build_datamodule(config, data.store.images, train, val)
+    windows = select_windows(data.store, get_format(module.network))
+    datamodule = build_datamodule(config, data.store.images, train, val, windows)
     profiler = attach_profiler(trainer, config, device)
     start = time.monotonic()
     with interrupt_on_signals():

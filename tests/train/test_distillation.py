@@ -28,10 +28,10 @@ from fer.train import distillation
 from fer.train.distillation import (
     add_soft_targets,
     find_teacher_weights,
-    pin_teachers,
     record_teachers,
 )
 from fer.train.logit_adjustment import compute_class_prior
+from fer.train.model_keys import pin_models
 from fer.train.module import FaceClassifierModule
 from fer.train.pipeline import train
 from tests.helpers.networks import SMALL, batch_of, faces, lively, settings
@@ -111,7 +111,7 @@ def test_uris_are_pinned_and_their_weights_known(
     tmp_path: Path, teachers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = pin_teachers(configure(tmp_path, "one"))
+    config = pin_models(configure(tmp_path, "one"))
     assert config.model.teacher == (str(tmp_path / "one"),)
     weights = find_teacher_weights(config)
     assert list(weights) == [teachers[0]]
@@ -121,7 +121,7 @@ def test_uris_are_pinned_and_their_weights_known(
 def test_a_resumed_run_tells_a_teacher_that_has_changed(
     tmp_path: Path, teachers: tuple[str, str], make_network: Callable[[], FaceNetwork], caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = pin_teachers(configure(tmp_path, teachers[0]))
+    config = pin_models(configure(tmp_path, teachers[0]))
     run = Run(tmp_path / "run", config)
     record_teachers(run, config)
     began = run.provenance["teachers"]
@@ -141,7 +141,7 @@ def test_what_is_no_teacher_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^model\.teacher=/nowhere: there is no such directory"):
         find_teacher_weights(configure(tmp_path, "/nowhere"))
     with pytest.raises(ConfigError, match=r"^model\.teacher=models:/x: registered models are named"):
-        pin_teachers(configure(tmp_path, '"models:/x"'))
+        pin_models(configure(tmp_path, '"models:/x"'))
     eight = save_teacher(tmp_path / "eight", lively(FaceNetwork(SMALL, 8, 48, 0.0)), (*EMOTIONS, CONTEMPT))
     with pytest.raises(UserError, match=r"has 8 classes, but dataset\.classes=7"):
         find_teacher_weights(configure(tmp_path, eight))

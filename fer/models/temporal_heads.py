@@ -1,0 +1,212 @@
+"""What joins the features of a window's frames. A frame that is not there changes no answer."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+from typing_extensions import override
+
+from fer.models.clip_format import HeadKind
+
+ATTENTION_HEADS = 4
+
+
+class TemporalHead(nn.Module):
+    """From the features of frames to states: of each frame, and of the whole window.
+
+    Args:
+        features: Features of a frame, D.
+        width: Numbers of a state, H.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.features = features
+        self.width = width
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Join frames.
+
+        Args:
+            features: (N, T, D); those of frames that are not there may be anything.
+            mask: (N, T) bool, which frames are there.
+
+        Returns:
+            States (N, T, H) of the frames, those of frames that are not there without a meaning, and (N, H) of the
+            windows.
+        """
+        raise NotImplementedError
+
+
+class MeanHead(TemporalHead):
+    """The mean of the frames' features: what a model of single faces sees of a clip."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, features)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        features = blank_missing(features, mask)
+        return features, average_present(features, mask)
+
+
+class RecurrentHead(TemporalHead):
+    """A GRU or an LSTM over the frames that are there, one after the other.
+
+    Args:
+        features: Features of a frame.
+        width: Numbers of its state.
+        layers: Layers of it.
+        drop_rate: Dropout of its input, and between layers.
+        kind: ``gru`` or ``lstm``.
+    """
+
+    def __init__(self, features: int, width: int, layers: int, drop_rate: float, kind: HeadKind) -> None:
+        super().__init__(features, width)
+        self.norm = nn.LayerNorm(features)
+        self.drop = nn.Dropout(drop_rate)
+        between = drop_rate if layers > 1 else 0.0
+        recurrent = nn.GRU if kind == "gru" else nn.LSTM
+        self.recurrent = recurrent(features, width, layers, batch_first=True, dropout=between)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = self.drop(self.norm(blank_missing(features, mask)))
+        # Frames that are there move to the front, so that others are seen only after all of them.
+        rank = mask.long().cumsum(1) - 1
+        places = torch.arange(mask.shape[1], device=mask.device)
+        reached = (rank[:, :, None] == places).to(inputs.dtype)
+        chosen = reached * mask[:, :, None]
+        states, _ = self.recurrent(chosen.transpose(1, 2) @ inputs)
+        # Each frame has the state after the last one that is there, so the last frame has that after all of them.
+        frames = reached @ states
+        return frames, frames[:, -1]
+
+
+class AttentionHead(TemporalHead):
+    """A transformer encoder over time, with positions that are learnt.
+
+    Args:
+        features: Features of a frame.
+        width: Width of the transformer.
+        layers: Layers of it.
+        drop_rate: Dropout of its branches.
+        length: Frames of a window.
+    """
+
+    def __init__(self, features: int, width: int, layers: int, drop_rate: float, length: int) -> None:
+        super().__init__(features, width)
+        self.norm = nn.LayerNorm(features)
+        self.project = nn.Linear(features, width)
+        self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(length, width), std=0.02))
+        self.blocks = nn.ModuleList(_AttentionBlock(width, drop_rate) for _ in range(layers))
+        self.last_norm = nn.LayerNorm(width)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.project(self.norm(blank_missing(features, mask))) + self.positions
+        for block in self.blocks:
+            states = block(states, mask)
+        states = self.last_norm(states)
+        return states, average_present(states, mask)
+
+
+class _AttentionBlock(nn.Module):
+    """Attention to the frames that are there, then a perceptron, both with their norm first."""
+
+    def __init__(self, width: int, drop_rate: float) -> None:
+        super().__init__()
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_parts, self.to_states = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.drop = nn.Dropout(drop_rate)
+
+    @override
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        length, width = states.shape[1:]
+        parts = self.to_parts(self.norm_1(states)).view(-1, length, 3, ATTENTION_HEADS, width // ATTENTION_HEADS)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind()
+        # Finite, so that a window without any frame gives numbers.
+        bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e4)[:, None, None, :]
+        joined = scaled_dot_product_attention(query, key, value, bias)
+        states = states + self.drop(self.to_states(joined.transpose(1, 2).reshape(-1, length, width)))
+        return states + self.drop(self.narrow(gelu(self.widen(self.norm_2(states)))))
+
+
+class ConvolutionHead(TemporalHead):
+    """Convolutions over time, each layer with twice the dilation of the one before (arXiv:1803.01271).
+
+    Args:
+        features: Features of a frame.
+        width: Channels of it.
+        layers: Layers of it, of two convolutions each.
+        drop_rate: Dropout of its branches.
+    """
+
+    def __init__(self, features: int, width: int, layers: int, drop_rate: float) -> None:
+        super().__init__(features, width)
+        self.norm = nn.LayerNorm(features)
+        self.project = nn.Linear(features, width)
+        self.blocks = nn.ModuleList(_ConvolutionBlock(width, 2**number, drop_rate) for number in range(layers))
+        self.last_norm = nn.LayerNorm(width)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.project(self.norm(blank_missing(features, mask)))
+        for block in self.blocks:
+            states = block(states, mask)
+        states = self.last_norm(states)
+        return states, average_present(states, mask)
+
+
+class _ConvolutionBlock(nn.Module):
+    """Two convolutions over time beside a short cut; frames that are not there are zeros, as beyond the window."""
+
+    def __init__(self, width: int, dilation: int, drop_rate: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.first = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.drop = nn.Dropout(drop_rate)
+
+    @override
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        inner = gelu(self._convolve(self.first, self.norm(states), mask))
+        return states + self.drop(self._convolve(self.second, inner, mask))
+
+    @staticmethod
+    def _convolve(convolution: nn.Conv1d, states: Tensor, mask: Tensor) -> Tensor:
+        channels: Tensor = convolution(blank_missing(states, mask).transpose(1, 2))
+        return channels.transpose(1, 2)
+
+
+def blank_missing(features: Tensor, mask: Tensor) -> Tensor:
+    """Features (N, T, D) with zeros for frames that are not there."""
+    return features.masked_fill(~mask[:, :, None], 0.0)
+
+
+def average_present(features: Tensor, mask: Tensor) -> Tensor:
+    """Mean (N, D) of the features (N, T, D) of frames that are there; zeros where none is."""
+    count = mask.sum(1, keepdim=True).clamp(min=1)
+    return blank_missing(features, mask).sum(1) / count
+
+
+def build_head(kind: HeadKind, features: int, length: int, hidden: int, layers: int, drop_rate: float) -> TemporalHead:
+    """Build a head with random weights.
+
+    Args:
+        kind: Which.
+        features: Features of a frame.
+        length: Frames of a window.
+        hidden: Width of the head; the mean has that of the features.
+        layers: Layers of the head; the mean has none.
+        drop_rate: Dropout within the head; the mean has none.
+    """
+    match kind:
+        case "mean":
+            return MeanHead(features)
+        case "attention":
+            return AttentionHead(features, hidden, layers, drop_rate, length)
+        case "tcn":
+            return ConvolutionHead(features, hidden, layers, drop_rate)
+    return RecurrentHead(features, hidden, layers, drop_rate, kind)

@@ -1,0 +1,59 @@
+"""The frame encoder of a temporal network, started from a model of single faces."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from fer.bundle.metadata import WEIGHTS_FILE, read_description
+from fer.config import Config
+from fer.errors import ModelError, shorten_error
+from fer.models.network import list_classifiers, load_body_state
+from fer.models.temporal_network import TemporalNetwork
+from fer.registry.resolve import fetch_model
+from fer.train.model_keys import choose_model, name_key
+
+log = logging.getLogger(__name__)
+
+
+def load_encoder(config: Config, network: TemporalNetwork) -> str:
+    """Start the encoder of a network from the body of the model that ``model.encoder`` names.
+
+    Its classifier is left out, so that its classes may be any; normalisation and colour become that model's.
+
+    Args:
+        config: The configuration, whose model.encoder is not null.
+        network: The network, with random weights.
+
+    Returns:
+        SHA-256 of the model's weights.
+
+    Raises:
+        UserError: The model cannot be fetched.
+        ModelError: It is damaged, of another architecture, or itself one of clips.
+    """
+    uri = str(config.model.encoder)
+    with tempfile.TemporaryDirectory(prefix="fer-encoder-") as folder:
+        with name_key("model.encoder"):
+            bundle = fetch_model(choose_model(config, uri), Path(folder)).bundle
+            description = read_description(str(bundle))
+        if description.temporal is not None:
+            raise ModelError(f"model.encoder={uri}: is a model of clips; name one of single faces")
+        if description.architecture != network.name:
+            raise ModelError(
+                f"model.encoder={uri}: is {description.architecture}, and model.name={network.name}; use "
+                f"model.name={description.architecture}, or another encoder"
+            )
+        path = description.folder / WEIGHTS_FILE
+        try:
+            state = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
+    classifiers = list_classifiers(network.pretrained_cfg)
+    count = load_body_state(network.body.encoder, network.name, classifiers, state, f"model.encoder={uri}")
+    network.set_normalisation(description.mean, description.std)
+    network.set_gray(not description.faces.colour)
+    log.info("The frame encoder starts from %s (%d tensors)", uri, count)
+    return description.weights_sha256
