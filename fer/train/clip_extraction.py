@@ -1,6 +1,7 @@
 """How a training's configuration says that faces of clips are extracted."""
 
 import json
+from typing import Any
 
 from fer.config import Config
 from fer.core.system import resolve_thread_count
@@ -35,7 +36,7 @@ def build_clip_options(config: Config) -> ClipOptions:
     """Build the options of a configuration's clips. Raises as ``pin_clip_detector``."""
     cfg, extraction = config.dataset.clips, pin_clip_detector(config).extraction
     found = _needs_detector(config)
-    facts = extraction.detector.model_dump(exclude={"weights"}) if found else {"kind": "none"}
+    facts: dict[str, Any] = extraction.detector.model_dump(exclude={"weights"}) if found else {"kind": "none"}
     return ClipOptions(
         fps=cfg.fps,
         min_frames=cfg.min_frames,
