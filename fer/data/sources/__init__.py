@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fer.data.sources.base import Source
+from fer.data.sources.clips import read_clips
 from fer.data.sources.fer2013 import read_fer2013
 from fer.data.sources.ferplus import read_ferplus
 from fer.data.sources.image_folder import read_folder
@@ -22,6 +23,7 @@ READERS: dict[str, Callable[..., Source]] = {
     "fer2013": read_fer2013,
     "folder": read_folder,
     "synthetic": read_synthetic,
+    "clips": read_clips,
     "synthetic_clips": read_synthetic_clips,
 }
 
