@@ -89,8 +89,8 @@ def describe_windows(temporal: Mapping[str, Any] | None) -> list[str]:
     return [
         "",
         f"It looks at clips: at windows of {length} frames, {step_s:g} s apart ({(length - 1) * step_s:g} s), joined "
-        f"{joined}. An answer is for {moment}; figures are of the middle window of each clip. Frames of other rates are "
-        "taken by their times, and a single picture is a clip of one frame.",
+        f"{joined}. An answer is for {moment}; figures are of the middle window of each clip. Frames of other "
+        "rates are taken by their times, and a single picture is a clip of one frame.",
     ]
 
 
