@@ -23,7 +23,7 @@ from fer.errors import ConfigError
 from fer.monitoring.drift import read_baseline
 from fer.registry.package import BUNDLE_FILES
 from fer.synthetic import draw_dataset_face
-from fer.train.pipeline import SAMPLE_COUNT, SAMPLE_SEED, SAMPLE_SIDE
+from fer.train.reference_faces import SAMPLE_COUNT, SAMPLE_SEED, SAMPLE_SIDE
 from tools.ship_pretrained import find_leaks
 
 BUNDLE = PRETRAINED_DIR / "bundle"
