@@ -58,6 +58,7 @@ def render_model_card(
         f"{description['architecture']}, {description['image_size']}×{description['image_size']} pixels, classes: "
         f"{', '.join(classes)}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
         "is brought to that first.",
+        *describe_windows(description.get("temporal")),
         "",
         "## Data",
         *[f"- {escape_markdown(hide_places(note))}" for note in data_notes],
@@ -74,6 +75,23 @@ def render_model_card(
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", config_yaml)), default=0))
     lines += [USE_SECTIONS, "## Configuration", f"{fence}yaml", hide_places(config_yaml.strip()), fence, ""]
     return "\n".join(lines)
+
+
+def describe_windows(temporal: Mapping[str, Any] | None) -> list[str]:
+    """Return what windows a model of clips looks at, as lines of Markdown; none of a model of single faces."""
+    if not temporal:
+        return []
+    length, step_s = temporal["length"], temporal["step_s"]
+    joined = "by convolutions through space and time"
+    if temporal["kind"] == "temporal":
+        joined = f"by the head `{temporal['head']}`"
+    moment = "its last frame" if temporal["position"] == "causal" else "the frame in its middle"
+    return [
+        "",
+        f"It looks at clips: at windows of {length} frames, {step_s:g} s apart ({(length - 1) * step_s:g} s), joined "
+        f"{joined}. An answer is for {moment}; figures are of the middle window of each clip. Frames of other "
+        "rates are taken by their times, and a single picture is a clip of one frame.",
+    ]
 
 
 def escape_markdown(text: str) -> str:

@@ -34,7 +34,7 @@ def count_features(description: BundleDescription) -> int:
     if windows.kind == "video3d":
         return 3 * description.image_size**2
     shapes = parse_header(description.folder / WEIGHTS_FILE)
-    name = "classifier.weight" if windows.head == "mean" else "head.norm.weight"
+    name = "classifier.weight" if windows.head == "mean" else "head.inputs.norm.weight"
     return (0, *shapes.get(name, ()))[-1]
 
 

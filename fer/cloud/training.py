@@ -20,6 +20,7 @@ from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
+from fer.config.dataset import DRAWN
 from fer.core.documents import read_yaml
 from fer.core.installation import PROJECT_ROOT, format_command, format_resume_command
 from fer.core.io import write_text
@@ -150,7 +151,7 @@ def stage_inputs(spec: JobSpec, client: AwsClient, name: str, tuning: bool = Fal
 def _collect_inputs(config: Config) -> dict[str, str]:
     """Return each path or s3:// URI that a training reads, by its key in the configuration."""
     sources = config.dataset.sources.items()
-    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if spec.kind != "synthetic"}
+    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if not isinstance(spec, DRAWN)}
     if config.model.weights not in ("none", "pretrained"):
         paths["model.weights"] = config.model.weights
     if config.dataset.exclude is not None:

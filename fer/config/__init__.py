@@ -108,6 +108,8 @@ class Config(Section):
             )
         if "fit" not in self.trainer.stages and self.trainer.resume_from is not None:
             raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")
+        if "fit" in self.trainer.stages:
+            self._check_model_kind()
         check_protocol(self.evaluation.protocol, self.dataset.model_dump())
         return self
 
@@ -121,6 +123,20 @@ class Config(Section):
         """Return ``model_uri`` as a command line has it: `URI`, `[URI,URI]` or `null`."""
         uris = self.list_model_uris()
         return f"[{','.join(uris)}]" if len(uris) > 1 else "".join(uris) or "null"
+
+    def _check_model_kind(self) -> None:
+        """Check that the network looks at what the data are."""
+        name, kind = next(iter(self.dataset.sources)), self.model.kind
+        if self.dataset.has_clips and kind == "frame":
+            raise ValueError(
+                f"model.kind=frame looks at single faces, and dataset.sources.{name} has clips; use model=temporal or "
+                "model=video3d"
+            )
+        if not self.dataset.has_clips and kind != "frame":
+            raise ValueError(
+                f"model.kind={kind} looks at clips, and dataset.sources.{name} has images; use dataset=clips or "
+                "dataset=synthetic_clips, or a network of single faces (model.kind=frame)"
+            )
 
     def dump(self) -> dict[str, Any]:
         """Return the configuration as plain lists, numbers and strings: what run.yaml holds."""

@@ -40,6 +40,7 @@ def find_contradictions(config: Config) -> list[str]:
     found = [
         *_find_in_model(config.model, config.trainer.max_epochs),
         *_find_in_clips(config.model),
+        *_find_in_clip_rates(config),
         *_find_in_schedule(config.optimizer.schedule),
         *_find_in_augmentation(config.dataset.augment),
         *_find_in_trainer(config.trainer),
@@ -110,6 +111,26 @@ def _find_in_clips(model: Model) -> list[str]:
             "(model.encoder=pretrained) or from weights, or use model.temporal.freeze_encoder=false"
         )
     return found
+
+
+def _find_in_clip_rates(config: Config) -> list[str]:
+    """Clips of fewer frames than windows ask for: points of every window would stay empty."""
+    if config.model.kind == "frame":
+        return []
+    step_s = config.model.temporal.step_s
+    rates = {
+        "dataset.clips.fps" if source.kind == "clips" else f"dataset.sources.{name}.fps": (
+            config.dataset.clips.fps if source.kind == "clips" else source.fps
+        )
+        for name, source in config.dataset.sources.items()
+        if source.kind in ("clips", "synthetic_clips")
+    }
+    return [
+        f"{key}={fps:g} gives a frame every {1 / fps:.3g} s, and model.temporal.step_s={step_s:g} asks for more, so "
+        f"that windows have points without a frame; use {key}={1 / step_s:g}, or model.temporal.step_s={1 / fps:g}"
+        for key, fps in rates.items()
+        if fps * step_s < 1 - 1e-6
+    ]
 
 
 def _describe_cut(model: Model, patch: int) -> list[str]:

@@ -4,9 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import InputPath, NewPath, Plugins, Probability, Section, check_plugin_names, name_entries
-from fer.emotions import CONTEMPT, EMOTIONS, normalize_label
+from fer.config.base import InputPath, NewPath, Plugins, Probability, Section, check_plugin_names
+from fer.config.class_map import ClassMap
+from fer.config.clips import Clips, ClipsSource, SyntheticClipsSource
 
+CLIP_KINDS = ("clips", "synthetic_clips")
 LabelRule = Literal["majority", "probability", "argmax", "multi_target"]
 
 
@@ -66,27 +68,7 @@ class FolderSource(Section):
 
     kind: Literal["folder"] = Field(description="A folder a class")
     root: InputPath = Field(description="Directory, .zip or .tar.gz with <class>/, or with train|val|test/<class>/")
-    class_map: dict[str, str | None] = Field(
-        default_factory=dict, description="Folder name: emotion (null leaves the folder out)"
-    )
-
-    @field_validator("class_map", mode="before")
-    @classmethod
-    def name_folders(cls, value: object) -> object:
-        """Take numbers, as YAML reads 0, for names of folders."""
-        return name_entries(value)
-
-    @field_validator("class_map")
-    @classmethod
-    def check_class_map(cls, value: dict[str, str | None]) -> dict[str, str | None]:
-        """Check that every folder is mapped to an emotion or left out."""
-        for folder, emotion in value.items():
-            if emotion is not None and normalize_label(emotion) is None:
-                raise ValueError(
-                    f"folder {folder!r} is mapped to {emotion!r}, which is no emotion; allowed are "
-                    f"{', '.join((*EMOTIONS, CONTEMPT))}, and null to leave the folder out"
-                )
-        return value
+    class_map: ClassMap = Field(default_factory=dict, description="Folder name: emotion (null leaves the folder out)")
 
 
 class SyntheticSource(VotedSource):
@@ -98,8 +80,11 @@ class SyntheticSource(VotedSource):
     seed: int = Field(0, ge=0, description="Seed of the drawing, independent of the run's seed")
 
 
+# Sources without a file.
+DRAWN = (SyntheticSource, SyntheticClipsSource)
 Source = Annotated[
-    FerplusSource | RafdbSource | Fer2013Source | FolderSource | SyntheticSource, Field(discriminator="kind")
+    FerplusSource | RafdbSource | Fer2013Source | FolderSource | SyntheticSource | ClipsSource | SyntheticClipsSource,
+    Field(discriminator="kind"),
 ]
 
 
@@ -132,11 +117,12 @@ class Dataset(Section):
     """Labelled faces and how they reach the network."""
 
     sources: dict[str, Source] = Field(min_length=1, description="Name: source; several combine in one run")
-    split: Literal["official", "stratified"] = Field(
-        description="`official` splits of each source, or `stratified` by class and source over all its images"
+    split: Literal["official", "stratified", "subject"] = Field(
+        description="`official` splits of each source, `stratified` by class and source over all its images, or by "
+        "`subject`, so that nobody is in two of them"
     )
     fractions: tuple[float, float, float] = Field(
-        description="Training, validation and test fraction of a stratified split; sums to 1"
+        description="Training, validation and test fraction of a split that is not official; sums to 1"
     )
     classes: Literal[7, 8] = Field(description="7 emotions, or 8 with contempt")
     on_leak: Literal["drop", "error", "ignore"] = Field(
@@ -164,6 +150,7 @@ class Dataset(Section):
         "such as label_issues.csv; null leaves out none",
     )
     cache_dir: NewPath = Field(min_length=1, description="Directory of decoded images, shared between runs")
+    clips: Clips = Field(Clips(), description="Extraction of the faces of video clips")
     augment: Augment = Field(description="Random changes of training images")
 
     @field_validator("sources")
@@ -199,8 +186,28 @@ class Dataset(Section):
     @model_validator(mode="after")
     def check_contempt_source(self) -> Self:
         """Check that a source has the eighth class where there are eight."""
-        if self.classes == 8 and not any(s.kind in ("ferplus", "fer2013", "folder") for s in self.sources.values()):
+        if self.classes == 8 and not any(
+            s.kind in ("ferplus", "fer2013", "folder", "clips") for s in self.sources.values()
+        ):
             raise ValueError(
-                "classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set dataset.classes=7"
+                "classes=8 needs a source with contempt (kind ferplus, fer2013, folder or clips), or set "
+                "dataset.classes=7"
             )
         return self
+
+    @model_validator(mode="after")
+    def check_one_kind(self) -> Self:
+        """Check that there are clips alone, or images alone."""
+        clips = [name for name, source in self.sources.items() if source.kind in CLIP_KINDS]
+        if clips and len(clips) < len(self.sources):
+            images = next(name for name in self.sources if name not in clips)
+            raise ValueError(
+                f"sources: {clips[0]} has clips and {images} has images, and no network takes both; train on "
+                "one of them"
+            )
+        return self
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether the samples are clips."""
+        return all(source.kind in CLIP_KINDS for source in self.sources.values())

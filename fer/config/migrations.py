@@ -101,6 +101,10 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "model.temporal.freeze_encoder", True),
     AddedKey("0.3.0", "model.temporal.loss", "clip"),
     AddedKey("0.3.0", "model.temporal.position", "causal"),
+    AddedKey("0.3.0", "dataset.clips.fps", 8.0),
+    AddedKey("0.3.0", "dataset.clips.min_frames", 4),
+    AddedKey("0.3.0", "dataset.clips.max_side", 224),
+    AddedKey("0.3.0", "dataset.clips.max_missed", 4),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

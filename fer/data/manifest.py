@@ -206,7 +206,7 @@ class _ManifestBuilder:
         if not shared.any():
             return
         count = splits.name_subjects(self.samples[shared]).nunique()
-        message = f"{int(shared.sum())} validation and test clips show {count} people who are in an earlier part, too"
+        message = f"{int(shared.sum())} validation and test clips show people who are in an earlier part, too ({count})"
         if self.cfg.split == "official":
             self._treat_leak(message, shared, splits.SUBJECT_LEAK)
             return

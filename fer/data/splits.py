@@ -126,7 +126,8 @@ def split_by_subject(samples: pd.DataFrame, fractions: Sequence[float], seed: in
 
 def name_subjects(samples: pd.DataFrame) -> pd.Series:
     """A name for each subject, NaN where it is not known; the same number in two sources is two people."""
-    return samples["source"] + "/" + samples["subject"].astype("object")
+    names = samples["source"].astype(object) + "/" + samples["subject"].map(str).astype(object)
+    return names.where(samples["subject"].notna())
 
 
 def _deal_subjects(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:

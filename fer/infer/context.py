@@ -36,10 +36,11 @@ def read_context(store: ChunkStore, seconds: float, before: int | None = None) -
 
 def list_track_ids(context: pd.DataFrame) -> dict[int, list[int]]:
     """The track ids of the usable faces of each frame of a context, by frame."""
-    return {
-        int(frame): rows.loc[rows["status"] == "ok", "track_id"].astype(int).tolist()
-        for frame, rows in context.groupby("frame")
-    }
+    usable = context[context["status"] == "ok"]
+    ids: dict[int, list[int]] = {frame: [] for frame in context["frame"].astype(int).tolist()}
+    for frame, track_id in usable[["frame", "track_id"]].astype(int).itertuples(index=False):
+        ids[frame].append(track_id)
+    return ids
 
 
 def set_track_ids(rows: Sequence[dict[str, Any]], track_ids: Sequence[int]) -> None:

@@ -69,7 +69,7 @@ class WindowClassifier:
                 self.predictor.predict_windows(np.ascontiguousarray(features[:, :, view]), mask)
                 for view in range(features.shape[2])
             ]
-            answers.append(sum(views[1:], views[0]) / len(views))
+            answers.append(np.stack(views).mean(axis=0, dtype=np.float32))
         return np.concatenate(answers)[: len(windows)]
 
     def _count_windows(self, window: Window) -> int:

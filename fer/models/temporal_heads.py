@@ -33,7 +33,7 @@ class TemporalHead(nn.Module):
 
         Returns:
             States (N, T, H) of the frames, those of frames that are not there without a meaning, and (N, H) of the
-            windows.
+            windows: the mean of those that are there, which learns better than the state of the last one alone.
         """
         raise NotImplementedError
 
@@ -50,6 +50,35 @@ class MeanHead(TemporalHead):
         return features, average_present(features, mask)
 
 
+class FrameInputs(nn.Module):
+    """Features of frames, each of the scale of 1, projected to a head's width.
+
+    What changes within a clip is small beside what differs between people: by itself a norm over the features of a
+    frame, instead of one feature over frames, would hide it.
+
+    Args:
+        features: Features of a frame.
+        width: Numbers that are left of them.
+        drop_rate: Dropout of the features.
+    """
+
+    def __init__(self, features: int, width: int, drop_rate: float) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features)
+        self.drop = nn.Dropout(drop_rate)
+        self.project = nn.Linear(features, width)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Project (N, T, features) to (N, T, width); frames that are not there are in no statistics."""
+        features = blank_missing(features, mask)
+        if self.training:
+            normed = torch.zeros_like(features).index_put((mask,), self.norm(features[mask]).to(features.dtype))
+        else:
+            normed = self.norm(features.transpose(1, 2)).transpose(1, 2)
+        return gelu(self.project(self.drop(normed)))
+
+
 class RecurrentHead(TemporalHead):
     """A GRU or an LSTM over the frames that are there, one after the other.
 
@@ -57,30 +86,27 @@ class RecurrentHead(TemporalHead):
         features: Features of a frame.
         width: Numbers of its state.
         layers: Layers of it.
-        drop_rate: Dropout of its input, and between layers.
+        drop_rate: Dropout of the features, and between layers.
         kind: ``gru`` or ``lstm``.
     """
 
     def __init__(self, features: int, width: int, layers: int, drop_rate: float, kind: HeadKind) -> None:
         super().__init__(features, width)
-        self.norm = nn.LayerNorm(features)
-        self.drop = nn.Dropout(drop_rate)
+        self.inputs = FrameInputs(features, width, drop_rate)
         between = drop_rate if layers > 1 else 0.0
         recurrent = nn.GRU if kind == "gru" else nn.LSTM
-        self.recurrent = recurrent(features, width, layers, batch_first=True, dropout=between)
+        self.recurrent = recurrent(width, width, layers, batch_first=True, dropout=between)
 
     @override
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        inputs = self.drop(self.norm(blank_missing(features, mask)))
+        inputs = self.inputs(features, mask)
         # Frames that are there move to the front, so that others are seen only after all of them.
         rank = mask.long().cumsum(1) - 1
         places = torch.arange(mask.shape[1], device=mask.device)
-        reached = (rank[:, :, None] == places).to(inputs.dtype)
-        chosen = reached * mask[:, :, None]
+        chosen = ((rank[:, :, None] == places) & mask[:, :, None]).to(inputs.dtype)
         states, _ = self.recurrent(chosen.transpose(1, 2) @ inputs)
-        # Each frame has the state after the last one that is there, so the last frame has that after all of them.
-        frames = reached @ states
-        return frames, frames[:, -1]
+        frames = chosen @ states
+        return frames, average_present(frames, mask)
 
 
 class AttentionHead(TemporalHead):
@@ -90,21 +116,20 @@ class AttentionHead(TemporalHead):
         features: Features of a frame.
         width: Width of the transformer.
         layers: Layers of it.
-        drop_rate: Dropout of its branches.
+        drop_rate: Dropout of the features and of its branches.
         length: Frames of a window.
     """
 
     def __init__(self, features: int, width: int, layers: int, drop_rate: float, length: int) -> None:
         super().__init__(features, width)
-        self.norm = nn.LayerNorm(features)
-        self.project = nn.Linear(features, width)
+        self.inputs = FrameInputs(features, width, drop_rate)
         self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(length, width), std=0.02))
         self.blocks = nn.ModuleList(_AttentionBlock(width, drop_rate) for _ in range(layers))
         self.last_norm = nn.LayerNorm(width)
 
     @override
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        states = self.project(self.norm(blank_missing(features, mask))) + self.positions
+        states = self.inputs(features, mask) + self.positions
         for block in self.blocks:
             states = block(states, mask)
         states = self.last_norm(states)
@@ -140,19 +165,18 @@ class ConvolutionHead(TemporalHead):
         features: Features of a frame.
         width: Channels of it.
         layers: Layers of it, of two convolutions each.
-        drop_rate: Dropout of its branches.
+        drop_rate: Dropout of the features and of its branches.
     """
 
     def __init__(self, features: int, width: int, layers: int, drop_rate: float) -> None:
         super().__init__(features, width)
-        self.norm = nn.LayerNorm(features)
-        self.project = nn.Linear(features, width)
+        self.inputs = FrameInputs(features, width, drop_rate)
         self.blocks = nn.ModuleList(_ConvolutionBlock(width, 2**number, drop_rate) for number in range(layers))
         self.last_norm = nn.LayerNorm(width)
 
     @override
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        states = self.project(self.norm(blank_missing(features, mask)))
+        states = self.inputs(features, mask)
         for block in self.blocks:
             states = block(states, mask)
         states = self.last_norm(states)

@@ -74,7 +74,7 @@ def create_video_body(name: str, classes: int, drop_rate: float) -> nn.Module:
 
 def download_video_weights(name: str) -> Path:
     """Return the path of an architecture's weights for Kinetics-400, fetched once and checked. Raises ModelError."""
-    url = get_model_weights(name).DEFAULT.url  # type: ignore[attr-defined]
+    url = get_model_weights(name).DEFAULT.url
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if path.is_file():
         return path

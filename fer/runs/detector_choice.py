@@ -17,11 +17,12 @@ MAX_FETCH_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-def pin_detector(config: Extraction) -> tuple[Extraction, dict[str, Any]]:
+def pin_detector(config: Extraction, is_drawn: bool | None = None) -> tuple[Extraction, dict[str, Any]]:
     """Choose the detector, so that run.yaml names it and a replay takes the same.
 
     Args:
         config: Section `extraction`.
+        is_drawn: Whether it is for a drawn clip alone; None takes it from the section's input.
 
     Returns:
         The section with a detector that is no longer ``auto``, and with the SHA-256 of its weights; and what
@@ -34,7 +35,7 @@ def pin_detector(config: Extraction) -> tuple[Extraction, dict[str, Any]]:
     weights, warning, detector = None, None, config.detector
     if isinstance(detector, AutoDetector):
         try:
-            weights = _find_auto_weights(config, detector)
+            weights = _find_auto_weights(config, detector, is_drawn)
         except ModelError as error:
             if detector.weights is not None:
                 # A file that was named is wanted.
@@ -56,10 +57,11 @@ def pin_detector(config: Extraction) -> tuple[Extraction, dict[str, Any]]:
     return config.model_copy(update={"detector": detector}), facts
 
 
-def _find_auto_weights(config: Extraction, detector: AutoDetector) -> Path:
+def _find_auto_weights(config: Extraction, detector: AutoDetector, is_drawn: bool | None) -> Path:
     """YuNet's file. Raises ModelError, for a drawn clip without a try: infer.py alone downloads nothing."""
     cache = Path(config.cache_dir)
-    is_drawn = config.input is None and config.study is None
+    if is_drawn is None:
+        is_drawn = config.input is None and config.study is None
     if is_drawn and detector.weights is None and find_cached_weights(cache) is None:
         raise ModelError(
             f"{cache} does not hold YuNet's weights, which are not downloaded for a drawn clip; name videos with "

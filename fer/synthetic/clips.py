@@ -160,7 +160,8 @@ class ClipSeries:
             + rng.uniform(0.3, 1.0) * spread * np.sin(math.tau * (rng.uniform(0.2, 0.5) * self.times + rng.random()))
             for spread in (4.0, 2.0, 2.0)
         ]
-        return [tuple(float(np.clip(angle, -25, 25)) for angle in angles) for angles in zip(*courses, strict=True)]
+        yaw, pitch, roll = (np.clip(course, -25.0, 25.0).tolist() for course in courses)
+        return list(zip(yaw, pitch, roll, strict=True))
 
 
 def write_clips(folder: Path, series: ClipSeries, count: int) -> Path:

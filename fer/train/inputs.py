@@ -12,6 +12,7 @@ from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
+from fer.data.clip_store import open_clip_store
 from fer.data.exclude import read_excluded
 from fer.data.image_store import ImageStore, open_image_store
 from fer.data.joined_sources import check_source_problems
@@ -20,6 +21,7 @@ from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region
 from fer.runs.run_directory import Run
+from fer.train.clip_extraction import build_clip_options, describe_people
 
 S3_CACHE = "s3"
 log = logging.getLogger(__name__)
@@ -121,7 +123,11 @@ def prepare_data(config: Config, largest_side: int, sources: list[Source] | None
         log.info("Source %s", note)
     if cfg.on_corrupt == "error":
         check_source_problems(sources)
-    store = open_image_store(sources, largest_side, cfg.cache_dir)
+    if cfg.has_clips:
+        store = open_clip_store(sources, largest_side, cfg.cache_dir, build_clip_options(config))
+        notes += describe_people(sources, store)
+    else:
+        store = open_image_store(sources, largest_side, cfg.cache_dir)
     manifest_config = ManifestConfig(
         label_rules=collect_label_rules(specs),
         classes=cfg.classes,

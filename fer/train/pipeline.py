@@ -39,6 +39,7 @@ from fer.train.calibration import (
     compute_decision_offsets,
     fit_uncertainty,
 )
+from fer.train.clip_extraction import pin_clip_detector
 from fer.train.clip_inputs import get_format, refuse_face_stages, select_windows
 from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, record_teachers
@@ -83,7 +84,8 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     """
     if "fit" not in config.trainer.stages:
         config = pin_model_uri(config)
-    _run_or_launch(resolve_precision(pin_models(apply_launcher(config))), directory, Run, sources)
+    config = pin_clip_detector(pin_models(apply_launcher(config)))
+    _run_or_launch(resolve_precision(config), directory, Run, sources)
 
 
 def resume(directory: Path, sources: list[Source] | None = None) -> None:
@@ -105,7 +107,7 @@ def resume(directory: Path, sources: list[Source] | None = None) -> None:
         log.info("%s: the run is finished", directory)
         return
     # A run.yaml written by hand, of a run that was not begun, may still say auto.
-    config = resolve_precision(apply_launcher(config))
+    config = resolve_precision(pin_clip_detector(apply_launcher(config)))
     _run_or_launch(config, directory, lambda *_: Run.create_or_resume(directory, config, "train.py"), sources)
 
 

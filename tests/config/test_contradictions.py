@@ -7,7 +7,7 @@ import torch
 from fer.config.compose import load_overrides
 from fer.config.contradictions import find_contradictions
 from fer.core.system import resolve_thread_count
-from tests.helpers.composing import composed
+from tests.helpers.composing import complete_option, composed
 from tests.helpers.paths import PROJECT
 
 MANY = resolve_thread_count(None) + 1
@@ -75,7 +75,7 @@ def test_a_contradiction_is_told(overrides: list[str], words: str) -> None:
     "overrides",
     [
         *([f"optimizer={file.stem}"] for file in (PROJECT / "conf" / "optimizer").glob("*.yaml")),
-        *([f"model={file.stem}"] for file in (PROJECT / "conf" / "model").glob("*.yaml")),
+        *(complete_option("model", file.stem) for file in (PROJECT / "conf" / "model").glob("*.yaml")),
         ["trainer=debug"],
         ["experiment=demo"],
         [

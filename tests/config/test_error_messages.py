@@ -56,7 +56,7 @@ WRONG_VALUES = {
     "EarlyStopping",
     "optimizer.schedule.kind=onecycle": "optimizer.schedule.kind=onecycle: allowed are one_cycle, cosine or constant, "
     "and the schedulers of PyTorch and timm by class name; did you mean one_cycle or OneCycleLR?",
-    "dataset.split=offical": "dataset.split=offical: allowed are official or stratified",
+    "dataset.split=offical": "dataset.split=offical: allowed are official, stratified or subject",
     "dataset.classes=6": "dataset.classes=6: allowed are 7 or 8",
     "trainer.precision=48": "trainer.precision=48: allowed are auto, 32, 16, bf16 or 64",
     "trainer.stages=[train]": "trainer.stages.0=train: allowed are fit, test or embed",
@@ -92,8 +92,8 @@ WRONG_COMBINATIONS = {
     "stage fit in trainer.stages",
     "trainer.stages=[test,fit]": "trainer.stages=[test, fit]: allowed are [fit, test], [fit], [test] and [embed]",
     "trainer=cpu trainer.precision=16": "trainer: precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16",
-    "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013 or folder), or set "
-    "dataset.classes=7",
+    "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013, folder or clips), or "
+    "set dataset.classes=7",
     "dataset.fractions=[0.5,0.5,0.5]": "dataset.fractions=[0.5, 0.5, 0.5]: the three fractions must be 0 or more and "
     "sum to 1",
     "dataset.fractions=[1.5,0.5,-1]": "dataset.fractions=[1.5, 0.5, -1]: the three fractions must be 0 or more and "
@@ -145,7 +145,7 @@ WRONG_TRACKERS = {
 
 WRONG_SOURCES = {
     "{kind: floder, root: /}": "dataset.sources.mine.kind=floder: allowed are ferplus, rafdb, fer2013, folder, "
-    "synthetic; did you mean folder?",
+    "synthetic, clips, synthetic_clips; did you mean folder?",
     "{root: /}": "dataset.sources.mine.kind: a value is needed; it names the kind of source",
     "{kind: folder}": "dataset.sources.mine.root: a value is needed",
     "{kind: folder, root: /nowhere}": "dataset.sources.mine.root=/nowhere: no such file or directory",
@@ -248,7 +248,7 @@ def test_an_unknown_architecture_is_refused(name: str, hint: str) -> None:
 
 def test_every_finding_has_a_line() -> None:
     assert refusal("+seed_=1", "trainer.max_epochs=0", "dataset.split=x", "+optimizer.weight_dcay=1").splitlines() == [
-        "dataset.split=x: allowed are official or stratified",
+        "dataset.split=x: allowed are official, stratified or subject",
         "optimizer.weight_dcay=1: there is no such key; did you mean optimizer.weight_decay?",
         "trainer.max_epochs=0: must be at least 1",
         "seed_=1: there is no such key; did you mean seed?",

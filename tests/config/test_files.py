@@ -12,7 +12,7 @@ from fer.config import Config
 from fer.config.compose import CONF, load_config, load_overrides
 from fer.config.dataset import FerplusSource, FolderSource, RafdbSource, SyntheticSource
 from fer.sweep.search_space import split_overrides
-from tests.helpers.composing import composed, fill, leaves
+from tests.helpers.composing import complete_option, composed, fill, leaves
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def test_the_files_are_found() -> None:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_hides_no_key_and_arrives(group: str, option: str, tmp_path: Path) -> None:
-    config = composed(f"{group}={option}")
+    config = composed(*complete_option(group, option))
     fill(config, tmp_path)
     checked = load_config(config)
     found = leaves(checked.dump())

@@ -6,7 +6,8 @@ from fer.config.contradictions import find_contradictions
 from fer.errors import ConfigError
 from tests.helpers.composing import load_values
 
-TEMPORAL, VIDEO3D = ("model=temporal",), ("model=video3d",)
+CLIPS = "dataset=synthetic_clips"
+TEMPORAL, VIDEO3D = ("model=temporal", CLIPS), ("model=video3d", CLIPS)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,16 @@ from fer.errors import ConfigError
 _compose_once = cache(compose_config)
 
 
+def complete_option(group: str, option: str) -> list[str]:
+    """The choice of an option, and of another that it needs: clips and a network that looks at them go together."""
+    other = []
+    if group == "dataset" and ("clips" in option or option == "synthetic_direction"):
+        other = ["model=temporal"]
+    elif group == "model" and option in ("temporal", "video3d"):
+        other = ["dataset=synthetic_clips"]
+    return [f"{group}={option}", *other]
+
+
 def composed(*overrides: str) -> DictConfig:
     """What Hydra makes of conf/ and some overrides, unchecked."""
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -71,3 +71,18 @@ def test_every_weight_learns(kind: HeadKind, features: Tensor) -> None:
 
 def test_the_kinds_are_all_listed() -> None:
     assert get_args(HeadKind) == HEAD_KINDS
+
+
+def test_frames_that_are_not_there_are_in_no_statistics(features: Tensor) -> None:
+    mask = torch.rand(N, T, generator=torch.Generator().manual_seed(3)) < 0.5
+    mask[:, 0] = True
+    garbage = features.clone()
+    garbage[~mask] = 1e6
+    one, other = make("tcn").train(), make("tcn").train()
+    torch.manual_seed(5)
+    frames, _ = one(features, mask)
+    torch.manual_seed(5)
+    other_frames, _ = other(garbage, mask)
+    assert torch.equal(frames[mask], other_frames[mask])
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fer.data.sources.base import Source
+from fer.data.sources.clips import read_clips
 from fer.data.sources.fer2013 import read_fer2013
 from fer.data.sources.ferplus import read_ferplus
 from fer.data.sources.image_folder import read_folder
 from fer.data.sources.rafdb import read_rafdb
 from fer.data.sources.synthetic import read_synthetic
+from fer.data.sources.synthetic_clips import read_synthetic_clips
 from fer.errors import DataError
 
 READERS: dict[str, Callable[..., Source]] = {
@@ -21,6 +23,8 @@ READERS: dict[str, Callable[..., Source]] = {
     "fer2013": read_fer2013,
     "folder": read_folder,
     "synthetic": read_synthetic,
+    "clips": read_clips,
+    "synthetic_clips": read_synthetic_clips,
 }
 
 # Keys of a source that say how its votes become labels; the readers do not know them.

@@ -3,9 +3,13 @@
 import csv
 import io
 import sys
+import tempfile
+import threading
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from fer.core.file_tree import is_hidden, walk_files
 from fer.core.image_decoding import HEAD_BYTES, IMAGE_SUFFIXES, is_image_content
@@ -14,6 +18,7 @@ from fer.errors import DataError
 
 MAX_IMAGE_BYTES = 64 << 20
 MAX_TABLE_BYTES = 2 << 30
+BLOCK_BYTES = 1 << 20
 # The pixels of one image as text.
 MAX_LINE = 8 << 20
 TABLE_SUFFIXES = (".csv", ".txt")
@@ -41,6 +46,7 @@ class DatasetFiles:
         self._members: dict[str, tuple[Container, str]] = {}
         self._images: dict[str, bool] = {}
         self._paths: dict[str, Path] = {}
+        self._unpacking = threading.Lock()
         if self.root.is_dir():
             self._list_directory()
         elif not self.root.is_file():
@@ -92,7 +98,7 @@ class DatasetFiles:
 
     def read(self, name: str, limit: int = MAX_IMAGE_BYTES) -> bytes:
         """Return a file's bytes. Raises DataError when it is missing, damaged or larger than ``limit`` bytes."""
-        try:
+        with self._explain_damage(name):
             if name not in self._members:
                 path = self._paths[name]
                 if path.stat().st_size > limit:
@@ -102,6 +108,15 @@ class DatasetFiles:
             if container.sizes[member] > limit:
                 raise DataError(f"{self.root}: {name} is larger than {limit >> 20} MiB")
             data = container.read(member, limit + 1)
+        if len(data) > limit:
+            raise DataError(f"{self.root}: {name} is larger than {limit >> 20} MiB")
+        return data
+
+    @contextmanager
+    def _explain_damage(self, name: str) -> Iterator[None]:
+        """Say in a sentence why a file cannot be read."""
+        try:
+            yield
         except (OSError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{self.root}: {name} cannot be read ({error})") from None
         except Exception as error:
@@ -109,9 +124,40 @@ class DatasetFiles:
             if type(error).__module__ not in ("zlib", "lzma", "_lzma", "tarfile"):
                 raise
             raise DataError(f"{self.root}: {name} cannot be read ({error})") from None
-        if len(data) > limit:
-            raise DataError(f"{self.root}: {name} is larger than {limit >> 20} MiB")
-        return data
+
+    def iter_blocks(self, name: str, limit: int) -> Iterator[bytes]:
+        """Yield a file's bytes, some at a time. Raises DataError as ``read``."""
+        total = 0
+        with self._explain_damage(name), self._open(name) as file:
+            while block := file.read(BLOCK_BYTES):
+                total += len(block)
+                if total > limit:
+                    raise DataError(f"{self.root}: {name} is larger than {limit >> 20} MiB")
+                yield block
+
+    def _open(self, name: str) -> IO[bytes]:
+        if name not in self._members:
+            return self._paths[name].open("rb")
+        container, member = self._members[name]
+        return container.open(member)
+
+    @contextmanager
+    def have_file(self, name: str, limit: int) -> Iterator[Path]:
+        """Have a file on the disk for as long as it is needed; one of an archive is unpacked for that time.
+
+        Raises:
+            DataError: It cannot be read, or is larger than ``limit`` bytes.
+        """
+        if name not in self._members:
+            yield self._paths[name]
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "member" + PurePosixPath(name).suffix)
+            # Members of a .tar are read through one file, in which two threads would move each other's place.
+            with self._unpacking, path.open("wb") as file:
+                for block in self.iter_blocks(name, limit):
+                    file.write(block)
+            yield path
 
     def iter_rows(self, name: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
         """Yield (number, cells) of each line of a UTF-8 table that is not empty.

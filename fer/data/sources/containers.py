@@ -27,6 +27,10 @@ class Container:
         self.sizes = sizes
         self._open_member = open_member
 
+    def open(self, name: str) -> IO[bytes]:
+        """Open a member; what can go wrong is of many kinds."""
+        return self._open_member(name)
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the first ``limit`` bytes of a member at most; what can go wrong is of many kinds."""
         with self._open_member(name) as member:

@@ -55,7 +55,7 @@ def read_group_table(files: DatasetFiles) -> tuple[list[str], Rows, list[tuple[s
             "image's path from the folder of this file, and the others name groups, such as path,gender,age"
         )
     columns = [column for column in header if column != "path"]
-    _check_columns(columns, f"{files.root}: {table}")
+    check_group_columns(columns, f"{files.root}: {table}")
     folder = PurePosixPath(table).parent
     rows: Rows = {}
     problems = []
@@ -71,7 +71,8 @@ def read_group_table(files: DatasetFiles) -> tuple[list[str], Rows, list[tuple[s
     return columns, rows, problems
 
 
-def _check_columns(columns: Sequence[str], table: str) -> None:
+def check_group_columns(columns: Sequence[str], table: str) -> None:
+    """Refuse columns of ``table`` that cannot be groups: names of the manifest's own, or no names. Raises DataError."""
     for number, column in enumerate(columns):
         if column in _RESERVED or column.startswith(_PREFIXES) or column in SPLITS:
             raise DataError(f"{table} has a column {column}, which is the manifest's own; name it otherwise")
