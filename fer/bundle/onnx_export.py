@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -45,32 +46,50 @@ def export_onnx(description: BundleDescription) -> bytes:
 
 def trace_to_onnx(network: FaceNetwork, trial: np.ndarray) -> bytes:
     """Return the network as PyTorch exports it, traced with ``trial`` (N, side, side, C) uint8. Raises ModelError."""
-    faces = torch.from_numpy(trial)
-    file = io.BytesIO()
-    resize = "aten::_upsample_bilinear2d_aa"
-    torch.onnx.register_custom_op_symbolic(resize, _build_resize_symbolic(network, trial.shape[1]), OPSET_VERSION)
+    module = _AllOutputs(network) if network.affect else network
     try:
-        with warnings.catch_warnings():
-            # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                _AllOutputs(network) if network.affect else network,
-                (faces,),
-                cast(Any, file),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
-                opset_version=OPSET_VERSION,
-                dynamo=False,
-            )
+        return trace_module(module, {INPUT: torch.from_numpy(trial)}, [OUTPUT], (trial.shape[1], network.image_size))
     except Exception as error:
         # Operations that ONNX does not have end in errors of many kinds.
         raise ModelError(
             f"inference.runtime=onnx: {network.name} cannot be exported ({shorten_error(error)}); "
             "use inference.runtime=torch"
         ) from None
+
+
+def trace_module(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], resize: tuple[int, int]
+) -> bytes:
+    """Return the ONNX file of a module, of whose inputs and outputs the first dimension is the batch.
+
+    Args:
+        module: Takes the inputs in their order.
+        inputs: An example of each, by its name in the file.
+        outputs: Names of what the module returns.
+        resize: Height and width of the images before and after the module's antialiased resize, pixels.
+
+    Raises:
+        Exception: It has an operation that ONNX does not have; of which kind is PyTorch's to choose.
+    """
+    file = io.BytesIO()
+    operation = "aten::_upsample_bilinear2d_aa"
+    torch.onnx.register_custom_op_symbolic(operation, _build_resize_symbolic(*resize), OPSET_VERSION)
+    try:
+        with warnings.catch_warnings():
+            # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                cast(Any, file),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
+                opset_version=OPSET_VERSION,
+                dynamo=False,
+            )
     finally:
-        torch.onnx.unregister_custom_op_symbolic(resize, OPSET_VERSION)
+        torch.onnx.unregister_custom_op_symbolic(operation, OPSET_VERSION)
     return file.getvalue()
 
 
@@ -86,15 +105,14 @@ class _AllOutputs(nn.Module):
         return self.network.compute_outputs(images)
 
 
-def _build_resize_symbolic(network: FaceNetwork, side: int) -> Any:
+def _build_resize_symbolic(side: int, size: int) -> Any:
     """Return the symbolic function of the network's antialiased resize, for which ONNX has no equal operation.
 
     Bilinear resizing is linear along each axis, so it is a matrix, and PyTorch itself gives that matrix: the resized
     identity.
     """
     identity = torch.eye(side)[None, None]
-    size = (network.image_size, side)
-    matrix = interpolate(identity, size, mode="bilinear", antialias=True)[0, 0]
+    matrix = interpolate(identity, (size, side), mode="bilinear", antialias=True)[0, 0]
 
     def as_matrices(graph: Any, images: Any, *_: Any) -> Any:
         rows = graph.op("Constant", value_t=matrix)

@@ -11,6 +11,7 @@ from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.base import ExistingPath, LocalPath, Section
 from fer.config.dataset import Dataset
 from fer.config.evaluation import Evaluation, check_protocol
+from fer.config.export import Export
 from fer.config.extraction import Extraction
 from fer.config.inference import Inference
 from fer.config.model import Model
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "Dataset",
     "Evaluation",
+    "Export",
     "Extraction",
     "Inference",
     "LocalAws",
@@ -40,7 +42,7 @@ __all__ = [
     "Trainer",
 ]
 
-Program = Literal["train", "infer", "register"]
+Program = Literal["train", "infer", "register", "export"]
 
 
 class Config(Section):
@@ -60,7 +62,7 @@ class Config(Section):
         min_length=1,
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, `pretrained` (the one that comes with the program) or `latest` (the "
-        "newest run); where it is null, infer.py and fer explain take `pretrained`, register.py `latest`",
+        "newest run); where it is null, infer.py, fer explain and fer export take `pretrained`, register.py `latest`",
     )
     resume: ExistingPath | None = Field(
         description="The run directory of a killed run of train.py or infer.py to go on with"
@@ -77,6 +79,7 @@ class Config(Section):
     inference: Inference = Field(description="Classifying faces")
     report: Report = Field(Report(), description="What pages show of people")
     registry: Registry = Field(description="Registered models")
+    export: Export = Field(Export(), description="Files for other programs")
     aws: Aws = Field(description="This machine, or AWS")
 
     @model_validator(mode="after")

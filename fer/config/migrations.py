@@ -89,6 +89,10 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "report.faces", None),
     AddedKey("0.3.0", "extraction.share", None),
     AddedKey("0.3.0", "extraction.shares", 1),
+    AddedKey("0.3.0", "export.format", ["onnx"]),
+    AddedKey("0.3.0", "export.quantize", "none"),
+    AddedKey("0.3.0", "export.calibration_images", 300),
+    AddedKey("0.3.0", "export.max_loss", 0.01),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
