@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fer.bundle.io import load_bundle
 from fer.bundle.metadata import ENCODER_FILE, HEAD_FILE, BundleDescription
-from fer.bundle.onnx_export import add_metadata, trace_module
+from fer.bundle.onnx_export import add_metadata, trace_part
 from fer.bundle.onnx_trial import FEATURES, INPUT, MASK, OUTPUT, generate_trial_images, generate_trial_windows
 from fer.models.clip_network import ClipNetwork, predict_clip_outputs
 
@@ -38,9 +38,9 @@ def export_clip_onnx(description: BundleDescription, runtime: str = "onnx") -> d
     logits = predict_clip_outputs(network, images, frames, mask)
     with torch.inference_mode():
         features = network.encode(torch.from_numpy(images))[torch.from_numpy(frames)]
-    encoder = trace_module(_Encoder(network), network, {INPUT: torch.from_numpy(images)}, FEATURES, runtime)
+    encoder = trace_part(_Encoder(network), network, {INPUT: torch.from_numpy(images)}, FEATURES, runtime)
     windows = {FEATURES: features.clone(), MASK: torch.from_numpy(mask)}
-    head = trace_module(_Head(network), network, windows, OUTPUT, runtime)
+    head = trace_part(_Head(network), network, windows, OUTPUT, runtime)
     models = {ENCODER_FILE: encoder, HEAD_FILE: head}
     return {name: add_metadata(model, description, np.asarray(logits)) for name, model in models.items()}
 

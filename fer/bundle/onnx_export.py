@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -57,13 +57,13 @@ def add_metadata(model: bytes, description: BundleDescription, logits: np.ndarra
 def trace_to_onnx(network: FaceNetwork, trial: np.ndarray, runtime: str = "onnx") -> bytes:
     """Return the network as PyTorch exports it, traced with ``trial`` (N, side, side, C) uint8. Raises ModelError."""
     module = _AllOutputs(network) if network.affect else network
-    return trace_module(module, network, {INPUT: torch.from_numpy(trial)}, OUTPUT, runtime)
+    return trace_part(module, network, {INPUT: torch.from_numpy(trial)}, OUTPUT, runtime)
 
 
-def trace_module(
+def trace_part(
     module: nn.Module, network: PreparedNetwork, inputs: Mapping[str, Tensor], output: str, runtime: str
 ) -> bytes:
-    """Return a module as PyTorch exports it, of any number of inputs at a time.
+    """Return a network, or a part of it, as PyTorch exports it, of any number of inputs at a time.
 
     Args:
         module: What to export.
@@ -75,10 +75,33 @@ def trace_module(
     Raises:
         ModelError: It cannot be exported.
     """
+    try:
+        return trace_module(module, inputs, [output], (next(iter(inputs.values())).shape[1], network.image_size))
+    except Exception as error:
+        # Operations that ONNX does not have end in errors of many kinds.
+        raise ModelError(
+            f"inference.runtime={runtime}: {network.name} cannot be exported ({shorten_error(error)}); "
+            "use inference.runtime=torch"
+        ) from None
+
+
+def trace_module(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], resize: tuple[int, int]
+) -> bytes:
+    """Return the ONNX file of a module, of whose inputs and outputs the first dimension is the batch.
+
+    Args:
+        module: Takes the inputs in their order.
+        inputs: An example of each, by its name in the file.
+        outputs: Names of what the module returns.
+        resize: Height and width of the images before and after the module's antialiased resize, pixels.
+
+    Raises:
+        Exception: It has an operation that ONNX does not have; of which kind is PyTorch's to choose.
+    """
     file = io.BytesIO()
-    resize = "aten::_upsample_bilinear2d_aa"
-    side = next(iter(inputs.values())).shape[1]
-    torch.onnx.register_custom_op_symbolic(resize, _build_resize_symbolic(network, side), OPSET_VERSION)
+    operation = "aten::_upsample_bilinear2d_aa"
+    torch.onnx.register_custom_op_symbolic(operation, _build_resize_symbolic(*resize), OPSET_VERSION)
     try:
         with warnings.catch_warnings():
             # It warns that this exporter is deprecated and that traced shapes are fixed: only the batch varies here.
@@ -88,19 +111,13 @@ def trace_module(
                 tuple(inputs.values()),
                 cast(Any, file),
                 input_names=list(inputs),
-                output_names=[output],
-                dynamic_axes={name: {0: "batch"} for name in (*inputs, output)},
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
                 opset_version=OPSET_VERSION,
                 dynamo=False,
             )
-    except Exception as error:
-        # Operations that ONNX does not have end in errors of many kinds.
-        raise ModelError(
-            f"inference.runtime={runtime}: {network.name} cannot be exported ({shorten_error(error)}); "
-            "use inference.runtime=torch"
-        ) from None
     finally:
-        torch.onnx.unregister_custom_op_symbolic(resize, OPSET_VERSION)
+        torch.onnx.unregister_custom_op_symbolic(operation, OPSET_VERSION)
     return file.getvalue()
 
 
@@ -116,15 +133,14 @@ class _AllOutputs(nn.Module):
         return self.network.compute_outputs(images)
 
 
-def _build_resize_symbolic(network: PreparedNetwork, side: int) -> Any:
+def _build_resize_symbolic(side: int, size: int) -> Any:
     """Return the symbolic function of the network's antialiased resize, for which ONNX has no equal operation.
 
     Bilinear resizing is linear along each axis, so it is a matrix, and PyTorch itself gives that matrix: the resized
     identity.
     """
     identity = torch.eye(side)[None, None]
-    size = (network.image_size, side)
-    matrix = interpolate(identity, size, mode="bilinear", antialias=True)[0, 0]
+    matrix = interpolate(identity, (size, side), mode="bilinear", antialias=True)[0, 0]
 
     def as_matrices(graph: Any, images: Any, *_: Any) -> Any:
         rows = graph.op("Constant", value_t=matrix)

@@ -22,6 +22,7 @@ COMMANDS = {
     "config": ("fer.config", "every key of the configuration, its JSON Schema, what differs between two"),
     "study": ("fer.study", "write a first study.yaml from a folder of recordings"),
     "explain": ("fer.explain", "what a model looked at in a face"),
+    "export": ("fer.export", "a model as a file of ONNX, PyTorch or OpenVINO, checked against itself"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "privacy blur": ("fer.privacy.blur", "a copy of a video or image in which no face is recognised"),
     "privacy forget": ("fer.privacy.forget", "delete everything about a respondent from a run"),

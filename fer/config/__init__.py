@@ -12,6 +12,7 @@ from fer.config.base import ExistingPath, Section
 from fer.config.dataset import Dataset
 from fer.config.ensemble import Ensemble, ModelUri, ModelUris, check_model_uri
 from fer.config.evaluation import Evaluation, check_protocol
+from fer.config.export import Export
 from fer.config.extraction import Extraction
 from fer.config.inference import Inference
 from fer.config.model import Model
@@ -28,6 +29,7 @@ __all__ = [
     "Dataset",
     "Ensemble",
     "Evaluation",
+    "Export",
     "Extraction",
     "Inference",
     "LocalAws",
@@ -42,7 +44,7 @@ __all__ = [
     "Trainer",
 ]
 
-Program = Literal["train", "infer", "register"]
+Program = Literal["train", "infer", "register", "export"]
 
 
 class Config(Section):
@@ -61,8 +63,8 @@ class Config(Section):
     model_uri: ModelUri | ModelUris | None = Field(
         description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, `pretrained` (the one that comes with the program) or `latest` (the "
-        "newest run); where it is null, infer.py and fer explain take `pretrained`, register.py `latest`. A list of 2 "
-        "to 10 is an ensemble: the mean of their calibrated probabilities",
+        "newest run); where it is null, infer.py, fer explain and fer export take `pretrained`, register.py `latest`. "
+        "A list of 2 to 10 is an ensemble: the mean of their calibrated probabilities",
     )
     ensemble: Ensemble = Field(Ensemble(), description="Several models as one")
     resume: ExistingPath | None = Field(
@@ -80,6 +82,7 @@ class Config(Section):
     inference: Inference = Field(description="Classifying faces")
     report: Report = Field(Report(), description="What pages show of people")
     registry: Registry = Field(description="Registered models")
+    export: Export = Field(Export(), description="Files for other programs")
     aws: Aws = Field(description="This machine, or AWS")
 
     @field_validator("model_uri", mode="before")

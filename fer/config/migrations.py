@@ -105,6 +105,10 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "dataset.clips.min_frames", 4),
     AddedKey("0.3.0", "dataset.clips.max_side", 224),
     AddedKey("0.3.0", "dataset.clips.max_missed", 4),
+    AddedKey("0.3.0", "export.format", ["onnx"]),
+    AddedKey("0.3.0", "export.quantize", "none"),
+    AddedKey("0.3.0", "export.calibration_images", 300),
+    AddedKey("0.3.0", "export.max_loss", 0.01),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

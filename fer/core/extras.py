@@ -9,6 +9,7 @@ EXTRAS = {
     "boto3": "aws",
     "captum": "analysis",
     "cleanlab": "analysis",
+    "nncf": "export",
     "openpyxl": "study",
     "openvino": "export",
     "pyreadstat": "study",

@@ -40,6 +40,9 @@ JOB_JSON = "job.json"
 TRIAL_JSON = "trial.json"
 PRUNED_JSON = "pruned.json"
 
+# An export.
+EXPORT_JSON = "export.json"
+
 # An analysis of videos: tables, and what was finished before them.
 VIDEO_PREDICTIONS = "predictions"
 VIDEOS_PARQUET = "videos.parquet"

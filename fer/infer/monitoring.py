@@ -125,7 +125,9 @@ def format_retraining_command(model_uri: str | Sequence[str] | None, model_direc
         candidates.append(model_directory)
     directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)
     saved, needed = "RUN" if directory is None else shlex.quote(str(directory)), ""
-    if directory is not None and OmegaConf.is_list(members := OmegaConf.load(directory / RUN_YAML).get("model_uri")):
+    if directory is not None and OmegaConf.is_list(
+        members := OmegaConf.select(OmegaConf.load(directory / RUN_YAML), "model_uri")
+    ):
         # The run has evaluated an ensemble, and trained nothing.
         return format_retraining_command([str(member) for member in members])
     if directory == PRETRAINED_DIR:

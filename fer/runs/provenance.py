@@ -18,7 +18,7 @@ from fer.core.installation import INSTALLED, PROJECT_ROOT, get_version
 GIT_STATE_ENV = "FER_GIT"
 PACKAGES = (
     *("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas"),
-    *("opencv-python", "av", "onnxruntime", "openvino", "trackers", "imagehash", "safetensors"),
+    *("opencv-python", "av", "onnxruntime", "openvino", "nncf", "trackers", "imagehash", "safetensors"),
     *("hydra-core", "omegaconf", "pydantic"),
     # The code's version where it is installed; a checkout has a commit instead.
     "fer-experiments",

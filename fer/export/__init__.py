@@ -1,0 +1,1 @@
+"""Models as files of other programs: exported, checked against their bundle, measured."""
