@@ -9,7 +9,7 @@ from fer.bundle.model_card import (
     USE_SECTIONS,
     escape_markdown,
     format_value,
-    render_calibration,
+    render_confidence_rule,
     render_metrics_table,
 )
 from fer.bundle.performance import MAX_CARD_BYTES
@@ -56,10 +56,26 @@ def render_ensemble_card(name: str, ensemble: BundleDescription, metrics: Mappin
         *_merge_data_lines(members),
         "",
     ]
-    for split, title in (("test", "Test figures"), ("val", "Validation figures (the epochs were chosen on them)")):
+    for split, title in (("test", "Test figures"), ("val", "Validation figures")):
         if metrics.get(split):
             lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
-    return "\n".join([*lines, *render_calibration(metrics), USE_SECTIONS])
+    return "\n".join([*lines, *_render_calibration(ensemble), USE_SECTIONS])
+
+
+def _render_calibration(ensemble: BundleDescription) -> list[str]:
+    fitted = (
+        f"The mean is calibrated by one temperature ({ensemble.temperature:.3f}) on the validation images of its "
+        "networks' trainings, which changes no answer."
+        if ensemble.set_thresholds is not None
+        else "The mean is not calibrated: its networks' trainings have no validation images in common."
+    )
+    rule = ensemble.content.get("uncertainty")
+    return [
+        "## Calibration",
+        f"Each network's probabilities are calibrated. {fitted}",
+        "",
+        *render_confidence_rule(rule),
+    ]
 
 
 def _read_card(member: BundleDescription) -> str:

@@ -120,20 +120,25 @@ def render_calibration(metrics: Mapping[str, Any]) -> list[str]:
             ),
             "",
         ]
-    if rule and rule["threshold"] is None:
-        lines += [
+    return [*lines, *render_confidence_rule(rule)]
+
+
+def render_confidence_rule(rule: Mapping[str, Any] | None) -> list[str]:
+    """Return what the entry `uncertainty` of metrics.json or of bundle.yaml says, as lines of Markdown."""
+    if not rule:
+        return []
+    if rule["threshold"] is None:
+        return [
             f"No confidence reaches a precision of {rule['precision_target']:g} on validation: every answer is "
             "`uncertain`.",
             "",
         ]
-    elif rule:
-        lines += [
-            f"An answer of a confidence below {rule['threshold']:.3f} is `uncertain`. On validation "
-            f"{rule['coverage']:.1%} of the answers reach it, and {rule['precision']:.1%} of these are right (wanted: "
-            f"{rule['precision_target']:.1%}). On other faces it can be less.",
-            "",
-        ]
-    return lines
+    return [
+        f"An answer of a confidence below {rule['threshold']:.3f} is `uncertain`. On validation "
+        f"{rule['coverage']:.1%} of the answers reach it, and {rule['precision']:.1%} of these are right (wanted: "
+        f"{rule['precision_target']:.1%}). On other faces it can be less.",
+        "",
+    ]
 
 
 def collect_licence_terms(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -45,6 +45,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = [save_member(folder / f"run-{mark}", mark) for mark in (1, 2, 3)]
     for seed, (run, skill) in enumerate(zip(found, (3.0, 2.0, 0.5), strict=True)):
         save_answers(run, draw_answers(210, skill, seed), draw_answers(280, skill, 10 + seed))
+        # Exported once; ensembles take it along.
+        Predictor.load(str(run), runtime="onnx", threads=1)
     return found
 
 
