@@ -1,103 +1,24 @@
-"""The predictor: images of faces in, probabilities out."""
+"""The predictors: images of single faces, or of runs of frames, in; probabilities out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Protocol, cast
+from typing import cast
 
 import numpy as np
+from typing_extensions import override
 
 from fer.bundle.answers import compute_answers
 from fer.bundle.ensemble import compose_ensemble
 from fer.bundle.ensemble_network import EnsembleNetwork
-from fer.bundle.exported_clip_network import ExportedClipNetwork
-from fer.bundle.exported_model import list_caches
-from fer.bundle.exported_network import ExportedNetwork
 from fer.bundle.metadata import BundleDescription, read_description
-from fer.core.extras import require_packages
+from fer.bundle.runtimes import RUNTIMES, ClipBackend, Network, Runtime
 from fer.core.image import to_native
-from fer.errors import ModelError
+from fer.core.time_grid import build_window_grid, select_frames
 from fer.metrics.calibration import Calibration
+from fer.models.clip_format import TemporalFormat
 
-Runtime = Literal["torch", "onnx", "openvino"]
-
-
-class Network(Protocol):
-    """A bundle's network in one of the runtimes."""
-
-    def compute_outputs(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return outputs (N, outputs) float32 of native faces (N, side, side, C) uint8.
-
-        The first are logits of the classes, the others, where there are any, valence and arousal before the hyperbolic
-        tangent.
-        """
-        ...
-
-
-class ClipBackend(Protocol):
-    """The network of a bundle of clips in one of the runtimes, in two steps."""
-
-    def encode(self, native: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return features (M, D) float32 of native faces (M, side, side, C) uint8, each by itself."""
-        ...
-
-    def judge(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Return logits (N, outputs) float32 of windows: features (N, T, D), and which frames are there (N, T)."""
-        ...
-
-
-def _load_torch(
-    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
-) -> Network | ClipBackend:
-    # Each runtime is imported only where it is used: PyTorch takes seconds to import.
-    from fer.bundle.io import open_bundle
-    from fer.bundle.torch_backend import TorchClipNetwork, TorchNetwork
-
-    kind = TorchNetwork if description.temporal is None else TorchClipNetwork
-    return kind(open_bundle(description), device, threads, half)
-
-
-def _load_onnx(
-    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
-) -> Network | ClipBackend:
-    from fer.bundle.onnx_backend import OnnxClipNetwork, OnnxNetwork
-
-    kind = OnnxNetwork if description.temporal is None else OnnxClipNetwork
-    return _load_exported(kind, model_uri, description, device, threads, half)
-
-
-def _load_openvino(
-    model_uri: str, description: BundleDescription, device: str, threads: int | None, half: bool
-) -> Network | ClipBackend:
-    from fer.bundle.openvino_backend import OpenVinoClipNetwork, OpenVinoNetwork
-
-    require_packages("openvino", purpose="inference.runtime=openvino")
-    kind = OpenVinoNetwork if description.temporal is None else OpenVinoClipNetwork
-    return _load_exported(kind, model_uri, description, device, threads, half)
-
-
-def _load_exported(
-    kind: type[ExportedNetwork] | type[ExportedClipNetwork],
-    model_uri: str,
-    description: BundleDescription,
-    device: str,
-    threads: int | None,
-    half: bool,
-) -> Network | ClipBackend:
-    """Load a bundle into a runtime that computes the exported network. Raises ModelError."""
-    if half:
-        raise ModelError(f"inference.runtime={kind.runtime}: computes in full precision; use inference.precision=32")
-    if device != "cpu":
-        raise ModelError(
-            f"inference.runtime={kind.runtime}: computes on the CPU, not on {device}; use inference.runtime=torch"
-        )
-    return kind(description, *list_caches(model_uri, description), threads=threads)
-
-
-RUNTIMES: dict[Runtime, Callable[[str, BundleDescription, str, int | None, bool], Network | ClipBackend]] = {
-    "torch": _load_torch,
-    "onnx": _load_onnx,
-    "openvino": _load_openvino,
-}
+# Numbers of the windows that are judged at once, and frames that are answered for at once.
+MAX_NUMBERS, BLOCK = 1 << 22, 64
 
 
 class Predictor:
@@ -155,8 +76,6 @@ class Predictor:
                 network = load_network(model_uri, description, device, threads, half)
                 if description.temporal is None:
                     return cls(description, cast(Network, network))
-                from fer.bundle.clip_predictor import ClipPredictor
-
                 return ClipPredictor(description, cast(ClipBackend, network))
             uris = [str(member.description.folder) for member in description.members]
         else:
@@ -233,6 +152,120 @@ class Predictor:
     def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
         """Return the columns of ``predict_all`` of native faces (N, side, side, C) uint8."""
         return compute_answers(self.description, self.network.compute_outputs(native, batch_size))
+
+
+class ClipPredictor(Predictor):
+    """Classifies runs of frames of single faces with the network of a bundle of clips.
+
+    A face is encoded once, and each window of frames is judged by the features of its frames.
+
+    Args:
+        description: The bundle.
+        network: Its network in one of the runtimes.
+
+    Examples:
+        >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-motion", runtime="onnx")
+        >>> predictor.predict_sequence(faces, times=np.arange(len(faces)) / 25).shape
+        (50, 7)
+    """
+
+    def __init__(self, description: BundleDescription, network: ClipBackend) -> None:
+        assert description.temporal is not None, "the bundle is one of clips"
+        self.description = description
+        self.clip_network = network
+        self.format: TemporalFormat = description.temporal
+
+    def encode(self, images: Sequence[np.ndarray], batch_size: int = 128) -> np.ndarray:
+        """Compute what windows are judged by.
+
+        Args:
+            images: M images (H, W) or (H, W, 3) uint8 RGB, each of a size of its own.
+            batch_size: Images computed at once.
+
+        Returns:
+            Features (M, D) float32 of each image by itself.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
+        return self.clip_network.encode(self._to_native(images), batch_size)
+
+    def predict_windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities for windows.
+
+        Args:
+            features: (N, T, D) float32 as ``encode`` gives them, T frames ``description.temporal.step_s`` seconds
+                apart; those of frames that are not there may be anything.
+            mask: (N, T) bool, which frames are there.
+
+        Returns:
+            (N, len(self.columns)) float32.
+        """
+        batch = max(1, MAX_NUMBERS // max(1, features.shape[1] * features.shape[2]))
+        outputs = [
+            self.clip_network.judge(
+                np.ascontiguousarray(features[start : start + batch]), np.ascontiguousarray(mask[start : start + batch])
+            )
+            for start in range(0, len(features), batch)
+        ]
+        if not outputs:
+            return np.empty((0, len(self.columns)), np.float32)
+        return self.description.calibration.compute_probabilities(np.concatenate(outputs))
+
+    def predict_sequence(self, images: Sequence[np.ndarray], times: np.ndarray, flip: bool = False) -> np.ndarray:
+        """Return an answer for each frame of a run of one face, by sliding windows.
+
+        Memory is bounded by the window: no more features are held than some frames' windows look at.
+
+        Args:
+            images: M images, as ``encode`` takes them.
+            times: (M,) seconds of the frames, rising.
+            flip: Average the probabilities of the faces and their mirror images.
+
+        Returns:
+            (M, len(self.columns)) float32.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
+        answers = self._slide(images, times, False)
+        return (answers + self._slide(images, times, True)) / 2 if flip else answers
+
+    def _slide(self, images: Sequence[np.ndarray], times: np.ndarray, mirrored: bool) -> np.ndarray:
+        times = np.asarray(times, np.float64)
+        if len(times) != len(images):
+            raise ValueError(f"{len(images)} pictures have {len(times)} times")
+        answers, held, first = [np.empty((0, len(self.columns)), np.float32)], None, 0
+        for start in range(0, len(images), BLOCK):
+            window = self.format
+            grid = build_window_grid(times[start : start + BLOCK], window.length, window.step_s, window.position)
+            rows, mask = select_frames(times, grid, window.step_s)
+            low, high = int(rows.min()), int(rows.max()) + 1
+            known = first if held is None else first + len(held)
+            new = self._encode_sides(images[max(known, low) : high], mirrored)
+            held = new if held is None or known <= low else np.concatenate((held[low - first :], new))
+            first = low
+            answers.append(self.predict_windows(held[rows - low], mask))
+        return np.concatenate(answers)
+
+    def _encode_sides(self, images: Sequence[np.ndarray], mirrored: bool) -> np.ndarray:
+        native = self._to_native(images)
+        return self.clip_network.encode(native[:, :, ::-1] if mirrored else native, BLOCK)
+
+    @override
+    def predict_all(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
+        """Return the probabilities of each image by itself, as a clip of one frame; see ``Predictor.predict``."""
+        native = self._to_native(images)
+        result = self._predict_single(native, batch_size)
+        return (result + self._predict_single(native[:, :, ::-1], batch_size)) / 2 if flip else result
+
+    def _predict_single(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        features = self.clip_network.encode(native, batch_size)
+        mask = np.zeros((len(native), self.format.length), bool)
+        mask[:, self.format.place] = True
+        # Windows that repeat the frame: no memory is needed for what is not looked at.
+        windows = np.broadcast_to(features[:, None], (*mask.shape, features.shape[1]))
+        return self.predict_windows(windows, mask)
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

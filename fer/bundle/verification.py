@@ -2,8 +2,9 @@
 
 from fer.bundle.locate import locate_model
 from fer.bundle.metadata import HEAD_FILE, NETWORK_FILE, ONNX_DIR
-from fer.bundle.predictor import Predictor, Runtime
+from fer.bundle.predictor import Predictor
 from fer.bundle.reference_samples import TOLERANCE, compute_disagreement, read_samples
+from fer.bundle.runtimes import Runtime
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ModelError
 

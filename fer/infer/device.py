@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fer.bundle.predictor import Predictor, Runtime
+from fer.bundle.predictor import Predictor
+from fer.bundle.runtimes import Runtime
 from fer.config.inference import CPU_RUNTIMES, Inference
 from fer.core.extras import require_packages
 from fer.core.gpu import may_have_gpu

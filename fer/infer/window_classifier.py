@@ -6,7 +6,7 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from fer.bundle.clip_predictor import MAX_NUMBERS, ClipPredictor
+from fer.bundle.predictor import MAX_NUMBERS, ClipPredictor
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.classify import get_crops
 from fer.infer.extract import FrameFaces, VideoEnd

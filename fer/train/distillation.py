@@ -12,7 +12,8 @@ import numpy as np
 from filelock import FileLock
 
 from fer.bundle.metadata import BundleDescription, read_description
-from fer.bundle.predictor import Predictor, Runtime
+from fer.bundle.predictor import Predictor
+from fer.bundle.runtimes import Runtime
 from fer.config import Config
 from fer.core.io import atomic_write
 from fer.core.progress import track_progress

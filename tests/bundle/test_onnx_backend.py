@@ -19,7 +19,7 @@ from fer.bundle.onnx_backend import OnnxNetwork
 from fer.bundle.onnx_export import export_onnx, trace_to_onnx
 from fer.bundle.onnx_trial import generate_trial_images
 from fer.bundle.openvino_backend import OpenVinoNetwork
-from fer.bundle.predictor import Runtime
+from fer.bundle.runtimes import Runtime
 from fer.core.user_cache import get_user_cache_dir
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork

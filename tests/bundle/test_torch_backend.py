@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.bundle.predictor import Predictor, Runtime
+from fer.bundle.predictor import Predictor
+from fer.bundle.runtimes import Runtime
 from fer.errors import ModelError
 from tests.helpers.networks import faces
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer.bundle.clip_predictor import ClipPredictor
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import ClipPredictor, Predictor
 from fer.config.compose import load_overrides
 from fer.errors import ConfigError, DataError
 from fer.infer import extract

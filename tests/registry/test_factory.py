@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from fer.bundle.predictor import RUNTIMES
+from fer.bundle.runtimes import RUNTIMES
 from fer.config import LocalAws, SageMakerAws
 from fer.config.inference import Inference
 from fer.config.registry import Registry
