@@ -73,7 +73,12 @@ def expand_arguments(arguments: list[str]) -> list[str]:
     named = [*models, *(word for word in options.overrides if word.startswith("model_uri="))]
     if len(named) > 1:
         raise ConfigError(f"{' and '.join(named)}: name one model; each is exported by a command of its own")
-    return [JOB_NAME, *(_expand(word, word in models) for word in arguments)]
+    # A word may be an option's value as well: --config-dir RUN. Hydra takes overrides that stand together alone.
+    marked = [str(place) if word in options.overrides else word for place, word in enumerate(arguments)]
+    places = [int(text) for text in get_args_parser().parse_args(marked).overrides]
+    expanded = [_expand(arguments[place], arguments[place] in models) for place in places]
+    first = places[0] if places else len(arguments)
+    return [*arguments[:first], JOB_NAME, *expanded, *arguments[first + len(places) :]]
 
 
 def _expand(word: str, is_model: bool) -> str:

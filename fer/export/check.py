@@ -95,7 +95,8 @@ class FileChecker:
         """
         target, key = FORMATS[name], f"export.format={name}"
         quantized = self.config.quantize != "none"
-        path = folder / f"{STEM}{'-' + self.config.quantize if quantized else ''}{target.suffixes[0]}"
+        files = list_files(folder, name, self.config.quantize)
+        path = files[0]
         try:
             if isinstance(target, QuantizedFormat) and quantized:
                 title = f"{target.title}, {self.config.quantize} by {target.quantizer}"
@@ -120,7 +121,6 @@ class FileChecker:
                 f"{key}: {target.runtime} gives answers that differ by {difference:.2g} from the bundle's, and "
                 f"{TOLERANCE:g} are allowed; use another format"
             )
-        files = [path.with_suffix(suffix) for suffix in target.suffixes]
         return CheckedModel(
             title,
             {"format": name, "runtime": target.runtime, "files": [_describe_file(file) for file in files]},
@@ -148,6 +148,12 @@ class FileChecker:
     def _compute_accuracy(self, answers: np.ndarray) -> float:
         classes = np.array(self.bundle.description.classes)
         return float((classes[answers[:, : len(classes)].argmax(1)] == self.images.labels).mean())
+
+
+def list_files(folder: Path, name: ExportFormat, quantize: str) -> list[Path]:
+    """List the files of a format in a folder, first the one that its runtime opens."""
+    stem = STEM if quantize == "none" else f"{STEM}-{quantize}"
+    return [folder / f"{stem}{suffix}" for suffix in FORMATS[name].suffixes]
 
 
 def _describe_file(path: Path) -> dict[str, Any]:

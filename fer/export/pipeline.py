@@ -15,7 +15,8 @@ from fer.config import Config
 from fer.core.io import write_text
 from fer.core.run_layout import EXPORT_JSON
 from fer.data.sources import Source
-from fer.export.check import TOLERANCE, CheckedModel, FileChecker
+from fer.errors import UserError
+from fer.export.check import TOLERANCE, CheckedModel, FileChecker, list_files
 from fer.export.formats import FORMATS
 from fer.export.graph import build_graph, check_kind
 from fer.export.images import CheckImages, collect_images
@@ -43,6 +44,10 @@ def export_model(config: Config, directory: Path, sources: list[Source]) -> None
         >>> config = load_overrides(["export.format=[onnx]", "model_uri=RUN"], "export")
         >>> export_model(config, Path("outputs/export/first"), read_sources(config))
     """
+    for name in config.export.format:
+        for path in list_files(directory, name, config.export.quantize):
+            if path.exists():
+                raise UserError(f"{path}: is there already, and nothing is overwritten; choose another hydra.run.dir")
     config = pin_model_uri(config, default=PRETRAINED)
     run = Run(directory, config, "fer.export")
     try:

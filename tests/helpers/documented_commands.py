@@ -14,6 +14,7 @@ from fer.cli import COMMANDS
 from fer.cloud.training import parse_job_spec
 from fer.config import Program
 from fer.config.compose import compose_config, load_config, load_overrides
+from fer.export.__main__ import expand_arguments
 from fer.sweep.search_space import split_overrides
 from tests.helpers.paths import PROJECT
 
@@ -108,6 +109,8 @@ def _check_module(module: str, arguments: list[str]) -> None:
         return
     overrides = [word for word in arguments if "=" in word and not word.startswith("-")]
     match module:
+        case "fer.export":
+            _check_overrides("export", expand_arguments(arguments))
         case "fer.cloud.train":
             parse_job_spec(_find_run(arguments), overrides)
         case "fer.cloud.tune":

@@ -24,7 +24,7 @@ onnxruntime.disable_telemetry_events()
 class OnnxFormat(QuantizedFormat):
     """One file with the facts as its metadata."""
 
-    title, runtime, suffixes, quantizer = "ONNX", "ONNX Runtime", (".onnx",), "ONNX Runtime (QDQ, by channel)"
+    title, runtime, suffixes, quantizer = "ONNX", "ONNX Runtime", (".onnx",), "ONNX Runtime"
 
     @override
     def write(self, graph: ExportGraph, path: Path) -> None:
