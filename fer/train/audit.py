@@ -73,7 +73,7 @@ def audit(
             metrics[split]["slices_left_out"] = left_out
     judged = next((split for split in ("test", "val") if split in results), None)
     # Of clips it was refused before anything started.
-    if cfg.robustness and judged and isinstance(network, FaceNetwork):
+    if cfg.robustness and judged and not isinstance(network, ClipNetwork):
         result = results[judged]
         rows = choose_rows(len(result.labels), cfg.robustness_limit, config.seed)
         metrics[judged]["robustness"] = measure_robustness(
