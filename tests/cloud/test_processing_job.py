@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from fer.cloud.processing_job import PROCESSING_DIR, STATE, SageMakerProcessing,
 from fer.config import SageMakerAws
 from fer.errors import UserError
 from tests.helpers.aws_simulator.simulator import Simulated
-from tests.helpers.registering import BUCKET, IMAGE, ROLE, meanwhile, put, until
+from tests.helpers.registering import BUCKET, IMAGE, ROLE, interrupt_when, put
 from tests.helpers.transforming import shipped
 
 FOLDER = f"s3://{BUCKET}/videos/"
@@ -153,12 +151,8 @@ def test_interrupt_leaves_the_job_which_a_later_start_waits_for(place: Place, ca
     place.aws.fault("job_stuck")
     processing = place.begun()
     job = processing.record.jobs[0]
-
-    def interrupt() -> None:
-        until(lambda: len(processing.list_results()) == 5 and place.aws.calls()["sagemaker:DescribeProcessingJob"])
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with caplog.at_level(logging.INFO), meanwhile(interrupt), pytest.raises(KeyboardInterrupt):
+    all_there = interrupt_when(lambda: len(processing.list_results()) == 5)
+    with caplog.at_level(logging.INFO), all_there, pytest.raises(KeyboardInterrupt):
         processing.wait(RESULTS)
     assert f"The job {job} goes on; wait for it again with {AGAIN}" in caplog.text
     assert place.job()["ProcessingJobStatus"] == "InProgress"

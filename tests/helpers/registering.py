@@ -5,8 +5,9 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
+from unittest import mock
 
 from tests.helpers.aws_simulator.simulator import Simulated
 
@@ -104,6 +105,20 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
             raise
     if failed:
         raise failed[0]
+
+
+@contextmanager
+def interrupt_when(holds: Callable[[], Any]) -> Iterator[None]:
+    """Press Ctrl-C while a job is waited for, as soon as ``holds``; at any other moment a callback may swallow it."""
+    pause = time.sleep
+
+    def sleep(seconds: float) -> None:
+        pause(seconds)
+        if current_thread() is main_thread() and holds():
+            signal.raise_signal(signal.SIGINT)
+
+    with mock.patch.object(time, "sleep", sleep):
+        yield
 
 
 def finished(aws: Simulated, job: str = "job-1") -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ from fer.errors import DataError, UserError
 from fer.infer.transform.sagemaker import STATE, SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES
 from tests.helpers.aws_simulator.simulator import Simulated
-from tests.helpers.registering import BUCKET, finished, meanwhile, put, registered, until
+from tests.helpers.registering import BUCKET, finished, interrupt_when, meanwhile, put, registered, until
 from tests.helpers.transforming import assert_answers, cloud_settings, expected, missing, packed, times
 
 TAR = CONTENT_TYPES["shard"]
@@ -201,12 +199,8 @@ def test_interrupt_leaves_the_job_which_a_later_start_waits_for(
 ) -> None:
     aws = place.aws
     aws.fault("job_stuck")
-
-    def interrupt() -> None:
-        until(lambda: place.keys("output") and aws.calls()["sagemaker:DescribeTransformJob"])
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with caplog.at_level(logging.INFO), meanwhile(interrupt), pytest.raises(KeyboardInterrupt):
+    answered = interrupt_when(lambda: place.keys("output"))
+    with caplog.at_level(logging.INFO), answered, pytest.raises(KeyboardInterrupt):
         place.send()
     [(job, status)] = place.jobs().items()
     assert status == "InProgress"
