@@ -144,8 +144,8 @@ def test_what_looks_at_other_data_is_refused(run: Path, configure: Callable[...,
         train(load_overrides([*images, "trainer.stages=[test]", f"model_uri={run}"]), tmp_path / "images")
     with pytest.raises(UserError, match="the model looks at single faces, and the data are clips"):
         train(configure("trainer.stages=[test]", "model_uri=pretrained", "model.encoder=null"), tmp_path / "clips")
+    judged = ("trainer.stages=[test]", f"model_uri={run}", "model.encoder=null", "evaluation.slices=true")
     with pytest.raises(UserError, match="evaluation.slices=true: is for models of single faces"):
-        judged = ("trainer.stages=[test]", f"model_uri={run}", "model.encoder=null", "evaluation.slices=true")
         train(configure(*judged), tmp_path / "slices")
     with pytest.raises(ModelError, match=r"is a model of clips, and trainer.stages=\[embed\]"):
         train(configure("trainer.stages=[embed]", f"model_uri={run}", "model.encoder=null"), tmp_path / "embed")
