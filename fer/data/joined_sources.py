@@ -17,7 +17,7 @@ def join_samples(sources: Sequence[Source], store: ImageStore, near_duplicate_bi
     """Join the tables of all sources, one below the other, beside the store's index and the groups of duplicates."""
     samples = pd.concat([source.table.assign(source=source.name) for source in sources], ignore_index=True)
     samples.insert(0, "sample_id", samples["source"] + "/" + samples["path"])
-    samples = samples.join(store.index)
+    samples = samples.join(store.index[["content_hash", "perceptual_hash", "problem"]])
     samples["duplicate_group"] = group_duplicates(store.index, near_duplicate_bits)
     return samples
 

@@ -119,6 +119,7 @@ class _ManifestBuilder:
     def __init__(self, sources: Sequence[Source], store: ImageStore, config: ManifestConfig) -> None:
         self.cfg = config
         self.things = "images" if store.clips is None else "clips"
+        self.index = store.index
         self.classes = get_class_names(config.classes)
         self.samples = joined_sources.join_samples(sources, store, config.near_duplicate_bits)
         groups = joined_sources.join_groups(sources)
@@ -162,7 +163,8 @@ class _ManifestBuilder:
     def drop_unfit(self) -> None:
         """Drop clips that can be read, but in which too little of a face is seen."""
         if self.things == "clips":
-            self._drop(self.samples["unfit"] != "", self.samples["unfit"])
+            unfit = self.index["unfit"].loc[self.samples.index]
+            self._drop(unfit != "", unfit)
 
     def count_duplicates(self) -> None:
         """Report how many images occur more than once."""

@@ -8,6 +8,7 @@ from fer.data.splits import (
     assign_splits,
     find_leaks,
     format_leak_message,
+    split_by_subject,
     split_for_evaluation,
     split_official,
     split_stratified,
@@ -173,3 +174,30 @@ def test_an_evaluation_needs_no_training_part_and_takes_images_without_parts_for
     one = samples["source"] == "one"
     assert parts[one].tolist() == samples.loc[one, "part"].replace("", "test").tolist()
     pd.testing.assert_series_equal(parts[~one], split_official(samples[~one], FRACTIONS, 0), check_names=False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_people_are_dealt_whole_by_the_fractions_of_every_class(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    subjects = rng.integers(0, 60, 3000)
+    samples = pd.DataFrame(
+        {
+            "sample_id": [f"a/{number}" for number in range(3000)],
+            "source": "a",
+            "subject": [f"s{subject}" for subject in subjects],
+            "stratum": rng.choice(["fear", "anger", "neutral"], 3000, p=(0.6, 0.3, 0.1)),
+        }
+    )
+    parts = split_by_subject(samples, (0.7, 0.15, 0.15), seed)
+    assert (parts.groupby(samples["subject"]).nunique() == 1).all()
+    shares = pd.crosstab(samples["stratum"], parts, normalize="index")[["train", "val", "test"]]
+    assert np.abs(shares.to_numpy() - (0.7, 0.15, 0.15)).max() < 0.04
+    assert parts.equals(split_by_subject(samples, (0.7, 0.15, 0.15), seed))
+
+
+def test_the_same_name_in_two_sources_is_two_people_and_no_part_is_left_empty() -> None:
+    rows = [("a/1", "a", "01", "fear"), ("b/1", "b", "01", "fear"), ("b/2", "b", "02", "fear")]
+    samples = pd.DataFrame(rows, columns=["sample_id", "source", "subject", "stratum"])
+    for seed in range(4):
+        assert sorted(split_by_subject(samples, (0.8, 0.1, 0.1), seed)) == ["test", "train", "val"]
+    assert set(split_by_subject(samples, (0.5, 0.5, 0), 0)) == {"train", "val"}
