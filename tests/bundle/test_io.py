@@ -137,7 +137,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no temperature": (without("temperature"), "KeyError: 'temperature'"),
     "no hash": (without("weights_sha256"), "KeyError: 'weights_sha256'"),
     "no format": (without("format"), "KeyError: 'format'"),
-    "a later format": (lambda c: {**c, "format": 2}, "ValueError: format 2; this program reads format 1"),
+    "a later format": (lambda c: {**c, "format": 2}, "ValueError: format 2; this program reads the formats 1 and 3"),
     "a list": (lambda c: [c], "TypeError: "),
     "nothing": (lambda c: None, "TypeError: "),
     "a temperature of 0": (lambda c: {**c, "temperature": 0}, "ValueError: the temperature must be above 0"),
