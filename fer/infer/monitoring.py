@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.settings import connect
@@ -125,9 +125,8 @@ def format_retraining_command(model_uri: str | Sequence[str] | None, model_direc
         candidates.append(model_directory)
     directory = next((path for path in candidates if (path / RUN_YAML).is_file()), None)
     saved, needed = "RUN" if directory is None else shlex.quote(str(directory)), ""
-    if directory is not None and OmegaConf.is_list(
-        members := OmegaConf.select(OmegaConf.load(directory / RUN_YAML), "model_uri")
-    ):
+    members = None if directory is None else OmegaConf.select(OmegaConf.load(directory / RUN_YAML), "model_uri")
+    if isinstance(members, ListConfig):
         # The run has evaluated an ensemble, and trained nothing.
         return format_retraining_command([str(member) for member in members])
     if directory == PRETRAINED_DIR:
