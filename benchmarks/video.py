@@ -13,7 +13,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -23,7 +22,6 @@ import numpy as np
 import torch
 
 from fer.bundle.io import load_bundle
-from fer.bundle.predictor import Predictor
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.infer.analysis import split_threads
@@ -206,27 +204,6 @@ def describe_ratio(one: list[float], other: list[float]) -> str:
     return f"median {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
-def count_predictions(predictor: Predictor, images: list[np.ndarray], batch_size: int) -> int:
-    """Classify images; returns how many."""
-    return len(predictor.predict(images, batch_size=batch_size))
-
-
-def print_runtimes(model: str, crops: list[np.ndarray], rounds: int) -> None:
-    """Print images a second of both runtimes, one at a time and 32 at a time."""
-    images = (crops * (128 // len(crops) + 1))[:128]
-    works: dict[str, Callable[[], int]] = {}
-    for runtime in ("torch", "onnx"):
-        predictor = Predictor.load(model, runtime=runtime)
-        for batch in (1, 32):
-            works[f"{runtime}, batch {batch}"] = partial(count_predictions, predictor, images, batch)
-    speeds = compare_rates(rounds, works)
-    for name, values in speeds.items():
-        print(f"  {name}: median {statistics.median(values):.0f} images/s")
-    for batch in (1, 32):
-        onnx, eager = speeds[f"onnx, batch {batch}"], speeds[f"torch, batch {batch}"]
-        print(f"  onnx over torch, batch {batch}: {describe_ratio(onnx, eager)}")
-
-
 def print_clip(clip: Clip, rounds: int) -> None:
     """Let the works on one clip take turns, and print their rates and ratios."""
     every_frame = clip.config.extraction.sampling == "all"
@@ -265,8 +242,6 @@ def main() -> None:
                 path = original if kind == "all" else repeat_clip(original, args.repeat, folder)
                 clip = Clip(path, config, args.yunet, folder / original.stem / kind)
                 print_clip(clip, args.rounds)
-        if clip.crops:
-            print_runtimes(args.model, clip.crops, args.rounds)
 
 
 if __name__ == "__main__":
