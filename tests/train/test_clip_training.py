@@ -11,9 +11,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
+from fer.bundle.clip_predictor import ClipPredictor
 
 from fer import Predictor
-from fer.bundle.clip_predictor import ClipPredictor
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
 from fer.bundle.reference_samples import compute_disagreement, read_samples
 from fer.config import Config
