@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from fer import Predictor
-from fer.bundle.clip_predictor import ClipPredictor
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.predictor import ClipPredictor
 from fer.bundle.reference_samples import compute_disagreement, read_samples
 from fer.config import Config
 from fer.config.compose import load_overrides
