@@ -12,13 +12,10 @@ from fer.bundle.ensemble import compose_ensemble
 from fer.bundle.ensemble_network import EnsembleNetwork
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.bundle.runtimes import RUNTIMES, ClipBackend, Network, Runtime
+from fer.bundle.sliding_windows import BLOCK, judge_in_batches, slide
 from fer.core.image import to_native
-from fer.core.time_grid import build_window_grid, select_frames
 from fer.metrics.calibration import Calibration
 from fer.models.clip_format import TemporalFormat
-
-# Numbers of the windows that are judged at once, and frames that are answered for at once.
-MAX_NUMBERS, BLOCK = 1 << 22, 64
 
 
 class Predictor:
@@ -201,16 +198,11 @@ class ClipPredictor(Predictor):
         Returns:
             (N, len(self.columns)) float32.
         """
-        batch = max(1, MAX_NUMBERS // max(1, features.shape[1] * features.shape[2]))
-        outputs = [
-            self.clip_network.judge(
-                np.ascontiguousarray(features[start : start + batch]), np.ascontiguousarray(mask[start : start + batch])
-            )
-            for start in range(0, len(features), batch)
-        ]
-        if not outputs:
+        if not len(features):
             return np.empty((0, len(self.columns)), np.float32)
-        return self.description.calibration.compute_probabilities(np.concatenate(outputs))
+        return self.description.calibration.compute_probabilities(
+            judge_in_batches(self.clip_network.judge, features, mask)
+        )
 
     def predict_sequence(self, images: Sequence[np.ndarray], times: np.ndarray, flip: bool = False) -> np.ndarray:
         """Return an answer for each frame of a run of one face, by sliding windows.
@@ -228,44 +220,29 @@ class ClipPredictor(Predictor):
         Raises:
             ValueError: An array has another shape or type.
         """
-        answers = self._slide(images, times, False)
-        return (answers + self._slide(images, times, True)) / 2 if flip else answers
-
-    def _slide(self, images: Sequence[np.ndarray], times: np.ndarray, mirrored: bool) -> np.ndarray:
         times = np.asarray(times, np.float64)
         if len(times) != len(images):
             raise ValueError(f"{len(images)} pictures have {len(times)} times")
-        answers, held, first = [np.empty((0, len(self.columns)), np.float32)], None, 0
-        for start in range(0, len(images), BLOCK):
-            window = self.format
-            grid = build_window_grid(times[start : start + BLOCK], window.length, window.step_s, window.position)
-            rows, mask = select_frames(times, grid, window.step_s)
-            low, high = int(rows.min()), int(rows.max()) + 1
-            known = first if held is None else first + len(held)
-            new = self._encode_sides(images[max(known, low) : high], mirrored)
-            held = new if held is None or known <= low else np.concatenate((held[low - first :], new))
-            first = low
-            answers.append(self.predict_windows(held[rows - low], mask))
-        return np.concatenate(answers)
+        if not len(images):
+            return np.empty((0, len(self.columns)), np.float32)
 
-    def _encode_sides(self, images: Sequence[np.ndarray], mirrored: bool) -> np.ndarray:
-        native = self._to_native(images)
-        return self.clip_network.encode(native[:, :, ::-1] if mirrored else native, BLOCK)
+        def answer(mirrored: bool) -> np.ndarray:
+            def encode(frames: slice) -> np.ndarray:
+                native = self._to_native(images[frames])
+                return self.clip_network.encode(native[:, :, ::-1] if mirrored else native, BLOCK)
+
+            return slide(encode, self.predict_windows, times, self.format)
+
+        return (answer(False) + answer(True)) / 2 if flip else answer(False)
 
     @override
-    def predict_all(self, images: Sequence[np.ndarray], batch_size: int = 128, flip: bool = False) -> np.ndarray:
-        """Return the probabilities of each image by itself, as a clip of one frame; see ``Predictor.predict``."""
-        native = self._to_native(images)
-        result = self._predict_single(native, batch_size)
-        return (result + self._predict_single(native[:, :, ::-1], batch_size)) / 2 if flip else result
-
-    def _predict_single(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+    def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Answer for each image by itself, as a clip of one frame."""
         features = self.clip_network.encode(native, batch_size)
         mask = np.zeros((len(native), self.format.length), bool)
         mask[:, self.format.place] = True
         # Windows that repeat the frame: no memory is needed for what is not looked at.
-        windows = np.broadcast_to(features[:, None], (*mask.shape, features.shape[1]))
-        return self.predict_windows(windows, mask)
+        return self.predict_windows(np.broadcast_to(features[:, None], (*mask.shape, features.shape[1])), mask)
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from fer.bundle.clip_predictor import ClipPredictor
 
 from fer import Predictor
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.predictor import ClipPredictor
 from fer.bundle.reference_samples import compute_disagreement, read_samples
 from fer.config import Config
 from fer.config.compose import load_overrides
