@@ -11,7 +11,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
-from fer.bundle.clip_predictor import ClipPredictor
 
 from fer import Predictor
 from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
