@@ -24,6 +24,7 @@ def test_every_experiment_runs_a_batch(
     roots = {
         "ferplus": [f"dataset.sources.ferplus.root={ferplus_like}"],
         "ferplus_best": [f"dataset.sources.ferplus.root={ferplus_like}"],
+        "motion": ["dataset.sources.synthetic_clips.count=84"],
         "paper": [f"dataset.sources.ferplus.root={ferplus_like}", f"dataset.sources.rafdb.root={rafdb_like}"],
     }
     directory = workplace / f"experiment-{name}"
