@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, cast
 
 import numpy as np
+from typing_extensions import override
 
 from fer.bundle.metadata import BundleDescription, read_description
+from fer.bundle.sliding_windows import BLOCK, judge_in_batches, slide
 from fer.core.image import to_native
 from fer.errors import ModelError
+from fer.models.clip_format import TemporalFormat
 
 Runtime = Literal["torch", "onnx"]
 
@@ -117,8 +120,6 @@ class Predictor:
         description, network = RUNTIMES[runtime](model_uri, device, threads, half)
         if description.temporal is None:
             return cls(description, cast(Network, network))
-        from fer.bundle.clip_predictor import ClipPredictor
-
         return ClipPredictor(description, cast(ClipBackend, network))
 
     @property
@@ -183,6 +184,100 @@ class Predictor:
         if not self.description.affect:
             return probabilities
         return np.concatenate((probabilities, np.tanh(outputs[:, classes:])), axis=1, dtype=np.float32)
+
+
+class ClipPredictor(Predictor):
+    """Classifies runs of frames of single faces with the network of a bundle of clips.
+
+    A face is encoded once, and each window of frames is judged by the features of its frames.
+
+    Args:
+        description: The bundle.
+        network: Its network in one of the runtimes.
+
+    Examples:
+        >>> predictor = Predictor.load("outputs/train/2026-01-31/12-00-00-motion", runtime="onnx")
+        >>> predictor.predict_sequence(faces, times=np.arange(len(faces)) / 25).shape
+        (50, 7)
+    """
+
+    def __init__(self, description: BundleDescription, network: ClipBackend) -> None:
+        assert description.temporal is not None, "the bundle is one of clips"
+        self.description = description
+        self.clip_network = network
+        self.format: TemporalFormat = description.temporal
+
+    def encode(self, images: Sequence[np.ndarray], batch_size: int = 128) -> np.ndarray:
+        """Compute what windows are judged by.
+
+        Args:
+            images: M images (H, W) or (H, W, 3) uint8 RGB, each of a size of its own.
+            batch_size: Images computed at once.
+
+        Returns:
+            Features (M, D) float32 of each image by itself.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
+        return self.clip_network.encode(self._to_native(images), batch_size)
+
+    def predict_windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities for windows.
+
+        Args:
+            features: (N, T, D) float32 as ``encode`` gives them, T frames ``description.temporal.step_s`` seconds
+                apart; those of frames that are not there may be anything.
+            mask: (N, T) bool, which frames are there.
+
+        Returns:
+            (N, len(self.columns)) float32.
+        """
+        if not len(features):
+            return np.empty((0, len(self.columns)), np.float32)
+        return self.description.calibration.compute_probabilities(
+            judge_in_batches(self.clip_network.judge, features, mask)
+        )
+
+    def predict_sequence(self, images: Sequence[np.ndarray], times: np.ndarray, flip: bool = False) -> np.ndarray:
+        """Return an answer for each frame of a run of one face, by sliding windows.
+
+        Memory is bounded by the window: no more features are held than some frames' windows look at.
+
+        Args:
+            images: M images, as ``encode`` takes them.
+            times: (M,) seconds of the frames, rising.
+            flip: Average the probabilities of the faces and their mirror images.
+
+        Returns:
+            (M, len(self.columns)) float32.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
+        times = np.asarray(times, np.float64)
+        if len(times) != len(images):
+            raise ValueError(f"{len(images)} pictures have {len(times)} times")
+        if not len(images):
+            return np.empty((0, len(self.columns)), np.float32)
+
+        def answer(mirrored: bool) -> np.ndarray:
+            def encode(frames: slice) -> np.ndarray:
+                native = self._to_native(images[frames])
+                return self.clip_network.encode(native[:, :, ::-1] if mirrored else native, BLOCK)
+
+            return slide(encode, self.predict_windows, times, self.format)
+
+        return (answer(False) + answer(True)) / 2 if flip else answer(False)
+
+    @override
+    def _predict_native(self, native: np.ndarray, batch_size: int) -> np.ndarray:
+        """Answer for each image by itself, as a clip of one frame."""
+        features = self.clip_network.encode(native, batch_size)
+        mask = np.zeros((len(native), self.format.length), bool)
+        mask[:, self.format.place] = True
+        # Windows that repeat the frame: no memory is needed for what is not looked at.
+        return self.predict_windows(np.broadcast_to(features[:, None], (*mask.shape, features.shape[1])), mask)
 
 
 def _validate_image(image: np.ndarray, index: int) -> np.ndarray:

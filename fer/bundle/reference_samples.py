@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.bundle.clip_predictor import ClipPredictor
 from fer.bundle.metadata import SAMPLES_FILE
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import ClipPredictor, Predictor
 from fer.core.archive import ArchiveLimits, open_zip
 from fer.core.io import atomic_write
 from fer.errors import ModelError, shorten_error

@@ -10,8 +10,7 @@ from email.message import Message
 
 import numpy as np
 
-from fer.bundle.clip_predictor import ClipPredictor
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import ClipPredictor, Predictor
 from fer.serving.requests import EncodedImage, Kind, RequestError
 from fer.serving.responses import to_json_lines
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.bundle.clip_predictor import ClipPredictor
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import ClipPredictor, Predictor
 from fer.bundle.reference_samples import ReferenceSamples, compute_answers, write_samples
 from fer.synthetic import draw_dataset_face
 from fer.synthetic.clips import ClipSeries

@@ -10,11 +10,12 @@ import yaml
 
 from fer import Predictor
 from fer.bundle import onnx_clip_backend, onnx_clip_export
-from fer.bundle.clip_predictor import BLOCK, ClipPredictor
 from fer.bundle.half_precision import compare_precision, write_half_bundle
 from fer.bundle.io import load_bundle, require_face_network
 from fer.bundle.metadata import read_description
+from fer.bundle.predictor import ClipPredictor
 from fer.bundle.reference_samples import ReferenceSamples, compute_answers, compute_disagreement, read_samples
+from fer.bundle.sliding_windows import BLOCK
 from fer.core.time_grid import build_window_grid, select_frames
 from fer.errors import ModelError
 from tests.helpers.clip_networks import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fer import Predictor
-from fer.bundle.clip_predictor import ClipPredictor
 from fer.bundle.io import FaceFormat
+from fer.bundle.predictor import ClipPredictor
 from fer.bundle.reference_samples import ReferenceSamples, compute_answers, write_samples
 from fer.errors import ModelError
 from fer.registry.package import build_package, open_package

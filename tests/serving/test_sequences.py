@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.serving import pack_shard
 from fer import Predictor
-from fer.bundle.clip_predictor import ClipPredictor
+from fer.bundle.predictor import ClipPredictor
 from fer.bundle.reference_samples import ReferenceSamples, compute_answers, write_samples
 from fer.errors import ModelError
 from fer.serving import sagemaker_handlers as handlers
