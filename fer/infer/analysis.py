@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer.bundle.clip_predictor import ClipPredictor
-from fer.bundle.predictor import Predictor
+from fer.bundle.predictor import ClipPredictor, Predictor
 from fer.config import Config
 from fer.core.progress import track_progress
 from fer.core.system import resolve_thread_count

@@ -6,7 +6,8 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from fer.bundle.clip_predictor import MAX_NUMBERS, ClipPredictor
+from fer.bundle.predictor import ClipPredictor
+from fer.bundle.sliding_windows import MAX_NUMBERS
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.classify import get_crops
 from fer.infer.extract import FrameFaces, VideoEnd

@@ -35,8 +35,8 @@ def settle_sampling(config: Config, run: Run, window: WindowFormat | None) -> Co
         write_config(run.directory, config, "infer.py", run.provenance.get("delete_after"))
     elif window is not None and extraction.sampling == "interval" and extraction.fps < wanted / SPARSE_STEPS:
         log.warning(
-            "extraction.fps=%g: the model looks at a frame every %g s, so that points of its windows stay empty; extract "
-            "with extraction.fps=%g",
+            "extraction.fps=%g: the model looks at a frame every %g s, so that points of its windows stay empty; "
+            "extract with extraction.fps=%g",
             *(extraction.fps, window.step_s, wanted),
         )
     return config
