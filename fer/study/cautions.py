@@ -152,8 +152,9 @@ def _judge_model(study: Study, performance: Mapping[str, Any] | None) -> Iterato
         if name in used and values.get("value") is not None and values["value"] < WEAK_RECALL
     ]
     if weak:
+        unit = (performance or {}).get("unit", "images")
         yield (
-            f"The model recognises some emotions of these measures in fewer than {WEAK_RECALL:.0%} of the images that "
+            f"The model recognises some emotions of these measures in fewer than {WEAK_RECALL:.0%} of the {unit} that "
             f"show them, so their curves may miss reactions and show others': {_list(weak, limit=len(weak))}."
         )
 

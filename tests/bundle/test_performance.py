@@ -63,6 +63,14 @@ def test_a_run_tells_test_figures_and_data(tmp_path: Path) -> None:
     assert found["data"] == ["ferplus, mine (folder)", "ferplus: a note"]
 
 
+def test_the_figures_of_a_temporal_model_are_of_clips(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path, figures(0.8, 0.0))
+    assert "unit" not in read_performance(folder)
+    content = yaml.safe_load((folder / "bundle.yaml").read_text())
+    (folder / "bundle.yaml").write_text(yaml.safe_dump({**content, "temporal": {"kind": "temporal"}}))
+    assert read_performance(folder)["unit"] == "clips"
+
+
 def test_a_bundle_elsewhere_tells_the_same(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path, figures(0.8, 0.0))
     whole = read_performance(folder)

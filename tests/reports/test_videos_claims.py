@@ -60,6 +60,8 @@ def test_the_page_says_how_good_the_model_is_and_warns_of_what_it_misses(source:
     assert "disgust 0.0 % 0.0–11.4 30 rarely found" in text
     assert "Training data: ferplus ferplus: 35,887 images" in text
     assert "happiness is found in" not in text
+    text = Page(write(video_report([video_page(source)], performance={**PERFORMANCE, "unit": "clips"}))).text
+    assert "of 3,500 test clips" in text and "Of test clips that show the emotion" in text and "test images" not in text
 
 
 @pytest.mark.parametrize("performance", [None, {"split": None, "accuracy": None, "recalls": {}, "data": []}])
