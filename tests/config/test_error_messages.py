@@ -72,7 +72,7 @@ WRONG_OPTIONS = {
     f"allowed are {OPTIMIZERS}",
     "optimizer=sgd": f"optimizer=sgd: there is no such option; allowed are {OPTIMIZERS}",
     "experiment=papr": "experiment=papr: there is no such option; did you mean paper?; allowed are demo, ferplus, "
-    "ferplus_best, paper, seeds, sweep_arch, sweep_lr, sweep_optuna",
+    "ferplus_best, motion, paper, seeds, sweep_arch, sweep_lr, sweep_optuna",
     "modle=resnet50": "modle: there is no such key; did you mean model?",
     "+modle=resnet50": "modle=resnet50: there is no such key; did you mean model?",
     "+model/extra=x": "model/extra=x: there is no such key",
