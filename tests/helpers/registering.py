@@ -109,13 +109,13 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def interrupt_when(holds: Callable[[], Any]) -> Iterator[None]:
-    """Press Ctrl-C while a job is waited for, as soon as ``holds``; at any other moment a callback may swallow it."""
+    """Do what Ctrl-C does in a wait for a job, as soon as ``holds``; a signal may come where a callback swallows it."""
     pause = time.sleep
 
     def sleep(seconds: float) -> None:
         pause(seconds)
         if current_thread() is main_thread() and holds():
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     with mock.patch.object(time, "sleep", sleep):
         yield
