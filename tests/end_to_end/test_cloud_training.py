@@ -59,7 +59,13 @@ def read(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[s
     weights = tmp_path_factory.mktemp("weights") / "start.safetensors"
     save_file(timm.create_model("test_efficientnet", num_classes=7).state_dict(), weights)
     data = ("dataset=folder", f"dataset.sources.folder.root={face_folder}", "dataset.split=stratified")
-    return (*data, f"model.weights={weights}", *FAST_ANY_DATA, "trainer.max_epochs=8")
+    return (
+        *data,
+        f"model.weights={weights}",
+        *FAST_ANY_DATA,
+        "trainer.max_epochs=60",
+        "trainer.early_stopping.patience=null",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,7 @@ def test_an_interrupted_job_brings_home_the_run_of_an_unbroken_training_here(
 ) -> None:
     succeeded(arrived)
     run = place.directory / "arrived"
-    assert "Going on from snapshot 1" in arrived.stdout and "Epoch 8/8" in arrived.stdout
+    assert "Going on from snapshot 1" in arrived.stdout and "Epoch 60/60" in arrived.stdout
     assert "arrived damaged" in arrived.stderr and "Run directory: arrived" in arrived.stderr
     assert not list(place.directory.glob(".arriving-*"))
     facts = json.loads((run / "training_job.json").read_text())
