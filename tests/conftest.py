@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from fer.core.user_cache import CACHE_ENV
-from tests.helpers.forking import forking
-from tests.helpers.parsing import parse_once
+from tests.helpers.forkserver import forking
 from tests.helpers.paths import SHARED
 
 pytest_plugins = (
@@ -26,12 +25,6 @@ def _forking() -> Iterator[None]:
     """Programs start as copies of a process that has imported their libraries."""
     with forking():
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _parsing() -> None:
-    """Thousands of configurations and hundreds of clients of AWS are made of the same files."""
-    parse_once()
 
 
 @pytest.fixture(autouse=True)
