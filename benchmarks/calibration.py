@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer.bundle.io import load_bundle
+from fer.bundle.io import load_bundle, require_face_network
 from fer.config.compose import load_overrides
 from fer.data.image_store import convert_images
 from fer.metrics.calibration import Calibration, choose_calibration, fit_temperature, fit_vector_scaling
@@ -31,7 +31,7 @@ def compute_validation_logits(model: str, overrides: list[str]) -> tuple[np.ndar
     samples = data.manifest.get_split("val")
     images = convert_images(data.store, bundle.description.faces.side, bundle.description.faces.colour)
     index = {name: number for number, name in enumerate(bundle.description.classes)}
-    logits = predict_logits(bundle.network, images, samples.index.to_numpy())
+    logits = predict_logits(require_face_network(bundle, "this benchmark"), images, samples.index.to_numpy())
     return logits, samples["label"].map(index).to_numpy(np.int64)
 
 

@@ -46,7 +46,7 @@ def fits_description(shapes: Shapes, description: BundleDescription) -> bool:
         if windows.head is None or len(width := shapes.get(CLASSIFIER, ())) != 2:
             return False
         features = width[1] if windows.head == "mean" else shapes.get(f"{HEAD}inputs.norm.weight", (0,))[0]
-        head = build_head(windows.head, features, windows.length, windows.hidden, windows.layers, 0.0)
+        head = build_head(windows.head, features, windows.hidden, windows.layers, 0.0)
     expected = _list_shapes(head)
     found = {name.removeprefix(HEAD): shape for name, shape in shapes.items() if name.startswith(HEAD)}
     return found == expected and width == (classes, head.width)

@@ -69,7 +69,8 @@ def render_model_card(
     ]
     for split, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
         if metrics.get(split):
-            lines += [f"## {title}", *render_metrics_table(metrics[split]), ""]
+            unit = "clips" if description.get("temporal") else "images"
+            lines += [f"## {title}", *render_metrics_table(metrics[split], unit), ""]
     lines += render_calibration(metrics)
     # No line of the configuration may end the block.
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", config_yaml)), default=0))
@@ -152,15 +153,15 @@ def insert_verdict(card: str, status: str, reasons: Sequence[str]) -> str:
     return f"{head}\n{verdict}\n{rules}{rest}"
 
 
-def render_metrics_table(metrics: Mapping[str, Any]) -> list[str]:
+def render_metrics_table(metrics: Mapping[str, Any], unit: str = "images") -> list[str]:
     """Return the metrics of one split with their 95 % intervals, as lines of Markdown tables."""
     titles = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro-F1"}
-    rows = [f"{metrics['samples']} images.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
+    rows = [f"{metrics['samples']} {unit}.", "", "| figure | value | 95 % interval |", "| --- | --- | --- |"]
     rows += [f"| {title} | {format_interval(metrics[key])} |" for key, title in titles.items()]
     rows.append(f"| Expected calibration error | {metrics['ece_calibrated']:.3f} | |")
     rows += [
         "",
-        "| class | images | precision | recall | F1 | 95 % interval of F1 |",
+        f"| class | {unit} | precision | recall | F1 | 95 % interval of F1 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, class_metrics in metrics["per_class"].items():

@@ -110,26 +110,29 @@ class RecurrentHead(TemporalHead):
 
 
 class AttentionHead(TemporalHead):
-    """A transformer encoder over time, with positions that are learnt.
+    """A transformer encoder over time.
+
+    Positions come from a convolution over neighbours (arXiv:2102.10882), which shows what changes from frame to frame;
+    vectors for each place of a window learnt the training clips by heart.
 
     Args:
         features: Features of a frame.
         width: Width of the transformer.
         layers: Layers of it.
         drop_rate: Dropout of the features and of its branches.
-        length: Frames of a window.
     """
 
-    def __init__(self, features: int, width: int, layers: int, drop_rate: float, length: int) -> None:
+    def __init__(self, features: int, width: int, layers: int, drop_rate: float) -> None:
         super().__init__(features, width)
         self.inputs = FrameInputs(features, width, drop_rate)
-        self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(length, width), std=0.02))
+        self.positions = nn.Conv1d(width, width, 3, padding=1, groups=width)
         self.blocks = nn.ModuleList(_AttentionBlock(width, drop_rate) for _ in range(layers))
         self.last_norm = nn.LayerNorm(width)
 
     @override
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        states = self.inputs(features, mask) + self.positions
+        states = self.inputs(features, mask)
+        states = states + _convolve(self.positions, states, mask)
         for block in self.blocks:
             states = block(states, mask)
         states = self.last_norm(states)
@@ -184,7 +187,7 @@ class ConvolutionHead(TemporalHead):
 
 
 class _ConvolutionBlock(nn.Module):
-    """Two convolutions over time beside a short cut; frames that are not there are zeros, as beyond the window."""
+    """Two convolutions over time beside a short cut."""
 
     def __init__(self, width: int, dilation: int, drop_rate: float) -> None:
         super().__init__()
@@ -195,13 +198,14 @@ class _ConvolutionBlock(nn.Module):
 
     @override
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        inner = gelu(self._convolve(self.first, self.norm(states), mask))
-        return states + self.drop(self._convolve(self.second, inner, mask))
+        inner = gelu(_convolve(self.first, self.norm(states), mask))
+        return states + self.drop(_convolve(self.second, inner, mask))
 
-    @staticmethod
-    def _convolve(convolution: nn.Conv1d, states: Tensor, mask: Tensor) -> Tensor:
-        channels: Tensor = convolution(blank_missing(states, mask).transpose(1, 2))
-        return channels.transpose(1, 2)
+
+def _convolve(convolution: nn.Conv1d, states: Tensor, mask: Tensor) -> Tensor:
+    """Convolve states (N, T, H) over time; frames that are not there are zeros, as those beyond the window."""
+    channels: Tensor = convolution(blank_missing(states, mask).transpose(1, 2))
+    return channels.transpose(1, 2)
 
 
 def blank_missing(features: Tensor, mask: Tensor) -> Tensor:
@@ -215,13 +219,12 @@ def average_present(features: Tensor, mask: Tensor) -> Tensor:
     return blank_missing(features, mask).sum(1) / count
 
 
-def build_head(kind: HeadKind, features: int, length: int, hidden: int, layers: int, drop_rate: float) -> TemporalHead:
+def build_head(kind: HeadKind, features: int, hidden: int, layers: int, drop_rate: float) -> TemporalHead:
     """Build a head with random weights.
 
     Args:
         kind: Which.
         features: Features of a frame.
-        length: Frames of a window.
         hidden: Width of the head; the mean has that of the features.
         layers: Layers of the head; the mean has none.
         drop_rate: Dropout within the head; the mean has none.
@@ -230,7 +233,7 @@ def build_head(kind: HeadKind, features: int, length: int, hidden: int, layers: 
         case "mean":
             return MeanHead(features)
         case "attention":
-            return AttentionHead(features, hidden, layers, drop_rate, length)
+            return AttentionHead(features, hidden, layers, drop_rate)
         case "tcn":
             return ConvolutionHead(features, hidden, layers, drop_rate)
     return RecurrentHead(features, hidden, layers, drop_rate, kind)

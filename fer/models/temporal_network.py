@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from fer.models.clip_format import TemporalFormat
 from fer.models.clip_network import ClipNetwork
-from fer.models.network import create_body, initialise_classifier
+from fer.models.network import create_body
 from fer.models.temporal_heads import TemporalHead, build_head
 
 
@@ -29,8 +29,8 @@ class TemporalBody(nn.Module):
         super().__init__()
         self.encoder, self.head = encoder, head
         self.drop = nn.Dropout(drop_rate)
+        # At the small start of a frame network's classifier a head would get hardly a gradient for many epochs.
         self.classifier = nn.Linear(head.width, classes)
-        initialise_classifier(self.classifier)
 
 
 class TemporalNetwork(ClipNetwork):
@@ -77,7 +77,7 @@ class TemporalNetwork(ClipNetwork):
         self.set_normalisation(self.pretrained_cfg["mean"], self.pretrained_cfg["std"])
         with torch.no_grad():
             width = encoder.eval()(torch.zeros(1, 3, image_size, image_size)).shape[1]
-        head = build_head(format.head, width, format.length, format.hidden, format.layers, head_drop_rate)
+        head = build_head(format.head, width, format.hidden, format.layers, head_drop_rate)
         self.body = TemporalBody(encoder, head, classes, drop_rate)
         self.frozen = frozen
         encoder.requires_grad_(not frozen)

@@ -203,7 +203,7 @@ class ProgressCallback(Callback):
         loss = f"loss {total / max(count, 1):.3f}"
         if self.bar is not None:
             self.bar.set_postfix_str(
-                f"{loss}{self.metric}, {self.history.images_per_second:.0f} images/s", refresh=False
+                f"{loss}{self.metric}, {self.history.images_per_second:.0f} {pl_module.unit}/s", refresh=False
             )
             self.bar.update(batch_idx + 1 - self.bar.n)
         else:
@@ -211,7 +211,7 @@ class ProgressCallback(Callback):
             total_images = int(trainer.num_training_batches) * images // (batch_idx + 1)
             title = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             seconds = self.history.train_seconds
-            log.info("%s, %s", format_progress(title, images, total_images, "images", seconds), loss)
+            log.info("%s, %s", format_progress(title, images, total_images, pl_module.unit, seconds), loss)
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -219,16 +219,17 @@ class ProgressCallback(Callback):
             return
         if self.bar is not None:
             self.bar.clear()
-        self._log_row(trainer, self.history.rows[-1]["epoch"])
+        self._log_row(trainer, pl_module, self.history.rows[-1]["epoch"])
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close_bar()
         # An early stop in the midst of an epoch came after its line.
         if len(self.history.rows) > self.logged_rows:
-            self._log_row(trainer, trainer.current_epoch + 1)
+            self._log_row(trainer, pl_module, trainer.current_epoch + 1)
 
-    def _log_row(self, trainer: pl.Trainer, epoch: float) -> None:
+    def _log_row(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: float) -> None:
+        assert isinstance(module, FaceClassifierModule)
         self.logged_rows = len(self.history.rows)
         row = self.history.rows[-1]
         values = [past[self.monitor] for past in self.history.rows]
@@ -236,9 +237,9 @@ class ProgressCallback(Callback):
         self.metric = f", {self.monitor} {row[self.monitor]:.4f}"
         seconds_left = ((trainer.max_epochs or 0) - epoch) * row["seconds"] / (epoch - trainer.current_epoch)
         log.info(
-            "Epoch %g/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f images/s, at most %.0f s left",
+            "Epoch %g/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f %s/s, at most %.0f s left",
             *(epoch, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
-            *(row[self.monitor], best, row["images_per_second"], seconds_left),
+            *(row[self.monitor], best, row["images_per_second"], module.unit, seconds_left),
         )
 
     @override

@@ -20,7 +20,8 @@ from fer.train.averaging import find_first_averaged_epoch
 from fer.train.encoder import load_encoder
 from fer.train.inputs import localize
 from fer.train.library_schedules import LibrarySchedule
-from fer.train.module import FaceClassifierModule, OptimizationConfig
+from fer.train.module import FaceClassifierModule
+from fer.train.optimization import OptimizationConfig
 from fer.train.optimizers import build_optimizer
 from fer.train.plugins import load_loss
 from fer.train.schedules import SCHEDULES

@@ -5,12 +5,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from fer.bundle.calibration import CALIBRATION, UNCERTAINTY, dump_calibration
-from fer.bundle.io import FaceFormat, build_description, load_bundle, save_bundle
+from fer.bundle.calibration import CALIBRATION, UNCERTAINTY
+from fer.bundle.io import load_bundle, save_bundle
 from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
 from fer.config import Config
@@ -22,9 +21,6 @@ from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
-from fer.metrics.calibration import Calibration
-from fer.models.clip_network import ClipNetwork
-from fer.models.network import FaceNetwork
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.runs.run_directory import Run, load_run_config, read_status
 from fer.trackers.background import run_trackers
@@ -38,14 +34,15 @@ from fer.train.calibration import (
 )
 from fer.train.clip_extraction import pin_clip_detector
 from fer.train.clip_inputs import get_format, refuse_face_stages, select_windows
+from fer.train.description import build_run_description
 from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
-from fer.train.evaluation import evaluate, summary_metrics
+from fer.train.evaluation import evaluate
 from fer.train.explanations import explain_results
 from fer.train.fit import fit
-from fer.train.inputs import PreparedData, prepare_data, record_data
+from fer.train.inputs import prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
 from fer.train.model_keys import pin_models
 from fer.train.module_factory import build_module, check_optimization
@@ -247,7 +244,7 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     uncertainty = fit_uncertainty(results["val"], cfg.precision_target)
     if UNCERTAINTY in uncertainty:
         metrics[UNCERTAINTY] = uncertainty[UNCERTAINTY]
-    description = _build_description(run, data, network, choice.calibration, uncertainty, metrics)
+    description = build_run_description(run, data, network, choice.calibration, uncertainty, metrics)
     bundle_dir = run.directory / BUNDLE_DIR
     metrics["weights_sha256"] = save_bundle(bundle_dir, network, description)
     write_reference_samples(bundle_dir)
@@ -259,26 +256,6 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     explanations = explain_results(config, network, data.store.images, results)
     write_results(config, run, data, results, metrics, fit_result, explanations=explanations)
     return fit_result.interrupted
-
-
-def _build_description(
-    run: Run,
-    data: PreparedData,
-    network: FaceNetwork | ClipNetwork,
-    calibration: Calibration,
-    uncertainty: dict[str, Any],
-    metrics: dict[str, Any],
-) -> dict[str, Any]:
-    """Content of the run's bundle.yaml."""
-    facts = {
-        CALIBRATION: dump_calibration(calibration),
-        "metrics": {split: summary_metrics(metrics[split]) for split in ("val", "test")},
-        "data_fingerprint": data.store.fingerprint,
-        "config_sha256": run.config_sha256,
-        **uncertainty,
-    }
-    faces = FaceFormat(data.store.side, data.store.colour)
-    return build_description(network, data.manifest.classes, faces, calibration.temperature, facts)
 
 
 def _evaluate_pretrained(config: Config, run: Run, device: str, sources: list[Source] | None) -> None:

@@ -64,8 +64,8 @@ def write_results(
         if split in results:
             split_metrics = metrics[split]
             log.info(
-                "%s (%d images): accuracy %s, balanced accuracy %s, macro-F1 %s",
-                *(title, split_metrics["samples"]),
+                "%s (%d %s): accuracy %s, balanced accuracy %s, macro-F1 %s",
+                *(title, split_metrics["samples"], "images" if data.store.clips is None else "clips"),
                 *(_format_interval(split_metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
             )
 

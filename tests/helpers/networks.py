@@ -11,7 +11,7 @@ from torch import nn
 from fer.models.network import FaceNetwork
 
 if TYPE_CHECKING:
-    from fer.train.module import OptimizationConfig
+    from fer.train.optimization import OptimizationConfig
 
 SMALL = "mobilenetv2_035"
 
@@ -65,7 +65,7 @@ def batch_of(count: int, side: int = 32) -> dict[str, Any]:
 def settings(**changed: Any) -> "OptimizationConfig":
     """How the networks of tests are trained."""
     # Most tests of networks need no Lightning, which takes seconds to import.
-    from fer.train.module import OptimizationConfig
+    from fer.train.optimization import OptimizationConfig
 
     usual: dict[str, Any] = {
         **{"loss_kind": "cross_entropy", "label_smoothing": 0.0, "focal_gamma": 2.0},

@@ -14,7 +14,7 @@ N, T, D = 4, 6, 10
 
 def make(kind: HeadKind) -> TemporalHead:
     torch.manual_seed(0)
-    return build_head(kind, D, T, hidden=16, layers=2, drop_rate=0.3).eval()
+    return build_head(kind, D, hidden=16, layers=2, drop_rate=0.3).eval()
 
 
 @pytest.fixture
