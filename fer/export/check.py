@@ -114,9 +114,11 @@ class FileChecker:
                 f"{key}: {self.graph.name} cannot be had as {target.title} ({shorten_error(error)}); use another format"
             ) from None
         difference = max(compute_difference(drawn, self.drawn), compute_difference(validation, self.validation))
+        if not np.isfinite(difference):
+            raise ModelError(f"{key}: {target.runtime} gives answers that are no probabilities; use another format")
         if quantized:
             self._check_loss(key, title, validation)
-        elif not difference <= TOLERANCE:
+        elif difference > TOLERANCE:
             raise ModelError(
                 f"{key}: {target.runtime} gives answers that differ by {difference:.2g} from the bundle's, and "
                 f"{TOLERANCE:g} are allowed; use another format"
@@ -137,8 +139,7 @@ class FileChecker:
 
     def _check_loss(self, key: str, title: str, answers: np.ndarray) -> None:
         before, after = (self._compute_accuracy(values) for values in (self.validation, answers))
-        # Not greater, so that NaN is refused, too.
-        if not before - after <= self.config.max_loss:
+        if before - after > self.config.max_loss:
             raise ModelError(
                 f"{key}: {title} recognises {after:.1%} of {len(answers)} validation images, the bundle {before:.1%}; "
                 f"it loses more than export.max_loss={self.config.max_loss:g}; calibrate by the model's own data "

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fer.config.export import Export, ExportFormat
 from fer.errors import DataError, ModelError, UserError
 from fer.export.check import FileChecker
 from fer.export.formats import FORMATS
+from fer.export.formats.onnx import OnnxFormat
 from fer.export.formats.openvino import OpenVinoFormat
 from fer.export.graph import ExportGraph, build_graph
 from fer.export.images import CheckImages, draw_faces
@@ -75,6 +77,19 @@ def test_what_a_format_cannot_express_is_a_sentence(
     text = str(error.value)
     assert text.startswith(f"export.format={name}: test_resnet cannot be had as {FORMATS[name].title} (")
     assert text.endswith("; use another format") and "\n" not in text
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_answers_that_are_no_numbers_are_refused(
+    check: Callable[..., FileChecker],
+    bundle: Bundle,
+    tmp_path: Path,
+    quantize: Literal["none", "int8"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(OnnxFormat, "open", lambda *_: lambda inputs: [np.full((len(inputs["faces"]), 9), np.nan)])
+    with pytest.raises(ModelError, match="onnx: ONNX Runtime gives answers that are no probabilities"):
+        check(build_graph(bundle), Export(quantize=quantize, max_loss=1)).write("onnx", tmp_path)
 
 
 def test_answers_that_differ_are_refused(check: Callable[..., FileChecker], bundle: Bundle, tmp_path: Path) -> None:
