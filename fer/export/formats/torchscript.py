@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from typing_extensions import override
 from fer.export.formats.base import Format, Runner
 from fer.export.formats.torch_files import FACTS_FILE, build_torch_runner, ignore_warnings
 from fer.export.graph import ExportGraph
+
+# Source lines of each operation, and a hash over them; PyTorch loads files without them.
+ORIGINS = (".debug_pkl", "/.data/serialization_id")
 
 
 class TorchScriptFormat(Format):
@@ -24,10 +28,20 @@ class TorchScriptFormat(Format):
             content = io.BytesIO()
             # Written to a path, it would hold the path's name.
             torch.jit.save(traced, content, _extra_files={FACTS_FILE: json.dumps(graph.facts)})
-        path.write_bytes(content.getvalue())
+        path.write_bytes(_remove_origins(content))
 
     @override
     def open(self, path: Path, threads: int) -> Runner:
         torch.set_num_threads(threads)
         with ignore_warnings():
             return build_torch_runner(torch.jit.load(path, "cpu"))
+
+
+def _remove_origins(content: io.BytesIO) -> bytes:
+    """Return an archive without what it remembers of the code that it came from: paths of this machine among it."""
+    result = io.BytesIO()
+    with zipfile.ZipFile(content) as source, zipfile.ZipFile(result, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(ORIGINS):
+                target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry))
+    return result.getvalue()
