@@ -229,7 +229,6 @@ class ProgressCallback(Callback):
             self._log_row(trainer, pl_module, trainer.current_epoch + 1)
 
     def _log_row(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: float) -> None:
-        assert isinstance(module, FaceClassifierModule)
         self.logged_rows = len(self.history.rows)
         row = self.history.rows[-1]
         values = [past[self.monitor] for past in self.history.rows]
@@ -239,7 +238,7 @@ class ProgressCallback(Callback):
         log.info(
             "Epoch %g/%d: train_loss %.4f, val_loss %.4f, %s %.4f (best %.4f), %.0f %s/s, at most %.0f s left",
             *(epoch, trainer.max_epochs, row["train_loss"], row["val_loss"], self.monitor),
-            *(row[self.monitor], best, row["images_per_second"], module.unit, seconds_left),
+            *(row[self.monitor], best, row["images_per_second"], cast(FaceClassifierModule, module).unit, seconds_left),
         )
 
     @override

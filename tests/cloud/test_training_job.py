@@ -104,8 +104,9 @@ def test_metrics_are_found_in_the_line_of_each_validation(epoch: float, caplog: 
     values = {"train_loss": 1.25, "val_loss": 1.5, "val_accuracy": 0.625, "seconds": 9.0, "images_per_second": 100.0}
     history.rows = [{"epoch": epoch, **values}]
     trainer = SimpleNamespace(max_epochs=10, current_epoch=int(epoch - 1e-6))
+    module = cast(Any, SimpleNamespace(unit="images"))
     with caplog.at_level(logging.INFO):
-        ProgressCallback(history, "val_accuracy")._log_row(cast(Any, trainer), epoch)
+        ProgressCallback(history, "val_accuracy")._log_row(cast(Any, trainer), module, epoch)
     patterns = _build_metric_patterns(load_overrides(["trainer.early_stopping.monitor=val_accuracy"]))
     for name in ("train_loss", "val_loss", "val_accuracy"):
         found = re.search(patterns[name], caplog.messages[-1])

@@ -143,7 +143,7 @@ def test_the_best_loss_is_the_smallest(caplog: pytest.LogCaptureFixture, tmp_pat
     trainer = cast(Any, SimpleNamespace(current_epoch=1, max_epochs=5))
     usual = {"train_loss": 0.5, "images_per_second": 90.0, "seconds": 2.0}
     history.rows = [{"val_loss": 0.25, **usual}, {"val_loss": 0.75, **usual}]
-    ProgressCallback(history, "val_loss").on_train_epoch_end(trainer, NO_TRAINER)
+    ProgressCallback(history, "val_loss").on_train_epoch_end(trainer, cast(Any, SimpleNamespace(unit="clips")))
     assert caplog.records[-1].getMessage() == (
-        "Epoch 2/5: train_loss 0.5000, val_loss 0.7500, val_loss 0.7500 (best 0.2500), 90 images/s, at most 6 s left"
+        "Epoch 2/5: train_loss 0.5000, val_loss 0.7500, val_loss 0.7500 (best 0.2500), 90 clips/s, at most 6 s left"
     )
