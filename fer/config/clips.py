@@ -36,9 +36,9 @@ class SyntheticClipsSource(Section):
     """Drawn clips: no download, no licence, no face to find."""
 
     kind: Literal["synthetic_clips"] = Field(description="Drawn clips")
-    count: int = Field(420, ge=14, le=1_000_000, description="Number of clips over all splits")
+    count: int = Field(840, ge=14, le=1_000_000, description="Number of clips over all splits")
     size: int = Field(48, ge=32, le=256, description="Width and height of a face, pixels")
-    subjects: int = Field(30, ge=5, le=100_000, description="Number of people; each shows every emotion in turn")
+    subjects: int = Field(60, ge=5, le=100_000, description="Number of people; each shows every emotion in turn")
     fps: float = Field(8, gt=0, le=120, description="Frames a second")
     seconds: float = Field(2, gt=0, le=60, description="Length of a clip")
     motion: Literal["plain", "direction"] = Field(

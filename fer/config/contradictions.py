@@ -103,8 +103,8 @@ def _find_in_clips(model: Model) -> list[str]:
             for name in ignored
         ]
     found = []
-    if model.temporal.head == "mean" and {"hidden", "layers"} & chosen.keys():
-        found.append("model.temporal.hidden and .layers have no effect with model.temporal.head=mean; use another head")
+    if model.temporal.head == "mean" and "layers" in chosen:
+        found.append("model.temporal.layers has no effect with model.temporal.head=mean; use another head")
     if model.temporal.freeze_encoder and model.encoder is None and model.weights == "none":
         found.append(
             "model.temporal.freeze_encoder=true keeps an encoder of random weights; start it from a model "

@@ -25,7 +25,7 @@ class Temporal(Section):
     hidden: int = Field(
         128, ge=8, le=2048, multiple_of=8, description="Width of the head: its state, or its features a frame"
     )
-    layers: int = Field(1, ge=1, le=8, description="Layers of the head")
+    layers: int = Field(1, ge=1, le=8, description="Layers of the head; the `mean` has none")
     drop_rate: Fraction = Field(0.1, description="Dropout within the head; before the classifier: `model.drop_rate`")
     freeze_encoder: bool = Field(
         True, description="The frame encoder keeps its weights, and its batch norm the statistics"

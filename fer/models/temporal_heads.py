@@ -38,18 +38,6 @@ class TemporalHead(nn.Module):
         raise NotImplementedError
 
 
-class MeanHead(TemporalHead):
-    """The mean of the frames' features: what a model of single faces sees of a clip."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__(features, features)
-
-    @override
-    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        features = blank_missing(features, mask)
-        return features, average_present(features, mask)
-
-
 class FrameInputs(nn.Module):
     """Features of frames, each of the scale of 1, projected to a head's width.
 
@@ -77,6 +65,25 @@ class FrameInputs(nn.Module):
         else:
             normed = self.norm(features.transpose(1, 2)).transpose(1, 2)
         return gelu(self.project(self.drop(normed)))
+
+
+class MeanHead(TemporalHead):
+    """The mean of the projected features: what a model of single faces sees of a clip. Their order is nothing to it.
+
+    Args:
+        features: Features of a frame.
+        width: Numbers of its state.
+        drop_rate: Dropout of the features.
+    """
+
+    def __init__(self, features: int, width: int, drop_rate: float) -> None:
+        super().__init__(features, width)
+        self.inputs = FrameInputs(features, width, drop_rate)
+
+    @override
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        frames = self.inputs(features, mask)
+        return frames, average_present(frames, mask)
 
 
 class RecurrentHead(TemporalHead):
@@ -225,13 +232,13 @@ def build_head(kind: HeadKind, features: int, hidden: int, layers: int, drop_rat
     Args:
         kind: Which.
         features: Features of a frame.
-        hidden: Width of the head; the mean has that of the features.
+        hidden: Width of the head.
         layers: Layers of the head; the mean has none.
-        drop_rate: Dropout within the head; the mean has none.
+        drop_rate: Dropout within the head.
     """
     match kind:
         case "mean":
-            return MeanHead(features)
+            return MeanHead(features, hidden, drop_rate)
         case "attention":
             return AttentionHead(features, hidden, layers, drop_rate)
         case "tcn":
