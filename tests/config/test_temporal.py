@@ -37,6 +37,11 @@ def test_what_does_not_fit_the_kind_is_refused(options: tuple[str, ...], overrid
     [
         ((), "model.temporal.head=tcn", "model.temporal.head=tcn has no effect with model.kind=frame"),
         (VIDEO3D, "model.temporal.hidden=64", "model.temporal.hidden=64 has no effect with model.kind=video3d"),
+        (
+            (*TEMPORAL, "model.temporal.head=mean"),
+            "model.temporal.layers=2",
+            "layers has no effect with model.temporal.head=mean",
+        ),
         (TEMPORAL, "model.encoder=null", "keeps an encoder of random weights"),
     ],
 )
