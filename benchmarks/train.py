@@ -5,6 +5,8 @@ Three loops take turns for some rounds, with the same architecture, size, batch,
 - bare: forward, backward and step on one ready tensor; nothing is loaded or augmented
 - train.py: the real loop of this project, with data, augmentation, moving average, schedule and progress
 - habit: torchvision's ImageFolder, PIL transforms, two DataLoader workers, default memory format
+
+With `model=temporal` and a dataset of clips the first two take turns, and clips are counted.
 """
 
 import argparse
@@ -21,12 +23,15 @@ from timm.optim import param_groups_weight_decay
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
+from typing_extensions import override
 
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.data.image_store import ImageStore
 from fer.data.manifest import Manifest
+from fer.models.temporal_network import TemporalNetwork
 from fer.train.callbacks import MetricsHistory
+from fer.train.clip_inputs import get_format, select_windows
 from fer.train.device import resolve_device
 from fer.train.inputs import prepare_data
 from fer.train.module_factory import build_module
@@ -47,15 +52,37 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
+class ClipBody(torch.nn.Module):
+    """Frame encoder, head and classifier of a temporal network, without the preparation of pictures."""
+
+    def __init__(self, network: TemporalNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.mask = torch.ones(1, network.format.length, dtype=torch.bool, device=network.mean.device)
+
+    @override
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Logits (N, outputs) of frames (N · T, 3, h, w)."""
+        with torch.set_grad_enabled(not self.network.frozen):
+            features = self.network.body.encoder(frames)
+        windows = features.unflatten(0, (-1, self.mask.shape[1]))
+        return self.network.judge(windows, self.mask.expand(len(windows), -1))
+
+
 def build_bare_loop(config: Config, device: str, batches: int) -> Callable[[], float]:
-    """Images a second of forward, backward and step on a tensor that is already there."""
+    """Images, or clips, a second of forward, backward and step on a tensor that is already there."""
     size, batch = config.model.image_size, config.dataset.batch_size
-    body = build_body(config, device).to(memory_format=torch.channels_last).train()
+    body, frames = build_body(config, device), batch
+    if config.model.kind == "temporal":
+        network = build_module(config, 7, device)[0].network
+        assert isinstance(network, TemporalNetwork)
+        body, frames = ClipBody(network), batch * network.format.length
+    body = body.to(memory_format=torch.channels_last).train()
     if config.trainer.compile:
         body.compile(mode="reduce-overhead" if device == "cuda" else None)
     groups = param_groups_weight_decay(body, config.optimizer.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=config.optimizer.lr, fused=device == "cuda" or None)
-    images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(frames, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     targets = torch.full((batch, 7), 1 / 7, device=device)
 
     def step() -> None:
@@ -86,7 +113,8 @@ def build_project_loop(
         module, _ = build_module(config, len(manifest.classes), device)
         history = MetricsHistory(folder / "history.csv")
         trainer = build_trainer(config, device, [history], folder)
-        trainer.fit(module, datamodule=build_datamodule(config, store.images, *build_splits(manifest)))
+        windows = select_windows(store, get_format(module.network))
+        trainer.fit(module, datamodule=build_datamodule(config, store.images, *build_splits(manifest), windows))
         # The first epoch warms up: allocations, and compilation where that is on.
         return history.rows[-1]["images_per_second"]
 
@@ -166,12 +194,16 @@ def main() -> None:
         seed_everything(config.seed)
         data = prepare_data(config, config.model.image_size)
         store, manifest = data.store, data.manifest
-        save_images(store, manifest, folder / "images")
         loops = {
             "bare": build_bare_loop(config, device, args.batches),
             "train.py": build_project_loop(config, store, manifest, device, folder),
-            "habit": build_habit_loop(config, device, args.batches, folder / "images"),
         }
+        aims = {"bare": 0.92}
+        if store.clips is None:
+            save_images(store, manifest, folder / "images")
+            loops["habit"] = build_habit_loop(config, device, args.batches, folder / "images")
+            aims["habit"] = 1.5
+        unit = "images" if store.clips is None else "clips"
         name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
         print(
             f"{config.model.name}, {config.model.image_size} px, batch {config.dataset.batch_size}, {name}", flush=True
@@ -184,10 +216,10 @@ def main() -> None:
                 if number:
                     speeds[loop].append(speed)
             if number:
-                print(", ".join(f"{loop} {values[-1]:.1f}" for loop, values in speeds.items()), "images/s", flush=True)
+                print(", ".join(f"{loop} {values[-1]:.1f}" for loop, values in speeds.items()), f"{unit}/s", flush=True)
     for loop, values in speeds.items():
-        print(f"{loop}: median {statistics.median(values):.1f} images/s ({min(values):.1f} to {max(values):.1f})")
-    for other, goal in (("bare", 0.92), ("habit", 1.5)):
+        print(f"{loop}: median {statistics.median(values):.1f} {unit}/s ({min(values):.1f} to {max(values):.1f})")
+    for other, goal in aims.items():
         ratios = [ours / theirs for ours, theirs in zip(speeds["train.py"], speeds[other], strict=True)]
         print(
             f"train.py over {other}: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
