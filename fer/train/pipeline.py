@@ -19,6 +19,7 @@ from fer.core.installation import format_resume_command
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
 from fer.core.run_layout import BUNDLE_DIR, PROFILE_HTML, REPORT_HTML
+from fer.core.system import keep_freed_memory
 from fer.data.image_store import convert_images
 from fer.data.sources import Source
 from fer.errors import ExitCode, UserError
@@ -141,6 +142,7 @@ def _join_training(config: Config, directory: Path, sources: list[Source] | None
     """Train as another rank than 0, which writes nothing."""
     if "fit" not in config.trainer.stages:
         return
+    keep_freed_memory()
     set_threads(config.trainer.threads, config.trainer.devices)
     seed_everything(config.seed)
     device = resolve_device(config)
@@ -168,6 +170,7 @@ def _open_and_run(config: Config, open_run: Callable[[], Run], sources: list[Sou
 def _run_stages(config: Config, run: Run, sources: list[Source] | None) -> None:
     """Run the stages of a new or a resumed run, and mark how it ended."""
     with _record_failure(run):
+        keep_freed_memory()
         # Sums depend on the number of threads: a resumed run keeps the number that it began with.
         threads = set_threads(config.trainer.threads or run.provenance.get("threads"), config.trainer.devices)
         seed_everything(config.seed)
