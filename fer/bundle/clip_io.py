@@ -45,7 +45,7 @@ def fits_description(shapes: Shapes, description: BundleDescription) -> bool:
             return shapes == _list_shapes(create_video_body(description.architecture, classes, 0.0))
         if windows.head is None or len(width := shapes.get(CLASSIFIER, ())) != 2:
             return False
-        features = width[1] if windows.head == "mean" else shapes.get(f"{HEAD}inputs.norm.weight", (0,))[0]
+        features = shapes.get(f"{HEAD}inputs.norm.weight", (0,))[0]
         head = build_head(windows.head, features, windows.hidden, windows.layers, 0.0)
     expected = _list_shapes(head)
     found = {name.removeprefix(HEAD): shape for name, shape in shapes.items() if name.startswith(HEAD)}

@@ -34,8 +34,7 @@ def count_features(description: BundleDescription) -> int:
     if windows.kind == "video3d":
         return 3 * description.image_size**2
     shapes = parse_header(description.folder / WEIGHTS_FILE)
-    name = "classifier.weight" if windows.head == "mean" else "head.inputs.norm.weight"
-    return (0, *shapes.get(name, ()))[-1]
+    return (0, *shapes.get("head.inputs.norm.weight", ()))[-1]
 
 
 def check_clip_graphs(encoder: bytes, head: bytes, features: int, description: BundleDescription) -> CheckedClipGraphs:
