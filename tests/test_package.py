@@ -32,7 +32,11 @@ pytestmark = pytest.mark.slow
 
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "pydantic", "cv2")
 # Packages of an extra that are imported by another name than they are installed by.
-DISTRIBUTIONS = {"prometheus_client": "prometheus-client", "sagemaker": "sagemaker-train"}
+DISTRIBUTIONS = {
+    "google.cloud.storage": "google-cloud-storage",
+    "prometheus_client": "prometheus-client",
+    "sagemaker": "sagemaker-train",
+}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 CLASH = "this environment also holds the distribution `fer`, another project"
 

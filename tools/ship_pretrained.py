@@ -44,7 +44,7 @@ from tools.pretrained_card import extend_card
 PRIVATE_FACTS = ("command", "directory", "resumed", "platform", "peak_memory_mib")
 MISSING = "???"
 # An absolute path of at least two parts, or a place in S3; no address of the web.
-PLACE = re.compile(r"(?<![\w./~)])/[\w.+-]+(?:/[\w.+-]+)+|:///+[\w.+-]+/|~/[\w.+-]+|s3://[\w.-]+")
+PLACE = re.compile(r"(?<![\w./~)])/[\w.+-]+(?:/[\w.+-]+)+|:///+[\w.+-]+/|~/[\w.+-]+|(?:s3|gs)://[\w.-]+")
 NOTE = "# ??? stands for data and weights, which lie elsewhere on every machine: name them in overrides.\n"
 DRAWN_COUNT, DRAWN_SIDE, DRAWN_SEED = 280, 96, 2**31 + 1
 

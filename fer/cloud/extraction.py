@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import check_bucket_private, run_in_parallel
+from fer.aws.s3 import check_bucket_private
 from fer.aws.settings import connect
 from fer.cloud.extraction_container import write_task
 from fer.cloud.processing_job import PROCESSING_DIR, SageMakerProcessing, find_common_folder
@@ -16,6 +16,7 @@ from fer.cloud.source_archive import ARCHIVE, pack_source
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
 from fer.core.installation import PROJECT_ROOT, format_resume_command
+from fer.core.object_uri import is_object_uri, is_s3_uri
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
 from fer.infer.chunk_store import ChunkStore
@@ -25,6 +26,8 @@ from fer.infer.resume import validate_resume_config
 from fer.infer.study_inputs import keep_study, resume_study
 from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
+from fer.storage.stores import ObjectStores
+from fer.storage.transfers import run_in_parallel
 from fer.video.media import Media
 
 PROGRAM = "fer.cloud.extract"
@@ -131,15 +134,16 @@ def validate_and_connect(config: Config, inputs: Sequence[str], dry_run: bool = 
 
 def _check_places(config: Config, inputs: Sequence[str]) -> None:
     """Refuse videos that are not in one bucket. Raises ConfigError."""
-    buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
-    local = [uri for uri in inputs if not uri.startswith("s3://")]
+    buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if is_s3_uri(uri)}
+    local = [uri for uri in inputs if not is_s3_uri(uri)]
     if len(buckets) == 1 and not local:
         return
     what = "SageMaker extracts from videos in one bucket of S3"
     if config.extraction.study is None:
         raise ConfigError(f"extraction.input={', '.join(inputs) or 'null'}: {what}; name s3://BUCKET/PREFIX")
     # Of hundreds of recordings one is enough to be found.
-    found = f"{local[0]} is on this machine" if local else f"they are in {', '.join(sorted(buckets))}"
+    place = "not in S3" if local and is_object_uri(local[0]) else "on this machine"
+    found = f"{local[0]} is {place}" if local else f"they are in {', '.join(sorted(buckets))}"
     raise ConfigError(
         f"extraction.study={config.extraction.study}: {what}, and {found}; name s3://BUCKET/KEY as the file of each "
         "recording"
@@ -257,7 +261,7 @@ def dry_run(config: Config) -> None:
     config, client = validate_and_connect(config, inputs, dry_run=True)
     with tempfile.TemporaryDirectory() as temporary:
         config = use_placeholder_weights(config, Path(temporary, "detector.onnx"))
-        resolve_media(inputs, Path(temporary), client)
+        resolve_media(inputs, Path(temporary), ObjectStores(client=client))
         processing = _build_processing(config, client, Path(temporary))
         folder = inputs[0].rpartition("/")[0]
         names = [f"VIDEO-{number}.mp4" for number in range(processing.aws.processing.instance_count)]

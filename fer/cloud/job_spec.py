@@ -11,7 +11,9 @@ from fer.bundle.locate import names_pretrained
 from fer.cloud.printing import select_sagemaker
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
+from fer.config.dataset import DRAWN
 from fer.config.quoting import read_text
+from fer.core.object_uri import is_object_uri, is_s3_uri
 from fer.errors import ConfigError, UserError
 from fer.runs.run_directory import RUN_YAML, load_run_config
 
@@ -117,12 +119,31 @@ def validate_job_spec(spec: JobSpec) -> None:
             f"model.teacher={other[0]}: a training job reaches no model but the one that comes with the program; use "
             "model.teacher=[pretrained], or train on a machine of your own (train.py)"
         )
+    for key, path in collect_inputs(spec.config).items():
+        if is_object_uri(path) and not is_s3_uri(path):
+            raise ConfigError(
+                f"{key}={path}: a training job reads what is on this machine or in S3; copy it there, or train on "
+                "a machine of your own (train.py)"
+            )
     if trainer.num_nodes != aws.training.instance_count:
         count = aws.training.instance_count
         raise ConfigError(
             f"aws.training.instance_count={count}: the training is for trainer.num_nodes={trainer.num_nodes} machines; "
             "make them equal"
         )
+
+
+def collect_inputs(config: Config) -> dict[str, str]:
+    """Return each path or URI that a training reads, by its key in the configuration."""
+    sources = config.dataset.sources.items()
+    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if not isinstance(spec, DRAWN)}
+    if config.model.weights not in ("none", "pretrained"):
+        paths["model.weights"] = config.model.weights
+    if config.dataset.exclude is not None:
+        paths["dataset.exclude"] = config.dataset.exclude
+    if config.trainer.resume_from is not None:
+        paths["trainer.resume_from"] = config.trainer.resume_from
+    return paths
 
 
 def needs_network(spec: JobSpec) -> bool:

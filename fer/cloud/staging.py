@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import build_encryption_args, find_objects, parse_s3_uri, run_in_parallel
+from fer.aws.s3 import build_encryption_args
 from fer.core.archive import iter_files
 from fer.core.io import compute_sha256
+from fer.core.object_uri import split_object_uri
 from fer.errors import DataError
+from fer.storage.listing import find_objects
+from fer.storage.s3 import S3Store
+from fer.storage.transfers import run_in_parallel
 
 DATA = "/opt/ml/input/data"
 
@@ -102,12 +106,12 @@ class Staging:
             CloudError: AWS refused or did not answer.
             DataError: There is no such object or folder.
         """
-        _, key = parse_s3_uri(uri)
+        _, key = split_object_uri(uri)
         if self.client.dry_run:
             # AWS cannot be asked: what has an extension is taken for a file.
             single = "." in key.rpartition("/")[2]
         else:
-            keys = [entry["Key"] for entry in find_objects(self.client, uri)]
+            keys = [item.key for item in find_objects(S3Store(self.client), uri)]
             single = keys == [key]
             if not keys:
                 raise DataError(f"{uri}: there is no such object or folder in S3")

@@ -13,17 +13,17 @@ from fer.aws.client import AwsClient
 from fer.aws.jobs import NEVER_CREATED, LoggedJob
 from fer.aws.s3 import check_bucket_private
 from fer.aws.settings import connect
-from fer.cloud.job_spec import JobSpec, needs_network, parse_job_spec, validate_job_spec
+from fer.cloud.job_spec import JobSpec, collect_inputs, needs_network, parse_job_spec, validate_job_spec
 from fer.cloud.run_download import download_run
 from fer.cloud.source_archive import pack_source
 from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
-from fer.config.dataset import DRAWN
 from fer.core.documents import read_yaml
 from fer.core.installation import PROJECT_ROOT, format_command, format_resume_command
 from fer.core.io import write_text
+from fer.core.object_uri import is_s3_uri
 from fer.core.run_layout import RUN_YAML
 from fer.errors import UserError
 from fer.runs.run_directory import create_unique_directory, read_status, write_config
@@ -118,7 +118,7 @@ def stage_inputs(spec: JobSpec, client: AwsClient, name: str, tuning: bool = Fal
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         code = pack_source(PROJECT_ROOT, folder, aws.training.allow_changes, "aws.training.allow_changes=true")
-        paths = _collect_inputs(config)
+        paths = collect_inputs(config)
         # The SDK's script makes shell variables of the channels' names.
         channels = {
             path: _stage_input(shared, path, f"input_{number}")
@@ -148,21 +148,8 @@ def stage_inputs(spec: JobSpec, client: AwsClient, name: str, tuning: bool = Fal
         return build_training_request(client, aws, job_staging, job)
 
 
-def _collect_inputs(config: Config) -> dict[str, str]:
-    """Return each path or s3:// URI that a training reads, by its key in the configuration."""
-    sources = config.dataset.sources.items()
-    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if not isinstance(spec, DRAWN)}
-    if config.model.weights not in ("none", "pretrained"):
-        paths["model.weights"] = config.model.weights
-    if config.dataset.exclude is not None:
-        paths["dataset.exclude"] = config.dataset.exclude
-    if config.trainer.resume_from is not None:
-        paths["trainer.resume_from"] = config.trainer.resume_from
-    return paths
-
-
 def _stage_input(staging: Staging, path: str, channel: str) -> InputChannel:
-    return staging.resolve_uri(path, channel) if path.startswith("s3://") else staging.upload_once(Path(path), channel)
+    return staging.resolve_uri(path, channel) if is_s3_uri(path) else staging.upload_once(Path(path), channel)
 
 
 def _build_metric_patterns(config: Config) -> dict[str, str]:

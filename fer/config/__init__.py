@@ -61,7 +61,7 @@ class Config(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of the run, part of its directory's name"
     )
     model_uri: ModelUri | ModelUris | None = Field(
-        description="An existing model: a run directory, its bundle, a model.tar.gz (local or s3://), "
+        description="An existing model: a run directory, its bundle, a model.tar.gz (local, s3:// or gs://), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, `pretrained` (the one that comes with the program) or `latest` (the "
         "newest run); where it is null, infer.py, fer explain and fer export take `pretrained`, register.py `latest`. "
         "A list of 2 to 10 is an ensemble: the mean of their calibrated probabilities",

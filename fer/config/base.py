@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from fer.core.expansion import expand_path
+from fer.core.object_uri import explain_azure, is_object_uri
 from fer.core.path_map import map_path, read_path_map
 from fer.core.plugins import NAME_PATTERN
 
@@ -54,11 +55,14 @@ def _resolve_existing_path(value: str) -> str:
 
 
 def resolve_input_path(value: str) -> str:
-    """Return the absolute form of a path that must exist, or s3://BUCKET/KEY, which is looked for when it is read."""
-    if not value.startswith("s3://"):
+    """Return the absolute form of a path that must exist, or the address of an object, looked for when it is read."""
+    if problem := explain_azure(value):
+        raise ValueError(problem)
+    if not is_object_uri(value):
         return _resolve_existing_path(value)
-    if not all(value.removeprefix("s3://").partition("/")[::2]):
-        raise ValueError("must have the form s3://BUCKET/KEY")
+    scheme, _, place = value.partition("://")
+    if not all(place.partition("/")[::2]):
+        raise ValueError(f"must have the form {scheme}://BUCKET/KEY")
     return value
 
 
@@ -76,7 +80,7 @@ def decode_map_key(key: object) -> str:
 
 
 def expand_local_path(value: str) -> str:
-    """Expand `~` and environment variables in a path; what has a scheme (s3://, models:/) is none."""
+    """Expand `~` and environment variables in a path; what has a scheme (s3://, gs://, models:/) is none."""
     return value if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", value) else expand_path(value)
 
 

@@ -36,8 +36,8 @@ class FerplusSource(VotedSource):
 
     kind: Literal["ferplus"] = Field(description="FERPlus")
     root: InputPath = Field(
-        description="Directory, .zip or .tar.gz (or s3://) with FER2013Train|Valid|Test/, or with fer2013.csv and "
-        "fer2013new.csv"
+        description="Directory, .zip or .tar.gz (or s3://, gs://) with FER2013Train|Valid|Test/, or with fer2013.csv "
+        "and fer2013new.csv"
     )
     votes: Literal["auto", "label.csv", "fer2013new.csv"] = Field(
         "auto",

@@ -85,7 +85,7 @@ class Model(Section):
     )
     weights: str = Field(
         description="Where weights start: `none` (random), `pretrained` (from the model hub), or a "
-        ".safetensors or .pth file (a path or s3://)"
+        ".safetensors or .pth file (a path, s3:// or gs://)"
     )
     weights_sha256: str | None = Field(
         pattern=r"^[0-9a-f]{64}$", description="Refuse starting weights with another SHA-256; null accepts any"

@@ -88,7 +88,7 @@ class Respondent(Section):
 class Recording(Section):
     """A video of a respondent's face while something was shown."""
 
-    file: NonEmpty = Field(description="The video; relative to the study's file, or s3://BUCKET/KEY")
+    file: NonEmpty = Field(description="The video; relative to the study's file, or s3:// or gs://BUCKET/KEY")
     respondent: NonEmpty = Field(description="Whose face")
     stimulus: NonEmpty = Field(description="What was shown")
     onset_s: float = Field(0.0, ge=0, le=MAX_SECONDS, description="When the stimulus begins, seconds of the recording")

@@ -8,6 +8,7 @@ from fer.errors import UserError
 EXTRAS = {
     "boto3": "aws",
     "captum": "analysis",
+    "google.cloud.storage": "google",
     "cleanlab": "analysis",
     "nncf": "export",
     "openpyxl": "study",

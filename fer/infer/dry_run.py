@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import check_bucket_private, parse_s3_uri
+from fer.aws.s3 import check_bucket_private
 from fer.config import Config, SageMakerAws
+from fer.core.object_uri import is_object_uri, is_s3_uri, split_object_uri
 from fer.emotions import EMOTIONS
 from fer.infer.analysis import extract_and_predict
 from fer.infer.inputs import list_inputs, resolve_media
@@ -27,6 +28,7 @@ from fer.registry.factory import open_registry
 from fer.registry.resolve import find_version, get_region
 from fer.runs.detector_choice import pin_detector
 from fer.runs.program import log_to_stderr
+from fer.storage.stores import ObjectStores
 from fer.study.checks import list_consenting
 from fer.video.media import Media
 
@@ -37,7 +39,7 @@ def dry_run(config: Config) -> None:
     """Print the requests to AWS that a run would send; a study is checked as a run checks it.
 
     The faces of videos on this machine are really extracted and packed, so that the requests are those of the run.
-    Videos in S3 are not fetched: one object stands for their faces.
+    Videos in buckets are not fetched: one object stands for their faces.
 
     Args:
         config: The configuration of infer.py.
@@ -66,10 +68,12 @@ def _count_parts(found: RunStudy) -> str:
 
 
 def _record_requests(config: Config, inputs: Sequence[str], client: AwsClient, directory: Path) -> None:
-    media = resolve_media(inputs, directory, client)
+    # Other clouds are not asked.
+    asked = [uri for uri in inputs if is_s3_uri(uri) or not is_object_uri(uri)]
+    media = resolve_media(asked, directory, ObjectStores(client=client))
     for uri in inputs:
-        if uri.startswith("s3://"):
-            bucket, key = parse_s3_uri(uri)
+        if is_s3_uri(uri):
+            bucket, key = split_object_uri(uri)
             client.request("s3", "get_object", {"Bucket": bucket, "Key": f"{key}…"})
     if "predict" not in config.extraction.stages:
         return
@@ -95,8 +99,8 @@ def _fetch_model(config: Config, client: AwsClient, directory: Path) -> str:
             version = find_version(uri, registry)
             registry.fetch(version, directory)
             source = version.source
-        elif uri.startswith("s3://"):
-            bucket, key = parse_s3_uri(uri)
+        elif is_s3_uri(uri):
+            bucket, key = split_object_uri(uri)
             client.request("s3", "get_object", {"Bucket": bucket, "Key": key})
     return source
 

@@ -1,4 +1,4 @@
-"""Videos and images that a run looks at: files of this machine, and objects of S3 that are fetched one at a time."""
+"""Videos and images that a run looks at: files of this machine, and objects of buckets, fetched one at a time."""
 
 import json
 import logging
@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fer.aws.client import AwsClient
-from fer.aws.s3 import find_objects, format_examples, map_uri_to_path, parse_s3_uri
 from fer.config import Config
 from fer.core.documents import read_json
 from fer.core.installation import format_command
 from fer.core.io import write_text
+from fer.core.object_uri import get_scheme, is_object_uri, map_uri_to_path, refuse_azure, split_object_uri
 from fer.core.run_layout import FORGET_JSON, PARTS_DIR
 from fer.errors import DataError, UserError, shorten_error
+from fer.storage.listing import find_objects, format_examples
+from fer.storage.stores import ObjectStores
 from fer.video.media import Media, find_media, get_media_kind, is_media, make_unique_names
 
 FETCHED = "fetched"
@@ -33,39 +34,41 @@ def list_inputs(config: Config) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
-def resolve_media(inputs: Sequence[str], directory: Path, client: AwsClient | None) -> list[Media]:
+def resolve_media(inputs: Sequence[str], directory: Path, stores: ObjectStores) -> list[Media]:
     """Find the videos and images that the inputs mean.
 
     Args:
-        inputs: Files, directories, globs, and objects or folders of S3 (s3://BUCKET/FOLDER).
-        directory: The run directory, into which those of S3 will be fetched.
-        client: Lists the objects of S3; None leaves them out.
+        inputs: Files, directories, globs, and objects or folders of buckets (s3://BUCKET/FOLDER, gs://…).
+        directory: The run directory, into which those of buckets will be fetched.
+        stores: Where buckets are asked.
 
     Returns:
         Those of this machine first, all under different names.
 
     Raises:
-        UserError: An input gives nothing, or S3 refuses.
+        UserError: An input gives nothing, or a bucket refuses.
     """
-    local = [uri for uri in inputs if not uri.startswith("s3://")]
+    for uri in inputs:
+        refuse_azure(uri)
+    local = [uri for uri in inputs if not is_object_uri(uri)]
     media = find_media(local) if local else []
     remote: dict[Path, str] = {}
     for prefix in inputs:
-        if prefix.startswith("s3://") and client is not None:
-            remote |= {directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(client, prefix)}
+        if is_object_uri(prefix):
+            remote |= {directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(stores, prefix)}
     media += [Media(path, path.name, get_media_kind(path), uri) for path, uri in remote.items()]
     names = make_unique_names([item.path for item in media])
     return [Media(item.path, name, item.kind, item.remote) for item, name in zip(media, names, strict=True)]
 
 
-def _list_media_uris(client: AwsClient, uri: str) -> list[str]:
-    """The videos and images that s3://BUCKET/KEY names, an object or a folder. Raises UserError."""
-    bucket, _ = parse_s3_uri(uri)
+def _list_media_uris(stores: ObjectStores, uri: str) -> list[str]:
+    """The videos and images that SCHEME://BUCKET/KEY names, an object or a folder. Raises UserError."""
+    bucket, _ = split_object_uri(uri)
     keys, unused = [], []
-    for entry in find_objects(client, uri):
-        name = entry["Key"].rpartition("/")[2]
+    for item in find_objects(stores.get(uri), uri):
+        name = item.key.rpartition("/")[2]
         if is_media(Path(name)):
-            keys.append(entry["Key"])
+            keys.append(item.key)
         else:
             unused.append(name)
     if unused:
@@ -74,9 +77,9 @@ def _list_media_uris(client: AwsClient, uri: str) -> list[str]:
             "%s: %d objects are no video or image by their suffix: not used: %s",
             *(uri, len(unused), format_examples(unused)),
         )
-    if not keys and not client.dry_run:
+    if not keys and not stores.is_dry_run:
         raise DataError(f"{uri}: no video or image there")
-    return [f"s3://{bucket}/{key}" for key in keys]
+    return [f"{get_scheme(uri)}://{bucket}/{key}" for key in keys]
 
 
 def save_media(media: Sequence[Media], run_directory: Path) -> None:
@@ -123,24 +126,21 @@ class MediaFetcher:
     """Provides the file of each item while it is read.
 
     Args:
-        region: AWS region of the objects; None takes the environment's.
-        keep: Whether files from S3 stay; otherwise each is removed when it was read.
+        region: AWS region of objects in S3; None takes the environment's.
+        keep: Whether files from buckets stay; otherwise each is removed when it was read.
     """
 
     def __init__(self, region: str | None, keep: bool) -> None:
-        self.region, self.keep = region, keep
-        self.client: AwsClient | None = None
+        self.stores, self.keep = ObjectStores(region), keep
 
     @contextmanager
     def __call__(self, item: Media) -> Iterator[None]:
-        """Have the file of ``item`` on this machine for as long as the block lasts. Raises CloudError."""
+        """Have the file of ``item`` on this machine for as long as the block lasts. Raises UserError."""
         if not item.remote:
             yield
             return
-        if self.client is None:
-            self.client = AwsClient(self.region)
         if not item.path.is_file():
-            self.client.download(*parse_s3_uri(item.remote), item.path)
+            self.stores.download(item.remote, item.path)
         try:
             yield
         finally:

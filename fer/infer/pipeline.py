@@ -40,6 +40,7 @@ from fer.monitoring.ground_truth import read_labels
 from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
 from fer.runs.detector_choice import pin_detector
 from fer.runs.run_directory import Run
+from fer.storage.stores import ObjectStores
 from fer.video.media import Media
 
 log = logging.getLogger(__name__)
@@ -118,8 +119,7 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
     study = start_study(config)
     inputs = list_inputs(config) if study is None else list_study_inputs(study.study)
-    remote = any(uri.startswith("s3://") for uri in inputs)
-    media = resolve_media(inputs, directory, AwsClient(get_region(config)) if remote else None)
+    media = resolve_media(inputs, directory, ObjectStores(get_region(config)))
     if study is not None:
         check_media(study.study, media, f"extraction.study={config.extraction.study}")
     if media and config.extraction.labels:
@@ -175,7 +175,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         if "report" in stages:
             monitoring = write_report(config, run, media)
             if config.extraction.blur != "none":
-                # Copies of S3's recordings, which were kept to be annotated.
+                # Copies of buckets' recordings, which were kept to be annotated.
                 shutil.rmtree(run.directory / FETCHED, ignore_errors=True)
             publish_batch(config, monitoring)
             warnings = monitoring["warnings"]

@@ -14,6 +14,7 @@ from fer.config.study import Study
 from fer.core.extras import require_packages
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256, write_text
+from fer.core.object_uri import is_object_uri
 from fer.core.run_layout import STUDY_YAML
 from fer.errors import ConfigError
 from fer.runs.run_directory import Run, load_run_config, read_provenance
@@ -107,7 +108,7 @@ def check_media(study: Study, media: Sequence[Media], source: str, run: Path = P
     if missing := sorted(allowed - set(names)):
         raise ConfigError(
             f"{source}: the run does not look at {missing[0]}"
-            + (" as one video; name a single object of S3" if missing[0].startswith("s3://") else "; start a new run")
+            + (" as one video; name a single object" if is_object_uri(missing[0]) else "; start a new run")
         )
     _refuse_denied(study, media, study, source, run)
 

@@ -147,7 +147,7 @@ def _erase_own(directory: Path, plan: Plan) -> list[str]:
     for number, item in plan.who.media.items():
         paths += [directory / name / f"{number:05d}" for name in _NUMBERED]
         paths += copies.list_all(item)
-        # Fetched from S3, or drawn: it lies in the run. All others belong to somebody else.
+        # Fetched from a bucket, or drawn: it lies in the run. All others belong to somebody else.
         if item.path.absolute().is_relative_to(directory.absolute()):
             paths.append(item.path)
     return [path.relative_to(directory).as_posix() for path in paths if _remove(path)]

@@ -6,7 +6,7 @@ searched for the id and the names of the recordings, packed ones too; for an id 
 and lists alone. A call that was interrupted is finished by the next one.
 
 The recording itself is not touched: delete it as well. Out of reach are copies that have left the run: what was sent
-to somebody, put into S3, or logged to a tracker or registry.
+to somebody, put into a bucket, or logged to a tracker or registry.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def _tell(run: Path, plan: Plan, removed: list[str]) -> None:
         print("The run was about nobody else, so that all of it is gone.")
     for item in plan.who.media.values():
         print(f"Not touched: {item.remote or item.path}; delete it as well")
-    print("Out of reach: what was passed on, put into S3, or logged to a tracker or registry.")
+    print("Out of reach: what was passed on, put into a bucket, or logged to a tracker or registry.")
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import yaml
 from fer.config import Config
 from fer.config.study import Study
 from fer.core.csv import read_csv, write_csv
+from fer.core.object_uri import is_object_uri
 from fer.core.run_layout import STUDY_YAML
 from fer.errors import UserError
 from fer.infer.group_analysis import GROUP_COLUMNS
@@ -108,7 +109,7 @@ def _collect_words(run: Path, study: Study | None, groups: Any, respondent: str 
 
 def is_recording(item: Media, file: str) -> bool:
     """Whether a recording of a study is this one: by its whole path, or by the end of it."""
-    if item.remote or file.startswith("s3://"):
+    if item.remote or is_object_uri(file):
         return item.remote == file
     parts = [part for part in Path(file).parts if part not in (".", "..")]
     return bool(parts) and list(item.path.parts[-len(parts) :]) == parts
@@ -199,8 +200,8 @@ def remove_from_lists(run: Path, config: Config, who: Respondent, media: Sequenc
 
 
 def _names_any(entry: str, media: Sequence[Media]) -> bool:
-    """Whether a file, directory, glob or prefix of S3 may stand for any of the recordings."""
-    if entry.startswith("s3://"):
+    """Whether a file, directory, glob or prefix of a bucket may stand for any of the recordings."""
+    if is_object_uri(entry):
         return any(item.remote.startswith(entry) for item in media)
     path = Path(entry).absolute()
     return any(char in entry for char in "*?[") or any(item.path.is_relative_to(path) for item in media)

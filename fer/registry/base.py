@@ -58,7 +58,7 @@ class ModelVersion:
         sha256: SHA-256 of its model.tar.gz.
         fingerprint: SHA-256 over the files of the bundle inside.
         source: Directory or ARN of the version.
-        package: Path or s3:// URI of its model.tar.gz.
+        package: Path or URI of its model.tar.gz.
         created: Time of registration, ISO 8601.
         metrics: Those of SHOWN_METRICS that are known.
         facts: What else was recorded, such as the commit.
@@ -85,7 +85,7 @@ class ModelVersion:
 
     @property
     def card_uri(self) -> str:
-        """Path or s3:// URI of the model card."""
+        """Path or URI of the model card."""
         return f"{self.package.rpartition('/')[0]}/{MODEL_CARD_FILE}"
 
 

@@ -14,6 +14,7 @@ from fer.bundle.model_card import insert_verdict
 from fer.config import Config, SageMakerAws
 from fer.config.registry import Registry
 from fer.core.io import atomic_write, write_text
+from fer.core.object_uri import is_object_uri
 from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode
 from fer.registry.base import (
@@ -74,7 +75,7 @@ def _dry_run(config: Config) -> int:
     if config.registry.action == "register":
         registry.check_ready()
         config = pin_model_uri(config)
-        if remote := [uri for uri in config.list_model_uris() if uri.startswith(("s3://", "models:"))]:
+        if remote := [uri for uri in config.list_model_uris() if is_object_uri(uri) or uri.startswith("models:")]:
             raise ConfigError(f"model_uri={remote[0]}: a dry run fetches nothing; name a run on this machine")
         with tempfile.TemporaryDirectory() as temp_dir:
             folder = Path(temp_dir)

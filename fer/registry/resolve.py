@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer.aws.client import AwsClient
-from fer.aws.s3 import parse_s3_uri
 from fer.bundle.ensemble import check_members
 from fer.bundle.locate import LATEST, PRETRAINED, locate_model, names_pretrained, pin_pretrained
 from fer.bundle.metadata import BundleDescription, read_description
 from fer.config import Config, SageMakerAws
 from fer.core.installation import format_command
 from fer.core.io import compute_sha256
+from fer.core.object_uri import is_object_uri, refuse_azure
 from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError, UserError
 from fer.registry.base import ModelRegistry, ModelVersion
@@ -21,6 +20,7 @@ from fer.registry.ensemble import build_ensemble
 from fer.registry.factory import open_registry
 from fer.registry.gate import APPROVED
 from fer.registry.package import PACKAGE, build_package, open_package
+from fer.storage.stores import STORES, ObjectStores
 
 REGISTRY_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[1-9]\d*)|@(?P<alias>[A-Za-z][A-Za-z0-9_-]*))")
 ARCHIVE_SUFFIX = ".tar.gz"
@@ -71,7 +71,8 @@ def _pin(uri: str, config: Config) -> str:
     if uri.startswith("models:"):
         reference = parse_registry_uri(uri)
         return find_version(uri, open_registry(config)).uri if reference["alias"] and not config.dry_run else uri
-    return uri if uri.startswith("s3://") else str(locate_model(uri).absolute())
+    refuse_azure(uri)
+    return uri if is_object_uri(uri) else str(locate_model(uri).absolute())
 
 
 def check_model_is_there(config: Config) -> None:
@@ -98,7 +99,8 @@ def _find_description(uri: str, config: Config) -> BundleDescription | None:
                 f"model_uri={uri}: there is no registry in {store}; register a model "
                 f"({format_command('register.py')} model_uri=RUN), or name another registry.store"
             )
-    elif not uri.startswith("s3://"):
+    elif not is_object_uri(uri):
+        refuse_azure(uri)
         if not locate_model(uri).exists():
             raise UserError(
                 f"model_uri={uri}: no such file or directory; name a run, a bundle, a model.tar.gz, "
@@ -155,9 +157,8 @@ def _fetch_registered(uri: str, config: Config, folder: Path) -> ResolvedModel:
     return _unpack(registry.fetch(version, folder), folder, version.source)
 
 
-def _fetch_from_s3(uri: str, config: Config, folder: Path) -> ResolvedModel:
-    bucket, key = parse_s3_uri(uri)
-    AwsClient(get_region(config)).download(bucket, key, folder / PACKAGE)
+def _fetch_object(uri: str, config: Config, folder: Path) -> ResolvedModel:
+    ObjectStores(get_region(config)).download(uri, folder / PACKAGE)
     return _unpack(folder / PACKAGE, folder)
 
 
@@ -173,7 +174,7 @@ def _unpack(archive: Path, folder: Path, source: str | None = None) -> ResolvedM
 # By the scheme of model_uri; what has none of these is a path on this machine.
 FETCHERS: dict[str, Callable[[str, Config, Path], ResolvedModel]] = {
     "models": _fetch_registered,
-    "s3": _fetch_from_s3,
+    **dict.fromkeys(STORES, _fetch_object),
 }
 
 

@@ -9,12 +9,11 @@ from typing import Literal
 from urllib.parse import quote
 
 from fer.core.image_decoding import HEAD_BYTES, IMAGE_SUFFIXES, is_image_content
+from fer.core.object_uri import is_object_uri
 
 # Of all files of a page together. Encoded as text they take a third more; beyond this a page gets slow to open and
 # awkward to send.
 EMBED_LIMIT = 1_000_000
-# Objects of S3: they are named, though no browser can open them.
-REMOTE = "s3://"
 
 # What browsers show without help. Whether they know the codec inside as well, only they can tell.
 _VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
@@ -54,7 +53,8 @@ def find_sources(paths: Sequence[str], folder: Path, limit: int = EMBED_LIMIT) -
         mime = (_VIDEO_TYPES | _IMAGE_TYPES).get(suffix)
         content = _read_within_limit(Path(path), remaining) if mime else None
         if content is None:
-            url = path if path.startswith(REMOTE) else _build_relative_url(Path(path), folder)
+            # Objects of buckets are named, though no browser can open them.
+            url = path if is_object_uri(path) else _build_relative_url(Path(path), folder)
         else:
             remaining -= len(content)
             url = f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

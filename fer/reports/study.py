@@ -11,12 +11,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from fer.core.object_uri import is_object_uri
 from fer.emotions import EMOTIONS
 from fer.metrics.small_samples import MIN_RESPONDENTS
 from fer.reports.colors import EMOTION_COLOURS
 from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
 from fer.reports.performance import build_performance_content
-from fer.reports.sources import REMOTE, find_sources
+from fer.reports.sources import find_sources
 from fer.reports.study_answers import (
     Correction,
     add_reach,
@@ -213,7 +214,7 @@ def _find_places(page: StudyPage, stimuli: Sequence[str], folder: Path) -> dict[
     rows = list_rows(page.data.recordings[page.data.recordings["included"]])
     paths = [page.media.stimuli.get(name) for name in stimuli]
     paths += [page.media.recordings.get(row["recording"]) for row in rows]
-    known = [str(path) for path in paths if path is not None and not str(path).startswith(REMOTE)]
+    known = [str(path) for path in paths if path is not None and not is_object_uri(str(path))]
     urls = {path: source.url for path, source in zip(known, find_sources(known, folder, 0), strict=True)}
     addresses = [urls.get(str(path)) for path in paths]
     return {

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from fer.config.study import Study
 from fer.config.study_loading import shorten_name
+from fer.core.object_uri import is_object_uri
 from fer.core.progress import track_progress
 from fer.study.checks import format_recording, has_consent
 from fer.video.reader import VideoError, VideoInfo, open_video
-
-S3 = "s3://"
 
 
 def find_missing_files(study: Study) -> Iterable[str]:
@@ -24,7 +23,7 @@ def find_missing_files(study: Study) -> Iterable[str]:
         A sentence each, with the file of the nearest name.
     """
     for index, item in enumerate(study.recordings):
-        if has_consent(study, item) and not item.file.startswith(S3):
+        if has_consent(study, item) and not is_object_uri(item.file):
             problem = _explain_missing_file(item.file)
             if problem:
                 yield f"{format_recording(index, item)}: file={item.file}: {problem}"
@@ -110,7 +109,7 @@ def open_recordings(study: Study) -> tuple[dict[str, VideoInfo], list[str]]:
     Returns:
         What they declare, by file; and a sentence for each that cannot be read, which leaves the run without it.
     """
-    files = [item.file for item in study.recordings if has_consent(study, item) and not item.file.startswith(S3)]
+    files = [item.file for item in study.recordings if has_consent(study, item) and not is_object_uri(item.file)]
     infos: dict[str, VideoInfo] = {}
     unreadable = []
     unique = list(dict.fromkeys(files))

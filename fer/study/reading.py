@@ -89,7 +89,7 @@ def _resolve_paths(study: Study, folder: Path, source: str) -> Study:
 
 
 def _resolve_path(text: str, folder: Path) -> str:
-    """The absolute form of a path; s3://BUCKET/KEY and other addresses stay. Raises ValueError."""
+    """The absolute form of a path; s3:// and gs://BUCKET/KEY and other addresses stay. Raises ValueError."""
     if "://" in text:
         return text
     expanded = expand_path(text) if text.startswith(("~", "$")) else text

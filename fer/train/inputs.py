@@ -1,4 +1,4 @@
-"""The inputs of a training: data sets and weights on this machine, downloaded once where they are in S3."""
+"""The inputs of a training: data sets and weights on this machine, downloaded once where they are in a bucket."""
 
 import hashlib
 import logging
@@ -6,10 +6,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer.aws.client import AwsClient
-from fer.aws.s3 import find_objects, map_uri_to_path, parse_s3_uri, run_in_parallel
 from fer.config import Config
 from fer.core.io import atomic_write
+from fer.core.object_uri import SERVICES, get_scheme, is_object_uri, map_key_to_path, split_object_uri
 from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
 from fer.data.clip_store import open_clip_store
@@ -21,9 +20,11 @@ from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
 from fer.registry.resolve import get_region
 from fer.runs.run_directory import Run
+from fer.storage.listing import find_objects
+from fer.storage.stores import ObjectStores
+from fer.storage.transfers import run_in_parallel
 from fer.train.clip_extraction import build_clip_options, describe_people
 
-S3_CACHE = "s3"
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +32,7 @@ def read_sources(config: Config) -> list[Source]:
     """Read the data sets of a configuration.
 
     Args:
-        config: The configuration; roots in S3 are downloaded into its cache.
+        config: The configuration; roots in a bucket are downloaded into its cache.
 
     Raises:
         UserError: A data set is missing, broken or laid out otherwise than expected.
@@ -46,36 +47,36 @@ def read_sources(config: Config) -> list[Source]:
 
 
 def localize(path: str, config: Config) -> str:
-    """Return the path on this machine of a path or s3:// URI of the configuration.
+    """Return the path on this machine of a path, or of an address of a bucket, in the configuration.
 
     Args:
-        path: The path; what is in S3 is downloaded once.
+        path: The path; what is in a bucket is downloaded once.
         config: The configuration, for the cache and the region of AWS.
 
     Raises:
-        UserError: S3 does not hold it, or cannot be reached.
+        UserError: The bucket does not hold it, or cannot be reached.
     """
     local_path = map_path(path)
-    return str(_download_from_s3(local_path, config)) if local_path.startswith("s3://") else local_path
+    return str(_download(local_path, config)) if is_object_uri(local_path) else local_path
 
 
-def _download_from_s3(uri: str, config: Config) -> Path:
-    """Path in the cache of s3://BUCKET/KEY or all below it; what has changed in the bucket is downloaded again."""
-    client = AwsClient(get_region(config))
-    bucket, key = parse_s3_uri(uri)
-    versions = {item["Key"]: item["ETag"] for item in find_objects(client, uri)}
+def _download(uri: str, config: Config) -> Path:
+    """Path in the cache of SCHEME://BUCKET/KEY or all below it; what has changed there is downloaded again."""
+    store, scheme = ObjectStores(get_region(config)).get(uri), get_scheme(uri)
+    bucket, key = split_object_uri(uri)
+    versions = {item.key: item.version for item in find_objects(store, uri)}
     keys = sorted(versions)
     if not keys:
-        raise DataError(f"{uri}: there is no such object or folder in S3")
+        raise DataError(f"{uri}: there is no such object or folder in {SERVICES[scheme]}")
     content = hashlib.sha256("".join(f"{name}\0{versions[name]}\n" for name in keys).encode()).hexdigest()
-    cache = Path(config.dataset.cache_dir).absolute() / S3_CACHE / content[:20]
+    cache = Path(config.dataset.cache_dir).absolute() / scheme / content[:20]
     if not cache.is_dir():
         log.info("Fetching %s once into %s", uri, cache)
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}-") as temp_dir:
             download_dir = Path(temp_dir) / "whole"
             run_in_parallel(
-                lambda name: client.download(bucket, name, download_dir / map_uri_to_path(name)), keys, "Fetching"
+                lambda name: store.download(bucket, name, download_dir / map_key_to_path(name)), keys, "Fetching"
             )
             try:
                 download_dir.rename(cache)
@@ -83,7 +84,7 @@ def _download_from_s3(uri: str, config: Config) -> Path:
                 # Another program has downloaded the same in the meantime.
                 if not cache.is_dir():
                     raise
-    return cache / map_uri_to_path(key.rstrip("/"))
+    return cache / map_key_to_path(key.rstrip("/"))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Media:
         path: The file.
         name: What tells it from all others of the run; tables and pages show it.
         kind: Whether it is a video or an image.
-        remote: Where the file is fetched from when its turn comes, s3://BUCKET/KEY; empty for a file of this machine.
+        remote: Where the file is fetched from when its turn comes, s3://… or gs://…; empty for one of this machine.
     """
 
     path: Path

@@ -10,6 +10,7 @@ from fer.aws.client import AwsClient, CloudError
 from fer.emotions import EMOTIONS
 from fer.infer.inputs import resolve_media
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
+from fer.storage.stores import ObjectStores
 from tests.helpers.aws_simulator.simulator import simulated_aws
 from tests.helpers.registering import BUCKET, put
 from tests.helpers.transforming import cloud_settings
@@ -26,7 +27,7 @@ def test_all_pages_of_a_listing_are_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
         names = [f"{number}.mp4" for number in range(5)]
         put(aws, {f"videos/{name}": name.encode() for name in names})
         calls = AwsClient()
-        media = resolve_media([f"s3://{BUCKET}/videos/"], tmp_path, calls)
+        media = resolve_media([f"s3://{BUCKET}/videos/"], tmp_path, ObjectStores(client=calls))
         assert [item.remote for item in media] == [f"s3://{BUCKET}/videos/{name}" for name in names]
         assert aws.calls()["s3:ListObjectsV2"] == 3
         batch = SageMakerBatchTransform(calls, cloud_settings(), "arn", EMOTIONS, False, tmp_path)

@@ -17,7 +17,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {sorted({*EXTRAS, "botocore", "s3transfer"})}:
+        if f"{{name}}.".startswith({tuple(f"{package}." for package in (*EXTRAS, "botocore", "s3transfer"))}):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())

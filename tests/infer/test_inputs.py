@@ -8,6 +8,7 @@ import pytest
 from fer.aws.client import AwsClient, CloudError
 from fer.errors import UserError
 from fer.infer.inputs import FETCHED, MediaFetcher, resolve_media
+from fer.storage.stores import ObjectStores
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET, put
 
@@ -41,7 +42,7 @@ def stored(aws: Simulated) -> Simulated:
 
 def test_each_video_is_fetched_in_its_turn_and_removed(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    media = resolve_media([f"s3://{BUCKET}/videos/"], run, calls)
+    media = resolve_media([f"s3://{BUCKET}/videos/"], run, ObjectStores(client=calls))
     assert sorted(item.remote for item in media) == sorted(f"s3://{BUCKET}/{key}" for key in KEYS)
     assert len({item.name for item in media}) == len({item.path for item in media}) == len(KEYS)
     assert [item.kind for item in media if item.remote.endswith(".png")] == ["image"]
@@ -62,7 +63,7 @@ def test_an_address_is_an_object_or_a_folder_never_what_begins_so(
     stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:
     def keys(uri: str) -> list[str]:
-        return [item.remote for item in resolve_media([uri], tmp_path, calls)]
+        return [item.remote for item in resolve_media([uri], tmp_path, ObjectStores(client=calls))]
 
     assert keys(f"s3://{BUCKET}/videos/a.mp4") == [f"s3://{BUCKET}/videos/a.mp4"]
     assert keys(f"s3://{BUCKET}/other") == keys(f"s3://{BUCKET}/other/") == [f"s3://{BUCKET}/other/c.mp4"]
@@ -79,9 +80,9 @@ def test_siblings_and_hidden_objects_of_a_folder_are_left_out(
     others += ["study1/__MACOSX/a.mp4", "study1/deep/", "study1/x.mp4_$folder$"]
     put(stored, dict.fromkeys([*wanted, *others], b"1"))
     for uri in (f"s3://{BUCKET}/study1", f"s3://{BUCKET}/study1/"):
-        media = resolve_media([uri], tmp_path, calls)
+        media = resolve_media([uri], tmp_path, ObjectStores(client=calls))
         assert [item.remote for item in media] == [f"s3://{BUCKET}/{key}" for key in wanted]
-    [named] = resolve_media([f"s3://{BUCKET}/study1/.a.mp4"], tmp_path, calls)
+    [named] = resolve_media([f"s3://{BUCKET}/study1/.a.mp4"], tmp_path, ObjectStores(client=calls))
     assert named.remote == f"s3://{BUCKET}/study1/.a.mp4"
 
 
@@ -93,13 +94,15 @@ def test_objects_that_are_left_out_are_counted_in_the_log(
     hidden = ["study/.DS_Store", "study/thumbs.DB", "study/@eaDir/0.mp4", "study/_SUCCESS", "study/a/.git/1.mp4"]
     put(stored, dict.fromkeys([*used, *notes, *hidden, "study/", "study/deep/", "study/x_$folder$"], b"1"))
     uri = f"s3://{BUCKET}/study"
-    assert [item.remote for item in resolve_media([uri], tmp_path, calls)] == [f"s3://{BUCKET}/{key}" for key in used]
+    assert [item.remote for item in resolve_media([uri], tmp_path, ObjectStores(client=calls))] == [
+        f"s3://{BUCKET}/{key}" for key in used
+    ]
     assert sorted(caplog.messages) == [
         f"{uri}: 5 objects are hidden: not used: .DS_Store, @eaDir/0.mp4, _SUCCESS, a/.git/1.mp4, thumbs.DB",
         f"{uri}: 7 objects are no video or image by their suffix: not used: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, …",
     ]
     caplog.clear()
-    assert resolve_media([f"{uri}/0.mp4", f"s3://{BUCKET}/other"], tmp_path, calls)
+    assert resolve_media([f"{uri}/0.mp4", f"s3://{BUCKET}/other"], tmp_path, ObjectStores(client=calls))
     assert not caplog.messages
 
 
@@ -108,7 +111,7 @@ def test_what_two_inputs_name_is_looked_at_once_and_files_come_first(
 ) -> None:
     (tmp_path / "a.mp4").touch()
     inputs = [f"s3://{BUCKET}/videos/deep/", f"s3://{BUCKET}/videos/deep/a.mp4", str(tmp_path / "a.mp4")]
-    media = resolve_media(inputs, tmp_path / "run", calls)
+    media = resolve_media(inputs, tmp_path / "run", ObjectStores(client=calls))
     assert [item.remote for item in media] == ["", f"s3://{BUCKET}/videos/deep/a.mp4"]
     assert len({item.name for item in media}) == 2
     with MediaFetcher(None, keep=False)(media[0]):
@@ -128,19 +131,19 @@ def test_input_that_gives_nothing_is_a_sentence(
     stored: Simulated, calls: AwsClient, tmp_path: Path, uri: str, said: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        resolve_media([uri], tmp_path, calls)
+        resolve_media([uri], tmp_path, ObjectStores(client=calls))
     assert str(caught.value) == said
 
 
 def test_bucket_of_nobody_is_a_sentence(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
     with pytest.raises(CloudError, match=r"^s3:ListObjectsV2: .*bucket does not exist \(NoSuchBucket\)$"):
-        resolve_media(["s3://nobodys/videos/"], tmp_path, calls)
+        resolve_media(["s3://nobodys/videos/"], tmp_path, ObjectStores(client=calls))
 
 
 def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
     stored: Simulated, calls: AwsClient, tmp_path: Path
 ) -> None:
-    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
+    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, ObjectStores(client=calls))
     with pytest.raises(ZeroDivisionError), MediaFetcher(None, keep=False)(item):
         raise ZeroDivisionError
     assert not item.path.exists()
@@ -154,7 +157,7 @@ def test_video_is_removed_after_an_error_and_kept_where_it_is_needed_again(
 
 
 def test_video_that_has_gone_since_it_was_listed(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:
-    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, calls)
+    [item] = resolve_media([f"s3://{BUCKET}/other/"], tmp_path, ObjectStores(client=calls))
     stored.client("s3").delete_object(Bucket=BUCKET, Key="other/c.mp4")
     with pytest.raises(CloudError, match=rf"^s3:GetObject of {item.remote}: "), MediaFetcher(None, keep=False)(item):
         pytest.fail("there is nothing to look at")

@@ -10,10 +10,11 @@ from typing import Any
 from fer.aws.client import AwsClient, CloudError
 from fer.aws.job_options import build_tags, build_volume_key, build_vpc_config
 from fer.aws.jobs import Job, JobRecord
-from fer.aws.s3 import build_encryption_args, delete_folder, run_in_parallel
+from fer.aws.s3 import build_encryption_args, delete_folder
 from fer.config.aws import SageMakerAws
 from fer.errors import UserError
 from fer.infer.transform.shards import Request, read_answers
+from fer.storage.transfers import run_in_parallel
 
 STATE = "transform.json"
 log = logging.getLogger(__name__)
