@@ -66,6 +66,16 @@ def resolve_input_path(value: str) -> str:
     return value
 
 
+def _check_bucket_folder(value: str) -> str:
+    """Return the address of a folder in a bucket, without a slash at its end. Raises ValueError for anything else."""
+    bucket, _, folder = value.partition("://")[2].partition("/")
+    if problem := explain_azure(value):
+        raise ValueError(problem)
+    if not is_object_uri(value) or not bucket or not folder.strip("/"):
+        raise ValueError("must be a folder in a bucket: s3://BUCKET/FOLDER or gs://BUCKET/FOLDER")
+    return value.rstrip("/")
+
+
 def name_entries(value: object) -> object:
     """Return a map with texts for keys, as a folder or a tag is named."""
     return {decode_map_key(key): inner for key, inner in value.items()} if isinstance(value, dict) else value
@@ -99,6 +109,7 @@ LocalPath = Annotated[str, AfterValidator(expand_local_path)]
 ExistingPath = Annotated[str, AfterValidator(_resolve_existing_path)]
 StudyPath = Annotated[str, AfterValidator(_resolve_study_path)]
 InputPath = Annotated[str, AfterValidator(resolve_input_path)]
+BucketFolder = Annotated[str, AfterValidator(_check_bucket_folder)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

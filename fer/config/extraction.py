@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fer.config.base import ExistingPath, NewPath, Section, StudyPath, expand_local_path
+from fer.config.base import BucketFolder, ExistingPath, NewPath, Section, StudyPath, expand_local_path
 
 Stage = Literal["extract", "predict", "report"]
 Export = Literal["csv", "excel", "spss", "bids", "elan", "webvtt", "highlights"]
@@ -153,6 +153,11 @@ class Extraction(Section):
         le=36500,
         description="The run is to be deleted so many days after its start, which `fer privacy expired` does "
         "on request; null sets no date",
+    )
+    upload: BucketFolder | None = Field(
+        None,
+        description="Folder in a private bucket, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER, which gets the tables and "
+        "pages of the run, no pictures or clips; a new run takes one that is empty",
     )
     share: int | None = Field(
         None, ge=0, description="Do one share of the videos alone, counted from 0, and no report; `-m` does all of them"

@@ -109,6 +109,8 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "export.quantize", "none"),
     AddedKey("0.3.0", "export.calibration_images", 300),
     AddedKey("0.3.0", "export.max_loss", 0.01),
+    AddedKey("0.3.0", "extraction.upload", None),
+    AddedKey("0.3.0", "registry.upload", None),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

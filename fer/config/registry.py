@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fer.config.base import NewPath, Probability, Section
+from fer.config.base import BucketFolder, NewPath, Probability, Section
 
 
 class Gate(Section):
@@ -40,4 +40,9 @@ class Registry(Section):
         "and delete need one",
     )
     store: NewPath = Field(min_length=1, description="aws=local: directory of the registry's database and models")
+    upload: BucketFolder | None = Field(
+        None,
+        description="register: folder in a private bucket, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER, which also gets "
+        "the package of a version that is not rejected, as NAME/SHA256/model.tar.gz",
+    )
     gate: Gate = Field(description="What a model must reach")

@@ -32,15 +32,15 @@ from fer.infer.route import check_cloud_settings, check_version_approved, get_sa
 from fer.infer.shares import list_numbers
 from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
 from fer.infer.uncertainty import save_uncertainty
+from fer.infer.upload import check_upload, upload_results
 from fer.infer.window_facts import keep_window, refuse_explanations
 from fer.infer.window_sampling import settle_sampling
 from fer.infer.windows import WindowFormat
 from fer.monitoring.drift import BASELINE
 from fer.monitoring.ground_truth import read_labels
-from fer.registry.resolve import ResolvedModel, fetch_model, get_region, pin_model_uri
+from fer.registry.resolve import ResolvedModel, fetch_model, get_region, open_stores, pin_model_uri
 from fer.runs.detector_choice import pin_detector
 from fer.runs.run_directory import Run
-from fer.storage.stores import ObjectStores
 from fer.video.media import Media
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ def infer(config: Config, directory: Path) -> int:
         raise ConfigError(
             f"extraction.stages={list(config.extraction.stages)}: goes on with an earlier run; name it with resume=RUN"
         )
+    check_upload(config, is_new=True)
     return run_stages(*create_run(config, directory))
 
 
@@ -119,7 +120,7 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
     study = start_study(config)
     inputs = list_inputs(config) if study is None else list_study_inputs(study.study)
-    media = resolve_media(inputs, directory, ObjectStores(get_region(config)))
+    media = resolve_media(inputs, directory, open_stores(config))
     if study is not None:
         check_media(study.study, media, f"extraction.study={config.extraction.study}")
     if media and config.extraction.labels:
@@ -190,6 +191,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         log.info("Report: %s", run.directory / REPORT_HTML)
         if config.extraction.study is not None:
             log.info("Study: %s", run.directory / STUDY_HTML)
+        upload_results(config, run.directory)
     if not usable:
         log.warning("Nothing usable: no face in any frame could be analysed")
         return ExitCode.ERROR

@@ -11,11 +11,12 @@ from fer.infer.route import check_version_approved
 from fer.infer.study_inputs import keep_study, resume_study
 from fer.infer.transform.sagemaker import STATE
 from fer.infer.transform.stage import SHARDS
+from fer.infer.upload import check_upload
 from fer.runs.run_directory import Run, load_run_config
 
 # Keys of section `extraction` that finished chunks do not depend on.
 LATER_KEYS = {"stages", "smoothing", "groups", "study", "exports", "baseline_seconds", "annotate", "labels", "explain"}
-LATER_KEYS |= {"retention_days"}
+LATER_KEYS |= {"retention_days", "upload"}
 # And of section `inference`.
 LATER_INFERENCE_KEYS = ("monitor", "sets")
 
@@ -37,6 +38,7 @@ def resume(config: Config, directory: Path) -> int:
     # Pinned before it is written to run.yaml: the report of a later call is to mean the same model.
     config = validate_and_pin(config)
     validate_resume_config(config, directory)
+    check_upload(config, is_new=False)
     study = resume_study(config, directory, media)
     # A job that was created may be waited for, whatever became of its version.
     if not (directory / SHARDS / STATE).is_file():

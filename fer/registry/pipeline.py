@@ -34,6 +34,7 @@ from fer.registry.promotion import assign_alias, promote, roll_back
 from fer.registry.resolve import fetch_model, pin_model_uri
 from fer.registry.run_artifacts import RunArtifacts, read_run_artifacts
 from fer.registry.sagemaker_model_card import build_quality_report
+from fer.registry.upload import check_upload, upload_package
 from fer.registry.verify_package import check_package
 from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run, remove_if_empty
@@ -95,16 +96,19 @@ def _run_registration(config: Config, directory: Path) -> int:
         artifacts = read_run_artifacts(fetch_model(config, Path(temp_dir)).bundle)
         registry = open_registry(config)
         registry.check_ready()
+        check_upload(config)
         run = Run(directory, config, "register.py")
         try:
             version = _register_model(config, registry, artifacts, directory)
+            uploaded = upload_package(config, registry, version)
         except KeyboardInterrupt:
             run.finish("interrupted")
             raise
         except BaseException as error:
             run.finish("failed", error=f"{type(error).__name__}: {error}")
             raise
-    run.finish("finished", version=version.uri, verdict=version.status)
+    facts = {} if uploaded is None else {"package": uploaded}
+    run.finish("finished", version=version.uri, verdict=version.status, **facts)
     return ExitCode.PARTIAL if version.status == REJECTED else ExitCode.OK
 
 

@@ -158,7 +158,7 @@ def _fetch_registered(uri: str, config: Config, folder: Path) -> ResolvedModel:
 
 
 def _fetch_object(uri: str, config: Config, folder: Path) -> ResolvedModel:
-    ObjectStores(get_region(config)).download(uri, folder / PACKAGE)
+    open_stores(config).download(uri, folder / PACKAGE)
     return _unpack(folder / PACKAGE, folder)
 
 
@@ -197,3 +197,9 @@ def ensure_package(model: ResolvedModel, folder: Path) -> Path:
 def get_region(config: Config) -> str | None:
     """Return the configured AWS region; None leaves it to AWS's own settings."""
     return config.aws.region if isinstance(config.aws, SageMakerAws) else None
+
+
+def open_stores(config: Config) -> ObjectStores:
+    """Return the buckets of a configuration, each service asked when its first address comes."""
+    kms_key = config.aws.kms_key if isinstance(config.aws, SageMakerAws) else None
+    return ObjectStores(get_region(config), kms_key=kms_key)

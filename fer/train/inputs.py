@@ -18,10 +18,9 @@ from fer.data.joined_sources import check_source_problems
 from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
-from fer.registry.resolve import get_region
+from fer.registry.resolve import open_stores
 from fer.runs.run_directory import Run
 from fer.storage.listing import find_objects
-from fer.storage.stores import ObjectStores
 from fer.storage.transfers import run_in_parallel
 from fer.train.clip_extraction import build_clip_options, describe_people
 
@@ -62,7 +61,7 @@ def localize(path: str, config: Config) -> str:
 
 def _download(uri: str, config: Config) -> Path:
     """Path in the cache of SCHEME://BUCKET/KEY or all below it; what has changed there is downloaded again."""
-    store, scheme = ObjectStores(get_region(config)).get(uri), get_scheme(uri)
+    store, scheme = open_stores(config).get(uri), get_scheme(uri)
     bucket, key = split_object_uri(uri)
     versions = {item.key: item.version for item in find_objects(store, uri)}
     keys = sorted(versions)
