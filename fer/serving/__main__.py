@@ -13,6 +13,7 @@ from pathlib import Path
 from fer.bundle.verification import load_verified_predictor
 from fer.core.extras import SERVER_PACKAGES, require_packages
 from fer.core.installation import format_documentation, get_program_name
+from fer.core.token_file import read_token
 from fer.core.visible import log_visibly, make_visible
 from fer.errors import UserError
 from fer.serving.settings import Settings, load_settings
@@ -66,7 +67,6 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
     import uvicorn
 
     from fer.serving.app import Service
-    from fer.serving.authentication import read_token
     from fer.serving.connection import build_server_config
 
     token = None if args.token_file is None else read_token(args.token_file)

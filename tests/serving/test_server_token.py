@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.serving import send_get
 from fer.bundle.io import FaceFormat
+from fer.core.token_file import read_token
 from fer.errors import UserError
-from fer.serving.authentication import read_token
 from tests.helpers.raw_http import connect, head, read_answer
 from tests.helpers.server import PNG, Server, gray_png, launched, packaged, post, server
 
