@@ -126,7 +126,8 @@ def test_each_answer_is_that_of_the_person_s_window(
     predictor = Predictor.load(str(models[position]), threads=1)
     assert isinstance(predictor, ClipPredictor)
     video = table[(table["video"] == "a.mp4") & (table["status"] == "ok")]
-    assert video["track_id"].nunique() == 3 and len(video) > 30
+    # Two people, though one of them is away for two frames, and for five.
+    assert video["track_id"].nunique() == 2 and len(video) > 30
     for _, track in video.groupby("track_id"):
         expected = predictor.predict_sequence(read_crops(run, track, table), track["time_s"].to_numpy())
         np.testing.assert_allclose(track[PROBABILITIES], expected, atol=1e-5)
