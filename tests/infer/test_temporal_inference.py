@@ -19,6 +19,7 @@ from fer.infer.saved_crops import read_crop
 from fer.runs.run_directory import load_run_config
 from tests.helpers.clip_networks import CLASSES, LENGTH, STEP_S, build_clip_network, save_clip_bundle
 from tests.helpers.face_clips import LEFT, RIGHT, draw_people, write_face_clip
+from tests.helpers.members import save_member
 from tests.helpers.programs import png
 
 OPTIONS = ("extraction=haar", "extraction.faces=all", "trainer.threads=1")
@@ -161,6 +162,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     go_on(run)
     assert list_parts(run) == list_parts(whole[position])
     assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
+
+
+@pytest.mark.parametrize("kind", ["temporal", "frame"])
+def test_a_killed_run_by_openvino_goes_on_to_the_same_bytes(kind: str, do: Infer, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    chosen = ["inference.runtime=openvino"]
+    if kind == "frame":
+        chosen += [f"model_uri={save_member(tmp_path / 'frame', 1)}", "extraction.fps=8"]
+    run = do("causal", *chosen)
+    killed = go_on(cut(run, tmp_path / "killed", 2))
+    assert list_parts(killed) == list_parts(run)
 
 
 @pytest.mark.parametrize("position", POSITIONS)
