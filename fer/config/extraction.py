@@ -111,7 +111,11 @@ class Extraction(Section):
     every_n: int = Field(ge=1, description="sampling=every_n: one frame of so many")
     detector: Detector = Field(description="What finds the faces")
     faces: Literal["largest", "all"] = Field(description="The largest face of a frame, or all of them")
-    max_missed: int = Field(ge=0, description="A person keeps the id over so many sampled frames without the face")
+    max_missed: int | None = Field(
+        ge=0,
+        description="A person keeps the id over so many sampled frames without the face; null over 2 seconds, and at "
+        "least 2 frames",
+    )
     quality: Quality = Field(description="Limits beyond which a face is not classified")
     save: Literal["none", "crops", "frames"] = Field(
         description="Images to keep: face crops, or sampled frames; stages=[extract] keeps the crops in any case"

@@ -174,7 +174,8 @@ class _ManifestBuilder:
         self._report(f"{self.things} that repeat another one, by perceptual hash", same_image, "grouped")
 
     def split(self) -> None:
-        """Assign each image to train, val or test."""
+        """Assign each image to train, val or test. Raises DataError where none is left."""
+        split_checks.check_left(self.samples, self.things, self._describe_dropped())
         self.samples["stratum"] = self._compute_strata()
         splitter = splits.SPLITTERS[self.cfg.split]
         if splitter is splits.split_official and not self.cfg.training:
@@ -258,7 +259,8 @@ class _ManifestBuilder:
 
     def check_classes(self) -> None:
         """Refuse an empty training or validation split, and classes without training images as configured."""
-        split_checks.check_training(self.samples["split"], self.things, self._describe_dropped())
+        is_official = self.cfg.split == "official"
+        split_checks.check_training(self.samples["split"], self.things, self._describe_dropped(), is_official)
         empty = split_checks.find_empty_classes(self.samples, self.classes)
         if not empty:
             return

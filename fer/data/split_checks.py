@@ -9,22 +9,30 @@ from fer.errors import DataError
 MIN_TRAINING = 2
 
 
-def check_training(splits: pd.Series, things: str, left_out: str) -> None:
+def check_left(samples: pd.DataFrame, things: str, left_out: str) -> None:
+    """Refuse data of which nothing is left to split; ``things`` as in ``check_training``. Raises DataError."""
+    if samples.empty:
+        raise DataError(f"no {things} are left{left_out}; name other data, or change what has left them out")
+
+
+def check_training(splits: pd.Series, things: str, left_out: str, is_official: bool) -> None:
     """Refuse an empty training or validation split, and a training split of one sample.
 
     Args:
         splits: Split of each sample.
         things: What the samples are: images or clips.
         left_out: What was left out, in parentheses; empty where nothing was.
+        is_official: Whether the sources say which split a sample is in.
 
     Raises:
         DataError: Names the split and the remedy.
     """
+    remedy = "check the source's parts, or set dataset.split=stratified"
+    if not is_official:
+        remedy = f"add {things}, or set other dataset.fractions"
     for split, word in (("train", "training"), ("val", "validation")):
         if not (splits == split).any():
-            raise DataError(
-                f"there are no {word} {things}{left_out}; check the source's parts, or set dataset.split=stratified"
-            )
+            raise DataError(f"there are no {word} {things}{left_out}; {remedy}")
     if (count := int((splits == "train").sum())) < MIN_TRAINING:
         raise DataError(
             f"the training part holds {count} {things.removesuffix('s')}; at least {MIN_TRAINING} are needed, since "
@@ -33,7 +41,7 @@ def check_training(splits: pd.Series, things: str, left_out: str) -> None:
 
 
 def check_evaluated(splits: pd.Series, things: str, left_out: str) -> None:
-    """Refuse data without any sample to evaluate; the arguments are those of ``check_training``. Raises DataError."""
+    """Refuse data without any sample to evaluate; the arguments are as for ``check_training``. Raises DataError."""
     if not splits.isin(["val", "test"]).any():
         raise DataError(
             f"there are no validation or test {things} to evaluate{left_out}; check the source's parts, or set "

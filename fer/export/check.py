@@ -8,11 +8,10 @@ import numpy as np
 
 from fer.bundle.io import Bundle
 from fer.bundle.metadata import WEIGHTS_FILE
-from fer.bundle.predictor import Predictor
-from fer.bundle.torch_backend import TorchNetwork
 from fer.config.export import Export, ExportFormat
 from fer.core.io import compute_sha256
 from fer.errors import ModelError, shorten_error
+from fer.export.bundle_answer import build_bundle_answer
 from fer.export.formats import FORMATS
 from fer.export.formats.base import QuantizedFormat
 from fer.export.graph import ExportGraph
@@ -68,12 +67,9 @@ class FileChecker:
 
     def __init__(self, bundle: Bundle, graph: ExportGraph, images: CheckImages, config: Export, threads: int) -> None:
         self.bundle, self.graph, self.images, self.config, self.threads = bundle, graph, images, config, threads
-        self.predictor = Predictor(bundle.description, TorchNetwork(bundle))
+        self._answer = build_bundle_answer(bundle)
         self.drawn = self._answer(images.drawn)
         self.validation = self._answer(images.validation)
-
-    def _answer(self, faces: np.ndarray) -> np.ndarray:
-        return self.predictor.predict_all(list(faces))
 
     def measure_bundle(self) -> CheckedModel:
         """Measure the bundle in PyTorch, as the files are measured."""
@@ -100,11 +96,11 @@ class FileChecker:
         try:
             if isinstance(target, QuantizedFormat) and quantized:
                 title = f"{target.title}, {self.config.quantize} by {target.quantizer}"
-                target.quantize(self.graph, path, {self._input: self.images.calibration})
+                target.quantize(self.graph, path, self.images.calibration)
             else:
                 title = target.title
                 target.write(self.graph, path)
-            answer = build_answer(target.open(path, self.threads), self._input)
+            answer = build_answer(target.open(path, self.threads))
             drawn, validation = answer(self.images.drawn), answer(self.images.validation)
         except OSError:
             raise
@@ -132,18 +128,13 @@ class FileChecker:
             validation,
         )
 
-    @property
-    def _input(self) -> str:
-        (name,) = self.graph.inputs
-        return name
-
     def _check_loss(self, key: str, title: str, answers: np.ndarray) -> None:
         before, after = (self._compute_accuracy(values) for values in (self.validation, answers))
         if before - after > self.config.max_loss:
             raise ModelError(
-                f"{key}: {title} recognises {after:.1%} of {len(answers)} validation images, the bundle {before:.1%}; "
-                f"it loses more than export.max_loss={self.config.max_loss:g}; calibrate by the model's own data "
-                "(dataset=…), allow more, or use export.quantize=none"
+                f"{key}: {title} recognises {after:.1%} of {len(answers)} validation {self.images.things}, the bundle "
+                f"{before:.1%}; it loses more than export.max_loss={self.config.max_loss:g}; calibrate by the model's "
+                "own data (dataset=…), allow more, or use export.quantize=none"
             )
 
     def _compute_accuracy(self, answers: np.ndarray) -> float:

@@ -17,8 +17,6 @@ from fer.metrics.calibration import Calibration
 from fer.models.network import FaceNetwork
 
 PROBABILITIES, AFFECT_OUTPUT = "probabilities", "affect"
-# Bundles that are more than one network that answers to one face: the key of bundle.yaml, and what they are called.
-OTHER_KINDS = {"temporal": "a temporal model", "members": "an ensemble"}
 
 
 @dataclass(frozen=True)
@@ -45,16 +43,16 @@ class ExportGraph:
 
 
 def check_kind(description: BundleDescription) -> None:
-    """Check that a bundle is a network that answers to a face by itself. Raises ModelError."""
-    for key, kind in OTHER_KINDS.items():
-        if description.content.get(key):
-            raise ModelError(
-                f"{description.folder}: is {kind}, and only models of single faces are exported; name one of these"
-            )
+    """Check that a bundle is one network. Raises ModelError."""
+    if description.members:
+        raise ModelError(
+            f"{description.folder}: is an ensemble, whose networks each bring a face to a form of their own, which a "
+            "file cannot; export its members one by one, or a network that has learnt from it (model.teacher)"
+        )
 
 
 def build_graph(bundle: Bundle) -> ExportGraph:
-    """Return the graph of a bundle: uint8 faces in their native form to calibrated probabilities.
+    """Return the graph of a bundle of single faces: uint8 faces in their native form to calibrated probabilities.
 
     Its input `faces` is (N, side, side, C) uint8, its output `probabilities` (N, classes) float32, and `affect` (N, 2),
     valence and arousal, where the network has learnt them.
@@ -73,16 +71,22 @@ def build_graph(bundle: Bundle) -> ExportGraph:
         outputs=(PROBABILITIES, AFFECT_OUTPUT) if description.affect else (PROBABILITIES,),
         resize=(description.faces.side, description.image_size),
         quantized="/body/",
-        facts=_collect_facts(description),
+        facts=collect_facts(description),
     )
 
 
-def _collect_facts(description: BundleDescription) -> dict[str, str]:
+def describe_faces(description: BundleDescription) -> tuple[str, str]:
+    """The form of a native face in words: height, width and channels, and its colour."""
     side, channels = description.faces.side, 3 if description.faces.colour else 1
-    colour = "RGB" if description.faces.colour else "gray"
+    return f"{side}, {side}, {channels}", "RGB" if description.faces.colour else "gray"
+
+
+def collect_facts(description: BundleDescription) -> dict[str, str]:
+    """Collect what a file of a bundle says of itself, with the input of a model of single faces."""
+    shape, colour = describe_faces(description)
     return {
         "classes": json.dumps(description.classes),
-        "input": f"{INPUT}: (N, {side}, {side}, {channels}) uint8, {colour}, one face an image, 0 to 255",
+        "input": f"{INPUT}: (N, {shape}) uint8, {colour}, one face an image, 0 to 255",
         "output": f"{PROBABILITIES}: (N, {len(description.classes)}) float32, calibrated, in the order of the classes"
         + (f"; {AFFECT_OUTPUT}: (N, 2) float32, valence and arousal from -1 to 1" if description.affect else ""),
         "architecture": description.architecture,
@@ -92,7 +96,28 @@ def _collect_facts(description: BundleDescription) -> dict[str, str]:
     }
 
 
-class AnsweringNetwork(nn.Module):
+class CalibratedModule(nn.Module):
+    """A module that gives probabilities as a bundle calibrates them.
+
+    Args:
+        calibration: How logits become probabilities.
+        count: Classes.
+    """
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, calibration: Calibration, count: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(calibration.scale or (1 / calibration.temperature,) * count))
+        self.register_buffer("bias", torch.tensor(calibration.bias or (0.0,) * count))
+
+    def calibrate(self, logits: Tensor) -> Tensor:
+        """Compute probabilities of logits (N, classes)."""
+        return (logits * self.scale + self.bias).softmax(1)
+
+
+class AnsweringNetwork(CalibratedModule):
     """A bundle's network that gives what its predictor does, by operations that every format has.
 
     Args:
@@ -100,15 +125,9 @@ class AnsweringNetwork(nn.Module):
         calibration: How its logits become probabilities.
     """
 
-    scale: Tensor
-    bias: Tensor
-
     def __init__(self, network: FaceNetwork, calibration: Calibration) -> None:
-        super().__init__()
+        super().__init__(calibration, network.classes)
         self.network = network
-        count = network.classes
-        self.register_buffer("scale", torch.tensor(calibration.scale or (1 / calibration.temperature,) * count))
-        self.register_buffer("bias", torch.tensor(calibration.bias or (0.0,) * count))
 
     @override
     def forward(self, faces: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -123,5 +142,5 @@ class AnsweringNetwork(nn.Module):
             outputs = both.reshape(2, -1, network.outputs).mean(0)
         else:
             outputs = network.body(pixels)
-        probabilities = (outputs[:, : network.classes] * self.scale + self.bias).softmax(1)
+        probabilities = self.calibrate(outputs[:, : network.classes])
         return (probabilities, outputs[:, network.classes :].tanh()) if network.affect else probabilities

@@ -2,29 +2,30 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fer.export.formats.base import Runner
+from fer.export.inputs import ModelInputs
 from fer.metrics.bootstrap import BootstrapMetrics, compute_paired_difference, resample_metrics
 
 BATCH_SIZES = (1, 32)
 # A time is that of the fastest of so many calls at least, which take so long together: others are held up by programs.
 MIN_CALLS, MIN_SECONDS = 5, 1.0
 METRICS = ("accuracy", "macro_f1")
-# From faces (N, side, side, C) uint8 to what the model answers, (N, columns) float32.
-Answer = Callable[[np.ndarray], np.ndarray]
+# From N examples to what the model answers, (N, columns) float32.
+Answer = Callable[[ModelInputs], np.ndarray]
 # Metrics of a model by their name: value, and difference, low, high against the bundle.
 Metrics = dict[str, dict[str, float]]
 
 
-def build_answer(runner: Runner, name: str) -> Answer:
-    """Return what a loaded file answers to faces, its input ``name``, in batches of any number."""
+def build_answer(runner: Runner) -> Answer:
+    """Return what a loaded file answers to any number of examples, in batches."""
 
-    def answer(faces: np.ndarray) -> np.ndarray:
-        starts = range(0, len(faces), BATCH_SIZES[-1])
-        batches = [runner({name: np.ascontiguousarray(faces[start : start + BATCH_SIZES[-1]])}) for start in starts]
+    def answer(inputs: ModelInputs) -> np.ndarray:
+        batches = map(runner, inputs.iter_batches(BATCH_SIZES[-1]))
         return np.concatenate([np.concatenate(outputs, 1) for outputs in batches])
 
     return answer
@@ -37,9 +38,10 @@ def compute_difference(answers: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(answers - expected).max())
 
 
-def measure_times(answer: Answer, faces: np.ndarray) -> dict[int, float]:
+def measure_times(answer: Answer, inputs: ModelInputs) -> dict[int, float]:
     """Measure the time of a batch of each size of BATCH_SIZES, milliseconds."""
-    return {size: _measure_time(lambda batch=faces[:size]: answer(batch)) for size in BATCH_SIZES}  # type: ignore[misc]
+    batches = {size: inputs.take(size) for size in BATCH_SIZES}
+    return {size: _measure_time(partial(answer, batch)) for size, batch in batches.items()}
 
 
 def _measure_time(call: Callable[[], Any]) -> float:

@@ -17,6 +17,7 @@ from fer.core.run_layout import EXPORT_JSON
 from fer.data.sources import Source
 from fer.errors import UserError
 from fer.export.check import TOLERANCE, CheckedModel, FileChecker, list_files
+from fer.export.clip_graph import build_clip_graph
 from fer.export.formats import FORMATS
 from fer.export.graph import build_graph, check_kind
 from fer.export.images import CheckImages, collect_images
@@ -71,7 +72,8 @@ def _export(config: Config, run: Run, sources: list[Source], temporary: Path) ->
     check_kind(read_description(folder))
     bundle = load_bundle(folder)
     images = collect_images(config, bundle.description, sources)
-    checker = FileChecker(bundle, build_graph(bundle), images, config.export, threads)
+    graph = build_graph(bundle) if bundle.description.temporal is None else build_clip_graph(bundle)
+    checker = FileChecker(bundle, graph, images, config.export, threads)
     files = temporary / "files"
     files.mkdir()
     models = [checker.measure_bundle()]

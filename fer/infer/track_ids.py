@@ -10,7 +10,7 @@ from fer.video.detectors import Face
 from fer.video.tracker import FaceTracker
 
 # What the ids depend on.
-TRACKING_COLUMNS = ["frame", "status", "face_x", "face_y", "face_w", "face_h", "det_score"]
+TRACKING_COLUMNS = ["frame", "time_s", "status", "face_x", "face_y", "face_w", "face_h", "det_score"]
 
 
 class TrackAssigner:
@@ -18,10 +18,10 @@ class TrackAssigner:
 
     Args:
         run_directory: The run, whose finished chunks say where a killed run has stopped.
-        max_missed: A person keeps the id over so many sampled frames without the face.
+        max_missed: A person keeps the id over so many sampled frames without the face; None goes by seconds.
     """
 
-    def __init__(self, run_directory: Path, max_missed: int) -> None:
+    def __init__(self, run_directory: Path, max_missed: int | None) -> None:
         self.run_directory, self.max_missed = run_directory, max_missed
         self.video = -1
         self.tracker = FaceTracker(max_missed)
@@ -49,6 +49,6 @@ class TrackAssigner:
                 if row["status"] in ("ok", "low_quality")
             ]
             if frame[0]["status"] != "decode_error":
-                frame_ids = self.tracker.update(faces)
+                frame_ids = self.tracker.update(faces, float(frame[0]["time_s"]))
             ids += frame_ids if faces else [None]
         return ids

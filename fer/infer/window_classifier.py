@@ -27,7 +27,7 @@ class WindowClassifier:
         window: What it looks at.
         batch_size: Faces at a time, and windows.
         flip: Take the mean over each face's window and its mirror image.
-        max_missed: No window reaches across more sampled frames without the face.
+        max_missed: No window reaches across more sampled frames without the face; None goes by seconds.
         assigner: Gives the track ids, which windows need.
     """
 
@@ -35,7 +35,7 @@ class WindowClassifier:
     window: WindowFormat
     batch_size: int
     flip: bool
-    max_missed: int
+    max_missed: int | None
     assigner: TrackAssigner
 
     def classify(self, items: Iterable[FrameFaces | VideoEnd]) -> Iterator[tuple[FrameFaces | VideoEnd, np.ndarray]]:

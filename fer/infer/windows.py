@@ -9,6 +9,7 @@ import numpy as np
 
 from fer.core.time_grid import build_window_grid, select_frames
 from fer.infer.extract import FrameFaces, VideoEnd
+from fer.video.gaps import tolerates_gap
 
 # Frames count as within half a step up to a rounding of times.
 _SLACK = 0.01
@@ -68,10 +69,18 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class _Face:
-    """A usable face: when it is seen, in which of the sampled frames, and its features (V, D)."""
+    """A usable face.
+
+    Attributes:
+        time_s: When it is seen.
+        sample: In which of the sampled frames.
+        previous_s: When the sampled frame before it was.
+        features: Its features (V, D).
+    """
 
     time_s: float
     sample: int
+    previous_s: float
     features: np.ndarray
 
 
@@ -88,16 +97,16 @@ class _Video:
 class WindowSlider:
     """Forms the window of each face of videos that come one after the other, each in the order of its frames.
 
-    A window is of one track of one video. It reaches over a gap of at most ``max_missed`` sampled frames without a
-    usable face of the track, whose points are masked; beyond a longer one it begins anew. Memory is bounded by the
+    A window is of one track of one video. It reaches over a gap without a usable face of the track that
+    ``fer.video.gaps`` tolerates, whose points are masked; beyond a longer one it begins anew. Memory is bounded by the
     window: faces that no later one can reach are let go.
 
     Args:
         window: What the model looks at.
-        max_missed: The longest gap, sampled frames.
+        max_missed: The longest gap, sampled frames; None goes by seconds.
     """
 
-    def __init__(self, window: WindowFormat, max_missed: int) -> None:
+    def __init__(self, window: WindowFormat, max_missed: int | None) -> None:
         self.window, self.max_missed = window, max_missed
         self.back_s, self.ahead_s = compute_reach(window)
         self.video = _Video()
@@ -135,9 +144,11 @@ class WindowSlider:
     def _add_frame(self, rows: list[dict[str, Any]], time_s: float, features: np.ndarray) -> list[tuple[int, _Face]]:
         """Take up the usable faces of the video's next frame."""
         video = self.video
-        video.samples, video.time_s = video.samples + 1, time_s
+        previous_s, video.samples, video.time_s = video.time_s, video.samples + 1, time_s
         ids = [int(row["track_id"]) for row in rows if row["status"] == "ok"]
-        faces = [(number, _Face(time_s, video.samples, own)) for number, own in zip(ids, features, strict=True)]
+        faces = [
+            (number, _Face(time_s, video.samples, previous_s, own)) for number, own in zip(ids, features, strict=True)
+        ]
         for number, face in faces:
             video.tracks.setdefault(number, deque()).append(face)
         return faces
@@ -175,4 +186,5 @@ class WindowSlider:
         )
 
     def _is_unbroken(self, earlier: _Face, later: _Face) -> bool:
-        return later.sample - earlier.sample <= self.max_missed + 1
+        missed = later.sample - earlier.sample - 1
+        return tolerates_gap(self.max_missed, missed, later.previous_s - earlier.time_s)

@@ -27,6 +27,8 @@ from fer.metrics.evaluation import DECISION_METRICS, summarize_confusion, summar
 from fer.metrics.mixture import compute_mixture, fit_mixture_weights
 from fer.metrics.scores import LEAST_PROBABILITY, build_score_terms, finish_scores
 from fer.metrics.uncertainty import fit_confidence_rule, fit_set_thresholds
+from fer.monitoring.drift import BASELINE
+from fer.registry.ensemble_baseline import NoBaselineError, derive_baseline
 from fer.registry.run_artifacts import read_split_table
 
 SPLIT_TITLES = {"val": "validation", "test": "test"}
@@ -58,7 +60,7 @@ def build_ensemble(
 
     Where all runs have predictions of the same validation images, one temperature of the mean is fitted on them, which
     changes no answer, and the thresholds of uncertainty are; the figures of validation and test likewise need no
-    network.
+    network, and neither does the baseline of monitoring, where the members have one.
 
     Args:
         models: Directories of the members' runs or bundles.
@@ -78,6 +80,7 @@ def build_ensemble(
     members = [read_description(str(model)) for model in models]
     check_members(members, names)
     weights, entries, metrics = build_equal_weights(len(members)), dict[str, Any](), dict[str, Any]()
+    answers = None
     try:
         shared = _read_shared_predictions(members, names, "val")
     except _NotSharedError as error:
@@ -92,6 +95,7 @@ def build_ensemble(
             weights = fit_mixture_weights(shared.probabilities, shared.labels).tolist()
         entries = _fit_on_validation(shared, weights, precision_target)
         metrics["val"] = _evaluate(shared, weights, entries["temperature"], members[0].classes)
+        answers = _calibrate(shared, weights, entries["temperature"])
     shutil.rmtree(folder, ignore_errors=True)
     try:
         shared = _read_shared_predictions(members, names, "test")
@@ -100,13 +104,15 @@ def build_ensemble(
     else:
         temperature = entries.get("temperature", 1.0)
         metrics["test"] = _evaluate(shared, weights, temperature, members[0].classes)
-        _write_test_predictions(folder, shared, _calibrate(shared, weights, temperature), members[0].classes)
+        answers = _calibrate(shared, weights, temperature)
+        _write_test_predictions(folder, shared, answers, members[0].classes)
     entries |= {
         "metrics": {split: summary_metrics(metrics.get(split)) for split in SPLIT_TITLES},
         "licence_terms": list_licence_terms(members),
     }
     content = build_ensemble_content(members, weights, entries)
     write_ensemble(folder / BUNDLE_DIR, members, content)
+    _write_baseline(folder / BUNDLE_DIR, members, names, answers)
     metrics |= {
         "temperature": content["temperature"],
         "weights_sha256": content["weights_sha256"],
@@ -117,6 +123,24 @@ def build_ensemble(
     write_text(folder / BUNDLE_DIR / MODEL_CARD_FILE, card)
     log.info("Ensemble: %s", ", ".join(f"{weight:.3f} × {name}" for weight, name in zip(weights, names, strict=True)))
     return folder
+
+
+def _write_baseline(
+    bundle: Path, members: Sequence[BundleDescription], names: Sequence[str], answers: np.ndarray | None
+) -> None:
+    """Write what drift is measured from, by what the members have and the ensemble's answers to the same pictures."""
+    try:
+        if answers is None:
+            raise NoBaselineError("its members come without predictions of the same pictures")
+        content = derive_baseline(members, names, answers)
+    except NoBaselineError as error:
+        log.info(
+            "The ensemble comes without a baseline, so that no drift is measured: %s; "
+            "inference.monitor.baseline=RUN compares with an earlier run of infer.py",
+            error,
+        )
+    else:
+        write_text(bundle / BASELINE, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _read_shared_predictions(

@@ -44,20 +44,23 @@ class EvaluationCurves:
 
 
 @house_style
-def draw_roc_curves(curves: "Mapping[str, ClassCurves]", areas: Mapping[str, float | None], name: str) -> Markup:
+def draw_roc_curves(
+    curves: "Mapping[str, ClassCurves]", areas: Mapping[str, float | None], name: str, unit: str = "images"
+) -> Markup:
     """Draw the ROC curve of each class against all others.
 
     Args:
         curves: By class.
         areas: Area under each curve.
         name: Tells the figures of a page apart ("test").
+        unit: What the samples are.
     """
     figure, axes = _create_square(len(curves))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.25, linestyle=(0, (1, 2)), zorder=1)
     for emotion, curve in curves.items():
         _draw_curve(axes, curve.false_positive_rate, curve.recall, emotion, areas[emotion])
-    axes.set_xlabel("images of other classes taken for it")
-    axes.set_ylabel("images of the class found")
+    axes.set_xlabel(f"{unit} of other classes taken for it")
+    axes.set_ylabel(f"{unit} of the class found")
     _add_legend(axes)
     listed = ", ".join(f"{emotion} {decimals(areas[emotion])}" for emotion in curves)
     return render_svg(figure, f"roc-{name}", f"ROC curves, {name}. Area under the curve: {listed}.")
@@ -65,7 +68,7 @@ def draw_roc_curves(curves: "Mapping[str, ClassCurves]", areas: Mapping[str, flo
 
 @house_style
 def draw_precision_recall_curves(
-    curves: "Mapping[str, ClassCurves]", averages: Mapping[str, float | None], name: str
+    curves: "Mapping[str, ClassCurves]", averages: Mapping[str, float | None], name: str, unit: str = "images"
 ) -> Markup:
     """Draw precision against recall for each class.
 
@@ -73,12 +76,13 @@ def draw_precision_recall_curves(
         curves: By class.
         averages: Average precision of each.
         name: Tells the figures of a page apart ("test").
+        unit: What the samples are.
     """
     figure, axes = _create_square(len(curves))
     for emotion, curve in curves.items():
         _draw_curve(axes, curve.recall, curve.precision, emotion, averages[emotion])
-    axes.set_xlabel("recall: images of the class found")
-    axes.set_ylabel("precision: found images that are right")
+    axes.set_xlabel(f"recall: {unit} of the class found")
+    axes.set_ylabel(f"precision: found {unit} that are right")
     _add_legend(axes)
     listed = ", ".join(f"{emotion} {decimals(averages[emotion])}" for emotion in curves)
     return render_svg(figure, f"precision-{name}", f"Precision-recall curves, {name}. Average precision: {listed}.")

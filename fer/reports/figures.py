@@ -73,11 +73,11 @@ def draw_loss_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
 
 
 @house_style
-def draw_accuracy_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
+def draw_accuracy_curves(history: pd.DataFrame, best_epoch: float | None, unit: str = "images") -> Markup:
     """Draw accuracy (training, validation) and validation macro-F1 over epochs."""
     figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     _draw_curves(axes, history, _ACCURACY, best_epoch)
-    axes.set_ylabel("share of images, macro-F1")
+    axes.set_ylabel(f"share of {unit}, macro-F1")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %"))
     return render_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
 

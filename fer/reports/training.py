@@ -67,6 +67,7 @@ class TrainingReport:
         curves: ROC, precision-recall and reliability of each split that has them.
         explain: What shows where the network looks in a face.
         explanations: Where it looked; None where that was not asked.
+        unit: What the samples are: "images", or "clips".
     """
 
     title: str
@@ -87,6 +88,7 @@ class TrainingReport:
     curves: Mapping[str, EvaluationCurves] = field(default_factory=dict)
     explain: str = ""
     explanations: ReportExplanations | None = None
+    unit: str = "images"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _build_evaluated_splits(report: TrainingReport) -> list[_EvaluatedSplit]:
                 counts=counts,
                 confusion=figures.draw_confusion_matrix(counts, report.classes, label.lower()),
                 worst_confusions=_find_worst_confusions(counts, report.classes),
-                curves=_draw_evaluation_curves(report.curves.get(name), split_metrics, label.lower()),
+                curves=_draw_evaluation_curves(report.curves.get(name), split_metrics, label.lower(), report.unit),
             )
         )
     return splits
@@ -174,7 +176,7 @@ def _find_worst_confusions(counts: np.ndarray, classes: Sequence[str]) -> list[_
 
 
 def _draw_evaluation_curves(
-    curves: EvaluationCurves | None, metrics: Mapping[str, Any], name: str
+    curves: EvaluationCurves | None, metrics: Mapping[str, Any], name: str, unit: str
 ) -> dict[str, Markup]:
     """Draw the curves of one split; none where it has none."""
     if curves is None:
@@ -185,8 +187,8 @@ def _draw_evaluation_curves(
     )
     errors = (metrics["ece"], metrics["ece_calibrated"])
     return {
-        "roc": evaluation_figures.draw_roc_curves(curves.classes, areas, name),
-        "precision_recall": evaluation_figures.draw_precision_recall_curves(curves.classes, averages, name),
+        "roc": evaluation_figures.draw_roc_curves(curves.classes, areas, name, unit),
+        "precision_recall": evaluation_figures.draw_precision_recall_curves(curves.classes, averages, name, unit),
         "reliability": evaluation_figures.draw_reliability(curves.before, curves.after, errors, name),
     }
 
@@ -202,7 +204,7 @@ def _draw_curves(report: TrainingReport) -> dict[str, Markup] | None:
     best_epoch = report.metrics["best_epoch"]
     return {
         "loss": figures.draw_loss_curves(report.history, best_epoch),
-        "accuracy": figures.draw_accuracy_curves(report.history, best_epoch),
+        "accuracy": figures.draw_accuracy_curves(report.history, best_epoch, report.unit),
         "learning_rate": figures.draw_learning_rate_curve(report.history, best_epoch),
     }
 

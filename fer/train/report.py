@@ -82,6 +82,7 @@ def write_report(
         explain=f"{format_command('fer.explain')} "
         f"{shlex.quote(f'model_uri={explained_model or _find_model(config, run)}')} IMAGE",
         explanations=explanations,
+        unit="images" if data.store.clips is None else "clips",
     )
     write_training_report(report, run.directory / REPORT_HTML)
 

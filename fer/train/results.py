@@ -60,20 +60,21 @@ def write_results(
         log.warning("Test: there is no test part; validation is reported")
     for remark in remarks:
         log.warning("%s", remark)
-    notes += [*remarks, *describe_missed_classes(metrics)]
+    unit = "images" if data.store.clips is None else "clips"
+    notes += [*remarks, *describe_missed_classes(metrics, unit)]
     write_report(config, run, data, results, metrics, fit_result, notes, explanations, explained_model)
     for split, title in (("val", "Validation"), ("test", "Test")):
         if split in results:
             split_metrics = metrics[split]
             log.info(
                 "%s (%d %s): accuracy %s, balanced accuracy %s, macro-F1 %s",
-                *(title, split_metrics["samples"], "images" if data.store.clips is None else "clips"),
+                *(title, split_metrics["samples"], unit),
                 *(_format_interval(split_metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
             )
 
 
-def describe_missed_classes(metrics: dict[str, Any]) -> list[str]:
-    """Say which classes the model never recognises."""
+def describe_missed_classes(metrics: dict[str, Any], unit: str = "images") -> list[str]:
+    """Say which classes the model never recognises, of samples that are images or clips."""
     split = next((name for name in ("test", "val") if metrics[name]), None)
     if split is None:
         return []
@@ -81,7 +82,7 @@ def describe_missed_classes(metrics: dict[str, Any]) -> list[str]:
     missed = [name for name, row in classes.items() if row["samples"] and not row["recall"]["value"]]
     if not missed:
         return []
-    return [f"No image of {', '.join(missed)} is recognised: recall is 0 on the {split} part."]
+    return [f"No {unit.removesuffix('s')} of {', '.join(missed)} is recognised: recall is 0 on the {split} part."]
 
 
 def _format_interval(metric: dict[str, float]) -> str:

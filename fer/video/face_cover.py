@@ -95,7 +95,7 @@ def plan_cover(
         position = len(indices)
         indices.append(index)
         plan.times.append(time_s)
-        for face, track in zip(faces, tracker.update(faces), strict=True):
+        for face, track in zip(faces, tracker.update(faces, time_s), strict=True):
             sightings.setdefault(track, {})[position] = get_box(face)
     plan.tracks = {track: len(boxes) for track, boxes in sightings.items()}
     verdicts = _judge_sightings(sightings, indices, keep)

@@ -1,4 +1,4 @@
-"""The exported graph answers what the bundle's predictor does, and only models of single faces have one."""
+"""The exported graph answers what the bundle's predictor does, and ensembles have none."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fer.bundle.ensemble import compose_ensemble
 from fer.bundle.io import Bundle, FaceFormat, load_bundle
 from fer.bundle.predictor import Predictor
 from fer.bundle.torch_backend import TorchNetwork
@@ -60,9 +61,8 @@ def test_the_facts_say_what_goes_in_and_comes_out(tmp_path: Path) -> None:
     assert facts["bundle_sha256"] == bundle.description.sha256
 
 
-@pytest.mark.parametrize(("key", "kind"), [("temporal", "a temporal model"), ("members", "an ensemble")])
-def test_other_kinds_of_models_are_refused(tmp_path: Path, key: str, kind: str) -> None:
-    description = load(tmp_path, False).description
-    check_kind(description)
-    with pytest.raises(ModelError, match=f"is {kind}, and only models of single faces are exported"):
-        check_kind(replace(description, content={**description.content, key: {"any": "thing"}}))
+def test_ensembles_are_refused(tmp_path: Path) -> None:
+    members = [load(tmp_path / name, colour).description for name, colour in (("one", False), ("other", True))]
+    check_kind(members[0])
+    with pytest.raises(ModelError, match=r"is an ensemble, .* export its members one by one, or a network that has"):
+        check_kind(compose_ensemble(members, ["one", "other"]))

@@ -5,6 +5,7 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.export.check import CheckedModel
+from fer.export.inputs import ModelInputs
 from fer.export.measurement import BATCH_SIZES, build_answer, compare_metrics, compute_difference, measure_times
 from fer.export.table import print_models
 
@@ -43,7 +44,7 @@ def test_answers_come_in_batches_of_any_number_and_outputs_side_by_side() -> Non
         return [flat, -flat]
 
     images = np.arange(33 * 4, dtype=np.uint8).reshape(33, 2, 2, 1)
-    answers = build_answer(runner, "faces")(images)
+    answers = build_answer(runner)(ModelInputs({"faces": images}))
     assert seen == [32, 1]
     np.testing.assert_array_equal(
         answers, np.concatenate([images.reshape(33, 4), -images.reshape(33, 4).astype(float)], 1)
@@ -53,7 +54,7 @@ def test_answers_come_in_batches_of_any_number_and_outputs_side_by_side() -> Non
 def test_times_are_of_each_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fer.export.measurement.MIN_SECONDS", 0)
     seen: set[int] = set()
-    times = measure_times(lambda batch: seen.add(len(batch)), np.zeros((33, 2, 2, 1), np.uint8))
+    times = measure_times(lambda batch: seen.add(len(batch)), ModelInputs({"faces": np.zeros((33, 2, 2, 1), np.uint8)}))
     assert tuple(times) == BATCH_SIZES and seen == set(BATCH_SIZES)
     assert all(value > 0 for value in times.values())
 

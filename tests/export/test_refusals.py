@@ -21,6 +21,7 @@ from fer.export.formats.onnx import OnnxFormat
 from fer.export.formats.openvino import OpenVinoFormat
 from fer.export.graph import ExportGraph, build_graph
 from fer.export.images import CheckImages, draw_faces
+from fer.export.inputs import ModelInputs
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +57,8 @@ def images(bundle: Bundle) -> CheckImages:
     drawn = draw_faces(bundle.description.faces, range(8))
     with torch.inference_mode():
         answers = build_graph(bundle).module(torch.from_numpy(drawn))[0].argmax(1).numpy()
-    return CheckImages(drawn, drawn, np.array(bundle.description.classes)[answers], drawn)
+    inputs = ModelInputs({"faces": drawn})
+    return CheckImages(inputs, inputs, np.array(bundle.description.classes)[answers], inputs)
 
 
 @pytest.fixture

@@ -41,12 +41,14 @@ def look(window: Window) -> list[tuple[int, int] | None]:
     return [tuple(point[0].astype(int).tolist()) if seen else None for point, seen in zip(features, mask, strict=True)]
 
 
-def slide(items: Sequence[Item], window: Format, max_missed: int = 2) -> list[list[list[tuple[int, int] | None]]]:
+def slide(
+    items: Sequence[Item], window: Format, max_missed: int | None = 2
+) -> list[list[list[tuple[int, int] | None]]]:
     slid = WindowSlider(window, max_missed).slide(iter(items))
     return [[look(found) for found in windows] for _, windows in slid]
 
 
-def of_one(frames: Sequence[Frame], window: Format, max_missed: int = 2) -> list[list[int | None]]:
+def of_one(frames: Sequence[Frame], window: Format, max_missed: int | None = 2) -> list[list[int | None]]:
     """Milliseconds at the points of each window of a video with one person."""
     found = slide([frame_of(*frame) for frame in frames], window, max_missed)
     return [[point and point[1] for point in windows[0]] for windows in found if windows]
@@ -99,6 +101,15 @@ def test_a_short_gap_is_masked_and_behind_a_longer_one_the_window_begins_anew() 
     assert centred[1] == [None, None, None, 0, 100, None, None, None]
     gone: list[Frame] = [(time_s, faces if faces[0] else {}) for time_s, faces in frames]
     assert of_one(gone, Format(length=6), max_missed=1)[-1] == [None, None, None, None, 400, 500]
+
+
+@pytest.mark.parametrize(("missed", "begins_anew"), [(15, False), (16, True)])
+def test_without_a_limit_of_frames_a_window_reaches_across_two_seconds(missed: int, begins_anew: bool) -> None:
+    shown = [True, *[False] * missed, True]
+    frames: list[Frame] = [(k / 8, {0: True} if seen else {}) for k, seen in enumerate(shown)]
+    (first, *_, last) = of_one(frames, Format(length=20, step_s=0.125), max_missed=None)[-1][-missed - 2 :]
+    assert last == round(1000 * (missed + 1) / 8)
+    assert first == (None if begins_anew else 0)
 
 
 def test_people_and_videos_are_kept_apart() -> None:

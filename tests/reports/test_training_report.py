@@ -172,6 +172,15 @@ def test_equal_reports_give_equal_bytes(make_report: MakeReport, write: Write) -
     assert first == second
 
 
+def test_what_was_trained_on_clips_speaks_of_clips(make_report: MakeReport, write: Write) -> None:
+    text = Page(write(make_report(unit="clips"))).text
+    assert "Clips a second, median" in text and "Numbers are clips; the tint of a cell" in text
+    # Subsets by votes and duplicates are of images alone, and so is what this run has found in them.
+    sentences = re.findall(r"[^.]*\bimages?\b[^.]*", text, re.IGNORECASE)
+    only = ("ambiguous", "duplicates", "annotator", "pixel-identical")
+    assert all(any(word in sentence for word in only) for sentence in sentences), sentences
+
+
 @pytest.mark.filterwarnings("error")
 def test_single_epoch(make_report: MakeReport, write: Write) -> None:
     report = make_report(metrics={"best_epoch": 1, "epochs": 1})

@@ -12,3 +12,4 @@ def test_classes_that_are_never_recognised_are_named() -> None:
     assert describe_missed_classes({"val": val, "test": None}) == expected
     assert describe_missed_classes({"val": val, "test": {"per_class": {"anger": row(3, 0.1)}}}) == []
     assert describe_missed_classes({"val": None, "test": None}) == []
+    assert describe_missed_classes({"val": val, "test": None}, "clips")[0].startswith("No clip of anger, sadness is")

@@ -1,18 +1,28 @@
 """Tracks: ids at once, in order, over missed samples, and never swapped by people who pass each other."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from fer.video.detectors import Face, YuNetDetector
+from fer.video.sampling import IntervalSampler
 from fer.video.tracker import FaceTracker
 from tests.helpers.faces import drawn_frame, face, person, yunet_weights
 
 Place = tuple[float, float]
 
 
-def ids_of(samples: list[list[Place]], side: float = 60.0, max_missed: int = 2) -> list[list[int]]:
+def ids_of(
+    samples: list[list[Place]], side: float = 60.0, max_missed: int | None = 2, times: Sequence[float] | None = None
+) -> list[list[int]]:
+    """Ids of the faces of samples, one a second where no times are given."""
     tracker = FaceTracker(max_missed)
-    return [tracker.update([face(*place, side) for place in places]) for places in samples]
+    moments = range(len(samples)) if times is None else times
+    return [
+        tracker.update([face(*place, side) for place in places], time_s)
+        for places, time_s in zip(samples, moments, strict=True)
+    ]
 
 
 def passing(samples: int, height: float, jitter: float = 0.0) -> list[list[Place]]:
@@ -46,6 +56,38 @@ def test_the_limit_of_missed_samples_is_exact(max_missed: int, missed: int, afte
     assert ids_of(samples, max_missed=max_missed)[-1] == [after]
 
 
+@pytest.mark.parametrize(("rate", "missed", "after"), [(8, 15, 0), (8, 16, 1), (25, 49, 0), (25, 50, 1), (0.2, 2, 0)])
+def test_without_a_limit_of_samples_an_id_lasts_two_seconds(rate: float, missed: int, after: int) -> None:
+    samples: list[list[Place]] = [[(300, 200)]] * 3 + [[]] * missed + [[(300, 200)]]
+    times = [100 + k / rate for k in range(len(samples))]
+    assert ids_of(samples, max_missed=None, times=times)[-1] == [after]
+
+
+def test_two_people_of_whom_many_frames_show_none_are_two() -> None:
+    """Sampled densely, faces are overlooked for many frames in a row: 8 frames a second for 20 seconds."""
+    rng = np.random.default_rng(3)
+    hidden = np.array([[(k + shift) % 11 < 6 for shift in (0, 4)] for k in range(160)])
+    samples = [
+        [place for place, away in zip(rng.normal((150, 450), 2, (2, 2)).T, row, strict=True) if not away]
+        for row in hidden
+    ]
+    times = [k / 8 for k in range(160)]
+    assert {number for ids in ids_of(samples, max_missed=None, times=times) for number in ids} == {0, 1}
+    assert {number for ids in ids_of(samples, max_missed=2, times=times) for number in ids} > {0, 1}
+
+
+@pytest.mark.parametrize("rate", [1.0, 7.0, 23.976, 25.0, 30.0])
+def test_at_one_frame_a_second_two_seconds_are_two_samples(rate: float) -> None:
+    """The ids of earlier versions, also of uneven times that a container rounds to milliseconds."""
+    rng = np.random.default_rng(round(rate))
+    sampler = IntervalSampler(1.0)
+    shown = np.cumsum(rng.uniform(0.5, 1.5, round(80 * rate)) / rate).round(3)
+    times = [float(time_s) for k, time_s in enumerate(shown) if sampler.should_sample(k, time_s)]
+    samples: list[list[Place]] = [[(300, 200)] if rng.random() < 0.4 else [] for _ in times]
+    found = ids_of(samples, max_missed=None, times=times)
+    assert found == ids_of(samples, max_missed=2) and max(found)[0] > 2
+
+
 def test_someone_at_another_place_is_someone_else() -> None:
     assert ids_of([[(100, 100)], [(500, 300)]]) == [[0], [1]]
 
@@ -71,8 +113,9 @@ def test_the_order_of_the_faces_does_not_matter() -> None:
 def test_a_long_video_leaves_nothing_behind() -> None:
     tracker = FaceTracker()
     for k in range(300):
-        assert tracker.update([face(1000.0 * (k % 2), 10_000.0 * (k % 7))] if k % 4 == 0 else []) in ([], [k // 4])
-    assert len(tracker._tracker.tracks) <= 1
+        faces = [face(1000.0 * (k % 2), 10_000.0 * (k % 7))] if k % 4 == 0 else []
+        assert tracker.update(faces, float(k)) in ([], [k // 4])
+    assert len(tracker._tracker.tracks) <= 1 and len(tracker._times) <= 4
 
 
 @pytest.mark.slow
@@ -84,7 +127,7 @@ def test_drawn_people_who_walk_past_each_other() -> None:
     for t in np.linspace(0, 1, 40):
         frame = drawn_frame([(left, (110 + 420 * t, 150), 110), (right, (530 - 420 * t, 230), 130)])
         faces = detector.detect(frame)
-        for found, track in zip(faces, tracker.update(faces), strict=True):
+        for found, track in zip(faces, tracker.update(faces, 3 * float(t)), strict=True):
             seen.append((track, abs(middle(found) - (110 + 420 * t)) < abs(middle(found) - (530 - 420 * t)), t))
     assert {track for track, _, _ in seen} == {0, 1}
     first = next(is_left for track, is_left, _ in seen if track == 0)

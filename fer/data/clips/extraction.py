@@ -166,7 +166,8 @@ def extract_clips(
                 if not _holds(span, frame.time_s):
                     continue
                 looked_at[clip] += 1
-                for person, number in zip(trackers[clip].update(faces), numbers, strict=True):
+                ids = trackers[clip].update(faces, frame.time_s)
+                for person, number in zip(ids, numbers, strict=True):
                     tracks[clip][person].times.append(frame.time_s - span.start_s)
                     tracks[clip][person].numbers.append(number)
     except VideoError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fer.export.graph import ExportGraph
+from fer.export.inputs import ModelInputs
 
 # Computes the outputs, in their order, of inputs by name; the first dimension of each is the batch.
 Runner = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
@@ -50,13 +51,13 @@ class QuantizedFormat(Format):
     quantizer: str
 
     @abstractmethod
-    def quantize(self, graph: ExportGraph, path: Path, examples: Mapping[str, np.ndarray]) -> None:
+    def quantize(self, graph: ExportGraph, path: Path, examples: ModelInputs) -> None:
         """Write a graph whose weights and activations have 8 bits.
 
         Args:
             graph: The graph.
             path: As in ``write``.
-            examples: Inputs by name, by which the ranges of activations are found.
+            examples: By which the ranges of activations are found.
 
         Raises:
             Exception: As ``write``.

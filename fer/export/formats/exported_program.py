@@ -23,9 +23,10 @@ class ExportedProgramFormat(Format):
     @override
     def write(self, graph: ExportGraph, path: Path) -> None:
         batch = torch.export.Dim("batch", min=1)
-        program = torch.export.export(
-            graph.module, tuple(graph.inputs.values()), dynamic_shapes=tuple({0: batch} for _ in graph.inputs)
-        )
+        with ignore_warnings():
+            program = torch.export.export(
+                graph.module, tuple(graph.inputs.values()), dynamic_shapes=tuple({0: batch} for _ in graph.inputs)
+            )
         for node in program.graph.nodes:
             for name in ORIGINS:
                 node.meta.pop(name, None)

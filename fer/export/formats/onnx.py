@@ -1,7 +1,7 @@
 """ONNX, and its 8-bit form by ONNX Runtime."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing_extensions import override
 from fer.bundle.onnx_export import trace_module
 from fer.export.formats.base import QuantizedFormat, Runner
 from fer.export.graph import ExportGraph
+from fer.export.inputs import ModelInputs
 
 # Examples at a time when ranges are found: their activations are in memory together.
 BATCH_SIZE = 32
@@ -31,7 +32,7 @@ class OnnxFormat(QuantizedFormat):
         path.write_bytes(build_onnx(graph))
 
     @override
-    def quantize(self, graph: ExportGraph, path: Path, examples: Mapping[str, np.ndarray]) -> None:
+    def quantize(self, graph: ExportGraph, path: Path, examples: ModelInputs) -> None:
         # It takes a second to import.
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -85,11 +86,11 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-def _build_reader(examples: Mapping[str, np.ndarray]) -> Any:
+def _build_reader(examples: ModelInputs) -> Any:
     """What ONNX Runtime takes the examples from, batch by batch."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    batches = _iter_batches(examples)
+    batches = examples.iter_batches(BATCH_SIZE)
 
     class Reader(CalibrationDataReader):
         @override
@@ -97,9 +98,3 @@ def _build_reader(examples: Mapping[str, np.ndarray]) -> Any:
             return next(batches, None)
 
     return Reader()
-
-
-def _iter_batches(examples: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    count = len(next(iter(examples.values())))
-    for start in range(0, count, BATCH_SIZE):
-        yield {name: values[start : start + BATCH_SIZE] for name, values in examples.items()}

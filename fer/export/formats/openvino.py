@@ -2,17 +2,16 @@
 
 import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
 from fer.core.openvino_import import import_openvino
 from fer.export.formats.base import QuantizedFormat, Runner
 from fer.export.formats.onnx import build_onnx
 from fer.export.graph import ExportGraph
+from fer.export.inputs import ModelInputs
 
 FACTS = "fer"
 # Otherwise it computes in bfloat16 where the processor can: probabilities would differ by a hundredth.
@@ -29,14 +28,13 @@ class OpenVinoFormat(QuantizedFormat):
         _save(_read(graph), graph, path)
 
     @override
-    def quantize(self, graph: ExportGraph, path: Path, examples: Mapping[str, np.ndarray]) -> None:
+    def quantize(self, graph: ExportGraph, path: Path, examples: ModelInputs) -> None:
         model = _read(graph)
         # After OpenVINO, whose reports it would send otherwise.
         import nncf
 
-        count = len(next(iter(examples.values())))
-        items = [{name: values[row : row + 1] for name, values in examples.items()} for row in range(count)]
-        _save(nncf.quantize(model, nncf.Dataset(items), subset_size=count), graph, path)
+        items = list(examples.iter_batches(1))
+        _save(nncf.quantize(model, nncf.Dataset(items), subset_size=len(items)), graph, path)
 
     @override
     def open(self, path: Path, threads: int) -> Runner:

@@ -112,5 +112,6 @@ def test_clips_without_enough_of_a_face_are_left_out_and_unreadable_ones_refused
     assert manifest.excluded[["path", "reason"]].to_numpy().tolist() == [
         ["clip-003", "it has fewer than dataset.clips.min_frames=3 frames"]
     ]
-    with pytest.raises(DataError, match=r"there are no training clips \(left out: 24 because of: it has fewer than"):
-        manifest_of(source, options=replace(OPTIONS, min_frames=9))
+    for split in ("official", "stratified", "subject"):
+        with pytest.raises(DataError, match=r"no clips are left \(left out: 24 because of: it has fewer than .*; name"):
+            manifest_of(source, options=replace(OPTIONS, min_frames=9), split=split)
