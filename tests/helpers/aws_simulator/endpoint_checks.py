@@ -2,20 +2,13 @@
 
 from typing import Any
 
-from moto.sagemaker.exceptions import ValidationError
-
 from tests.helpers.aws_simulator import storage
-from tests.helpers.aws_simulator.job_checks import served_by
+from tests.helpers.aws_simulator.job_checks import refuse, served_by
 
 MEMORY = range(1024, 6145, 1024)
 MB = 1 << 20
 # Instance types with disks of their own, which take no key.
 LOCAL = ("m5d", "c5d", "r5d", "g4dn", "g5", "g6", "p4d", "p5", "trn1")
-
-
-def refuse(wrong: bool, why: str) -> None:
-    if wrong:
-        raise ValidationError(why)
 
 
 def check_config(backend: Any, asked: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class RunningEndpoint:
     def __init__(self, region: str, asked: dict[str, Any], config: EndpointConfig) -> None:
         self.region, self.name, self.tags = region, asked["EndpointName"], asked.get("Tags", [])
         self.arn = f"arn:aws:sagemaker:{region}:{DEFAULT_ACCOUNT_ID}:endpoint/{self.name}"
-        self.created = utcnow()
+        self.creation_time = utcnow()
         self.config = config
         self.server: PackageServer | None = None
         self.state: dict[str, Any] = {"EndpointStatus": "Creating", "EndpointConfigName": config.name}
@@ -60,8 +60,12 @@ class RunningEndpoint:
 
     def described(self) -> dict[str, Any]:
         shown = {key: self.state[key] for key in SHOWN if self.state.get(key)}
-        times = {"CreationTime": self.created, "LastModifiedTime": self.created}
+        times = {"CreationTime": self.creation_time, "LastModifiedTime": self.creation_time}
         return {"EndpointName": self.name, "EndpointArn": self.arn, **shown, **times}
+
+    def summary(self) -> dict[str, Any]:
+        keys = ("EndpointName", "EndpointArn", "EndpointStatus", "CreationTime", "LastModifiedTime")
+        return {key: self.described()[key] for key in keys}
 
     def create(self) -> None:
         self.server = self.started(self.config)

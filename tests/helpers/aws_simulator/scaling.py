@@ -10,7 +10,8 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
-from tests.helpers.aws_simulator.endpoints import Endpoints, RunningEndpoint
+from tests.helpers.aws_simulator.endpoints import Endpoints
+from tests.helpers.aws_simulator.running_endpoint import RunningEndpoint
 
 MACHINES, CONCURRENCY = "sagemaker:variant:DesiredInstanceCount", "sagemaker:variant:DesiredProvisionedConcurrency"
 METRICS = {
