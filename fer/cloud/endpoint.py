@@ -149,7 +149,7 @@ class Endpoint:
                 yield entry[f"{kind}Name"], entry[f"{kind}Arn"]
 
     def _is_own(self, arn: str) -> bool:
-        return self.client.dry_run or self.read_tags(arn).get(MODEL_TAG) == self.model
+        return self.read_tags(arn).get(MODEL_TAG) == self.model or self.client.dry_run
 
     def read_tags(self, arn: str) -> dict[str, str]:
         """Return the tags of what SageMaker knows by its ARN. Raises CloudError."""

@@ -69,7 +69,7 @@ def build_deployment(
     }
     config = {
         "ProductionVariants": [{"VariantName": VARIANT, "InitialVariantWeight": 1.0, **_build_machines(deploy)}],
-        **_build_volume_key(aws, deploy),
+        **build_volume_key(aws, deploy),
         **_build_storage(aws, deploy, endpoint),
         "Tags": version_tags,
     }
@@ -109,7 +109,7 @@ def _build_machines(deploy: Deploy) -> dict[str, Any]:
     return {"ServerlessConfig": {**size, **({} if kept is None else {"ProvisionedConcurrency": kept})}}
 
 
-def _build_volume_key(aws: SageMakerAws, deploy: Deploy) -> dict[str, str]:
+def build_volume_key(aws: SageMakerAws, deploy: Deploy) -> dict[str, str]:
     """Return the argument KmsKeyId, for the machines' disks, where SageMaker takes one."""
     if aws.volume_kms_key is None:
         return {}

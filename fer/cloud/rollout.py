@@ -94,12 +94,10 @@ class Rollout:
             # At once and without alarms, which may well be ringing now.
             plain = self.cfg.model_copy(update={"update": type(self.cfg.update)()})
             self._send_update(previous, plain)
-            version = f"models:/{self.endpoint.model}/{tags.get(VERSION_TAG, '')}"
-            if not self.cfg.wait:
-                return f"{self._name} is to serve {version} again"
             self._wait(previous, is_new=False)
+            self._resume_scaling()
             self._delete_unused()
-        return f"{self._name} serves {version} again"
+        return f"{self._name} serves models:/{self.endpoint.model}/{tags.get(VERSION_TAG, '')} again"
 
     def remove(self) -> str:
         """Delete the endpoint with its scaling, configurations and models; returns a sentence. Raises UserError."""

@@ -100,7 +100,7 @@ class Deploy(Section):
     autoscaling: Autoscaling = Field(Autoscaling(), description="Number of machines by load")
     update: Update = Field(Update(), description="Changing over to another version")
     cloudrun: CloudRun = Field(CloudRun(), description="target=cloudrun")
-    wait: bool = Field(True, description="Wait until the endpoint answers, and clean up where it does not")
+    wait: bool = Field(True, description="deploy: wait until the endpoint answers, and clean up where it does not")
     poll_s: PollSeconds = Field(10, description="Wait between two status requests, seconds")
 
     @property

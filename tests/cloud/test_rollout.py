@@ -120,8 +120,9 @@ def test_what_does_not_come_up_leaves_the_old_one_and_nothing_else(
     alarm = {"AlarmName": "failures", "Period": 60, "EvaluationPeriods": 1, "Statistic": "Sum"}
     cloudwatch.put_metric_alarm(**rule, **alarm)
     cloudwatch.set_alarm_state(AlarmName="failures", StateValue="ALARM", StateReason="a test")
+    more = ("instance_count=2", "autoscaling.max=4", "autoscaling.target=100", "update.alarms=[failures]")
     with pytest.raises(UserError, match=r"before, .*: One or more configured alarm\(s\) in ALARM state: \[failures\]"):
-        deployments.run("deploy", "sagemaker", *deploying("update.alarms=[failures]"))
+        deployments.run("deploy", "sagemaker", "registry.version=2", *deploying(*more))
     assert deployments.describe()["EndpointConfigName"] == before["EndpointConfigName"]
     with pytest.raises(UserError, match="serves its first version"):
         deployments.run("rollback", "sagemaker")
