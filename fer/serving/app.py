@@ -145,6 +145,9 @@ class Service:
 
     def _refuse(self, error: BaseException) -> Response:
         """Return what a client hears of an error. Raises the error where it is none that concerns the client."""
+        if isinstance(error, asyncio.CancelledError):
+            # Nothing cancels a request but the server's end, see fer/serving/stopping.py.
+            error = RequestError(503, "the server is being stopped: ask again in a moment")
         if isinstance(error, RequestError):
             # The model's log is where users of a batch job learn what was wrong.
             log.warning("%d: %s", error.status, error)
