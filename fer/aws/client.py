@@ -48,6 +48,13 @@ class CloudError(UserError):
         self.code = code
 
 
+def is_not_found(error: CloudError) -> bool:
+    """Whether SageMaker says that there is no such job, endpoint or model."""
+    return error.code in ("ValidationException", "ResourceNotFound") and (
+        "not find" in str(error) or "not found" in str(error)
+    )
+
+
 class AwsClient:
     """Sends requests to AWS in one region, once they are what AWS takes.
 

@@ -19,6 +19,7 @@ from fer.aws.client import (
     UNKNOWN_CREDENTIALS_CODES,
     AwsClient,
     CloudError,
+    is_not_found,
 )
 from fer.core.documents import read_json_object
 from fer.core.io import write_text
@@ -169,7 +170,7 @@ class Job:
                 done = count_done(description)
                 outage_s = 0.0
             except CloudError as error:
-                if _is_not_found(error):
+                if is_not_found(error):
                     # The program was killed between recording the job and creating it.
                     return
                 if error.code in FATAL_ERROR_CODES or outage_s > MAX_OUTAGE_S:
@@ -222,13 +223,6 @@ class Job:
             log.warning("The job %s is being stopped; what it has done is kept", self.name)
         else:
             log.warning("The job %s goes on; wait for it again with %s", self.name, self.resume_command)
-
-
-def _is_not_found(error: CloudError) -> bool:
-    """Whether AWS says that there is no such job."""
-    return error.code in ("ValidationException", "ResourceNotFound") and (
-        "not find" in str(error) or "not found" in str(error)
-    )
 
 
 class LoggedJob(Job):

@@ -32,6 +32,7 @@ class S3Lock:
         key: Key of the object that stands for the lock.
         encryption: Arguments of PutObject.
         patience_s: How long to wait for others, seconds.
+        subject: What is changed meanwhile, for messages.
 
     Raises:
         UserError: Another holder has not ended within ``patience_s``.
@@ -39,10 +40,16 @@ class S3Lock:
     """
 
     def __init__(
-        self, client: AwsClient, bucket: str, key: str, encryption: dict[str, str], patience_s: float = PATIENCE_S
+        self,
+        client: AwsClient,
+        bucket: str,
+        key: str,
+        encryption: dict[str, str],
+        patience_s: float = PATIENCE_S,
+        subject: str = "model",
     ) -> None:
         self.client, self.bucket, self.key, self.encryption = client, bucket, key, encryption
-        self.patience_s = patience_s
+        self.patience_s, self.subject = patience_s, subject
         self._etag = ""
 
     @property
@@ -55,11 +62,11 @@ class S3Lock:
         while not self._try_to_take():
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"{self.uri}: another process changes this model ({self._read_holder()}); try again when it has "
-                    "ended, or delete this object if it was killed"
+                    f"{self.uri}: another process changes this {self.subject} ({self._read_holder()}); try again when "
+                    "it has ended, or delete this object if it was killed"
                 )
             if not told:
-                log.info("Another process changes this model (%s): waiting", self._read_holder())
+                log.info("Another process changes this %s (%s): waiting", self.subject, self._read_holder())
                 told = True
             time.sleep(POLL_S)
         return self
@@ -74,7 +81,7 @@ class S3Lock:
     def confirm(self) -> None:
         """Renew the lock. Raises UserError where another process has taken it, because this one was too slow."""
         if not self._put(IfMatch=self._etag):
-            raise UserError(f"{self.uri}: another process has changed this model meanwhile; try again")
+            raise UserError(f"{self.uri}: another process has changed this {self.subject} meanwhile; try again")
 
     def _try_to_take(self) -> bool:
         """Create the object, or replace one that has expired; returns whether this worked."""

@@ -125,7 +125,7 @@ def _find_problems(aws: SageMakerAws, client: AwsClient) -> Iterator[str]:
     """Yield `key=value: what is wrong` for each value that AWS would refuse, without the name of the section."""
     for key, place in SENT_KEYS.items():
         value = _get_value(aws, key)
-        shape = _find_shape(client, *place)
+        shape = find_shape(client, *place)
         if value is None or value == []:
             continue
         # A single action of an alarm.
@@ -138,7 +138,7 @@ def _find_problems(aws: SageMakerAws, client: AwsClient) -> Iterator[str]:
             if not re.fullmatch(pattern, str(text)):
                 yield f"{key}={text}: {words}"
     for key, (name_place, value_place) in SENT_MAPS.items():
-        name_shape, value_shape = _find_shape(client, *name_place), _find_shape(client, *value_place)
+        name_shape, value_shape = find_shape(client, *name_place), find_shape(client, *value_place)
         for name, value in _get_value(aws, key).items():
             if (rule := find_broken_rule(name_shape, name)) is not None:
                 yield f"{key}: the name {name!r} {rule}"
@@ -158,7 +158,7 @@ def _get_value(aws: SageMakerAws, key: str) -> Any:
     return value
 
 
-def _find_shape(client: AwsClient, service: str, operation: str, place: str) -> Any:
+def find_shape(client: AwsClient, service: str, operation: str, place: str) -> Any:
     """Return botocore's shape at a place of an operation's request; lists are gone through."""
     shape = client.get_client(service).meta.service_model.operation_model(operation).input_shape
     for name in place.split("."):

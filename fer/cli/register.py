@@ -6,6 +6,8 @@ python register.py registry.action=list
     the versions; also show, promote and rollback, of registry.version=N
 python register.py model_uri=RUN aws=sagemaker aws.bucket=BUCKET aws.image=IMAGE
     the same in SageMaker Model Registry; dry_run=true prints the requests instead
+python register.py registry.action=deploy registry.deploy.target=sagemaker aws=sagemaker aws.bucket=BUCKET aws.role=ARN
+    an endpoint that serves the champion; also serverless, async and cloudrun; registry.action=undeploy deletes it
 """
 
 import sys
@@ -24,7 +26,10 @@ def main(composed: DictConfig) -> None:
     run_directory = get_run_directory()
     with user_errors_to_exit_code(run_directory):
         config = load_config(composed, "register")
-        from fer.registry.pipeline import run_action
+        if config.registry.concerns_endpoint:
+            from fer.cloud.deployment import run_deployment as run_action
+        else:
+            from fer.registry.pipeline import run_action
 
         code = run_action(config, run_directory)
     if code:

@@ -1,17 +1,19 @@
 """`python -m fer.cloud.policy aws.bucket=… aws.role=… [key=value …]` prints the least rights that are needed, as JSON.
 
 `caller` is for who runs register.py, infer.py and `python -m fer.cloud.…`, `role` and `role_trust` are for the role
-that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -m fer.cloud.pipeline`).
+that SageMaker runs jobs with. `--pipelines` adds what pipelines need (`python -m fer.cloud.pipeline`), and
+`registry.deploy.target=…` what an endpoint does.
 """
 
-import re
 import sys
 from typing import Any
 
 from fer.aws.jobs import JobKind, format_job_kind
 from fer.cloud.account import Account
+from fer.cloud.endpoint_policy import build_endpoint_statements
 from fer.cloud.printing import format_usage, print_document
 from fer.cloud.processing_job import find_common_folder
+from fer.cloud.statements import PRIVACY_CHECK, build_key_statement, build_statement
 from fer.config import Config, SageMakerAws
 from fer.config.dataset import DRAWN
 from fer.errors import ConfigError
@@ -34,7 +36,6 @@ NETWORK_ACTIONS = (
     *("ec2:DeleteNetworkInterfacePermission", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs"),
     *("ec2:DescribeDhcpOptions", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
 )
-PRIVACY_CHECK = ("s3:GetBucketPublicAccessBlock", "s3:GetBucketPolicyStatus", "s3:GetBucketAcl")
 
 
 def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
@@ -57,15 +58,16 @@ def build_policies(config: Config, pipelines: bool = False) -> dict[str, Any]:
     caller, role = _build_caller_statements(account, config.registry.name, aws.role), _build_role_statements(account)
     if pipelines:
         actions = ["CreatePipeline", "UpdatePipeline", *(["AddTags"] if aws.tags else [])]
-        caller.append(_build_statement("Pipelines", actions, f"{account.sagemaker}:pipeline/fer-*"))
+        caller.append(build_statement("Pipelines", actions, f"{account.sagemaker}:pipeline/fer-*"))
         role += _build_step_statements(account, config.registry.name, aws.role)
-    for statements in (caller, role):
+    for statements, more in zip((caller, role), build_endpoint_statements(config, account), strict=True):
+        statements += more
         statements += _build_input_statements(config, account.partition)
     if aws.kms_key is not None:
-        caller.append(_build_key_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], account, aws.kms_key))
+        caller.append(build_key_statement("Key", ["kms:GenerateDataKey", "kms:Decrypt"], account, aws.kms_key))
         # Encrypt is what SageMaker asks of the role for the outputs of its jobs.
         actions = ["kms:GenerateDataKey", "kms:Decrypt", "kms:Encrypt"]
-        role.append(_build_key_statement("Key", actions, account, aws.kms_key))
+        role.append(build_key_statement("Key", actions, account, aws.kms_key))
     trust_statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sagemaker.amazonaws.com"},
@@ -83,21 +85,19 @@ def _build_caller_statements(account: Account, model: str, role: str) -> list[di
     """Return the rights of who runs register.py, infer.py and `python -m fer.cloud.…`."""
     aws, sagemaker = account.aws, account.sagemaker
     statements = [
-        _build_statement(
+        build_statement(
             "Bucket",
             ["s3:ListBucket", *PRIVACY_CHECK],
             account.bucket,
         ),
-        _build_statement(
-            "Objects", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"{account.objects}/*"
-        ),
-        _build_statement(
+        build_statement("Objects", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"{account.objects}/*"),
+        build_statement(
             "Registry",
             [*REGISTERING, "UpdateModelPackage", "DeleteModelPackage"],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
-        _build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
-        _build_statement(
+        build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
+        build_statement(
             "Model",
             [
                 *("CreateModel", *(["DeleteModel"] if aws.keep != "all" else [])),
@@ -105,7 +105,7 @@ def _build_caller_statements(account: Account, model: str, role: str) -> list[di
             ],
             f"{sagemaker}:model/fer-*",
         ),
-        _build_statement(
+        build_statement(
             "Jobs",
             [
                 *(f"{verb}{format_job_kind(kind)}Job" for kind in JOBS for verb in ("Create", "Describe", "Stop")),
@@ -114,26 +114,24 @@ def _build_caller_statements(account: Account, model: str, role: str) -> list[di
             [account.format_jobs(kind) for kind in JOBS],
         ),
         # Those that train bear the name of the run.
-        _build_statement(
+        build_statement(
             "JobTags", ["AddTags"], [account.format_jobs(kind) for kind in (JOBS if aws.tags else TAGGED_JOBS)]
         ),
         {
-            **_build_statement("Role", ["iam:PassRole"], role),
+            **build_statement("Role", ["iam:PassRole"], role),
             "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         },
-        _build_statement(
-            "Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], account.list_log_groups(LOGGED_JOBS)
-        ),
+        build_statement("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], account.list_log_groups(LOGGED_JOBS)),
     ]
     if aws.cloudwatch.publish:
         condition = {"StringEquals": {"cloudwatch:namespace": aws.cloudwatch.namespace}}
-        statements.append({**_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
+        statements.append({**build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"), "Condition": condition})
     if aws.cloudwatch.alarms:
         # As build_alarm_name of fer/monitoring/cloudwatch.py has it.
         names = f"alarm:{aws.cloudwatch.namespace} *"
         alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.id}:{names}"
         actions = ["cloudwatch:PutMetricAlarm", *(["cloudwatch:TagResource"] if aws.tags else [])]
-        statements.append(_build_statement("Alarms", actions, alarms))
+        statements.append(build_statement("Alarms", actions, alarms))
     return statements
 
 
@@ -147,35 +145,35 @@ def _build_role_statements(account: Account) -> list[dict[str, Any]]:
     """Return the rights of the role that SageMaker runs jobs with."""
     aws, objects = account.aws, account.objects
     statements = [
-        _build_statement(
+        build_statement(
             "ModelsAndInput", ["s3:GetObject"], [f"{objects}/{folder}/*" for folder in ("models", "jobs", "inputs")]
         ),
-        _build_statement("Answers", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/jobs/*"),
+        build_statement("Answers", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/jobs/*"),
         {
-            **_build_statement("List", ["s3:ListBucket"], account.bucket),
+            **build_statement("List", ["s3:ListBucket"], account.bucket),
             "Condition": {"StringLike": {"s3:prefix": [f"{aws.prefix}/*"]}},
         },
-        _build_statement(
+        build_statement(
             "Logs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
             account.list_log_groups(LOGGED_JOBS),
         ),
         {
-            **_build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"),
+            **build_statement("Metrics", ["cloudwatch:PutMetricData"], "*"),
             "Condition": {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
         },
-        _build_statement("ImageLogin", ["ecr:GetAuthorizationToken"], "*"),
-        _build_statement(
+        build_statement("ImageLogin", ["ecr:GetAuthorizationToken"], "*"),
+        build_statement(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
             account.list_repositories(),
         ),
     ]
     if aws.vpc.subnets:
-        statements.append(_build_statement("Network", list(NETWORK_ACTIONS), "*"))
+        statements.append(build_statement("Network", list(NETWORK_ACTIONS), "*"))
     if aws.volume_kms_key is not None:
         actions = ["kms:CreateGrant", "kms:DescribeKey"]
-        statements.append(_build_key_statement("VolumeKey", actions, account, aws.volume_kms_key))
+        statements.append(build_key_statement("VolumeKey", actions, account, aws.volume_kms_key))
     return statements
 
 
@@ -184,7 +182,7 @@ def _build_step_statements(account: Account, model: str, role: str) -> list[dict
     sagemaker, objects = account.sagemaker, account.objects
     kinds: tuple[JobKind, ...] = ("transform", "processing", "training")
     return [
-        _build_statement(
+        build_statement(
             "Steps",
             [
                 *(f"{verb}{format_job_kind(kind)}Job" for kind in kinds for verb in ("Create", "Describe", "Stop")),
@@ -192,29 +190,23 @@ def _build_step_statements(account: Account, model: str, role: str) -> list[dict
             ],
             [f"{sagemaker}:{kind}-job/pipelines-*" for kind in kinds],
         ),
-        _build_statement("StepModel", ["CreateModel", "DescribeModel", "AddTags"], f"{sagemaker}:model/pipelines-*"),
+        build_statement("StepModel", ["CreateModel", "DescribeModel", "AddTags"], f"{sagemaker}:model/pipelines-*"),
         {
-            **_build_statement("StepRole", ["iam:PassRole"], role),
+            **build_statement("StepRole", ["iam:PassRole"], role),
             "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         },
-        _build_statement("StepInput", ["s3:GetObject"], f"{objects}/pipelines/*"),
-        _build_statement("StepBucket", [*PRIVACY_CHECK], account.bucket),
-        _build_statement("StepVersion", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/models/{model}/*"),
-        _build_statement(
+        build_statement("StepInput", ["s3:GetObject"], f"{objects}/pipelines/*"),
+        build_statement("StepBucket", [*PRIVACY_CHECK], account.bucket),
+        build_statement("StepVersion", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{objects}/models/{model}/*"),
+        build_statement(
             "StepRegistry",
             [*REGISTERING],
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
-        _build_statement(
+        build_statement(
             "StepLock", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], f"{objects}/locks/{model}.json"
         ),
     ]
-
-
-def _build_statement(sid: str, actions: list[str], resource: str | list[str]) -> dict[str, Any]:
-    """Return a statement that allows actions; those without a service are SageMaker's."""
-    qualified = [action if ":" in action else f"sagemaker:{action}" for action in actions]
-    return {"Sid": sid, "Effect": "Allow", "Action": qualified, "Resource": resource}
 
 
 def _build_input_statements(config: Config, partition: str) -> list[dict[str, Any]]:
@@ -228,8 +220,8 @@ def _build_input_statements(config: Config, partition: str) -> list[dict[str, An
     # A bucket without a key is all of its objects; whatever else its name is the beginning of is another bucket.
     objects = [f"arn:{partition}:s3:::{place if '/' in place else f'{place}/'}*" for place in places]
     return [
-        _build_statement("InputBuckets", ["s3:ListBucket"], [*buckets]),
-        _build_statement("Inputs", ["s3:GetObject"], objects),
+        build_statement("InputBuckets", ["s3:ListBucket"], [*buckets]),
+        build_statement("Inputs", ["s3:GetObject"], objects),
     ]
 
 
@@ -240,20 +232,6 @@ def _list_video_places(config: Config) -> list[str]:
         return uris
     buckets = dict.fromkeys(uri.removeprefix("s3://").partition("/")[0] for uri in uris)
     return [find_common_folder([uri for uri in uris if uri.startswith(f"s3://{bucket}/")]) for bucket in buckets]
-
-
-def _build_key_statement(sid: str, actions: list[str], account: Account, key: str) -> dict[str, Any]:
-    """Return a statement about a KMS key, named by its id, its ARN or an alias.
-
-    Rights are given on keys, never on an alias; a condition keeps them to the key that the alias stands for.
-    """
-    alias = key[key.index("alias/") :] if re.match(r"(arn:.*:)?alias/", key) else None
-    if alias is None:
-        arn = key if key.startswith("arn:") else f"{account.keys}{key}"
-        return _build_statement(sid, actions, arn)
-    prefix = key.removesuffix(alias) + "key/" if key.startswith("arn:") else account.keys
-    condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
-    return {**_build_statement(sid, actions, f"{prefix}*"), "Condition": condition}
 
 
 def main(arguments: list[str]) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from fer.config.base import BucketFolder, NewPath, Probability, Section
+from fer.config.deploy import Deploy
 
 
 class Gate(Section):
@@ -29,15 +30,18 @@ class Gate(Section):
 class Registry(Section):
     """Versions of models, and which of them is in use."""
 
-    action: Literal["register", "list", "promote", "rollback", "show", "judge", "archive", "delete"] = Field(
+    action: Literal[
+        "register", "list", "promote", "rollback", "show", "judge", "archive", "delete", "deploy", "undeploy"
+    ] = Field(
         description="`register` model_uri, `list` the versions, `promote` one to champion, `rollback` to the champion "
-        "before, `show` one, `judge` one anew by the limits of gate, `archive` or `delete` one"
+        "before, `show` one, `judge` one anew by the limits of gate, `archive` or `delete` one; `deploy` one to "
+        "deploy.target, where `rollback` goes back to what was served before, and `undeploy` deletes the endpoint"
     )
     name: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Name of the model in the registry")
     version: int | None = Field(
         ge=1,
-        description="promote, show: this version; null promotes the challenger and shows the champion. judge, archive "
-        "and delete need one",
+        description="promote, show, deploy: this version; null promotes the challenger, shows and deploys the "
+        "champion. judge, archive and delete need one",
     )
     store: NewPath = Field(min_length=1, description="aws=local: directory of the registry's database and models")
     upload: BucketFolder | None = Field(
@@ -46,3 +50,10 @@ class Registry(Section):
         "the package of a version that is not rejected, as NAME/SHA256/model.tar.gz",
     )
     gate: Gate = Field(description="What a model must reach")
+    deploy: Deploy = Field(Deploy(), description="Where a version answers requests")
+
+    @property
+    def concerns_endpoint(self) -> bool:
+        """Whether the action is about an endpoint, and not about versions alone."""
+        is_rollback = self.action == "rollback" and self.deploy.target is not None
+        return is_rollback or self.action in ("deploy", "undeploy")

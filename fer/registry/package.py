@@ -97,7 +97,7 @@ def build_package(bundle: Path, target: Path) -> str:
             _stage_network(bundle / network, staged / BUNDLE_DIR / network)
         if is_ensemble:
             _stage_ensemble(bundle, staged / BUNDLE_DIR)
-        for path in _list_code_files():
+        for path in list_code_files():
             copy_file(PROJECT_ROOT / path, staged / "code" / path)
         (staged / "code" / "inference.py").write_text(INFERENCE_SCRIPT, encoding="utf-8")
         pins = [f"{name}=={get_installed_version(*installed)}\n" for name, installed in REQUIREMENTS.items()]
@@ -133,7 +133,7 @@ def _stage_ensemble(bundle: Path, staged: Path) -> None:
         write_reference_samples(staged)
 
 
-def _list_code_files() -> list[Path]:
+def list_code_files() -> list[Path]:
     """Return the modules of SERVING_CODE, relative to the project, in a fixed order."""
     paths = [PROJECT_ROOT / "fer" / name for name in SERVING_CODE]
     files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]

@@ -64,10 +64,8 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
     require_packages(*SERVER_PACKAGES)
     if settings.runtime == "openvino":
         require_packages("openvino", purpose="FER_RUNTIME=openvino")
-    import uvicorn
-
     from fer.serving.app import Service
-    from fer.serving.connection import build_server_config
+    from fer.serving.stopping import BoundedServer
 
     token = None if args.token_file is None else read_token(args.token_file)
     with _create_listener(args.host, args.port) as listener:
@@ -75,8 +73,9 @@ def serve(settings: Settings, args: argparse.Namespace) -> None:
             load=lambda: load_verified_predictor(args.model, settings.threads, settings.runtime),
             flip=settings.flip,
             on_failure=lambda: stop(),
+            max_bytes=settings.max_body_mb << 20,
         )
-        server = uvicorn.Server(build_server_config(service.build_app(token)))
+        server = BoundedServer(service.build_app(token), settings.stop_s)
 
         def stop(*_: object) -> None:
             server.should_exit = True

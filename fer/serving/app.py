@@ -63,9 +63,12 @@ class Service:
         load: Loads the model. It is called in a thread, so that /ping can answer meanwhile.
         flip: Average the probabilities of each face and its mirror image.
         on_failure: Called where the model cannot be loaded, after the error was stored in ``failure``.
+        max_bytes: Largest body of a request.
     """
 
-    def __init__(self, load: Callable[[], Predictor], flip: bool, on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, load: Callable[[], Predictor], flip: bool, on_failure: Callable[[], None], max_bytes: int = MAX_BYTES
+    ) -> None:
         self.load = load
         self.flip = flip
         self.on_failure = on_failure
@@ -73,7 +76,7 @@ class Service:
         self.predictor: Predictor | None = None
         self.metrics = Metrics()
         self.batcher = Batcher(self._classify, BATCH_SIZE, self.metrics.batches.observe)
-        self.bodies, self.faces = BodyMemory(BODIES_BYTES, MAX_BYTES), MemoryLimiter(MAX_DECODED_FACES)
+        self.bodies, self.faces = BodyMemory(BODIES_BYTES, max_bytes), MemoryLimiter(MAX_DECODED_FACES)
         self.pool = ThreadPoolExecutor(min(MAX_DECODE_THREADS, len(os.sched_getaffinity(0))), "decode")
         self.large_pool = ThreadPoolExecutor(1, "decode_large")
         self.sequence_pool = ThreadPoolExecutor(1, "classify_sequence")
@@ -142,6 +145,9 @@ class Service:
 
     def _refuse(self, error: BaseException) -> Response:
         """Return what a client hears of an error. Raises the error where it is none that concerns the client."""
+        if isinstance(error, asyncio.CancelledError):
+            # Nothing cancels a request but the server's end, see fer/serving/stopping.py.
+            error = RequestError(503, "the server is being stopped: ask again in a moment")
         if isinstance(error, RequestError):
             # The model's log is where users of a batch job learn what was wrong.
             log.warning("%d: %s", error.status, error)
@@ -160,7 +166,7 @@ class Service:
         content_type = request.headers.get("content-type", "")
         kind = parse_content_type(content_type)
         run = parse_frame_run(content_type, kind)
-        check_size(int(request.headers.get("content-length", 0)))
+        check_size(int(request.headers.get("content-length", 0)), self.bodies.largest)
         body = await read_body(request, share)
         return await _run_while_connected(request, self._classify_body(body, kind, run))
 

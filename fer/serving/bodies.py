@@ -44,7 +44,7 @@ async def read_body(request: Request, share: Share) -> bytes:
         if chunk is None:
             return body.getvalue()
         size = body.tell() + len(chunk)
-        check_size(size)
+        check_size(size, share.memory.largest)
         if (amount := size - FREE_BYTES - share.held) > 0:
             if share.memory.waiting >= MAX_WAITING_REQUESTS and not share.memory.fits(share, amount):
                 raise RequestError(503, "too many requests wait already: try again in a moment")

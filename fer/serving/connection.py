@@ -31,14 +31,12 @@ SLICE_BYTES = 1 << 14
 FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
 # Connections that are accepted at once: fewer than there may be, or new ones would end each other unheard.
 BACKLOG = 256
-# How long a stopped server goes on answering the requests that it has begun.
-GRACE_S = 120
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 log = logging.getLogger(__name__)
 
 
-def build_server_config(app: ASGIApp) -> Config:
-    """Return the settings of a server of an application."""
+def build_server_config(app: ASGIApp, grace_s: int) -> Config:
+    """Return the settings of a server of an application, which goes on for ``grace_s`` with what it has begun."""
     Connection.max_connections = count_allowed_connections()
     return Config(
         app,
@@ -51,7 +49,7 @@ def build_server_config(app: ASGIApp) -> Config:
         access_log=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=grace_s,
     )
 
 

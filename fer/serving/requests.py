@@ -60,10 +60,10 @@ def parse_content_type(content_type: str) -> Kind:
     return KINDS[name]
 
 
-def check_size(size: int) -> None:
+def check_size(size: int, limit: int = MAX_BYTES) -> None:
     """Refuse a body of too many bytes. Raises RequestError."""
-    if size > MAX_BYTES:
-        raise RequestError(413, f"{size:,} bytes are too many: at most {MAX_BYTES:,} make one request")
+    if size > limit:
+        raise RequestError(413, f"{size:,} bytes are too many: at most {limit:,} make one request")
 
 
 def parse_images(body: bytes, kind: Kind) -> list[EncodedImage]:

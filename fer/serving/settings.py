@@ -9,6 +9,9 @@ from fer.errors import ConfigError
 # Where SageMaker unpacks a model package, and the port that it connects to.
 MODEL_DIR = "/opt/ml/model"
 PORT = 8080
+# The largest body of a request, which fer/serving/requests.py has in bytes, and how long a stopped server may go on
+# with what it has begun.
+MAX_BODY_MB, STOP_S = 100, 120
 # Those of the predictor's runtimes that need no PyTorch.
 ServedRuntime = Literal["onnx", "openvino"]
 
@@ -23,6 +26,8 @@ class Settings:
         flip: Average the probabilities of each face and its mirror image.
         threads: CPU threads for one batch; None lets the runtime choose.
         runtime: What computes the network.
+        max_body_mb: Largest body of a request, MiB.
+        stop_s: Seconds from the signal to stop to the end of the process; by then whoever sent it may kill it.
     """
 
     model: str
@@ -30,10 +35,12 @@ class Settings:
     flip: bool
     threads: int | None
     runtime: ServedRuntime
+    max_body_mb: int = MAX_BODY_MB
+    stop_s: int = STOP_S
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
-    """Read SM_MODEL_DIR, PORT, FER_FLIP, FER_THREADS and FER_RUNTIME; an empty one counts as not set.
+    """Read SM_MODEL_DIR, PORT and the variables FER_…; an empty one counts as not set.
 
     Raises:
         ConfigError: One has a value that cannot be.
@@ -51,6 +58,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         flip=flip == "1",
         threads=_parse_int("FER_THREADS", threads, 1, 1024) if threads else None,
         runtime=cast(ServedRuntime, runtime),
+        max_body_mb=_parse_int("FER_MAX_BODY_MB", env.get("FER_MAX_BODY_MB") or str(MAX_BODY_MB), 1, MAX_BODY_MB),
+        stop_s=_parse_int("FER_STOP_S", env.get("FER_STOP_S") or str(STOP_S), 5, 3600),
     )
 
 

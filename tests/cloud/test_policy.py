@@ -65,9 +65,16 @@ OPERATIONS = {
     **{"s3:ListBucket": "list_objects_v2", "s3:GetBucketPublicAccessBlock": "get_public_access_block"},
     **{"s3:DeleteObject": "delete_objects", "s3:AbortMultipartUpload": "upload_file"},
 }
-EVERYTHING = ("aws.keep=none", "aws.cloudwatch.alarms=true", "aws.kms_key=alias/faces")
-# Rights that no request names: SageMaker and S3 ask for them of who sends another one.
-IMPLIED = {"iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt"}
+EVERYTHING = (
+    *("aws.keep=none", "aws.cloudwatch.alarms=true", "aws.kms_key=alias/faces", "aws.volume_kms_key=alias/disks"),
+    *("registry.deploy.target=async", "registry.deploy.autoscaling.min=0", "registry.deploy.autoscaling.max=2"),
+    "registry.deploy.autoscaling.target=5",
+)
+# Rights that no request names: SageMaker, S3 and Application Auto Scaling ask for them of who sends another one.
+IMPLIED = {
+    *("iam:PassRole", "kms:GenerateDataKey", "kms:Decrypt", "kms:CreateGrant", "iam:CreateServiceLinkedRole"),
+    *("sagemaker:UpdateEndpointWeightsAndCapacities", "cloudwatch:DescribeAlarms"),
+}
 
 
 @pytest.mark.parametrize("pipelines", [False, True])

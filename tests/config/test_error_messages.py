@@ -126,7 +126,8 @@ WRONG_CLOUD = {
     "aws.transform.shard_mb=21": "aws.transform.shard_mb=21: must be at most 20.0",
     "registry.name=fer_1": "registry.name=fer_1: must match ^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
     "registry.action=remove": (
-        "registry.action=remove: allowed are register, list, promote, rollback, show, judge, archive or delete"
+        "registry.action=remove: allowed are register, list, promote, rollback, show, judge, archive, delete, deploy "
+        "or undeploy"
     ),
     "inference.route=batch": "inference.route=batch: allowed are auto, process or transform",
 }

@@ -56,9 +56,24 @@ KINDS = {
     **{"TransformJobName": "transform-job", "ProcessingJobName": "processing-job", "ModelName": "model"},
     **{"TrainingJobName": "training-job", "HyperParameterTuningJobName": "hyper-parameter-tuning-job"},
     **{"PipelineName": "pipeline", "ModelPackageGroupName": "model-package-group"},
+    **{"EndpointName": "endpoint", "EndpointConfigName": "endpoint-config"},
 }
 LOGGED = {"CreateTransformJob": "Transform", "CreateProcessingJob": "Processing", "CreateTrainingJob": "Training"}
-OUTPUTS = ("S3OutputPath", "CheckpointConfig", "S3Output")
+OUTPUTS = ("S3OutputPath", "CheckpointConfig", "S3Output", "S3FailurePath", "DestinationS3Uri")
+# What Application Auto Scaling asks of who sends it a request for an endpoint, and where AWS says so.
+SCALING = "https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html"
+SCALING_NEEDS = {
+    "RegisterScalableTarget": ("iam:CreateServiceLinkedRole", "sagemaker:DescribeEndpoint"),
+    "PutScalingPolicy": (
+        *("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"),
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+    ),
+}
+SCALING_ROLE = (
+    f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
+LISTS = ("ListEndpointConfigs", "ListModels")
 
 
 def list_caller_uses(service: str, operation: str, parameters: dict[str, Any]) -> Iterator[Use]:
@@ -74,22 +89,48 @@ def list_caller_uses(service: str, operation: str, parameters: dict[str, Any]) -
         if "SSEKMSKeyId" in parameters:
             yield from ((f"kms:{name}", parameters["SSEKMSKeyId"]) for name in ("GenerateDataKey", "Decrypt"))
     elif service == "cloudwatch":
-        name = parameters.get("AlarmName")
+        name = parameters.get("AlarmName") or next(iter(parameters.get("AlarmNames", [])), None)
         arn = "*" if name is None else f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"
         yield action, arn
         if parameters.get("Tags"):
             yield "cloudwatch:TagResource", arn
+    elif service == "application-autoscaling":
+        yield from list_scaling_uses(api, parameters)
     elif service == "logs":
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{parameters['logGroupName']}"
         yield action, f"{group}:log-stream:{parameters['logStreamName']}" if "logStreamName" in parameters else group
     else:
-        arn = find_resource(api, parameters)
+        arn = "*" if api in LISTS else find_resource(api, parameters)
         yield action, arn
+        if api in ("CreateEndpoint", "UpdateEndpoint"):
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/api-permissions-reference.html
+            yield action, f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint-config/{parameters['EndpointConfigName']}"
+        if api == "CreateEndpointConfig" and "KmsKeyId" in parameters:
+            # Asked for when an endpoint of this configuration is created.
+            yield "kms:CreateGrant", parameters["KmsKeyId"]
         if api.startswith("Create") and parameters.get("Tags"):
             yield "sagemaker:AddTags", arn
         yield from (("iam:PassRole", parameters[key]) for key in ("RoleArn", "ExecutionRoleArn") if key in parameters)
         if "TrainingJobDefinition" in parameters:
             yield "iam:PassRole", parameters["TrainingJobDefinition"]["RoleArn"]
+
+
+def list_scaling_uses(api: str, parameters: dict[str, Any]) -> Iterator[Use]:
+    """What a request to Application Auto Scaling does; see SCALING."""
+    if api.startswith("Describe"):
+        yield f"application-autoscaling:{api}", "*"
+        return
+    yield f"application-autoscaling:{api}", f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/1a"
+    endpoint = parameters["ResourceId"].split("/")[1]
+    for action in SCALING_NEEDS.get(api, ()):
+        if action.startswith("cloudwatch"):
+            alarm = f"alarm:TargetTracking-endpoint/{endpoint}/variant/AllTraffic-AlarmHigh-1"
+            listed = action.endswith("DescribeAlarms")
+            yield action, "*" if listed else f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:{alarm}"
+        elif action.startswith("iam"):
+            yield action, SCALING_ROLE
+        else:
+            yield action, f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/{endpoint}"
 
 
 def find_resource(api: str, parameters: dict[str, Any]) -> str:
@@ -119,12 +160,20 @@ def list_role_uses(api: str, parameters: dict[str, Any]) -> Iterator[Use]:
             repository = value.partition("/")[2].partition("@")[0].partition(":")[0]
             yield from need("image", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{repository}")
             yield from need("any image", "*")
+        elif key == ("KmsKeyId",):
+            continue  # of an endpoint's disks, which who creates it has a right to
         elif key[-1] == "KmsKeyId":
             yield from need("output key", value)
         elif key[-1] == "VolumeKmsKeyId":
             yield from need("volume key", value)
         elif "VpcConfig" in key:
             yield from need("network", "*")
+    if api == "CreateEndpointConfig":
+        yield from need("metrics", "*")
+        # Its log has the endpoint's name, which the configuration's begins with.
+        group = f"/aws/sagemaker/Endpoints/{parameters['EndpointConfigName'].rpartition('-')[0]}"
+        for stream in ("", ":log-stream:x"):
+            yield from need("log", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}{stream}")
     if api in LOGGED:
         yield from need("metrics", "*")
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/{LOGGED[api]}Jobs"

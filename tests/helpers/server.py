@@ -16,7 +16,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import uvicorn
 
 from benchmarks.serving import send_get
 from fer.bundle.io import FaceFormat
@@ -25,7 +24,8 @@ from fer.bundle.verification import load_verified_predictor
 from fer.models.network import FaceNetwork
 from fer.serving import Predictor
 from fer.serving.app import Service
-from fer.serving.connection import build_server_config
+from fer.serving.settings import STOP_S
+from fer.serving.stopping import BoundedServer
 from tests.helpers.networks import SMALL, faces, lively
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import png
@@ -136,7 +136,7 @@ def launched(log: Path, *arguments: str, **environment: str) -> subprocess.Popen
 @contextlib.contextmanager
 def within(service: Service) -> Iterator[int]:
     """The port of a real server around ``service`` in this process, so that a test can change what it serves."""
-    running = uvicorn.Server(build_server_config(service.build_app()))
+    running = BoundedServer(service.build_app(), STOP_S)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()

@@ -10,6 +10,8 @@ from tests.helpers.aws_simulator.protocols import service_model
 UNICODE = {
     **{r"\p{L}": r"A-Za-z\u00c0-\u02ff\u0370-\u1fff\u3000-\ud7ff", r"\p{M}": r"\u0300-\u036f", r"\p{N}": "0-9"},
     **{r"\p{Z}": r" \u00a0\u2000-\u200a\u2028\u2029", r"\p{P}": r"!-#%-*,-/:;?@\[-\]_{}\u00a1-\u00bf\u2010-\u2027"},
+    # By itself, and beyond the first plane as Java has it.
+    **{r"\p{Print}": r"[ -~\u00a1-\ud7ff]", r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010ffff"},
     r"\p{S}": r"$+<->^`|~\u00a2-\u00b8\u00d7\u00f7\u2030-\u2bff",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from werkzeug.test import run_wsgi_app
 
 from tests.helpers.aws_simulator.constraints import broken
+from tests.helpers.aws_simulator.endpoints import Endpoints
 from tests.helpers.aws_simulator.faults import REFUSALS, SAYINGS, Fault, Faults
 from tests.helpers.aws_simulator.protocols import (
     Answer,
@@ -26,14 +27,16 @@ from tests.helpers.aws_simulator.protocols import (
 WALKED = {
     **{"sagemaker": "ValidationException", "s3": "InvalidRequest"},
     **{"logs": "InvalidParameterException", "cloudwatch": "InvalidParameterValue"},
+    "application-autoscaling": "ValidationException",
 }
 
 
 class Front:
-    """Goes between HTTP and ``app``; ``reset`` empties what is behind it."""
+    """Goes between HTTP and ``app``, or ``endpoints`` that are invoked; ``reset`` empties what is behind it."""
 
-    def __init__(self, app: Any, faults: Faults, reset: Callable[[], None]) -> None:
+    def __init__(self, app: Any, endpoints: Endpoints, faults: Faults, reset: Callable[[], None]) -> None:
         self.app = app
+        self.endpoints = endpoints
         self.faults = faults
         self.reset = reset
         self.calls: Counter[tuple[str, str]] = Counter()
@@ -53,6 +56,8 @@ class Front:
         fault = self.faults.for_request(asked)
         if fault is not None:
             return self.faulty(fault, asked, environ, start_response)
+        if asked.service == "sagemaker-runtime":
+            return answered(self.endpoints.invoke(asked, environ), start_response)
         if asked.service in WALKED and asked.operation in service_model(asked.service).operation_names:
             if refused := broken(asked.service, asked.operation, parameters_of(asked, environ)):
                 return answered(refusal(asked.protocol, WALKED[asked.service], refused, 400), start_response)

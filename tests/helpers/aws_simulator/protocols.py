@@ -85,6 +85,9 @@ def body_of(environ: Environ) -> bytes:
 def asked_for(environ: Environ) -> Asked:
     """What the request asks for; unsigned requests are of S3."""
     path = environ["PATH_INFO"]
+    if path.endswith("invocations"):
+        operation = "InvokeEndpointAsync" if path.endswith("/async-invocations") else "InvokeEndpoint"
+        return Asked("sagemaker-runtime", operation, "rest-json", path)
     # Credential=KEY/date/region/service/aws4_request
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
     signed = scope[3] if len(scope) > 3 else "s3"

@@ -26,9 +26,11 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from tests.helpers.aws_simulator import strictness
+from tests.helpers.aws_simulator.endpoints import Endpoints
 from tests.helpers.aws_simulator.faults import Faults
 from tests.helpers.aws_simulator.front import Front
 from tests.helpers.aws_simulator.processing_jobs import ProcessingJobs
+from tests.helpers.aws_simulator.scaling import Scaling
 from tests.helpers.aws_simulator.training_jobs import TrainingJobs
 from tests.helpers.aws_simulator.transform_jobs import Jobs
 from tests.helpers.aws_simulator.tuning_jobs import TuningJobs
@@ -55,7 +57,9 @@ def serve(port: int) -> None:
     faults = Faults()
     trainings = TrainingJobs(faults.interruption)
     # A tuning ends before its trainings do.
-    kinds = (Jobs(faults.for_job), ProcessingJobs(faults.for_job), TuningJobs(trainings), trainings)
+    endpoints = Endpoints()
+    jobs_of_all_kinds = (Jobs(faults.for_job), ProcessingJobs(faults.for_job), TuningJobs(trainings), trainings)
+    kinds = (*jobs_of_all_kinds, endpoints, Scaling(endpoints))
     strictness.install()
     for jobs in kinds:
         jobs.install()
@@ -70,7 +74,7 @@ def serve(port: int) -> None:
         reset_model_data()
         strictness.forget()
 
-    app = Front(DomainDispatcherApplication(create_backend_app), faults, reset)
+    app = Front(DomainDispatcherApplication(create_backend_app), endpoints, faults, reset)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"{STARTED}http://127.0.0.1:{server.port}", flush=True)
