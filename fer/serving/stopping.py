@@ -12,7 +12,7 @@ from fer.errors import ExitCode
 from fer.serving.connection import build_server_config
 
 # So much before the end new answers are given up, and so much before it the process ends in any case.
-SPARE_S, LAST_S = 2, 0.5
+SPARE_S, LAST_S = 3, 0.5
 log = logging.getLogger(__name__)
 
 

@@ -21,7 +21,21 @@ from tests.helpers.paths import PROJECT
 BLOCK = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:python|make|fer|torchrun|srun) [^`]+)`")
 # Programs of others: that they exist is theirs.
-OTHERS = {"aws", "curl", "docker", "install", "mlflow", "openssl", "pre-commit", "source", "tensorboard", "wandb"}
+OTHERS = {
+    *(
+        "aws",
+        "curl",
+        "docker",
+        "gcloud",
+        "install",
+        "mlflow",
+        "openssl",
+        "pre-commit",
+        "source",
+        "tensorboard",
+        "wandb",
+    ),
+}
 # What a reader fills in. Where a key needs a path, one of this name is in the working directory.
 FILLED_IN = {"ROLE_ARN": "arn:aws:iam::123456789012:role/fer", "BUCKET": "bucket", "ACCOUNT": "123456789012"}
 DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "clips", "faces")
