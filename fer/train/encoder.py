@@ -1,31 +1,36 @@
-"""The frame encoder of a temporal network, started from a model of single faces."""
+"""The encoder of a network with a head, started from a model of single faces."""
 
 import logging
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from fer.bundle.clip_io import ENCODER
 from fer.bundle.metadata import WEIGHTS_FILE, read_description
 from fer.config import Config
 from fer.errors import ModelError, shorten_error
-from fer.models.network import list_classifiers, load_body_state
-from fer.models.temporal_network import TemporalNetwork
+from fer.models.clip_network import ClipNetwork
+from fer.models.fitted_heads import HeadBody
+from fer.models.network import FaceNetwork, list_classifiers, load_body_state
+from fer.models.temporal_network import TemporalBody
 from fer.registry.resolve import fetch_model
 from fer.train.model_keys import choose_model, name_key
 
 log = logging.getLogger(__name__)
 
 
-def load_encoder(config: Config, network: TemporalNetwork) -> str:
+def load_encoder(config: Config, network: FaceNetwork | ClipNetwork) -> str:
     """Start the encoder of a network from the body of the model that ``model.encoder`` names.
 
-    Its classifier is left out, so that its classes may be any; normalisation and colour become that model's.
+    Its classifier is left out, so that its classes may be any; normalisation and colour become that model's. A network
+    of single faces sees them in their own colour.
 
     Args:
         config: The configuration, whose model.encoder is not null.
-        network: The network, with random weights.
+        network: The network, whose body has an encoder with random weights.
 
     Returns:
         SHA-256 of the model's weights.
@@ -34,7 +39,8 @@ def load_encoder(config: Config, network: TemporalNetwork) -> str:
         UserError: The model cannot be fetched.
         ModelError: It is damaged, of another architecture, or itself one of clips.
     """
-    uri = str(config.model.encoder)
+    uri, body = str(config.model.encoder), network.body
+    assert isinstance(body, HeadBody | TemporalBody), "only these have an encoder"
     with tempfile.TemporaryDirectory(prefix="fer-encoder-") as folder:
         with name_key("model.encoder"):
             bundle = fetch_model(choose_model(config, uri), Path(folder)).bundle
@@ -51,9 +57,12 @@ def load_encoder(config: Config, network: TemporalNetwork) -> str:
             state = load_file(path)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path}: cannot be loaded ({shorten_error(error)})") from None
-    classifiers = list_classifiers(network.pretrained_cfg)
-    count = load_body_state(network.body.encoder, network.name, classifiers, state, f"model.encoder={uri}")
+    if description.head is not None:
+        state = {key.removeprefix(ENCODER): value for key, value in state.items() if key.startswith(ENCODER)}
+    classifiers = list_classifiers(cast(Any, body.encoder).pretrained_cfg)
+    count = load_body_state(body.encoder, network.name, classifiers, state, f"model.encoder={uri}")
     network.set_normalisation(description.mean, description.std)
-    network.set_gray(not description.faces.colour)
+    if isinstance(network, ClipNetwork):
+        network.set_gray(not description.faces.colour)
     log.info("The frame encoder starts from %s (%d tensors)", uri, count)
     return description.weights_sha256
