@@ -9,6 +9,8 @@ from typing_extensions import override
 
 from fer.models.head_format import HeadFormat
 
+NO_GRADIENTS = "maps follow gradients, and the trees of model.head.kind=gradient_boosting have none"
+
 
 class FittedHead(nn.Module):
     """From features (N, D) to logits (N, classes), of which the softmax is what scikit-learn's ``predict_proba`` gives.
@@ -112,6 +114,12 @@ def create_head(format: HeadFormat, classes: int) -> FittedHead:
         classes: Number of logits.
     """
     return (VectorHead if format.has_gradients else TreeHead)(format, classes)
+
+
+def has_gradients(network: nn.Module) -> bool:
+    """Whether a network's answers change smoothly with its inputs; those of trees do in steps."""
+    head = get_fitted_head(cast(nn.Module, network.body))
+    return head is None or head.format.has_gradients
 
 
 def get_fitted_head(body: nn.Module) -> FittedHead | None:

@@ -18,6 +18,7 @@ from fer.models.embeddings import predict_embeddings
 from fer.registry.resolve import fetch_model
 from fer.runs.run_directory import Run
 from fer.train.embedding_cache import EmbeddingCache
+from fer.train.encoder import match_colour
 from fer.train.inputs import PreparedData, prepare_data, record_data
 from fer.train.module_factory import build_encoder
 
@@ -67,7 +68,7 @@ def _embed_by_encoder(
     network, weights_sha256 = build_encoder(config)
     data = prepare_data(config, network.image_size, sources)
     record_data(run, data)
-    cache = EmbeddingCache(config.dataset.cache_dir, network.to(device), data.store)
+    cache = EmbeddingCache(config.dataset.cache_dir, network.to(device), match_colour(config, data.store))
     embeddings = cache.embed(data.manifest.samples.index.to_numpy())
     return _join(data, embeddings, None), weights_sha256
 

@@ -2,6 +2,9 @@
 
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fer.bundle.clip_io import ENCODER
-from fer.bundle.metadata import WEIGHTS_FILE, read_description
+from fer.bundle.metadata import WEIGHTS_FILE, BundleDescription, read_description
 from fer.config import Config
+from fer.data.image_store import ImageStore, convert_images
 from fer.errors import ModelError, shorten_error
 from fer.models.clip_network import ClipNetwork
 from fer.models.fitted_heads import HeadBody
@@ -25,8 +29,8 @@ log = logging.getLogger(__name__)
 def load_encoder(config: Config, network: FaceNetwork | ClipNetwork) -> str:
     """Start the encoder of a network from the body of the model that ``model.encoder`` names.
 
-    Its classifier is left out, so that its classes may be any; normalisation and colour become that model's. A network
-    of single faces sees them in their own colour.
+    Its classifier is left out, so that its classes may be any; normalisation and colour become that model's. Of a
+    network of single faces ``match_colour`` does the latter.
 
     Args:
         config: The configuration, whose model.encoder is not null.
@@ -41,10 +45,7 @@ def load_encoder(config: Config, network: FaceNetwork | ClipNetwork) -> str:
     """
     uri, body = str(config.model.encoder), network.body
     assert isinstance(body, HeadBody | TemporalBody), "only these have an encoder"
-    with tempfile.TemporaryDirectory(prefix="fer-encoder-") as folder:
-        with name_key("model.encoder"):
-            bundle = fetch_model(choose_model(config, uri), Path(folder)).bundle
-            description = read_description(str(bundle))
+    with _fetch_encoder(config) as description:
         if description.temporal is not None:
             raise ModelError(f"model.encoder={uri}: is a model of clips; name one of single faces")
         if description.architecture != network.name:
@@ -64,5 +65,33 @@ def load_encoder(config: Config, network: FaceNetwork | ClipNetwork) -> str:
     network.set_normalisation(description.mean, description.std)
     if isinstance(network, ClipNetwork):
         network.set_gray(not description.faces.colour)
-    log.info("The frame encoder starts from %s (%d tensors)", uri, count)
+    log.info("The encoder starts from %s (%d tensors)", uri, count)
     return description.weights_sha256
+
+
+@contextmanager
+def _fetch_encoder(config: Config) -> Iterator[BundleDescription]:
+    """The description of the model of ``model.encoder``, whose files are there until the context is left."""
+    with tempfile.TemporaryDirectory(prefix="fer-encoder-") as folder:
+        with name_key("model.encoder"):
+            bundle = fetch_model(choose_model(config, str(config.model.encoder)), Path(folder)).bundle
+            description = read_description(str(bundle))
+        yield description
+
+
+def match_colour(config: Config, store: ImageStore) -> ImageStore:
+    """Return a store whose images are gray where the encoder of a head knows gray faces alone.
+
+    A network with a fitted head then states that it takes gray faces, and every face is brought to that first.
+
+    Args:
+        config: The configuration.
+        store: The images, which are returned as they are for other networks and encoders.
+    """
+    if config.model.kind != "embedding_head" or config.model.encoder is None or not store.colour:
+        return store
+    with _fetch_encoder(config) as description:
+        if description.faces.colour:
+            return store
+    log.info("The encoder knows gray faces alone: the images become gray")
+    return replace(store, images=convert_images(store, store.side, colour=False), colour=False)

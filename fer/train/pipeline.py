@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,6 +44,7 @@ from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
+from fer.train.encoder import match_colour
 from fer.train.ensemble import keep_ensemble, load_network
 from fer.train.evaluation import evaluate
 from fer.train.explanations import explain_results
@@ -223,6 +225,7 @@ def _record_failure(run: Run) -> Iterator[None]:
 def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
     data = prepare_data(config, config.model.image_size, sources)
+    data = replace(data, store=match_colour(config, data.store))
     check_audited_data(config, data)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
