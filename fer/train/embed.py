@@ -68,7 +68,7 @@ def _embed_by_encoder(
     network, weights_sha256 = build_encoder(config)
     data = prepare_data(config, network.image_size, sources)
     record_data(run, data)
-    cache = EmbeddingCache(config.dataset.cache_dir, network.to(device), match_colour(config, data.store))
+    cache = EmbeddingCache(config.dataset.cache_dir, network.to(device), match_colour(config, data).store)
     embeddings = cache.embed(data.manifest.samples.index.to_numpy())
     return _join(data, embeddings, None), weights_sha256
 

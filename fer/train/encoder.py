@@ -14,13 +14,14 @@ from safetensors.torch import load_file
 from fer.bundle.clip_io import ENCODER
 from fer.bundle.metadata import WEIGHTS_FILE, BundleDescription, read_description
 from fer.config import Config
-from fer.data.image_store import ImageStore, convert_images
+from fer.data.image_store import convert_images
 from fer.errors import ModelError, shorten_error
 from fer.models.clip_network import ClipNetwork
 from fer.models.fitted_heads import HeadBody
 from fer.models.network import FaceNetwork, list_classifiers, load_body_state
 from fer.models.temporal_network import TemporalBody
 from fer.registry.resolve import fetch_model
+from fer.train.inputs import PreparedData
 from fer.train.model_keys import choose_model, name_key
 
 log = logging.getLogger(__name__)
@@ -79,19 +80,21 @@ def _fetch_encoder(config: Config) -> Iterator[BundleDescription]:
         yield description
 
 
-def match_colour(config: Config, store: ImageStore) -> ImageStore:
-    """Return a store whose images are gray where the encoder of a head knows gray faces alone.
+def match_colour(config: Config, data: PreparedData) -> PreparedData:
+    """Return data whose images are gray where the encoder of a head knows gray faces alone.
 
     A network with a fitted head then states that it takes gray faces, and every face is brought to that first.
 
     Args:
         config: The configuration.
-        store: The images, which are returned as they are for other networks and encoders.
+        data: The data, which are returned as they are for other networks and encoders.
     """
+    store = data.store
     if config.model.kind != "embedding_head" or config.model.encoder is None or not store.colour:
-        return store
+        return data
     with _fetch_encoder(config) as description:
         if description.faces.colour:
-            return store
+            return data
     log.info("The encoder knows gray faces alone: the images become gray")
-    return replace(store, images=convert_images(store, store.side, colour=False), colour=False)
+    gray = replace(store, images=convert_images(store, store.side, colour=False), colour=False)
+    return replace(data, store=gray)

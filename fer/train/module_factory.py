@@ -85,6 +85,11 @@ def load_starting_weights(config: Config, network: FaceNetwork | ClipNetwork) ->
     return load_body_weights(body, network.name, classifiers, weights, model.weights_sha256, path)
 
 
+def needs_encoder(config: Config) -> bool:
+    """Whether a run computes features by the network of ``model``: it fits a head, or embeds without a model."""
+    return config.model_uri is None and (config.model.kind == "embedding_head" or "embed" in config.trainer.stages)
+
+
 def build_encoder(config: Config) -> tuple[FaceNetwork, str | None]:
     """Build the frozen encoder of a configuration: a network whose outputs are its features, until it gets a head.
 

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -52,7 +51,7 @@ from fer.train.fit import fit
 from fer.train.inputs import prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
 from fer.train.model_keys import pin_models
-from fer.train.module_factory import build_encoder, build_module, check_optimization
+from fer.train.module_factory import build_encoder, build_module, check_optimization, needs_encoder
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
@@ -132,13 +131,10 @@ def _check_start(config: Config) -> None:
         device = resolve_device(config)
         check_plugins(config)
         check_audit(config)
-        if "embed" in config.trainer.stages and config.model_uri is None:
+        # Random weights are thrown away: the run draws its own after it was seeded.
+        if needs_encoder(config):
             build_encoder(config)
-        if "fit" in config.trainer.stages:
-            # Its random weights are thrown away: the run draws its own after it was seeded.
-            if config.model.kind == "embedding_head":
-                build_encoder(config)
-                return
+        elif "fit" in config.trainer.stages:
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
             if config.model.kind in CLIP_MODEL_KINDS:
@@ -224,8 +220,7 @@ def _record_failure(run: Run) -> Iterator[None]:
 
 def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
-    data = prepare_data(config, config.model.image_size, sources)
-    data = replace(data, store=match_colour(config, data.store))
+    data = match_colour(config, prepare_data(config, config.model.image_size, sources))
     check_audited_data(config, data)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
