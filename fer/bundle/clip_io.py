@@ -1,10 +1,12 @@
-"""The network of a bundle of clips: what its weights must be, and how it is built from the description."""
+"""The network of a bundle of clips: how it is built from the description; what the weights of any head must be."""
 
 import torch
 from torch import nn
 
 from fer.bundle.metadata import BundleDescription
 from fer.models.clip_network import ClipNetwork
+from fer.models.fitted_heads import create_head
+from fer.models.head_format import HeadFormat
 from fer.models.temporal_heads import build_head
 from fer.models.temporal_network import TemporalNetwork
 from fer.models.video3d import VideoNetwork, create_video_body
@@ -26,7 +28,7 @@ def build_clip_network(description: BundleDescription) -> ClipNetwork:
 
 
 def select_encoder(shapes: Shapes) -> Shapes:
-    """Return names and shapes of the weights of a temporal network's encoder."""
+    """Return names and shapes of the weights of the encoder of a network with a head."""
     return {name.removeprefix(ENCODER): shape for name, shape in shapes.items() if name.startswith(ENCODER)}
 
 
@@ -47,9 +49,18 @@ def fits_description(shapes: Shapes, description: BundleDescription) -> bool:
             return False
         features = shapes.get(f"{HEAD}inputs.norm.weight", (0,))[0]
         head = build_head(windows.head, features, windows.hidden, windows.layers, 0.0)
-    expected = _list_shapes(head)
-    found = {name.removeprefix(HEAD): shape for name, shape in shapes.items() if name.startswith(HEAD)}
-    return found == expected and width == (classes, head.width)
+    return _select_head(shapes) == _list_shapes(head) and width == (classes, head.width)
+
+
+def fits_head(shapes: Shapes, format: HeadFormat, classes: int) -> bool:
+    """Whether weights are those of a fitted head, see ``fits_description``."""
+    with torch.device("meta"):
+        head = create_head(format, classes)
+    return _select_head(shapes) == _list_shapes(head)
+
+
+def _select_head(shapes: Shapes) -> Shapes:
+    return {name.removeprefix(HEAD): shape for name, shape in shapes.items() if name.startswith(HEAD)}
 
 
 def _list_shapes(module: nn.Module) -> Shapes:

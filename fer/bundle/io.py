@@ -12,8 +12,9 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from fer.bundle.clip_io import build_clip_network, fits_description, select_encoder
+from fer.bundle.clip_io import build_clip_network, fits_description, fits_head, select_encoder
 from fer.bundle.clip_schema import dump_temporal
+from fer.bundle.head_schema import dump_head
 from fer.bundle.metadata import (
     CLIP_FORMAT_VERSION,
     DESCRIPTION_FILE,
@@ -27,6 +28,7 @@ from fer.bundle.metadata import (
 from fer.core.io import atomic_write, compute_sha256, write_text
 from fer.errors import ModelError, shorten_error
 from fer.models.clip_network import ClipNetwork
+from fer.models.fitted_heads import create_head, get_fitted_head
 from fer.models.network import FaceNetwork
 from fer.models.weights_header import fits_layout, parse_header
 
@@ -71,6 +73,7 @@ def build_description(
         **({"flip": True} if network.flip else {}),
         **({"affect": True} if network.affect else {}),
         **({"temporal": dump_temporal(network.format)} if isinstance(network, ClipNetwork) else {}),
+        **({"head": dump_head(head.format)} if (head := get_fitted_head(network.body)) else {}),
         "faces": asdict(faces),
         "temperature": float(temperature),
         **extra,
@@ -134,7 +137,9 @@ def open_bundle(description: BundleDescription) -> Bundle:
         raise build_unreadable_error(description.folder / DESCRIPTION_FILE, error) from None
     try:
         network.body.load_state_dict(load_file(description.folder / WEIGHTS_FILE))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        if head := get_fitted_head(network.body):
+            head.check_arrays()
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ModelError(f"{description.folder / WEIGHTS_FILE}: cannot be loaded ({shorten_error(error)})") from None
     return Bundle(network.eval(), description)
 
@@ -166,6 +171,7 @@ def _build_face_network(description: BundleDescription) -> FaceNetwork:
         0.0,
         flip=description.flip,
         affect=description.affect,
+        head=None if description.head is None else create_head(description.head, len(description.classes)),
     )
     network.set_normalisation(description.mean, description.std)
     return network
@@ -181,6 +187,9 @@ def _check_weights_fit(description: BundleDescription) -> None:
                 raise ValueError("they are not those of the network that is described")
             if description.temporal.kind == "video3d":
                 return
+        elif description.head and not fits_head(shapes, description.head, len(description.classes)):
+            raise ValueError("they are not those of the head that is described")
+        if description.temporal or description.head:
             shapes = select_encoder(shapes)
         fits = fits_layout(shapes, name)
         if fits is False or (fits is None and _is_larger(name, MAX_GROWTH * sum(map(math.prod, shapes.values())))):

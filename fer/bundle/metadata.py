@@ -8,6 +8,7 @@ from typing import Any
 
 from fer.bundle.calibration import parse_calibration, parse_confidence_rule, parse_set_thresholds
 from fer.bundle.clip_schema import parse_temporal
+from fer.bundle.head_schema import parse_head
 from fer.bundle.locate import DESCRIPTION_FILE, RESTORE_PRETRAINED, is_shipped, locate_model
 from fer.bundle.schema import (
     MAX_SIDE,
@@ -28,6 +29,7 @@ from fer.errors import ModelError, shorten_error
 from fer.metrics.calibration import Calibration
 from fer.metrics.uncertainty import ConfidenceRule, SetThresholds
 from fer.models.clip_format import TemporalFormat
+from fer.models.head_format import HeadFormat
 
 # The files of a bundle, beside DESCRIPTION_FILE.
 WEIGHTS_FILE = "weights.safetensors"
@@ -98,6 +100,7 @@ class BundleDescription:
         affect: Whether valence and arousal are outputs, too.
         members: The networks of an ensemble; empty for a single network.
         temporal: The windows of a model of clips; None of one of single faces.
+        head: What was fitted on the features of a frozen encoder; None of a network that was trained.
     """
 
     folder: Path
@@ -117,6 +120,7 @@ class BundleDescription:
     affect: bool = False
     members: tuple[Member, ...] = ()
     temporal: TemporalFormat | None = None
+    head: HeadFormat | None = None
 
     @property
     def onnx_files(self) -> tuple[str, ...]:
@@ -181,6 +185,7 @@ def _parse_description(path: Path, content: Any) -> BundleDescription:
         weights_sha256=parse_digest(content["weights_sha256"], "weights_sha256"),
         flip=parse_flag(content.get("flip", False), "flip"),
         temporal=parse_temporal(content["temporal"]) if content["format"] == CLIP_FORMAT_VERSION else None,
+        head=parse_head(content["head"]) if "head" in content and content["format"] == FORMAT_VERSION else None,
         **_parse_common_fields(content),
     )
 

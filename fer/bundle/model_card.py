@@ -59,6 +59,7 @@ def render_model_card(
         f"{', '.join(classes)}. Training faces were {colour}, {faces['side']} pixels wide; any picture "
         "is brought to that first.",
         *describe_windows(description.get("temporal")),
+        *_describe_head(description.get("head")),
         "",
         "## Data",
         *[f"- {escape_markdown(hide_places(note))}" for note in data_notes],
@@ -67,7 +68,8 @@ def render_model_card(
         "- The licences of the training data apply to the weights too; see the data sets' own terms.",
         "",
     ]
-    for split, title in (("test", "Test figures"), ("val", "Validation figures (the epoch was chosen on them)")):
+    chosen = "the calibration was fitted" if description.get("head") else "the epoch was chosen"
+    for split, title in (("test", "Test figures"), ("val", f"Validation figures ({chosen} on them)")):
         if metrics.get(split):
             unit = "clips" if description.get("temporal") else "images"
             lines += [f"## {title}", *render_metrics_table(metrics[split], unit), ""]
@@ -92,6 +94,18 @@ def describe_windows(temporal: Mapping[str, Any] | None) -> list[str]:
         f"It looks at clips: at windows of {length} frames, {step_s:g} s apart ({(length - 1) * step_s:g} s), joined "
         f"{joined}. An answer is for {moment}; figures are of the middle window of each clip. Frames of other "
         "rates are taken by their times, and a single picture is a clip of one frame.",
+    ]
+
+
+def _describe_head(head: Mapping[str, Any] | None) -> list[str]:
+    """What was fitted on the features of a frozen encoder, as lines of Markdown; none of a network that was trained."""
+    if not head:
+        return []
+    kind = {"svm": "linear SVM", "mlp": "network of one hidden layer"}.get(head["kind"], head["kind"].replace("_", " "))
+    return [
+        "",
+        f"The encoder was not trained on these data: a classifier ({kind}) was fitted by scikit-learn on the "
+        f"{head['features']} features that it gives of a face.",
     ]
 
 

@@ -20,6 +20,7 @@ from fer.config.optimizer import Optimizer
 from fer.config.registry import Registry
 from fer.config.report import Report
 from fer.config.sweep import Sweep
+from fer.config.temporal import CLIP_MODEL_KINDS
 from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
 
@@ -98,10 +99,13 @@ class Config(Section):
             return self
         if self.sweep.resume is not None:
             raise ValueError("sweep.resume=DIR stands on the command line alone, not in a file")
-        if "fit" not in self.trainer.stages and self.model_uri is None:
-            stage = self.trainer.stages[0]
-            purpose = {"test": "evaluate", "embed": "embed with"}[stage]
-            raise ValueError(f"trainer.stages=[{stage}] needs model_uri, the run or bundle to {purpose}")
+        if self.trainer.stages == ("test",) and self.model_uri is None:
+            raise ValueError("trainer.stages=[test] needs model_uri, the run or bundle to evaluate")
+        if "embed" in self.trainer.stages and self.model_uri is None and self.model.kind in CLIP_MODEL_KINDS:
+            raise ValueError(
+                "trainer.stages=[embed] needs model_uri, the run or bundle to embed with, or a network of single faces "
+                f"(model.kind=frame), not model.kind={self.model.kind}"
+            )
         if "embed" in self.trainer.stages and isinstance(self.model_uri, tuple):
             raise ValueError("trainer.stages=[embed] takes one model: features of several networks have no mean")
         if "fit" in self.trainer.stages and self.model_uri is not None:
@@ -113,6 +117,7 @@ class Config(Section):
             raise ValueError("trainer.resume_from needs the stage fit in trainer.stages")
         if "fit" in self.trainer.stages:
             self._check_model_kind()
+            self._check_head()
         check_protocol(self.evaluation.protocol, self.dataset.model_dump())
         return self
 
@@ -130,15 +135,41 @@ class Config(Section):
     def _check_model_kind(self) -> None:
         """Check that the network looks at what the data are."""
         name, kind = next(iter(self.dataset.sources)), self.model.kind
-        if self.dataset.has_clips and kind == "frame":
+        if self.dataset.has_clips and kind not in CLIP_MODEL_KINDS:
             raise ValueError(
-                f"model.kind=frame looks at single faces, and dataset.sources.{name} has clips; use model=temporal or "
+                f"model.kind={kind} looks at single faces, and dataset.sources.{name} has clips; use model=temporal or "
                 "model=video3d"
             )
-        if not self.dataset.has_clips and kind != "frame":
+        if not self.dataset.has_clips and kind in CLIP_MODEL_KINDS:
             raise ValueError(
                 f"model.kind={kind} looks at clips, and dataset.sources.{name} has images; use dataset=clips or "
                 "dataset=synthetic_clips, or a network of single faces (model.kind=frame)"
+            )
+
+    def _check_head(self) -> None:
+        """Check that nothing is asked of the fit of a head that is for trainings in epochs."""
+        trainer = self.trainer
+        if self.model.kind != "embedding_head":
+            return
+        if trainer.world_size > 1:
+            raise ValueError(
+                "model.kind=embedding_head is fitted by one process; use trainer.devices=1 and trainer.num_nodes=1"
+            )
+        for key, chosen in (
+            ("resume_from", trainer.resume_from is not None),
+            ("overfit_batches", trainer.overfit_batches is not None),
+            ("limit_batches", trainer.limit_batches is not None),
+            ("callbacks", bool(trainer.callbacks)),
+            ("profile", trainer.profile),
+        ):
+            if chosen:
+                raise ValueError(
+                    f"trainer.{key} is for trainings in epochs, and model.kind=embedding_head has none; leave it out"
+                )
+        if trainer.explain and self.model.head.kind == "gradient_boosting":
+            raise ValueError(
+                "trainer.explain=true follows gradients, and trees (model.head.kind=gradient_boosting) have none; use "
+                "another head, or trainer.explain=false"
             )
 
     def dump(self) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from fer.config import Config
 from fer.config.dataset import Augment
+from fer.config.embedding_head import Head
 from fer.config.model import Model
 from fer.config.optimizer import LENGTHS, OWN_SCHEDULES, Optimizer, Schedule
-from fer.config.temporal import Temporal
+from fer.config.temporal import CLIP_MODEL_KINDS, Temporal
 from fer.config.trainer import Trainer
 from fer.core.system import resolve_thread_count
 
@@ -40,6 +41,7 @@ def find_contradictions(config: Config) -> list[str]:
     found = [
         *_find_in_model(config.model, config.trainer.max_epochs),
         *_find_in_clips(config.model),
+        *_find_in_heads(config.model),
         *_find_in_clip_rates(config),
         *_find_in_schedule(config.optimizer.schedule),
         *_find_in_augmentation(config.dataset.augment),
@@ -97,7 +99,7 @@ def _find_in_clips(model: Model) -> list[str]:
     """Keys of the head where there is none, and a frozen encoder that never learnt anything."""
     chosen = {name: value for name, value in model.temporal if value != Temporal.model_fields[name].default}
     if model.kind != "temporal":
-        ignored = chosen if model.kind == "frame" else [name for name in chosen if name in HEAD_KEYS]
+        ignored = [name for name in chosen if name in HEAD_KEYS] if model.kind == "video3d" else chosen
         return [
             f"model.temporal.{name}={chosen[name]} has no effect with model.kind={model.kind}; use model=temporal"
             for name in ignored
@@ -113,9 +115,30 @@ def _find_in_clips(model: Model) -> list[str]:
     return found
 
 
+def _find_in_heads(model: Model) -> list[str]:
+    """Keys of classical classifiers where there is none, a random encoder, and losses that none of them has."""
+    if model.kind != "embedding_head":
+        chosen = {name: value for name, value in model.head if value != Head.model_fields[name].default}
+        return [
+            f"model.head.{name} has no effect with model.kind={model.kind}; use model=embedding_head" for name in chosen
+        ]
+    found = []
+    if model.encoder is None and model.weights == "none":
+        found.append(
+            "model.kind=embedding_head keeps an encoder of random weights; start it from a model "
+            "(model.encoder=pretrained) or from weights (model.weights=pretrained)"
+        )
+    if model.loss.kind != "cross_entropy" or model.loss.logit_adjustment:
+        found.append(
+            "model.loss has no effect with model.kind=embedding_head, whose classifier has a loss of its own; against "
+            "unequal classes use dataset.balance=class_weights or evaluation.logit_adjustment"
+        )
+    return found
+
+
 def _find_in_clip_rates(config: Config) -> list[str]:
     """Clips of fewer frames than windows ask for: points of every window would stay empty."""
-    if config.model.kind == "frame":
+    if config.model.kind not in CLIP_MODEL_KINDS:
         return []
     step_s = config.model.temporal.step_s
     rates = {

@@ -10,7 +10,8 @@ from typing import Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fer.config.base import Fraction, LocalPath, Options, Probability, Section, resolve_input_path
-from fer.config.temporal import VIDEO_ARCHITECTURES, ModelKind, Temporal
+from fer.config.embedding_head import Head
+from fer.config.temporal import CLIP_MODEL_KINDS, VIDEO_ARCHITECTURES, ModelKind, Temporal
 from fer.core.path_map import map_path
 from fer.core.plugins import NAME_PATTERN
 
@@ -76,8 +77,9 @@ class Model(Section):
 
     kind: ModelKind = Field(
         "frame",
-        description="What the network looks at: single faces (`frame`), or clips: features of frames joined by a head "
-        "(`temporal`), or convolutions through space and time (`video3d`)",
+        description="What the network looks at: single faces (`frame`; `embedding_head`: a classical classifier on the "
+        "features of a frozen encoder), or clips: features of frames joined by a head (`temporal`), or convolutions "
+        "through space and time (`video3d`)",
     )
     name: str = Field(
         description="Any architecture of timm, such as mobilenetv2_100 or resnet50; with kind=video3d r3d_18, "
@@ -113,9 +115,10 @@ class Model(Section):
     encoder: LocalPath | None = Field(
         None,
         min_length=1,
-        description="With kind=temporal: an existing model of single faces whose body the frame encoder starts from, "
-        "named as in `model_uri`; null starts it by `model.weights`",
+        description="With kind=temporal or embedding_head: an existing model of single faces whose body the encoder "
+        "starts from, named as in `model_uri`; null starts it by `model.weights`",
     )
+    head: Head = Field(Head(), description="Classifiers on embeddings")
     temporal: Temporal = Field(Temporal(), description="Windows of models of clips")
     loss: Loss = Field(description="What training minimises")
 
@@ -153,10 +156,10 @@ class Model(Section):
     @model_validator(mode="after")
     def check_kind(self) -> Self:
         """Check that what is asked for is there for networks of this kind."""
-        if self.encoder is not None and self.kind != "temporal":
+        if self.encoder is not None and self.kind not in ("temporal", "embedding_head"):
             raise ValueError(
-                f"encoder={self.encoder}: only a network with model.kind=temporal has a frame encoder; use that, or "
-                "model.encoder=null"
+                f"encoder={self.encoder}: only a network with model.kind=temporal or embedding_head has an encoder; "
+                "use one of them, or model.encoder=null"
             )
         if self.encoder is not None and self.weights != "none":
             raise ValueError(
@@ -164,6 +167,8 @@ class Model(Section):
             )
         if self.kind == "frame":
             return self
+        of_clips = self.kind in CLIP_MODEL_KINDS
+        what = f"{'clips' if of_clips else 'a frozen encoder'} (model.kind={self.kind})"
         for key, chosen, off in (
             ("flip", self.flip, "false"),
             ("affect", self.affect, "false"),
@@ -171,18 +176,22 @@ class Model(Section):
         ):
             if chosen:
                 raise ValueError(
-                    f"{key} is for networks of single faces (model.kind=frame), not of clips (model.kind={self.kind}); "
-                    f"use model.{key}={off}"
+                    f"{key} is for networks of single faces (model.kind=frame), not of {what}; use model.{key}={off}"
                 )
         if self.unfreeze_per_epoch:
             raise ValueError(
-                f"unfreeze_per_epoch={self.unfreeze_per_epoch}: networks of clips (model.kind={self.kind}) have no "
-                "blocks to unfreeze one by one; use model.unfreeze_per_epoch=0"
+                f"unfreeze_per_epoch={self.unfreeze_per_epoch}: networks of {what} have no blocks to unfreeze one by "
+                "one; use model.unfreeze_per_epoch=0"
             )
         return self._check_parts()
 
     def _check_parts(self) -> Self:
         """Check what trains when, and what each loss needs."""
+        if self.kind == "embedding_head" and self.head_epochs:
+            raise ValueError(
+                f"head_epochs={self.head_epochs}: with model.kind=embedding_head nothing but the head is ever fitted; "
+                "use model.head_epochs=0"
+            )
         if self.kind == "temporal" and self.temporal.freeze_encoder and self.head_epochs:
             raise ValueError(
                 f"head_epochs={self.head_epochs}: the frame encoder never trains with "

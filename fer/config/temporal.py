@@ -6,7 +6,8 @@ from pydantic import Field
 
 from fer.config.base import Fraction, Section
 
-ModelKind = Literal["frame", "temporal", "video3d"]
+ModelKind = Literal["frame", "embedding_head", "temporal", "video3d"]
+CLIP_MODEL_KINDS = ("temporal", "video3d")
 # torchvision's networks whose convolutions go through space and time.
 VIDEO_ARCHITECTURES = ("r3d_18", "mc3_18", "r2plus1d_18")
 MAX_LENGTH, MAX_STEP_S = 64, 10.0

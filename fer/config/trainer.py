@@ -25,7 +25,7 @@ class Trainer(Section):
 
     stages: tuple[Literal["fit", "test", "embed"], ...] = Field(
         description="`fit` trains; `test` evaluates the best checkpoint, or `model_uri`, once; `embed`, by itself, "
-        "writes the features that `model_uri` gives of every image"
+        "writes the features that `model_uri`, or the network of `model`, gives of every image"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Kind of device")
     devices: int = Field(

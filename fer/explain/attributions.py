@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from fer.core.extras import require_packages
+from fer.errors import ModelError
 from fer.explain.feature_map import find_feature_map
+from fer.models.fitted_heads import NO_GRADIENTS, has_gradients
 from fer.models.network import FaceNetwork
 
 GRAD_CAM, INTEGRATED_GRADIENTS, GRADIENT_SHAP = "grad_cam", "integrated_gradients", "gradient_shap"
@@ -55,6 +57,7 @@ class Explainer:
 
     Raises:
         UserError: Captum is not installed.
+        ModelError: The network ends in trees, which have no gradients.
 
     Examples:
         >>> explainer = Explainer(load_bundle("outputs/train/2026-01-31/12-00-00-demo").network)
@@ -64,6 +67,8 @@ class Explainer:
 
     def __init__(self, network: FaceNetwork, seed: int = 0, steps: int = STEPS, max_steps: int = MAX_STEPS) -> None:
         require_packages("captum", purpose="explanations")
+        if not has_gradients(network):
+            raise ModelError(f"{network.name}: {NO_GRADIENTS}; use a model with another head")
         self.network, self.seed, self.steps, self.max_steps = network.eval(), seed, steps, max_steps
 
     def prepare(self, native: np.ndarray) -> Tensor:

@@ -22,7 +22,7 @@ class EmbeddedData:
         samples: Their rows of the manifest; its index is the image's row in the store.
         classes: Names of the classes.
         embeddings: (N, D) float32.
-        probabilities: (N, C), calibrated.
+        probabilities: (N, C), calibrated; None of a network that classifies nothing.
         images: All images of the store, (M, h, w, 1 or 3) uint8.
         images_file: File of those images, from which neighbours are shown later; None without one.
     """
@@ -30,27 +30,28 @@ class EmbeddedData:
     samples: pd.DataFrame
     classes: Sequence[str]
     embeddings: np.ndarray
-    probabilities: np.ndarray
+    probabilities: np.ndarray | None
     images: np.ndarray
     images_file: str | None
 
     def build_index(self) -> pd.DataFrame:
         """Build the table of embeddings.parquet, a row an embedding."""
         table = self.samples[["sample_id", "source", "path", "split", "label"]].reset_index(drop=True)
-        table["predicted"] = np.array(self.classes, dtype=object)[self.probabilities.argmax(1)]
-        for column, name in enumerate(self.classes):
-            table[f"p_{name}"] = self.probabilities[:, column]
+        if self.probabilities is not None:
+            table["predicted"] = np.array(self.classes, dtype=object)[self.probabilities.argmax(1)]
+            for column, name in enumerate(self.classes):
+                table[f"p_{name}"] = self.probabilities[:, column]
         table["image"] = self.samples.index.to_numpy(np.int64)
         return table
 
 
-def write_embeddings(folder: Path, data: EmbeddedData, weights_sha256: str) -> pd.DataFrame:
+def write_embeddings(folder: Path, data: EmbeddedData, weights_sha256: str | None) -> pd.DataFrame:
     """Write embeddings.npy, embeddings.parquet and embeddings.json; the last one says that they are complete.
 
     Args:
         folder: The run directory.
         data: The embeddings.
-        weights_sha256: SHA-256 of the weights that made them.
+        weights_sha256: SHA-256 of the weights that made them; None of random ones.
 
     Returns:
         The index.
@@ -88,6 +89,6 @@ def write_projection(folder: Path, data: EmbeddedData, index: pd.DataFrame, titl
         points=points,
         table=chosen,
         pictures=np.asarray(data.images[chosen["image"].to_numpy(int)]),
-        accuracy=float((index["label"] == index["predicted"]).mean()) if len(index) else None,
+        accuracy=float((index["label"] == index["predicted"]).mean()) if len(index) and "predicted" in index else None,
     )
     write_embeddings_page(report, folder / EMBEDDINGS_HTML)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fer.explain.attributions import Explainer
+from fer.models.fitted_heads import HeadBody
 from fer.models.network import FaceNetwork
 
 # Part of the layers, counted from the classifier, whose weights are shuffled; all layers come last.
@@ -128,7 +129,9 @@ def _shuffle_network(network: FaceNetwork, fraction: float, inputs: Tensor, gene
 def _list_layers(network: FaceNetwork) -> list[nn.Module]:
     """Parts of the network with weights, from the classifier down; stages that stand in a sequence one by one."""
     layers: list[nn.Module] = []
-    for child in network.body.children():
+    body = network.body
+    children = [*body.encoder.children(), body.head] if isinstance(body, HeadBody) else body.children()
+    for child in children:
         layers += list(child.children()) if isinstance(child, nn.Sequential | nn.ModuleList) else [child]
     return [layer for layer in reversed(layers) if any(True for _ in layer.parameters())]
 

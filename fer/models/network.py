@@ -18,6 +18,7 @@ from typing_extensions import override
 from fer.core.io import compute_sha256
 from fer.emotions import AFFECT
 from fer.errors import ModelError, shorten_error
+from fer.models.fitted_heads import HeadBody
 from fer.models.preparation import PreparedNetwork
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class FaceNetwork(PreparedNetwork):
         channels_last: Whether images and weights lie in memory with the channels last.
         flip: Whether logits are the mean of those of an image and its mirror image, other than in training.
         affect: Whether valence and arousal are outputs of the body, too, behind the logits.
+        head: A fitted head in place of the architecture's classifier; ``nn.Identity()`` gives the features themselves.
 
     Raises:
         ModelError: timm has no such architecture, or it cannot be built for this size.
@@ -56,11 +58,13 @@ class FaceNetwork(PreparedNetwork):
         channels_last: bool = True,
         flip: bool = False,
         affect: bool = False,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__(name, classes, image_size, channels_last)
         self.affect = affect
         self.flip = flip
-        self.body = create_body(name, self.outputs, image_size, drop_rate)
+        body = create_body(name, self.outputs if head is None else 0, image_size, drop_rate)
+        self.body = body if head is None else HeadBody(body, head)
         # timm's facts about the architecture's published weights: normalisation, classifier's name, repository.
         self.pretrained_cfg: dict[str, Any] = dict(cast(Any, self.body).pretrained_cfg)
         self.set_normalisation(self.pretrained_cfg["mean"], self.pretrained_cfg["std"])

@@ -31,9 +31,9 @@ class EmbeddingsReport:
         dimensions: Length of an embedding.
         classes: Names of the classes.
         points: (N, 2) places of the points shown, from 0 to 1; none where there are too few images.
-        table: Their rows of embeddings.parquet.
+        table: Their rows of embeddings.parquet, with or without what a model answers.
         pictures: Their faces, (N, h, w, 1 or 3) uint8.
-        accuracy: Fraction of all images whose label the model gives; None without images.
+        accuracy: Fraction of all images whose label the model gives; None without images or answers.
     """
 
     title: str
@@ -65,7 +65,12 @@ def write_embeddings_page(report: EmbeddingsReport, path: Path) -> None:
         OSError: The page cannot be written.
     """
     script = read_script(_SCRIPT)
-    wrong = (report.table["label"] != report.table["predicted"]).to_numpy(bool)
+    judged = "predicted" in report.table
+    wrong = (
+        (report.table["label"] != report.table["predicted"]).to_numpy(bool)
+        if judged
+        else np.zeros(len(report.table), bool)
+    )
     places = _MARGIN + report.points * (_SIDE - 2 * _MARGIN)
     dots = [
         _Dot(round(float(x), 1), round(float(y), 1), emotion_colour(str(label)), bool(is_wrong))
@@ -80,6 +85,7 @@ def write_embeddings_page(report: EmbeddingsReport, path: Path) -> None:
         "side": _SIDE,
         "legend": [(name, int(counts.get(name, 0)), int(mistakes.get(name, 0))) for name in report.classes],
         "wrong": int(wrong.sum()),
+        "judged": judged,
         "data": encode_json_for_script(_build_data(report, dots, columns)),
         "sheet": sheet,
         "face_side": _FACE_SIDE,
@@ -91,23 +97,20 @@ def write_embeddings_page(report: EmbeddingsReport, path: Path) -> None:
 
 
 def _build_data(report: EmbeddingsReport, dots: list[_Dot], columns: int) -> dict[str, Any]:
-    """What the script shows of a point."""
-    probabilities = report.table[[f"p_{name}" for name in report.classes]].to_numpy(float)
-    rows = zip(
-        report.table["sample_id"],
-        report.table["split"],
-        report.table["label"],
-        report.table["predicted"],
-        probabilities.max(axis=1, initial=0),
-        strict=True,
-    )
+    """What the script shows of a point: behind its label what the model answers, where it is one."""
+    names = [report.table[column].map(str) for column in ("sample_id", "split", "label")]
+    answers: list[Any] = []
+    if "predicted" in report.table:
+        probabilities = report.table[[f"p_{name}" for name in report.classes]].to_numpy(float)
+        answers = [
+            report.table["predicted"].map(str),
+            [round(float(value), 3) for value in probabilities.max(axis=1, initial=0)],
+        ]
+    rows = zip(dots, *names, *answers, strict=True)
     return {
         "side": _SIDE,
         "columns": columns,
-        "points": [
-            [dot.x, dot.y, str(name), str(split), str(label), str(predicted), round(float(confidence), 3)]
-            for dot, (name, split, label, predicted, confidence) in zip(dots, rows, strict=True)
-        ],
+        "points": [[dot.x, dot.y, *row] for dot, *row in rows],
     }
 
 

@@ -18,6 +18,7 @@ from fer.core.run_layout import BUNDLE_DIR
 from fer.errors import ConfigError
 from fer.metrics.evaluation import summary_metrics
 from fer.models.clip_network import ClipNetwork
+from fer.models.fitted_heads import NO_GRADIENTS
 from fer.models.network import FaceNetwork
 from fer.registry.reference_faces import write_reference_samples
 from fer.train.baseline import write_baseline
@@ -37,10 +38,12 @@ def load_network(
 
     Raises:
         ModelError: It cannot be loaded.
-        ConfigError: Maps are asked for of an ensemble.
+        ConfigError: Maps are asked for of an ensemble, or of trees.
     """
     description = read_description(str(folder))
     if not description.members:
+        if config.trainer.explain and description.head and not description.head.has_gradients:
+            raise ConfigError(f"trainer.explain=true: {NO_GRADIENTS}; use trainer.explain=false")
         return open_bundle(description).network.to(device), description
     if config.trainer.explain:
         raise ConfigError(

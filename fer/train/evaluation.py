@@ -28,6 +28,7 @@ from fer.metrics.reliability import compute_reliability
 from fer.models.clip_network import ClipNetwork, predict_clip_outputs
 from fer.models.network import FaceNetwork, predict_outputs
 from fer.reports.evaluation_figures import EvaluationCurves
+from fer.train.embedding_cache import EmbeddedHead
 from fer.train.metrics import compute_split_metrics
 
 
@@ -121,7 +122,7 @@ class EvaluationResult:
 
 
 def predict(
-    network: FaceNetwork | ClipNetwork | EnsembleNetwork,
+    network: FaceNetwork | ClipNetwork | EnsembleNetwork | EmbeddedHead,
     images: np.ndarray,
     rows: np.ndarray,
     windows: ClipWindows | None = None,
@@ -129,12 +130,12 @@ def predict(
     """Compute all outputs (len(rows), outputs) of a network for rows of the store.
 
     Args:
-        network: The network, or an ensemble.
+        network: The network, or an ensemble, or a head that knows the features of the images.
         images: The images of the store.
         rows: Which of its images, or clips.
         windows: What a network of clips sees of them: of each the middle window.
     """
-    if isinstance(network, EnsembleNetwork):
+    if isinstance(network, EnsembleNetwork | EmbeddedHead):
         return network.predict_outputs(images, rows)
     if not isinstance(network, ClipNetwork):
         return predict_outputs(network, images, rows)
@@ -144,7 +145,7 @@ def predict(
 
 
 def evaluate(
-    network: FaceNetwork | ClipNetwork | EnsembleNetwork,
+    network: FaceNetwork | ClipNetwork | EnsembleNetwork | EmbeddedHead,
     images: np.ndarray,
     manifest: Manifest,
     splits: Sequence[str],
@@ -156,7 +157,7 @@ def evaluate(
     """Evaluate a network on splits of the data.
 
     Args:
-        network: The network, or those of an ensemble.
+        network: The network, or those of an ensemble, or a head that knows the features of the images.
         images: Those of the store, (M, h, w, C) uint8, at the native resolution and colour that it was trained on.
         manifest: Labels and splits of the images.
         splits: ``val`` and ``test``, or one of them; a split without images is left out.

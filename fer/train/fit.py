@@ -1,7 +1,6 @@
-"""What a training ends with."""
+"""A training, or the fit of a head, and the network that it ends with."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +12,8 @@ from fer.core.run_layout import CHECKPOINTS_DIR, LAST_CKPT, UNFINISHED_CKPT
 from fer.errors import UserError
 from fer.models.clip_network import ClipNetwork
 from fer.models.network import FaceNetwork
+from fer.train.fit_result import FitResult
+from fer.train.head_fit import fit_head
 from fer.train.inputs import PreparedData
 from fer.train.module_factory import build_network
 from fer.train.trainer import train_network
@@ -20,29 +21,8 @@ from fer.train.trainer import train_network
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """Result of a training.
-
-    Attributes:
-        network: The network of the best epoch, on the CPU.
-        history: A row of history.csv each validation.
-        best_epoch: Counted from 1, a fraction within an epoch; None where nothing was validated.
-        interrupted: Whether Ctrl-C or SIGTERM ended it.
-        seconds: Time of the training alone.
-        starting_weights_sha256: Of the file of weights that it started from; None where they were random.
-    """
-
-    network: FaceNetwork | ClipNetwork
-    history: list[dict[str, float]]
-    best_epoch: float | None
-    interrupted: bool
-    seconds: float
-    starting_weights_sha256: str | None
-
-
 def fit(config: Config, data: PreparedData, directory: Path, device: str) -> FitResult | None:
-    """Train in this process, alone or as one of several, and load the best network.
+    """Train in this process, alone or as one of several, and load the best network; or fit a head.
 
     Args:
         config: The run's configuration.
@@ -56,6 +36,8 @@ def fit(config: Config, data: PreparedData, directory: Path, device: str) -> Fit
     Raises:
         UserError: The weights or the checkpoint to start from cannot be used.
     """
+    if config.model.kind == "embedding_head":
+        return fit_head(config, data, directory, device)
     checkpoint = _find_resume_checkpoint(config, directory)
     result = train_network(config, data, directory, device, checkpoint)
     if get_global_rank():

@@ -7,6 +7,7 @@ from fer.config import Config
 from fer.models.clip_format import TemporalFormat
 from fer.models.clip_network import ClipNetwork
 from fer.models.depthwise import compute_strided_depthwise_in_float32
+from fer.models.fitted_heads import HeadBody
 from fer.models.network import (
     FaceNetwork,
     download_hub_weights,
@@ -14,7 +15,7 @@ from fer.models.network import (
     load_body_weights,
     load_pretrained_weights,
 )
-from fer.models.temporal_network import TemporalNetwork
+from fer.models.temporal_network import TemporalBody, TemporalNetwork
 from fer.models.video3d import VideoNetwork, download_video_weights
 from fer.train.averaging import find_first_averaged_epoch
 from fer.train.encoder import load_encoder
@@ -41,6 +42,7 @@ def build_network(config: Config, classes: int) -> FaceNetwork | ClipNetwork:
     shape = (model.name, classes, model.image_size, model.drop_rate)
     if model.kind == "frame":
         return FaceNetwork(*shape, channels_last, model.flip, model.affect)
+    assert model.kind != "embedding_head", "its head is fitted, see build_encoder"
     temporal = model.temporal
     windows = (temporal.length, temporal.step_s, temporal.position)
     if model.kind == "video3d":
@@ -67,20 +69,44 @@ def load_starting_weights(config: Config, network: FaceNetwork | ClipNetwork) ->
     """
     model = config.model
     if model.encoder is not None:
-        assert isinstance(network, TemporalNetwork), "only these have an encoder"
         return load_encoder(config, network)
     if model.weights == "none":
         return None
     weights = localize(model.weights, config)
-    if isinstance(network, FaceNetwork):
+    if isinstance(network, FaceNetwork) and not isinstance(network.body, HeadBody):
         return load_pretrained_weights(network, weights, model.weights_sha256)
-    if isinstance(network, TemporalNetwork):
+    if isinstance(network, FaceNetwork | TemporalNetwork):
+        assert isinstance(network.body, HeadBody | TemporalBody), "what is no whole network has an encoder"
         body, classifiers = network.body.encoder, list_classifiers(network.pretrained_cfg)
         path = download_hub_weights(network.name, network.pretrained_cfg) if weights == "pretrained" else None
     else:
         body, classifiers = network.body, network.classifier_names
         path = download_video_weights(network.name) if weights == "pretrained" else None
     return load_body_weights(body, network.name, classifiers, weights, model.weights_sha256, path)
+
+
+def needs_encoder(config: Config) -> bool:
+    """Whether a run computes features by the network of ``model``: it fits a head, or embeds without a model."""
+    return config.model_uri is None and (config.model.kind == "embedding_head" or "embed" in config.trainer.stages)
+
+
+def build_encoder(config: Config) -> tuple[FaceNetwork, str | None]:
+    """Build the frozen encoder of a configuration: a network whose outputs are its features, until it gets a head.
+
+    Args:
+        config: The configuration, of a network of single faces.
+
+    Returns:
+        The network with its weights, and the SHA-256 of their file; None where they are random.
+
+    Raises:
+        UserError: There is no such architecture, or the weights cannot be had.
+    """
+    model = config.model
+    network = FaceNetwork(
+        *(model.name, config.dataset.classes, model.image_size, 0.0, config.trainer.channels_last), head=nn.Identity()
+    )
+    return network, load_starting_weights(config, network)
 
 
 def build_library_schedule(config: Config) -> LibrarySchedule | None:

@@ -15,6 +15,7 @@ from fer.bundle.metadata import MODEL_CARD_FILE
 from fer.bundle.model_card import render_model_card
 from fer.config import Config
 from fer.config.contradictions import find_contradictions
+from fer.config.temporal import CLIP_MODEL_KINDS
 from fer.core.installation import format_resume_command
 from fer.core.io import write_text
 from fer.core.process import LAUNCHED_ENV, get_global_rank
@@ -42,6 +43,7 @@ from fer.train.device import resolve_device, resolve_precision
 from fer.train.distillation import find_teacher_weights, record_teachers
 from fer.train.distributed import apply_launcher, launch_workers, needs_launch, run_worker
 from fer.train.embed import embed_data
+from fer.train.encoder import match_colour
 from fer.train.ensemble import keep_ensemble, load_network
 from fer.train.evaluation import evaluate
 from fer.train.explanations import explain_results
@@ -49,7 +51,7 @@ from fer.train.fit import fit
 from fer.train.inputs import prepare_data, record_data
 from fer.train.model_classes import check_protocol_classes, describe_other_classes
 from fer.train.model_keys import pin_models
-from fer.train.module_factory import build_module, check_optimization
+from fer.train.module_factory import build_encoder, build_module, check_optimization, needs_encoder
 from fer.train.plugins import check_plugins, record_plugins
 from fer.train.preconditions import refuse_before_start
 from fer.train.pruning import TrialPrunedError, raise_if_pruned
@@ -79,7 +81,7 @@ def train(config: Config, directory: Path, sources: list[Source] | None = None) 
     Examples:
         >>> train(load_overrides(["trainer=debug"]), Path("outputs/train/first"))
     """
-    if "fit" not in config.trainer.stages:
+    if "fit" not in config.trainer.stages and config.model_uri is not None:
         config = pin_model_uri(config)
     config = pin_clip_detector(pin_models(apply_launcher(config)))
     _run_or_launch(resolve_precision(config), directory, Run, sources)
@@ -129,11 +131,13 @@ def _check_start(config: Config) -> None:
         device = resolve_device(config)
         check_plugins(config)
         check_audit(config)
-        if "fit" in config.trainer.stages:
-            # Its random weights are thrown away: the run draws its own after it was seeded.
+        # Random weights are thrown away: the run draws its own after it was seeded.
+        if needs_encoder(config):
+            build_encoder(config)
+        elif "fit" in config.trainer.stages:
             module, _ = build_module(config, config.dataset.classes, device)
             check_optimization(module.network, config)
-            if config.model.kind != "frame":
+            if config.model.kind in CLIP_MODEL_KINDS:
                 refuse_face_stages(config)
             find_teacher_weights(config)
 
@@ -216,7 +220,7 @@ def _record_failure(run: Run) -> Iterator[None]:
 
 def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Source] | None) -> bool:
     """Train, evaluate the best weights, and write bundle, metrics and report; whether it was interrupted."""
-    data = prepare_data(config, config.model.image_size, sources)
+    data = match_colour(config, prepare_data(config, config.model.image_size, sources))
     check_audited_data(config, data)
     record_data(run, data)
     fit_result = fit(config, data, run.directory, device)
@@ -241,7 +245,9 @@ def _fit_and_evaluate(config: Config, run: Run, device: str, sources: list[Sourc
     offsets = compute_decision_offsets(config, data.manifest)
     windows = select_windows(data.store, get_format(network))
     results, choice = evaluate(
-        *(network, data.store.images, data.manifest, splits, cfg.calibration), offsets=offsets, windows=windows
+        *(fit_result.embedded or network, data.store.images, data.manifest, splits, cfg.calibration),
+        offsets=offsets,
+        windows=windows,
     )
     assert choice is not None, "it was fitted on validation"
     metrics = build_metrics(config, results, choice.calibration.temperature, fit_result)

@@ -35,13 +35,13 @@ def check_preconditions(config: Config) -> "list[Source]":
     """
     with refuse_before_start():
         check_device(config)
-        if "fit" in config.trainer.stages:
+        if config.model_uri is None:
             check_weights(config)
         # What follows needs pandas and OpenCV, which take a second.
         from fer.registry.resolve import check_model_is_there
         from fer.train.inputs import read_sources
 
-        if "fit" not in config.trainer.stages:
+        if config.model_uri is not None:
             check_model_is_there(config)
         return read_sources(config)
 

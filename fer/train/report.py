@@ -19,7 +19,7 @@ from fer.trackers.images import SAMPLES_FILE, write_sample_sheet
 from fer.train.callbacks import HISTORY_COLUMNS
 from fer.train.clip_inputs import find_pictures
 from fer.train.evaluation import EvaluationResult
-from fer.train.fit import FitResult
+from fer.train.fit_result import FitResult
 from fer.train.inputs import PreparedData
 from fer.train.plugins import build_augmentation
 

@@ -10,7 +10,7 @@ from fer.metrics.protocols import describe_protocol
 from fer.reports.training import ReportExplanations
 from fer.runs.run_directory import Run
 from fer.train.evaluation import EvaluationResult
-from fer.train.fit import FitResult
+from fer.train.fit_result import FitResult
 from fer.train.inputs import PreparedData
 from fer.train.overfitting import describe_overfitting
 from fer.train.report import write_report
@@ -112,4 +112,5 @@ def build_metrics(
         "protocol": describe_protocol(protocol, splits, dataset.on_leak, dataset.exclude is not None)
         if protocol
         else None,
+        **({"embeddings": fit_result.embedded.facts} if fit_result and fit_result.embedded else {}),
     }

@@ -23,7 +23,7 @@ TEMPORAL, VIDEO3D = ("model=temporal", CLIPS), ("model=video3d", CLIPS)
         (TEMPORAL, "model.temporal.head=lsmt", "allowed are mean, gru, lstm, attention or tcn"),
         (VIDEO3D, "model.name=resnet50", "allowed are r3d_18, mc3_18, r2plus1d_18"),
         (VIDEO3D, "model.temporal.loss=frame", "use model.temporal.loss=clip"),
-        ((), "model.encoder=pretrained", "only a network with model.kind=temporal has a frame encoder"),
+        ((), "model.encoder=pretrained", "only a network with model.kind=temporal or embedding_head has an encoder"),
     ],
 )
 def test_what_does_not_fit_the_kind_is_refused(options: tuple[str, ...], override: str, words: str) -> None:

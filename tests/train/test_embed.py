@@ -29,6 +29,11 @@ from tests.helpers.served_runs import run_of
 
 FILES = ("embeddings.npy", "embeddings.parquet", "embeddings.json", "embeddings.html", "metrics.json")
 
+DATA = (
+    *("trainer=cpu", "trainer.threads=1", "dataset.sources.synthetic.count=140"),
+    "dataset.sources.synthetic.size=48",
+)
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,14 +42,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def cache_of(place: Path) -> str:
+    return f"dataset.cache_dir={place / 'cache'}"
+
+
 def configure(place: Path) -> Config:
-    return load_overrides(
-        [
-            *("trainer.stages=[embed]", f"model_uri={place / 'model'}", "trainer.threads=1", "trainer=cpu"),
-            *("dataset.sources.synthetic.count=140", "dataset.sources.synthetic.size=48"),
-            f"dataset.cache_dir={place / 'cache'}",
-        ]
-    )
+    return load_overrides(["trainer.stages=[embed]", f"model_uri={place / 'model'}", *DATA, cache_of(place)])
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +134,25 @@ def test_a_machine_without_gpu_says_so(place: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_stage_needs_a_model_and_stands_alone() -> None:
-    assert "trainer.stages=[embed] needs model_uri" in refusal("trainer.stages=[embed]")
+    assert "trainer.stages=[embed] needs model_uri" in refusal("trainer.stages=[embed]", "model=temporal")
     assert "allowed are [fit, test], [fit], [test] and [embed]" in refusal("trainer.stages=[fit,embed]")
+
+
+def test_a_network_of_timm_embeds_without_a_training(run: Path, place: Path, tmp_path: Path) -> None:
+    small = ("trainer.stages=[embed]", "model.name=test_resnet", "model.image_size=64", *DATA, cache_of(place))
+    train(load_overrides(small), tmp_path / "run")
+    embeddings, index = np.load(tmp_path / "run" / "embeddings.npy"), pd.read_parquet(tmp_path / "run" / FILES[1])
+    assert index.columns.tolist() == ["sample_id", "source", "path", "split", "label", "image"]
+    assert len(embeddings) == len(index) == metrics_of(tmp_path / "run")["embeddings"]["images"]
+    assert metrics_of(tmp_path / "run")["weights_sha256"] is None
+    page = (tmp_path / "run" / "embeddings.html").read_text(encoding="utf-8")
+    assert page.count("<circle cx=") == len(index)
+    assert 'id="by-mistake"' not in page and "get their label from the model" not in page
+    # The same seed draws the same weights; those of a run are its bundle's features.
+    train(load_run_config(tmp_path / "run"), tmp_path / "again")
+    assert (tmp_path / "again" / "embeddings.npy").read_bytes() == (tmp_path / "run" / "embeddings.npy").read_bytes()
+    train(load_overrides([*small, "model=embedding_head", f"model.encoder={place / 'model'}"]), tmp_path / "encoder")
+    np.testing.assert_allclose(np.load(tmp_path / "encoder" / "embeddings.npy"), np.load(run / FILES[0]), atol=1e-4)
 
 
 def test_many_points_are_sampled_visibly(run: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

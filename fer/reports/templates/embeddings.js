@@ -20,7 +20,7 @@
     byId("face").style.setProperty("--row", Math.floor(index / data.columns));
     const share = `${(100 * confidence).toFixed(0)} %`;
     byId("verdict").textContent =
-      label === predicted ? `${label}, recognised with ${share}` : `${label}, taken for ${predicted} with ${share}`;
+      predicted === undefined ? label : label === predicted ? `${label}, recognised with ${share}` : `${label}, taken for ${predicted} with ${share}`;
     byId("sample").textContent = `${sample} (${split})`;
   };
 
