@@ -25,6 +25,7 @@ COMMANDS = {
     "export": ("fer.export", "a model as a file of ONNX, PyTorch or OpenVINO, checked against itself"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "client": ("fer.client", "the faces of videos and pictures, classified by such a server"),
+    "app": ("fer.app", "a dashboard in the browser: analyse clips, look at runs, studies and models"),
     "privacy blur": ("fer.privacy.blur", "a copy of a video or image in which no face is recognised"),
     "privacy forget": ("fer.privacy.forget", "delete everything about a respondent from a run"),
     "privacy expired": ("fer.privacy.expired", "runs past the date of their deletion"),
