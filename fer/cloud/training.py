@@ -20,7 +20,7 @@ from fer.cloud.staging import DATA, InputChannel, Staging
 from fer.cloud.training_container import JOB_SPEC_JSON
 from fer.cloud.training_job import TrainingJob, build_training_request
 from fer.config import Config, SageMakerAws
-from fer.config.dataset import DRAWN
+from fer.config.dataset import list_source_paths
 from fer.core.documents import read_yaml
 from fer.core.installation import PROJECT_ROOT, format_command, format_resume_command
 from fer.core.io import write_text
@@ -151,7 +151,9 @@ def stage_inputs(spec: JobSpec, client: AwsClient, name: str, tuning: bool = Fal
 def _collect_inputs(config: Config) -> dict[str, str]:
     """Return each path or s3:// URI that a training reads, by its key in the configuration."""
     sources = config.dataset.sources.items()
-    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if not isinstance(spec, DRAWN)}
+    paths = {
+        f"dataset.sources.{name}.{key}": path for name, spec in sources for key, path in list_source_paths(spec).items()
+    }
     if config.model.weights not in ("none", "pretrained"):
         paths["model.weights"] = config.model.weights
     if config.dataset.exclude is not None:

@@ -50,6 +50,11 @@ PERSONS_TABLE = "persons"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
 ANNOTATED_DIR = "annotated"
+# Crops of faces, and beside them, where they are kept as a data set: a row a face, what is no face of it, and counts.
+CROPS_DIR = "crops"
+FACES_PARQUET = "faces.parquet"
+LEFT_OUT_CSV = "left_out.csv"
+DATASET_JSON = "dataset.json"
 # Of a study: as it was understood, its page, and its tables.
 STUDY_YAML = "study.yaml"
 STUDY_HTML = "study.html"

@@ -9,6 +9,7 @@ from pathlib import Path
 from fer.aws.client import AwsClient
 from fer.aws.s3 import find_objects, map_uri_to_path, parse_s3_uri, run_in_parallel
 from fer.config import Config
+from fer.config.dataset import list_source_paths
 from fer.core.io import atomic_write
 from fer.core.path_map import map_path
 from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
@@ -39,8 +40,8 @@ def read_sources(config: Config) -> list[Source]:
     sources = []
     for name, spec in config.dataset.sources.items():
         options = spec.model_dump()
-        if "root" in options:
-            options["root"] = localize(options["root"], config)
+        for key, path in list_source_paths(spec).items():
+            options[key] = localize(path, config)
         sources.append(read_source(name, **options))
     return sources
 
