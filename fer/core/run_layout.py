@@ -43,6 +43,14 @@ PRUNED_JSON = "pruned.json"
 # An export.
 EXPORT_JSON = "export.json"
 
+# An annotation: labels of each annotator, what people said, the table to train on, and how batches differ.
+LABELS_TABLE = "labels"
+CORRECTIONS_CSV = "corrections.csv"
+FINAL_DATASET = "final_emotion_dataset.parquet"
+AGREEMENT_CSV = "agreement.csv"
+LABEL_MONITOR_CSV = "label_monitor_log.csv"
+CORRECTIONS_HTML = "corrections.html"
+
 # An analysis of videos: tables, and what was finished before them.
 VIDEO_PREDICTIONS = "predictions"
 VIDEOS_PARQUET = "videos.parquet"
