@@ -10,6 +10,7 @@ import pandas as pd
 from fer.annotate.annotators import format_name, open_annotators
 from fer.annotate.batches import BatchStore, label_batches
 from fer.annotate.faces import FaceFiles, open_faces
+from fer.annotate.label_monitor import read_reference
 from fer.annotate.results import find_silent, format_training, write_results
 from fer.annotate.run import PROGRAM, list_annotators, open_saved_faces
 from fer.config import Config
@@ -54,6 +55,9 @@ def annotate(config: Config, directory: Path) -> int:
         require_packages("statsmodels", purpose="Fleiss' kappa of more than two annotators")
     faces = open_faces(config.annotation.input)
     config = _pin_annotators(config)
+    if config.annotation.reference is not None:
+        # A mistake in it is answered before hours of work.
+        read_reference(Path(config.annotation.reference), list_annotators(config), EMOTIONS)
     run = Run(directory, config, PROGRAM)
     with atomic_write(directory / PARTS_DIR / FACES_PARQUET) as temporary:
         faces.table.to_parquet(temporary, index=False)

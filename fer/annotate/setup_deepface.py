@@ -14,8 +14,8 @@ from fer.core.installation import format_command, format_documentation, get_prog
 from fer.errors import UserError
 from fer.runs.program import user_errors_to_exit_code
 
-# With which fer/annotate/deepface_worker.py was tried.
-PACKAGES = ("deepface==0.0.103", "tensorflow==2.21.0", "tf-keras==2.21.0")
+# With which fer/annotate/deepface_worker.py was tried. DeepFace imports werkzeug without saying that it needs it.
+PACKAGES = ("deepface==0.0.103", "tensorflow==2.21.0", "tf-keras==2.21.0", "werkzeug==3.1.9")
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +34,7 @@ def set_up_deepface(directory: Path) -> None:
     for command in (
         [sys.executable, "-m", "venv", str(directory)],
         [str(python), "-m", "pip", "install", *PACKAGES],
-        [str(python), "-c", "import deepface"],
+        [str(python), "-c", "from deepface import DeepFace"],
     ):
         if subprocess.run(command, check=False).returncode:
             raise UserError(

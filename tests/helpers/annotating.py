@@ -60,10 +60,10 @@ def write_faces(folder: Path, count: int, side: int = 48) -> Path:
 
 
 def write_flat_faces(folder: Path, values: Sequence[int]) -> Path:
-    """A gray picture for each value, 00.png…"""
+    """A gray picture for each value, 000.png…"""
     folder.mkdir(parents=True, exist_ok=True)
     for index, value in enumerate(values):
-        cv2.imwrite(str(folder / f"{index:02d}.png"), np.full((8, 8), value, np.uint8))
+        cv2.imwrite(str(folder / f"{index:03d}.png"), np.full((8, 8), value, np.uint8))
     return folder
 
 
