@@ -22,6 +22,10 @@ COMMANDS = {
     "config": ("fer.config", "every key of the configuration, its JSON Schema, what differs between two"),
     "study": ("fer.study", "write a first study.yaml from a folder of recordings"),
     "explain": ("fer.explain", "what a model looked at in a face"),
+    "annotate": ("fer.annotate", "label faces by models or DeepFace: agreement, drift, and a table to train on"),
+    "annotate page": ("fer.annotate.page", "a page on which a person confirms or corrects doubtful labels"),
+    "annotate merge": ("fer.annotate.merge", "take what that page has saved into the table"),
+    "annotate setup-deepface": ("fer.annotate.setup_deepface", "make the environment in which DeepFace runs"),
     "export": ("fer.export", "a model as a file of ONNX, PyTorch or OpenVINO, checked against itself"),
     "serve": ("fer.serving", "a model behind HTTP"),
     "client": ("fer.client", "the faces of videos and pictures, classified by such a server"),
@@ -73,7 +77,7 @@ def _run(arguments: list[str]) -> int:
 
 def _format_help(names: Iterable[str]) -> str:
     lines = ["usage: fer COMMAND …", ""]
-    lines += [f"  {name:22}{COMMANDS[name][1]}" for name in names]
+    lines += [f"  {name:25}{COMMANDS[name][1]}" for name in names]
     return "\n".join([*lines, "", "fer COMMAND --help says what a command takes; fer --version which version this is."])
 
 

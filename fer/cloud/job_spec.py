@@ -11,7 +11,7 @@ from fer.bundle.locate import names_pretrained
 from fer.cloud.printing import select_sagemaker
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_overrides, refuse_executable_yaml
-from fer.config.dataset import DRAWN
+from fer.config.dataset import list_source_paths
 from fer.config.quoting import read_text
 from fer.core.object_uri import is_object_uri, is_s3_uri
 from fer.errors import ConfigError, UserError
@@ -136,7 +136,9 @@ def validate_job_spec(spec: JobSpec) -> None:
 def collect_inputs(config: Config) -> dict[str, str]:
     """Return each path or URI that a training reads, by its key in the configuration."""
     sources = config.dataset.sources.items()
-    paths = {f"dataset.sources.{name}.root": spec.root for name, spec in sources if not isinstance(spec, DRAWN)}
+    paths = {
+        f"dataset.sources.{name}.{key}": path for name, spec in sources for key, path in list_source_paths(spec).items()
+    }
     if config.model.weights not in ("none", "pretrained"):
         paths["model.weights"] = config.model.weights
     if config.dataset.exclude is not None:

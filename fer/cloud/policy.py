@@ -15,7 +15,7 @@ from fer.cloud.printing import format_usage, print_document
 from fer.cloud.processing_job import find_common_folder
 from fer.cloud.statements import PRIVACY_CHECK, build_key_statement, build_statement
 from fer.config import Config, SageMakerAws
-from fer.config.dataset import DRAWN
+from fer.config.dataset import list_source_paths
 from fer.errors import ConfigError
 from fer.infer.inputs import list_inputs
 
@@ -212,7 +212,7 @@ def _build_step_statements(account: Account, model: str, role: str) -> list[dict
 def _build_input_statements(config: Config, partition: str) -> list[dict[str, Any]]:
     """Return the rights to the videos, data sets and weights in S3, and to list their buckets; none where none are."""
     uris = [*_list_video_places(config), config.model.weights]
-    uris += [spec.root for spec in config.dataset.sources.values() if not isinstance(spec, DRAWN)]
+    uris += [path for spec in config.dataset.sources.values() for path in list_source_paths(spec).values()]
     places = [uri.removeprefix("s3://") for uri in uris if uri.startswith("s3://")]
     if not places:
         return []

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fer.config.annotation import Annotation
 from fer.config.aws import Aws, LocalAws, SageMakerAws
 from fer.config.base import ExistingPath, Section
 from fer.config.dataset import Dataset
@@ -25,6 +26,7 @@ from fer.config.tracker import Tracker
 from fer.config.trainer import Trainer
 
 __all__ = [
+    "Annotation",
     "Aws",
     "Config",
     "Dataset",
@@ -45,7 +47,7 @@ __all__ = [
     "Trainer",
 ]
 
-Program = Literal["train", "infer", "register", "export"]
+Program = Literal["train", "infer", "register", "export", "annotate"]
 
 
 class Config(Section):
@@ -69,7 +71,7 @@ class Config(Section):
     )
     ensemble: Ensemble = Field(Ensemble(), description="Several models as one")
     resume: ExistingPath | None = Field(
-        description="The run directory of a killed run of train.py or infer.py to go on with"
+        description="The run directory of a killed run of train.py, infer.py or fer annotate to go on with"
     )
     dry_run: bool = Field(description="Print every request to AWS as JSON, and send none")
     dataset: Dataset = Field(description="Labelled faces")
@@ -84,6 +86,7 @@ class Config(Section):
     report: Report = Field(Report(), description="What pages show of people")
     registry: Registry = Field(description="Registered models")
     export: Export = Field(Export(), description="Files for other programs")
+    annotation: Annotation = Field(Annotation(), description="Labels by models, and by people")
     aws: Aws = Field(description="This machine, or AWS")
 
     @field_validator("model_uri", mode="before")

@@ -71,6 +71,20 @@ class FolderSource(Section):
     class_map: ClassMap = Field(default_factory=dict, description="Folder name: emotion (null leaves the folder out)")
 
 
+class TableSource(Section):
+    """A table that names images and their labels, such as the one that `fer annotate` writes."""
+
+    kind: Literal["table"] = Field(description="A table of images")
+    table: InputPath = Field(
+        description="CSV or Parquet with path (or image) and label, and if need be split, weight and subject; further "
+        "columns are groups"
+    )
+    root: InputPath | None = Field(
+        None, description="Directory, .zip or .tar.gz in which the paths begin; null is the table's directory"
+    )
+    class_map: ClassMap = Field(default_factory=dict, description="Label: emotion (null leaves its images out)")
+
+
 class SyntheticSource(VotedSource):
     """Drawn faces, labelled by ten simulated annotators: no download, no licence."""
 
@@ -83,9 +97,25 @@ class SyntheticSource(VotedSource):
 # Sources without a file.
 DRAWN = (SyntheticSource, SyntheticClipsSource)
 Source = Annotated[
-    FerplusSource | RafdbSource | Fer2013Source | FolderSource | SyntheticSource | ClipsSource | SyntheticClipsSource,
+    FerplusSource
+    | RafdbSource
+    | Fer2013Source
+    | FolderSource
+    | TableSource
+    | SyntheticSource
+    | ClipsSource
+    | SyntheticClipsSource,
     Field(discriminator="kind"),
 ]
+
+
+def list_source_paths(source: Source) -> dict[str, str]:
+    """List the paths and s3:// URIs that a source is read from, by its keys; none of a drawn one."""
+    if isinstance(source, DRAWN):
+        return {}
+    if isinstance(source, TableSource):
+        return {"table": source.table, "root": source.root or source.table.rpartition("/")[0]}
+    return {"root": source.root}
 
 
 class Augment(Section):
@@ -187,10 +217,10 @@ class Dataset(Section):
     def check_contempt_source(self) -> Self:
         """Check that a source has the eighth class where there are eight."""
         if self.classes == 8 and not any(
-            s.kind in ("ferplus", "fer2013", "folder", "clips") for s in self.sources.values()
+            s.kind in ("ferplus", "fer2013", "folder", "table", "clips") for s in self.sources.values()
         ):
             raise ValueError(
-                "classes=8 needs a source with contempt (kind ferplus, fer2013, folder or clips), or set "
+                "classes=8 needs a source with contempt (kind ferplus, fer2013, folder, table or clips), or set "
                 "dataset.classes=7"
             )
         return self

@@ -117,8 +117,9 @@ class Extraction(Section):
         "least 2 frames",
     )
     quality: Quality = Field(description="Limits beyond which a face is not classified")
-    save: Literal["none", "crops", "frames"] = Field(
-        description="Images to keep: face crops, or sampled frames; stages=[extract] keeps the crops in any case"
+    save: Literal["none", "crops", "frames", "dataset"] = Field(
+        description="Images to keep: face `crops`, or sampled `frames`; `dataset` keeps the crops with a table of them "
+        "(crops/faces.parquet), which `fer annotate` labels; stages=[extract] keeps the crops in any case"
     )
     smoothing: Smoothing = Field(description="Smoothing over time")
     groups: ExistingPath | None = Field(
@@ -219,13 +220,20 @@ class Extraction(Section):
                 raise ValueError(
                     "baseline_seconds has no effect on extraction.study; name the window in the study's file: baseline"
                 )
+            if self.save == "dataset":
+                raise ValueError(
+                    "save=dataset makes training data of faces, for which a study's respondents gave no consent; use "
+                    "save=crops"
+                )
         return self
 
     @model_validator(mode="after")
     def check_blur(self) -> Self:
         """Check that nothing is to be kept that would have to be covered whole."""
-        if self.blur == "all" and self.save == "crops":
-            raise ValueError("save=crops keeps faces and nothing else; blur=all keeps none, so leave one of them out")
+        if self.blur == "all" and self.save in ("crops", "dataset"):
+            raise ValueError(
+                f"save={self.save} keeps faces and nothing else; blur=all keeps none, so leave one of them out"
+            )
         if self.blur == "all" and self.stages == ("extract",):
             raise ValueError(
                 "stages=[extract] keeps crops of faces, and blur=all keeps none; extract and predict in one run"

@@ -152,6 +152,13 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "registry.deploy.cloudrun.timeout_s", 300),
     AddedKey("0.3.0", "registry.deploy.wait", True),
     AddedKey("0.3.0", "registry.deploy.poll_s", 10.0),
+    AddedKey("0.3.0", "annotation.input", None),
+    AddedKey("0.3.0", "annotation.by", ["pretrained"]),
+    AddedKey("0.3.0", "annotation.batch_size", 256),
+    AddedKey("0.3.0", "annotation.reference", None),
+    AddedKey("0.3.0", "annotation.deepface.environment", None),
+    AddedKey("0.3.0", "annotation.deepface.actions", ["emotion"]),
+    AddedKey("0.3.0", "annotation.deepface.timeout_s", 120.0),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(

@@ -16,7 +16,11 @@ CONF = (PACKAGE_DIR if INSTALLED else PROJECT_ROOT) / "conf"
 SCHEMAS = CONF.with_name("schemas")
 
 # Commands of `fer` that are called otherwise than their module.
-_RENAMED = {"serving": "serve", "train.review_labels": "labels"}
+_RENAMED = {
+    "serving": "serve",
+    "train.review_labels": "labels",
+    "annotate.setup_deepface": "annotate setup-deepface",
+}
 _TYPED_PROGRAM = re.compile(r"python (?:-m )?((?:train|infer|register)\.py|fer(?:\.\w+)+)")
 _program_name: str | None = None
 

@@ -43,6 +43,14 @@ PRUNED_JSON = "pruned.json"
 # An export.
 EXPORT_JSON = "export.json"
 
+# An annotation: labels of each annotator, what people said, the table to train on, and how batches differ.
+LABELS_TABLE = "labels"
+CORRECTIONS_CSV = "corrections.csv"
+FINAL_DATASET = "final_emotion_dataset.parquet"
+AGREEMENT_CSV = "agreement.csv"
+LABEL_MONITOR_CSV = "label_monitor_log.csv"
+CORRECTIONS_HTML = "corrections.html"
+
 # An analysis of videos: tables, and what was finished before them.
 VIDEO_PREDICTIONS = "predictions"
 VIDEOS_PARQUET = "videos.parquet"
@@ -50,6 +58,11 @@ PERSONS_TABLE = "persons"
 MONITORING_JSON = "monitoring.json"
 PARTS_DIR = "parts"
 ANNOTATED_DIR = "annotated"
+# Crops of faces, and beside them, where they are kept as a data set: a row a face, what is no face of it, and counts.
+CROPS_DIR = "crops"
+FACES_PARQUET = "faces.parquet"
+LEFT_OUT_CSV = "left_out.csv"
+DATASET_JSON = "dataset.json"
 # Of a study: as it was understood, its page, and its tables.
 STUDY_YAML = "study.yaml"
 STUDY_HTML = "study.html"

@@ -275,13 +275,18 @@ class _ManifestBuilder:
         split_checks.check_evaluated(self.samples["split"], self.things, self._describe_dropped())
 
     def weigh(self) -> None:
-        """Weigh training images inversely to their class's size, 1 on average; 1 outside training or balance."""
+        """Weigh training images inversely to their class's size, 1 on average; 1 outside training or balance.
+
+        Where a data set weighs its images itself, its weights of training images are multiplied with these.
+        """
         training = (self.samples["split"] == "train").to_numpy()
         weights = np.ones(len(self.samples))
         if self.cfg.balance != "none" and training.any():
             labels = self.samples.loc[training, "label"]
             inverse = 1.0 / labels.map(labels.value_counts()).to_numpy(float)
             weights[training] = inverse / inverse.mean()
+        if "weight" in self.samples:
+            weights[training] *= self.samples["weight"].fillna(1.0).to_numpy(float)[training]
         self.samples["weight"] = weights
 
     def build(self) -> Manifest:

@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from fer.config import Config
@@ -22,6 +21,7 @@ from fer.core.extras import require_packages
 from fer.core.installation import CONF
 from fer.errors import ConfigError
 from fer.runs.program import get_run_directory, run_program, user_errors_to_exit_code
+from fer.runs.short_arguments import expand_words, parse_options
 
 # Hydra would take the name of this file.
 JOB_NAME = "hydra.job.name=export"
@@ -66,25 +66,20 @@ def expand_arguments(arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: Two models are named, or a sweep is asked for.
     """
-    options = get_args_parser().parse_args(arguments)
+    options = parse_options(arguments)
     if options.multirun:
         raise ConfigError("--multirun: one export writes several formats; use format=[onnx,openvino]")
     models = [word for word in options.overrides if "=" not in word or Path(word).exists()]
     named = [*models, *(word for word in options.overrides if word.startswith("model_uri="))]
     if len(named) > 1:
         raise ConfigError(f"{' and '.join(named)}: name one model; each is exported by a command of its own")
-    # A word may be an option's value as well: --config-dir RUN. Hydra takes overrides that stand together alone.
-    marked = [str(place) if word in options.overrides else word for place, word in enumerate(arguments)]
-    places = [int(text) for text in get_args_parser().parse_args(marked).overrides]
-    expanded = [_expand(arguments[place], arguments[place] in models) for place in places]
-    first = places[0] if places else len(arguments)
-    return [*arguments[:first], JOB_NAME, *expanded, *arguments[first + len(places) :]]
 
+    def expand(word: str) -> str:
+        if word in models:
+            return f"model_uri={word}"
+        return f"export.{word}" if KEYS.match(word) else word
 
-def _expand(word: str, is_model: bool) -> str:
-    if is_model:
-        return f"model_uri={word}"
-    return f"export.{word}" if KEYS.match(word) else word
+    return expand_words(arguments, JOB_NAME, expand)
 
 
 def run() -> None:

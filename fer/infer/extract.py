@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from fer.config import Extraction
-from fer.core.io import atomic_write
+from fer.core.io import atomic_write, compute_sha256
 from fer.core.prefetch import map_in_threads, prefetch
+from fer.core.run_layout import CROPS_DIR
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.context import list_track_ids, read_context, set_track_ids
 from fer.infer.shares import list_numbers
@@ -30,7 +31,9 @@ CHUNK_FRAMES = 128
 # Frames that wait to be classified: a batch of faces or two.
 PREFETCH_FRAMES = 32
 SMALL_FRAME_PIXELS = 640 * 480
-CROPS, FRAMES = "crops", "frames"
+CROPS, FRAMES = CROPS_DIR, "frames"
+# Values of `extraction.save` with which crops are kept.
+KEEPING_CROPS = ("crops", "dataset")
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class FaceExtractor:
         self.margin = self.detectors[0].margin if margin is None else margin
         self.align = getattr(config.detector, "align", False)
         self.thresholds = QualityThresholds(**config.quality.model_dump())
-        self.save_crops = save_crops or config.save == "crops"
+        self.save_crops = save_crops or config.save in KEEPING_CROPS
 
     def extract(self, media: Sequence[Media]) -> Iterator[FrameFaces | VideoEnd]:
         """Extract what is not done yet, video after video.
@@ -137,6 +140,8 @@ class FaceExtractor:
         }
         try:
             with self.fetch_media(item):
+                if self.config.save == "dataset":
+                    record["sha256"] = _hash_file(item.path)
                 info = open_video(item.path)
                 record |= {key: value for key, value in vars(info).items() if key != "path"}
                 context = list_track_ids(read_context(store, self.context_s))
@@ -271,6 +276,14 @@ def _build_face_columns(face: Face, quality: FaceQuality, reason: str) -> dict[s
         "pitch": quality.pitch,
         "roll": quality.roll,
     }
+
+
+def _hash_file(path: Path) -> str:
+    """SHA-256 of a file, "" of one that cannot be read: opening it says why."""
+    try:
+        return compute_sha256(path)
+    except OSError:
+        return ""
 
 
 def _write_image(path: Path, bgr: np.ndarray) -> None:

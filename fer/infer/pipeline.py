@@ -25,6 +25,7 @@ from fer.infer.analysis import extract_and_predict
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.covering import save_covered_frames
 from fer.infer.device import describe_plan, plan_inference
+from fer.infer.face_dataset import write_face_dataset
 from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
@@ -171,6 +172,9 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
             if config.extraction.save == "frames" and config.extraction.blur != "none":
                 fetcher = MediaFetcher(get_region(config), keep=config.extraction.annotate)
                 save_covered_frames(config, run.directory, media, fetcher)
+            # Of a share the run of all does it.
+            if config.extraction.save == "dataset" and config.extraction.share is None:
+                write_face_dataset(run.directory, len(media))
         records = _read_completion_records(run, stores)
         usable = sum(store.count_usable() for store in stores)
         if "report" in stages:

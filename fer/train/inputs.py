@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer.config import Config
+from fer.config.dataset import list_source_paths
 from fer.core.io import atomic_write
 from fer.core.object_uri import SERVICES, get_scheme, is_object_uri, map_key_to_path, split_object_uri
 from fer.core.path_map import map_path
@@ -39,8 +40,8 @@ def read_sources(config: Config) -> list[Source]:
     sources = []
     for name, spec in config.dataset.sources.items():
         options = spec.model_dump()
-        if "root" in options:
-            options["root"] = localize(options["root"], config)
+        for key, path in list_source_paths(spec).items():
+            options[key] = localize(path, config)
         sources.append(read_source(name, **options))
     return sources
 

@@ -92,8 +92,8 @@ WRONG_COMBINATIONS = {
     "stage fit in trainer.stages",
     "trainer.stages=[test,fit]": "trainer.stages=[test, fit]: allowed are [fit, test], [fit], [test] and [embed]",
     "trainer=cpu trainer.precision=16": "trainer: precision=16 needs a GPU; on a CPU use trainer.precision=32 or bf16",
-    "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013, folder or clips), or "
-    "set dataset.classes=7",
+    "dataset.classes=8": "dataset: classes=8 needs a source with contempt (kind ferplus, fer2013, folder, table or "
+    "clips), or set dataset.classes=7",
     "dataset.fractions=[0.5,0.5,0.5]": "dataset.fractions=[0.5, 0.5, 0.5]: the three fractions must be 0 or more and "
     "sum to 1",
     "dataset.fractions=[1.5,0.5,-1]": "dataset.fractions=[1.5, 0.5, -1]: the three fractions must be 0 or more and "
@@ -146,7 +146,7 @@ WRONG_TRACKERS = {
 
 WRONG_SOURCES = {
     "{kind: floder, root: /}": "dataset.sources.mine.kind=floder: allowed are ferplus, rafdb, fer2013, folder, "
-    "synthetic, clips, synthetic_clips; did you mean folder?",
+    "table, synthetic, clips, synthetic_clips; did you mean folder?",
     "{root: /}": "dataset.sources.mine.kind: a value is needed; it names the kind of source",
     "{kind: folder}": "dataset.sources.mine.root: a value is needed",
     "{kind: folder, root: /nowhere}": "dataset.sources.mine.root=/nowhere: no such file or directory",

@@ -65,7 +65,7 @@ def test_allowed_values_are_said_in_plain_words() -> None:
     assert allowed["trainer.stages"] == "list of fit, test, embed"
     assert allowed["dataset.fractions"] == "list of 3 of numbers"
     assert allowed["dataset.sources.<name>.kind"] == (
-        "ferplus, rafdb, fer2013, folder, synthetic, clips, synthetic_clips"
+        "ferplus, rafdb, fer2013, folder, table, synthetic, clips, synthetic_clips"
     )
     assert allowed["model.name"] == "text"
     assert allowed["trainer.compile"] == "true or false"

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from omegaconf import open_dict
 
+from fer.annotate.__main__ import expand_arguments as expand_faces
 from fer.cli import COMMANDS
 from fer.cloud.training import parse_job_spec
 from fer.config import Program
@@ -38,10 +39,11 @@ OTHERS = {
 }
 # What a reader fills in. Where a key needs a path, one of this name is in the working directory.
 FILLED_IN = {"ROLE_ARN": "arn:aws:iam::123456789012:role/fer", "BUCKET": "bucket", "ACCOUNT": "123456789012"}
-DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "clips", "faces")
+DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "FACES", "clips", "faces")
 FILES = (
     "FILE",
     "FILE.png",
+    "FILE.csv",
     "CLIP",
     "ferplus.zip",
     "rafdb.zip",
@@ -125,6 +127,8 @@ def _check_module(module: str, arguments: list[str]) -> None:
     match module:
         case "fer.export":
             _check_overrides("export", expand_arguments(arguments))
+        case "fer.annotate":
+            _check_overrides("annotate", expand_faces(arguments))
         case "fer.cloud.train":
             parse_job_spec(_find_run(arguments), overrides)
         case "fer.cloud.tune":
@@ -167,7 +171,7 @@ def _check_overrides(program: Program, arguments: list[str]) -> None:
     if resumed or any(word.startswith("sweep.resume=") for word in overrides):
         overrides = [word for word in overrides if not word.startswith(("resume=", "sweep.resume="))]
         # What a run or sweep of train.py goes on with is its own configuration.
-        assert program == "infer" or all(word.startswith("hydra") for word in overrides)
+        assert program in ("infer", "annotate") or all(word.startswith("hydra") for word in overrides)
     if any(word.startswith("extraction.shares=") for word in overrides) and {"-m", "--multirun"} & options:
         # Each job does one of them.
         overrides.append("extraction.share=0")

@@ -15,6 +15,7 @@ from fer.data.sources.image_folder import read_folder
 from fer.data.sources.rafdb import read_rafdb
 from fer.data.sources.synthetic import read_synthetic
 from fer.data.sources.synthetic_clips import read_synthetic_clips
+from fer.data.sources.table import read_table
 from fer.errors import DataError
 
 READERS: dict[str, Callable[..., Source]] = {
@@ -22,6 +23,7 @@ READERS: dict[str, Callable[..., Source]] = {
     "rafdb": read_rafdb,
     "fer2013": read_fer2013,
     "folder": read_folder,
+    "table": read_table,
     "synthetic": read_synthetic,
     "clips": read_clips,
     "synthetic_clips": read_synthetic_clips,

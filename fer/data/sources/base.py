@@ -48,8 +48,8 @@ class Source:
     Attributes:
         name: Name of the source in the configuration.
         table: One row an image: `path` (unique in the source), `part` (the official split: train, val, test, or ""
-            where there is none), `label` (a class name, or None where there are votes) and the columns `votes_*`
-            (NaN where there is a label).
+            where there is none), `label` (a class name, or None where there are votes), the columns `votes_*`
+            (NaN where there is a label) and, where the data set weighs its images, `weight`.
         read: Gives, for a path, the image's encoded bytes, or its pixels (H, W) or (H, W, 3) uint8 RGB. Raises
             DataError.
         get_info: Gives, for a path, facts about the image without reading it; None where only reading tells.
