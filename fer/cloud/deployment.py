@@ -5,13 +5,14 @@ import logging
 from pathlib import Path
 
 from fer.aws.client import AwsClient
-from fer.aws.s3 import check_bucket_private, parse_s3_uri
+from fer.aws.s3 import check_bucket_private
 from fer.aws.settings import connect
 from fer.cloud.cloud_run import write_service
 from fer.cloud.endpoint_names import build_output_uri, get_endpoint_name, get_model_name
 from fer.cloud.endpoint_requests import build_deployment
 from fer.cloud.rollout import Rollout
 from fer.config import Config, SageMakerAws
+from fer.core.object_uri import split_object_uri
 from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.registry.base import CHAMPION, ModelRegistry, ModelVersion
@@ -72,7 +73,7 @@ def _change_endpoint(config: Config, aws: SageMakerAws, client: AwsClient) -> st
     deployment = build_deployment(client, aws, cfg, version, name)
     # Faces are kept there.
     if cfg.target == "async" or cfg.capture_percent:
-        check_bucket_private(client, parse_s3_uri(build_output_uri(aws, cfg, name))[0])
+        check_bucket_private(client, split_object_uri(build_output_uri(aws, cfg, name))[0])
     return rollout.deploy(deployment)
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fer.aws.s3 import parse_s3_uri
 from fer.cloud.account import Account
 from fer.cloud.endpoint_names import (
     VARIANT,
@@ -16,6 +15,7 @@ from fer.cloud.endpoint_requests import build_volume_key
 from fer.cloud.statements import PRIVACY_CHECK, build_key_statement, build_statement
 from fer.config import Config, SageMakerAws
 from fer.config.deploy import Deploy
+from fer.core.object_uri import split_object_uri
 
 SCALING_ROLE = "sagemaker.application-autoscaling.amazonaws.com"
 Statement = dict[str, Any]
@@ -43,7 +43,7 @@ def build_endpoint_statements(config: Config, account: Account) -> tuple[list[St
             build_key_statement("EndpointDisks", ["kms:CreateGrant"], account, str(account.aws.volume_kms_key))
         )
     if deploy.target == "async":
-        bucket, prefix = parse_s3_uri(build_output_uri(account.aws, deploy, name))
+        bucket, prefix = split_object_uri(build_output_uri(account.aws, deploy, name))
         if bucket != account.aws.bucket or not prefix.startswith(f"{account.aws.prefix}/jobs/"):
             place = f"arn:{account.partition}:s3:::{bucket}"
             role.append(
