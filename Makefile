@@ -78,7 +78,7 @@ lock: environment
 	$(BIN)/uv pip compile serving.in --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links -o serving.lock
 	$(BIN)/uv pip compile pyproject.toml jobs.in --extra aws --extra trackers --extra serve --extra analysis --extra study \
-	  --extra export \
+	  --extra export --extra google \
 	  --constraint requirements.lock --no-emit-package opencv-python --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links -o jobs.lock
 
