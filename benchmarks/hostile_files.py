@@ -163,8 +163,9 @@ def _attack_lying_zip(folder: Path) -> Callable[[], Any]:
 
 
 def _attack_xz(folder: Path) -> Callable[[], Any]:
-    with lzma.open(folder / "faces.tar.xz", "wb", preset=1) as file:
-        write_zeros(file, 2000)
+    # An .xz file is one stream after another.
+    stream = lzma.compress(20 * ZEROS, preset=1)
+    (folder / "faces.tar.xz").write_bytes(100 * stream)
     return lambda: DatasetFiles(str(folder / "faces.tar.xz"))
 
 

@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import gc
 import os
 import signal
 import sys
@@ -8,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from fer.core.user_cache import CACHE_ENV
-from tests.helpers.forkserver import forking
+from tests.helpers.forking import forking
+from tests.helpers.parsing import parse_once
 from tests.helpers.paths import SHARED
 
 pytest_plugins = (
@@ -18,6 +20,8 @@ pytest_plugins = (
     "tests.helpers.package_fixtures",
     "tests.helpers.serving_fixtures",
 )
+# Libraries and tests stay: a quarter of the time of their import would go into looking for what can be collected.
+gc.disable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,6 +29,12 @@ def _forking() -> Iterator[None]:
     """Programs start as copies of a process that has imported their libraries."""
     with forking():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsing() -> None:
+    """Thousands of configurations and hundreds of clients of AWS are made of the same files."""
+    parse_once()
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +79,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test needs the network: whatever asks for it, such as a detector's weights, is refused at once.
     os.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
+
+
+def pytest_collection_finish() -> None:
+    """From here on the collector passes over what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,40 +1,38 @@
-"""Python programs that start quickly: copies of a process that has imported their libraries.
+"""The template of the tests' programs: a process that has imported their libraries, and forks a copy for each order.
 
-Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. Within ``forking()``, and in all
-that is started there, ``subprocess.Popen`` asks a template, a process that holds nothing but libraries, for a copy.
-The copy is a child of whoever asked (Linux's CLONE_PARENT), and a process of its own in all else: it runs the program's
-file or module as ``__main__`` with its own arguments, directory, environment, streams, session and exit code. The
-libraries and the project's own modules are imported beforehand, the templates of its pages compiled and the names that
-a configuration may hold gathered; nothing of a program has run. A program that finds another copy of the project on its
-path reads that one's modules itself.
-
-What the template cannot stand for is started as always: another interpreter, other flags, code in a string.
+Importing PyTorch, Lightning and OpenCV takes most of the time of a short program. A copy is a child of whoever asked
+for it (Linux's CLONE_PARENT), and a process of its own in all else: it runs the program's file or module as
+``__main__`` with its own arguments, directory, environment, streams, session and exit code. The libraries and the
+project's own modules are imported beforehand, the templates of its pages compiled and the names that a configuration
+may hold gathered; nothing of a program has run. A program that finds another copy of the project on its path reads that
+one's modules itself. Who asks is tests/helpers/forking.py.
 """
 
 import array
 import atexit
 import ctypes
+import fcntl
 import gc
 import importlib
 import importlib.machinery
 import json
 import os
 import pkgutil
-import platform
 import resource
 import runpy
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests.helpers.forking import READY, SYS_CLONE, ask_for_copies
+from tests.helpers.parsing import parse_once
 from tests.helpers.paths import PROJECT
 
 LIBRARIES = (
@@ -43,110 +41,18 @@ LIBRARIES = (
     *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
     *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
     *("sklearn.metrics", "timm.optim", "onnx", "mlflow", "mlflow.store.tracking.sqlalchemy_store"),
-    "matplotlib.backends.backend_svg",
+    *("matplotlib.backends.backend_svg", "pyarrow.dataset", "pyarrow.pandas_compat"),
 )
-# What the libraries read when they are loaded. A thread of OpenBLAS would not survive the copying.
-LIBRARY_ENVIRONMENT = {
-    **{"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"},
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 # Modules that set the environment of their program, or need what is not imported here.
 NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
 # Not among the libraries, and only one program needs it.
 NEED_STREAMLIT = ("fer.app.pages", "fer.app.entry")
-SCRIPTS = ("train.py", "infer.py", "register.py")
-COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.")
-READY = b"ready"
-MAX_ORDER = 1 << 20
-# What a process inherits from whoever starts it.
-LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
-# clone(2); SIGCHLD tells the parent of the end, as fork does.
-CLONE_PARENT, SYS_CLONE = 0x00008000, {"x86_64": 56, "aarch64": 220}.get(platform.machine())
+MAX_ORDER, MAX_DESCRIPTORS = 1 << 20, 32
+# Descriptors from here on are in nobody's way.
+HIGH = 200
+# SIGCHLD tells the parent of the end, as fork does.
+CLONE_PARENT = 0x00008000
 PR_SET_NAME = 15
-_original_execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
-# The socket to the template of this process, where it has one. An order and its answer belong together.
-_template: socket.socket | None = None
-_ordering = threading.Lock()
-
-
-@contextmanager
-def forking() -> Iterator[None]:
-    """Within it, programs of this interpreter are forked."""
-    if SYS_CLONE is None or sys.platform != "linux":
-        yield
-        return
-    subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        subprocess.Popen._execute_child = _original_execute  # type: ignore[attr-defined]
-
-
-def _start_template() -> socket.socket:
-    """Start the template of this process; it ends with this one, whose end of the socket is closed then."""
-    global _template
-    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **LIBRARY_ENVIRONMENT}
-    subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.forkserver", str(remote.fileno())],
-        cwd=PROJECT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        pass_fds=[remote.fileno()],
-    )
-    remote.close()
-    assert local.recv(16) == READY
-    _template = local
-    return local
-
-
-def _execute_child(
-    self: "subprocess.Popen[Any]",
-    args: Any,
-    executable: Any,
-    preexec_fn: Any,
-    close_fds: Any,
-    pass_fds: Any,
-    cwd: Any,
-    env: Any,
-    *others: Any,
-) -> None:
-    """Popen's own way to start a process, or the template's."""
-    _, _, shell, p2cread, _, _, c2pwrite, _, errwrite, *_, start_new_session, process_group = others
-    order = None if shell else _parse_order(args, cwd, env)
-    plain = executable is None and preexec_fn is None and close_fds and not pass_fds and process_group == -1
-    if order is None or not plain:
-        _original_execute(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others)
-        return
-    given = (p2cread, c2pwrite, errwrite)
-    streams = [number if stream == -1 else stream for number, stream in enumerate(given)]
-    order |= {"session": start_new_session, "limits": [(kind, *resource.getrlimit(kind)) for kind in LIMITS]}
-    with _ordering:
-        template = _template or _start_template()
-        template.sendmsg(
-            [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
-        )
-        self.pid = int(template.recv(64))
-    self._child_created = True  # type: ignore[attr-defined]
-    self._close_pipe_fds(*others[3:9])  # type: ignore[attr-defined]
-
-
-def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
-    """What is to be run, where the template can run it."""
-    if isinstance(args, (str, bytes)) or not isinstance(args, Sequence):
-        return None
-    interpreter, *command = map(os.fsdecode, args)
-    environment = dict(os.environ if env is None else env)
-    flags = set()
-    while command and command[0] in ("-P", "-u"):
-        flags.add(command.pop(0))
-    if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
-        return None
-    is_module = command[0] == "-m" and command[1].startswith(COPIED_MODULES)
-    if is_module or Path(command[0]).name in SCRIPTS:
-        cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
-        return {"command": command, "flags": sorted(flags), "cwd": cwd, "environment": environment}
-    return None
 
 
 def _serve(connection: socket.socket) -> NoReturn:
@@ -154,16 +60,16 @@ def _serve(connection: socket.socket) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
-        message, control, _, _ = connection.recvmsg(MAX_ORDER, socket.CMSG_SPACE(3 * 4))
+        message, control, _, _ = connection.recvmsg(MAX_ORDER, socket.CMSG_SPACE(MAX_DESCRIPTORS * 4))
         if not message:
             os._exit(0)
-        streams = array.array("i", control[0][2][: 3 * 4]).tolist()
+        received = array.array("i", control[0][2]).tolist()
         pid = _clone_sibling()
         if pid == 0:
             connection.close()
-            _leave(_become(json.loads(message), streams))
-        for stream in streams:
-            os.close(stream)
+            _leave(_become(json.loads(message), received))
+        for descriptor in received:
+            os.close(descriptor)
         connection.send(str(pid).encode())
 
 
@@ -178,14 +84,12 @@ def _clone_sibling() -> int:
     return pid
 
 
-def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
+def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
-    _fork_template()
+    _fork_template(received)
     if order["session"]:
         os.setsid()
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    _place(received, order["descriptors"])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -227,6 +131,16 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
     return 0
 
 
+def _place(received: Sequence[int], numbers: Sequence[int]) -> None:
+    """Give descriptors the numbers that they have in the process that asked."""
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH) for descriptor in received]
+    for descriptor in received:
+        os.close(descriptor)
+    for descriptor, number in zip(high, numbers, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
 def _build_search_path(order: Mapping[str, Any]) -> list[str]:
     """The entries of sys.path before those of the interpreter."""
     what = order["command"][0]
@@ -256,20 +170,24 @@ def _import_project() -> None:
     environment = importlib.import_module("fer.reports.page").create_environment()
     for template in environment.list_templates(extensions=["j2"]):
         environment.get_template(template)
-    # Hydra's grammar, the project's keys and timm's architectures are the same in every program.
-    importlib.import_module("fer.config.compose").load_overrides([])
+    # Hydra's grammar, the project's keys, timm's architectures and AWS's services are the same in every program.
+    parse_once()
+    load_overrides = importlib.import_module("fer.config.compose").load_overrides
+    settings = load_overrides(["aws=sagemaker", "aws.bucket=any", "aws.region=us-east-1"], "infer").aws
+    importlib.import_module("fer.aws.settings").connect(settings, dry_run=True)
 
 
-def _fork_template() -> None:
+def _fork_template(received: Sequence[int]) -> None:
     """Leave a template behind for what this process will start, before it is anything else than libraries."""
-    global _template
     local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         local.close()
+        for descriptor in received:
+            os.close(descriptor)
         _serve(remote)
     remote.close()
-    _template = local
-    subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
+    ask_for_copies(socket.socket(fileno=fcntl.fcntl(local.fileno(), fcntl.F_DUPFD_CLOEXEC, HIGH)))
+    local.close()
 
 
 def _leave(code: int) -> NoReturn:
@@ -283,15 +201,20 @@ def _leave(code: int) -> NoReturn:
 
 def main() -> None:
     """Import the libraries and the project, and serve as the template of who started this process."""
+    gc.disable()
     # timm imports W&B where it is installed: a directory that it makes then would go with the first copy that ends.
     sys.modules["wandb"] = None  # type: ignore[assignment]
     for library in LIBRARIES:
         importlib.import_module(library)
     _import_project()
     del sys.modules["wandb"]
+    # Taking PyTorch's two hundred libraries of operators apart takes a fifth of the time of a program that refuses.
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
     # The collector then passes over what the libraries have made, and copies none of its pages.
     gc.collect()
     gc.freeze()
+    gc.enable()
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.send(READY)
     _serve(connection)

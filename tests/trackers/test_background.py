@@ -179,7 +179,7 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
     grow(run.directory, 1)
     code = (
         "import sys, time; from pathlib import Path; from fer.trackers.background import run_trackers\n"
-        f"with run_trackers(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(100)"
+        f"with run_trackers(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(300)"
     )
     training = subprocess.Popen(
         [sys.executable, "-c", code, str(run.directory)],
@@ -190,6 +190,8 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
     try:
         assert training.stdout is not None
         assert training.stdout.readline() == "on\n"
+        # Nobody else opens the database before its tables are made: two that make them at once would clash.
+        wait_for((run.directory / "trackers" / "runs.json").is_file, 200)
     finally:
         training.send_signal(signal.SIGKILL)
         training.wait()
