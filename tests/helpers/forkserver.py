@@ -86,9 +86,10 @@ def _clone_sibling() -> int:
 
 def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
-    _fork_template(received)
     if order["session"]:
         os.setsid()
+    # In the new session: whoever ends its processes ends what they start, too.
+    _fork_template(received)
     _place(received, order["descriptors"])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
