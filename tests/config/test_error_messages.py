@@ -72,7 +72,7 @@ WRONG_OPTIONS = {
     f"allowed are {OPTIMIZERS}",
     "optimizer=sgd": f"optimizer=sgd: there is no such option; allowed are {OPTIMIZERS}",
     "experiment=papr": "experiment=papr: there is no such option; did you mean paper?; allowed are demo, ferplus, "
-    "ferplus_best, motion, paper, seeds, sweep_arch, sweep_lr, sweep_optuna",
+    "ferplus_best, motion, paper, seeds, sweep_arch, sweep_heads, sweep_lr, sweep_optuna",
     "modle=resnet50": "modle: there is no such key; did you mean model?",
     "+modle=resnet50": "modle=resnet50: there is no such key; did you mean model?",
     "+model/extra=x": "model/extra=x: there is no such key",
@@ -83,8 +83,6 @@ WRONG_OPTIONS = {
 WRONG_COMBINATIONS = {
     "optimizer.options={momentum:nan}": "optimizer.options: momentum=nan: must be a number that is finite",
     "trainer.stages=[test]": "the configuration: trainer.stages=[test] needs model_uri, the run or bundle to evaluate",
-    "trainer.stages=[embed]": "the configuration: trainer.stages=[embed] needs model_uri, the run or bundle to embed "
-    "with",
     "trainer.stages=[test,embed]": "trainer.stages=[test, embed]: allowed are [fit, test], [fit], [test] and [embed]",
     "model_uri=outputs/x": "the configuration: model_uri is only for trainer.stages=[test] and [embed]; to start a "
     "training from weights use model.weights=FILE",

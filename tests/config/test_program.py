@@ -130,7 +130,7 @@ def test_the_schema_holds_what_the_check_holds(schema: dict[str, Any]) -> None:
     assert schema["$defs"]["Schedule"]["properties"]["interval"]["enum"] == ["epoch", "step"]
     kinds = schema["$defs"]["Dataset"]["properties"]["sources"]["additionalProperties"]["discriminator"]
     assert sorted(kinds["mapping"]) == [
-        *("clips", "fer2013", "ferplus", "folder", "rafdb", "synthetic", "synthetic_clips")
+        *("clips", "fer2013", "ferplus", "folder", "rafdb", "synthetic", "synthetic_clips", "table")
     ]
     references = re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(schema))
     assert set(references) == set(schema["$defs"])
