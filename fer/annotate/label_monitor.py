@@ -13,7 +13,7 @@ from fer.monitoring.drift import compute_psi
 
 # What is usually called so (see `fer.monitoring.drift`).
 MODERATE, SHIFT = 0.1, 0.25
-REFERENCE = "reference"
+REFERENCE, FEW = "reference", "few"
 
 
 def build_monitor_log(
@@ -35,7 +35,7 @@ def build_monitor_log(
     Returns:
         A row for each batch and annotator: ``batch``, ``annotator``, ``faces``, ``labelled``, ``mean_confidence``,
         ``share_<emotion>``, the population stability index ``psi`` and the ``state``: reference, stable, moderate
-        or shift.
+        or shift, or few where the faces are too few to tell.
     """
     numbers = pd.Series(np.arange(len(images)) // batch_size, index=list(images))
     labels = labels.assign(batch=labels["image"].map(numbers))
@@ -47,7 +47,7 @@ def build_monitor_log(
         psi, state = np.nan, ""
         if len(given) and str(annotator) in known:
             psi = float(compute_psi(counts, known[str(annotator)]))
-            state = "shift" if psi > SHIFT else "moderate" if psi > MODERATE else "stable"
+            state = _judge(psi, len(given), known[str(annotator)].sum(), len(emotions))
         elif len(given):
             known[str(annotator)], state = counts, REFERENCE
         rows.append(
@@ -63,6 +63,13 @@ def build_monitor_log(
             }
         )
     return pd.DataFrame(rows)
+
+
+def _judge(psi: float, faces: int, reference: float, classes: int) -> str:
+    """The state of a batch of so many faces; by chance the index is about (classes - 1) (1 / faces + 1 / reference)."""
+    if (classes - 1) * (1 / faces + 1 / reference) > MODERATE:
+        return FEW
+    return "shift" if psi > SHIFT else "moderate" if psi > MODERATE else "stable"
 
 
 def count_labels(labels: "pd.Series[str]", emotions: Sequence[str]) -> np.ndarray:

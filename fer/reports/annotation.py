@@ -19,7 +19,7 @@ from fer.reports.svg import create_axes, house_style, render_svg
 _WIDTH, _HEIGHT = 420, 264
 _DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _MAX_MARKED_BATCHES = 30
-_HASH = re.compile(r"(@sha256:[0-9a-f]{8})[0-9a-f]+")
+_HASH = re.compile(r"@sha256:([0-9a-f]{8})[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,4 @@ def _finish_axes(axes: Axes) -> None:
 
 def shorten_annotator(name: str) -> str:
     """An annotator's name, or several of them, as a page has room for it: no whole hash, and no path."""
-    return hide_places(_HASH.sub(r"\1…", name))
+    return hide_places(_HASH.sub(r"@\1…", name))

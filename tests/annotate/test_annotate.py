@@ -113,27 +113,29 @@ def _cohen() -> float:
 def test_drift_is_told_by_batch(
     tmp_path: Path, open_as: Callable[..., list[Says]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    faces = write_flat_faces(tmp_path / "faces", [*range(80), *[2] * 40])
+    faces = write_flat_faces(tmp_path / "faces", [*range(160), *range(160), *[2] * 160, 1, 2, 3])
     open_as(FIRST)
     run = tmp_path / "run"
-    annotate(configure(faces, "annotation.by=a"), run)
+    annotate(configure(faces, "annotation.by=a", "annotation.batch_size=160"), run)
     log = pd.read_csv(run / "label_monitor_log.csv")
-    assert log["state"].tolist() == ["reference", "stable", "shift"]
-    assert log["faces"].tolist() == log["labelled"].tolist() == [40, 40, 40]
-    assert log["share_happiness"].tolist() == [0.25, 0.25, 1]
+    # Of three faces nothing can be told.
+    assert log["state"].tolist() == ["reference", "stable", "shift", "few"]
+    assert log["faces"].tolist() == log["labelled"].tolist() == [160, 160, 160, 3]
+    assert log["share_happiness"].tolist()[:3] == [0.25, 0.25, 1]
     assert np.isnan(log["psi"][0]) and log["psi"][1] == 0 and log["psi"][2] > 0.25
-    assert log["mean_confidence"].tolist() == pytest.approx([0.7] * 3)
+    assert log["mean_confidence"].tolist() == pytest.approx([0.7] * 4)
     assert "Batch 2 of a: its labels have shifted" in caplog.text
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2 and "Shifted: batch 2 of a" in page
 
     # Against another run, whose batches are all of the last kind.
-    others = write_flat_faces(tmp_path / "others", [2] * 40)
-    annotate(configure(others, "annotation.by=a", f"annotation.reference={run}"), tmp_path / "second")
+    others = write_flat_faces(tmp_path / "others", [2] * 100)
+    compared = ("annotation.batch_size=100", f"annotation.reference={run}")
+    annotate(configure(others, "annotation.by=a", *compared), tmp_path / "second")
     log = pd.read_csv(tmp_path / "second" / "label_monitor_log.csv")
     assert log["state"].tolist() == ["shift"]
     with pytest.raises(DataError, match="has no labels of b; name a run with the same annotators"):
-        annotate(configure(others, "annotation.by=b", f"annotation.reference={run}"), tmp_path / "third")
+        annotate(configure(others, "annotation.by=b", *compared), tmp_path / "third")
     # Known before hours of work.
     assert not (tmp_path / "third").exists()
 
