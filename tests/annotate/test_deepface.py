@@ -67,11 +67,12 @@ def test_it_is_started_anew_where_it_dies_and_the_other_faces_are_answered(
 
 
 def test_it_is_started_anew_where_it_hangs(start: START) -> None:
-    annotator = start(timeout_s=0.5)
+    # On a busy machine an answer takes a moment, too.
+    annotator = start(timeout_s=4)
     assert annotator.process._process is not None
     first = annotator.process._process.pid
     hung, answered = annotator.judge([gray(2), gray(100)])
-    assert hung.problem.startswith("DeepFace: the process gave no answer within 0.5 s")
+    assert hung.problem.startswith("DeepFace: the process gave no answer within 4 s")
     assert answered.label == "fear"
     assert not psutil.pid_exists(first)
 

@@ -36,10 +36,10 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def fill(config: DictConfig, place: Path) -> list[str]:
-    """Set each mandatory value, roots of data sets to ``place`` and the bucket; returns their keys."""
+    """Set each mandatory value, roots and tables of data sets to ``place`` and the bucket; returns their keys."""
     missing = sorted(OmegaConf.missing_keys(config))
     for key in missing:
-        assert key == "aws.bucket" or (key.startswith("dataset.sources.") and key.endswith(".root"))
+        assert key == "aws.bucket" or (key.startswith("dataset.sources.") and key.endswith((".root", ".table")))
         OmegaConf.update(config, key, "a-bucket" if key == "aws.bucket" else str(place))
     return missing
 

@@ -13,5 +13,6 @@ from fer.registry.pipeline import ACTIONS
 def test_every_choice_of_the_configuration_is_in_its_table() -> None:
     kinds = [kind for model in (LocalAws, SageMakerAws) for kind in get_args(model.model_fields["kind"].annotation)]
     assert list(BACKENDS) == kinds
-    assert {"register", *ACTIONS} == set(get_args(Registry.model_fields["action"].annotation))
+    # Endpoints have a program of their own, fer/cloud/deployment.py.
+    assert {"register", "deploy", "undeploy", *ACTIONS} == set(get_args(Registry.model_fields["action"].annotation))
     assert ("auto", *RUNTIMES) == get_args(Inference.model_fields["runtime"].annotation)

@@ -178,7 +178,7 @@ def test_a_body_in_chunks_is_read_up_to_the_limit(
     data = gray_png(0, 200)
     chunks = [data[start : start + 1000] for start in range(0, len(data), 1000)]
     assert post(service[1], PNG, iter(chunks)).status == 200
-    monkeypatch.setattr(payload, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr(service[0].bodies, "largest", len(data) - 1)
     answer = post(service[1], PNG, iter(chunks))
     assert answer.status == 413
     assert answer.error.endswith(f"at most {len(data) - 1:,} make one request")
