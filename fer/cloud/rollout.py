@@ -13,7 +13,7 @@ from fer.cloud.endpoint import DELETING, FAILED, GONE, IN_SERVICE, Endpoint
 from fer.cloud.endpoint_names import build_lock_key, format_log_group
 from fer.cloud.endpoint_requests import VERSION_TAG, Deployment, build_update_policy
 from fer.config import SageMakerAws
-from fer.config.deploy import Deploy
+from fer.config.deploy import Deploy, Update
 from fer.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ class Rollout:
                     f"{self._name}: the configuration before, {previous}, was deleted; deploy that version again"
                 ) from None
             # At once and without alarms, which may well be ringing now.
-            plain = self.cfg.model_copy(update={"update": type(self.cfg.update)()})
-            self._send_update(previous, plain)
+            self._send_update(previous, self.cfg.model_copy(update={"update": Update()}), is_scaled=True)
             self._wait(previous, is_new=False)
             self._resume_scaling()
             self._delete_unused()
@@ -137,28 +136,25 @@ class Rollout:
         is_missing = endpoint.status == GONE
         if not dry_run and not is_missing and (endpoint.status != IN_SERVICE or endpoint.config == deployment.name):
             return
-        self._create_parts(deployment)
+        self._create("create_model", deployment.model)
+        self._create("create_endpoint_config", deployment.config)
         if is_missing or dry_run:
             names = {"EndpointName": endpoint.name, "EndpointConfigName": deployment.name}
-            endpoint.request("create_endpoint", {**names, "Tags": deployment.tags})
+            self._create("create_endpoint", {**names, "Tags": deployment.tags})
         if not is_missing:
             endpoint.store_history((*history, endpoint.config))
-            self._send_update(deployment.name, self.cfg)
+            self._send_update(deployment.name, self.cfg, is_scaled=self.cfg.autoscaling.max is not None)
 
-    def _create_parts(self, deployment: Deployment) -> None:
-        """Create model and configuration; those that a killed process has left are the same."""
-        for operation, parameters in (
-            ("create_model", deployment.model),
-            ("create_endpoint_config", deployment.config),
-        ):
-            try:
-                self.endpoint.request(operation, parameters)
-            except CloudError as error:
-                if "already exist" not in str(error):
-                    raise
+    def _create(self, operation: str, parameters: dict[str, Any]) -> None:
+        """Create what may be there: a killed process has left it, or the answer to a first try was lost."""
+        try:
+            self.endpoint.request(operation, parameters)
+        except CloudError as error:
+            if "already exist" not in str(error):
+                raise
 
-    def _send_update(self, config: str, cfg: Deploy) -> None:
-        """Have the endpoint change over; how many machines there are now is kept where load decides on it."""
+    def _send_update(self, config: str, cfg: Deploy, is_scaled: bool) -> None:
+        """Have the endpoint change over; how many machines there are now is kept where load goes on to decide on it."""
         scaling = self.scaling.read()
         keep: dict[str, Any] = {}
         if scaling is not None:
@@ -166,7 +162,7 @@ class Rollout:
                 # SageMaker refuses the change while the number of the former machines is scaled.
                 self._suspended = scaling
                 self.scaling.remove(scaling)
-            elif scaling.target["ScalableDimension"] == MACHINES:
+            elif is_scaled and scaling.target["ScalableDimension"] == MACHINES:
                 types = [{"VariantPropertyType": name} for name in ("DesiredWeight", "DataCaptureConfig")]
                 keep = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": types}
         try:
@@ -174,8 +170,11 @@ class Rollout:
             policy = {"RetainDeploymentConfig": False, **build_update_policy(cfg)}
             self.endpoint.request("update_endpoint", {**names, **keep, **policy})
         except CloudError:
-            self._resume_scaling()
-            raise
+            self.endpoint.read()
+            # The answer to a first try may have been lost.
+            if self.endpoint.pending_config != config:
+                self._resume_scaling()
+                raise
 
     def _changes_machines(self, config: str) -> bool:
         """Whether a configuration has machines of another type than the present one."""

@@ -21,6 +21,7 @@ from fer.cloud.deployment import run_deployment
 from fer.config.compose import load_overrides
 from fer.core.io import compute_sha256
 from fer.errors import ConfigError, UserError
+from fer.registry.gate import PENDING
 from fer.registry.mlflow import MlflowRegistry
 from fer.registry.promotion import assign_alias
 from tests.helpers.candidates import NAME, candidate
@@ -78,12 +79,13 @@ RESERVED = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, small_package: Path) -> Path:
-    """A registry on this machine with an approved version of a real package, its champion."""
+    """A registry on this machine with an approved version of a real package, its champion, and one that is pending."""
     folder = tmp_path_factory.mktemp("store")
     given = candidate(folder, "1")
     files = {**given.files, "model.tar.gz": small_package}
     registry = MlflowRegistry(folder / "registry")
     assign_alias(registry, registry.register(replace(given, files=files, sha256=compute_sha256(small_package))))
+    registry.register(candidate(folder, "2", PENDING))
     return folder / "registry"
 
 
@@ -185,6 +187,12 @@ def test_the_same_again_is_the_same_and_commands_are_told(
 def test_what_cannot_be_is_a_sentence(store: Path, tmp_path: Path, given: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         deploy(store, tmp_path, *given)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_version_that_is_not_approved_is_not_deployed(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"^models:/{NAME}/2: is not approved \(PendingManualApproval\), so it is not"):
+        deploy(store, tmp_path, "registry.version=2")
     assert not [*tmp_path.iterdir()]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer.aws.client import CloudError
 from fer.errors import UserError
 from fer.serving import Predictor
 from fer.serving.responses import decode_image
@@ -47,19 +48,23 @@ def expected(small_bundle: Path) -> np.ndarray:
 def test_deploy_change_scale_undo_and_delete(deployments: Deployments, expected: np.ndarray) -> None:
     """The whole life of an endpoint; every request is walked over by the simulator."""
     deployments.register("1")
+    aws = deployments.aws
+    # Done, but not answered: boto3 asks again.
+    aws.fault("lost", service="sagemaker", operation="CreateEndpoint")
     assert deployments.run("deploy", "sagemaker") == f"endpoint {NAME} serves models:/{NAME}/1"
     first = deployments.describe()
     assert (first["EndpointStatus"], first["EndpointConfigName"][:-12]) == ("InService", f"{NAME}-")
     np.testing.assert_allclose(probabilities_of(deployments.ask(FACE)), expected, atol=1e-5)
     assert deployments.list_names() == ([NAME], [first["EndpointConfigName"]], [first["EndpointConfigName"]])
-    calls = deployments.aws.calls()
+    calls = aws.calls()
     # The same again: nothing is made or changed.
     deployments.run("deploy", "sagemaker", f"model_uri=models:/{NAME}@champion")
-    later = deployments.aws.calls() - calls
+    later = aws.calls() - calls
     changes = {name for name in later if name.split(":")[1].startswith(("Create", "Update", "Delete"))}
     assert changes == {"s3:DeleteObject"}  # the lock
 
     deployments.register("2")
+    aws.fault("lost", service="sagemaker", operation="UpdateEndpoint")
     said = deployments.run("deploy", "sagemaker", *deploying(*SCALED, "update.traffic=canary", "update.wait_s=1"))
     assert said == f"endpoint {NAME} serves models:/{NAME}/2"
     second = deployments.describe()["EndpointConfigName"]
@@ -150,6 +155,10 @@ def test_a_queue_without_machines_is_answered_into_the_bucket(deployments: Deplo
 
 def test_serverless_is_scaled_by_its_concurrency_and_others_endpoints_are_left_alone(deployments: Deployments) -> None:
     deployments.register("1")
+    deployments.aws.fault("denied", service="sagemaker", operation="CreateEndpoint")
+    with pytest.raises(CloudError, match=r"^sagemaker:CreateEndpoint: not allowed .*prints the rights that are needed"):
+        deployments.run("deploy", "serverless")
+    assert deployments.list_names() == ([], [], [])
     kept = ("provisioned_concurrency=1", "autoscaling.max=3", "autoscaling.target=0.7")
     deployments.run("deploy", "serverless", *deploying("memory_mb=3072", *kept), "aws.volume_kms_key=alias/disks")
     name = f"{NAME}-serverless"
