@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("fer.explain", "what a model looked at in a face"),
     "export": ("fer.export", "a model as a file of ONNX, PyTorch or OpenVINO, checked against itself"),
     "serve": ("fer.serving", "a model behind HTTP"),
+    "app": ("fer.app", "a dashboard in the browser: analyse clips, look at runs, studies and models"),
     "privacy blur": ("fer.privacy.blur", "a copy of a video or image in which no face is recognised"),
     "privacy forget": ("fer.privacy.forget", "delete everything about a respondent from a run"),
     "privacy expired": ("fer.privacy.expired", "runs past the date of their deletion"),

@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
 from fer.core.installation import CONF
+from fer.core.process import exit_with_parent
 from fer.infer.shares import JobCheck, expand_shares
 from fer.runs.program import get_overrides, get_run_directory, run_program, user_errors_to_exit_code
 from fer.runs.run_directory import remove_if_empty, return_to_directory
@@ -101,6 +102,7 @@ def _join_shares(directory: Path) -> None:
 
 def run() -> None:
     """Classify faces as the command line says."""
+    exit_with_parent()
     JOB_CHECKS.append(JobCheck())
     SWEEP_ENDS.append(_join_shares)
     run_program(main, _expand_arguments)

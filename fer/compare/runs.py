@@ -78,7 +78,7 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
         if not run_directories:
             skipped.append(f"{root}: holds no run")
         for directory in run_directories:
-            if (program := _read_program(directory)) not in (None, "train.py"):
+            if (program := read_program(directory)) not in (None, "train.py"):
                 skipped.append(f"{directory}: is a run of {program}, not a training")
             elif (directory / EMBEDDINGS_JSON).is_file():
                 skipped.append(f"{directory}: is a run of trainer.stages=[embed], which has nothing to compare")
@@ -98,8 +98,8 @@ def _iter_run_directories(root: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _read_program(directory: Path) -> str | None:
-    """Read which program made a run, None where that cannot be told."""
+def read_program(directory: Path) -> str | None:
+    """Read which program made a run (``train.py`` and so on), None where that cannot be told."""
     try:
         command = _read_json(directory / PROVENANCE_JSON).get("command")
     except _UnreadableFileError:

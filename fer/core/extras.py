@@ -17,6 +17,7 @@ EXTRAS = {
     "sagemaker": "aws",
     "prometheus_client": "serve",
     "starlette": "serve",
+    "streamlit": "app",
     "uvicorn": "serve",
     "tensorboard": "trackers",
     "wandb": "trackers",

@@ -110,6 +110,19 @@ class MlflowRegistry(ModelRegistry):
         self.store.mkdir(parents=True, exist_ok=True)
         return FileLock(self.store / LOCK_FILE)
 
+    @_wrap_mlflow_errors
+    def list_names(self) -> list[str]:
+        """Return the names of the registered models, in their order; none where nothing was ever registered."""
+        if not self._exists():
+            return []
+        names, token = list[str](), None
+        while True:
+            page = self.client.search_registered_models(max_results=1000, page_token=token)
+            names += [str(model.name) for model in page]
+            token = page.token
+            if not token:
+                return sorted(names)
+
     @override
     def list_versions(self, name: str) -> list[ModelVersion]:
         numbers = self._list_version_numbers(name)

@@ -1,0 +1,1 @@
+"""The pages of the dashboard; what they do is in the rooms beside, and they need Streamlit."""
