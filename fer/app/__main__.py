@@ -29,7 +29,7 @@ def main() -> int:
         require_packages("streamlit")
         from fer.app.server import serve
 
-        serve(settings, args.host, args.port)
+        serve(settings, args.host, args.port, args.public_host)
     except UserError as error:
         print(make_visible(f"{get_program_name(PROGRAM)}: {error}"), file=sys.stderr)
         return error.exit_code
@@ -38,8 +38,21 @@ def main() -> int:
 
 def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=get_program_name(PROGRAM), description=format_documentation(__doc__))
-    parser.add_argument("--outputs", type=Path, default=Path(OUTPUTS), metavar="DIR", help="directory of runs to show")
+    parser.add_argument(
+        "--outputs",
+        type=Path,
+        default=Path(OUTPUTS),
+        metavar="DIR",
+        help="directory of runs to show; outputs unless given",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
+    parser.add_argument(
+        "--public-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which visitors come through a proxy, such as fer.example.org; may be given several times",
+    )
     parser.add_argument("--port", type=int, default=8501, help="8501 unless given; 0 takes one that is free")
     parser.add_argument(
         "--max-upload-mb", type=int, default=500, metavar="MB", help="limit of a visitor's files, 500 unless given"

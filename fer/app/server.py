@@ -1,12 +1,14 @@
 """The dashboard's web server: Streamlit's, with the settings that keep it to itself."""
 
+import importlib
 import logging
-import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from fer.app.dashboard import open_dashboard
+from fer.app.origin import OriginGuard, list_names
 from fer.app.settings import Settings
 from fer.app.workspaces import GONE_AFTER_S
 from fer.errors import UserError
@@ -16,27 +18,31 @@ SCRIPT = Path(__file__).parent / "entry" / "start.py"
 STOP_TIMEOUT_S = 3
 
 
-def build_streamlit_environment(settings: Settings, host: str, port: int) -> dict[str, str]:
-    """The variables by which Streamlit takes its options; they come before a visitor's or a directory's config.toml."""
+def build_options(settings: Settings, host: str, port: int) -> dict[str, object]:
+    """Streamlit's options, which come before those of a config.toml of the user or of the current directory."""
     return {
-        "STREAMLIT_SERVER_ADDRESS": host,
-        "STREAMLIT_SERVER_PORT": str(port),
-        "STREAMLIT_SERVER_HEADLESS": "true",
-        "STREAMLIT_SERVER_MAX_UPLOAD_SIZE": str(settings.max_upload_mb),
-        "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": str(GONE_AFTER_S),
+        "server.address": host,
+        "server.port": port,
+        "server.headless": True,
+        "server.maxUploadSize": settings.max_upload_mb,
+        "server.disconnectedSessionTTL": GONE_AFTER_S,
         # A page of another site may neither connect nor upload.
-        "STREAMLIT_SERVER_ENABLE_CORS": "true",
-        "STREAMLIT_SERVER_ENABLE_XSRF_PROTECTION": "true",
-        "STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "false",
-        "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
-        "STREAMLIT_SERVER_RUN_ON_SAVE": "false",
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.enableStaticServing": False,
+        "server.enableAgentApi": False,
+        "server.fileWatcherType": "none",
+        "server.runOnSave": False,
         # Nothing is reported to Streamlit's makers.
-        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+        "browser.gatherUsageStats": False,
         # What goes wrong is in the log; a visitor sees no code and no path.
-        "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "none",
-        "STREAMLIT_CLIENT_TOOLBAR_MODE": "minimal",
-        "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": "false",
-        "STREAMLIT_LOGGER_HIDE_WELCOME_MESSAGE": "true",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "client.toolbarMode": "minimal",
+        "global.developmentMode": False,
+        # The blue of the reports.
+        "theme.primaryColor": "#2b6cb0",
+        "theme.paddingTop": "2rem",
     }
 
 
@@ -51,30 +57,35 @@ def create_listener(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, public_hosts: Sequence[str] = ()) -> None:
     """Serve the dashboard until a signal ends it; its runs end then, and the files of its visitors are deleted.
 
     Args:
         settings: What it shows and allows.
         host: The address to listen on.
         port: The port; 0 takes one that is free.
+        public_hosts: Names by which visitors come through a proxy.
 
     Raises:
         UserError: The address cannot be listened on.
     """
     with create_listener(host, port) as listener:
-        bound = listener.getsockname()[1]
-        # Before its import: then it reads them.
-        os.environ.update(build_streamlit_environment(settings, host, bound))
         import uvicorn
+        from starlette.middleware import Middleware
         from streamlit import runtime
         from streamlit.starlette import App
+        from streamlit.web.bootstrap import load_config_options
 
         def is_connected(visit: str) -> bool:
             return runtime.exists() and runtime.get_instance().is_active_session(visit)
 
+        bound = listener.getsockname()[1]
+        load_config_options(build_options(settings, host, bound))
+        # All that the pages import is here when the first visitor comes.
+        importlib.import_module("fer.app.pages.navigation")
+        guard = Middleware(OriginGuard, names=list_names(host, public_hosts))
         config = uvicorn.Config(
-            App(SCRIPT),
+            App(SCRIPT, middleware=[guard]),
             ws="websockets-sansio",
             access_log=False,
             log_config=None,

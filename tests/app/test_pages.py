@@ -15,7 +15,7 @@ from fer.app.jobs import Job, JobQueue, JobState
 from fer.app.settings import Settings
 from fer.app.uploads import Upload
 from fer.registry.base import ModelVersion
-from tests.app.conftest import interval, write_run
+from tests.helpers.dashboards import interval, write_run
 from tests.helpers.server import wait_until
 
 VISIT = "test session id"

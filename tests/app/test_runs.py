@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fer.app.embedding import build_frame, read_page
+from fer.app.embedding import build_frame, embed_media, read_page
 from fer.app.models import list_models
 from fer.app.runs import RunEntry, find_run, is_comparable, list_files, list_runs, list_sweeps, read_metrics
 from fer.errors import UserError
-from tests.app.conftest import interval, write_run
+from tests.helpers.dashboards import interval, write_run
 
 BUNDLE = "bundle/bundle.yaml"
 
@@ -117,8 +117,9 @@ def test_a_page_that_is_gone_or_too_large_is_a_sentence(outputs: Path, monkeypat
 def test_no_page_can_end_the_script_that_holds_it() -> None:
     frame = build_frame("</script><script>alert(1)</script>{x}\u2028")
     assert frame.count("</script>") == 1
-    assert 'sandbox="allow-scripts allow-downloads allow-popups"' in frame
-    assert "default-src 'none'" in frame
+    assert "allow-same-origin" not in frame and "default-src 'none'" in frame
+    # The doctype stays the first thing in the page.
+    assert r'Blob(["<!DOCTYPE html>\u003cscript>' in build_frame("<!DOCTYPE html><p>").replace(r"\u003c!", "<!")
 
 
 def test_models_are_the_shipped_one_and_those_of_runs(listed: list[RunEntry]) -> None:
@@ -127,3 +128,14 @@ def test_models_are_the_shipped_one_and_those_of_runs(listed: list[RunEntry]) ->
         ("Run: sweeps/first/0", str(listed[2].directory)),
     ]
     assert list_models([], [])[0].uri == "pretrained"
+
+
+def test_clips_play_within_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in (("upload-1.mp4", b"abc"), ("upload-2.mp4", b"long" * 9), ("upload-3", b"?")):
+        (tmp_path / name).write_bytes(content)
+    media = {f"../{path.name}": path for path in sorted(tmp_path.iterdir())}
+    page = "".join(f'<video src="{address}">' for address in media)
+    monkeypatch.setattr("fer.app.embedding.MAX_MEDIA_BYTES", 30)
+    assert embed_media(page, media) == (
+        '<video src="data:video/mp4;base64,YWJj"><video src="../upload-2.mp4"><video src="../upload-3">'
+    )

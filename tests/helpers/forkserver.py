@@ -27,6 +27,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ LIBRARY_ENVIRONMENT = {
 }
 # Modules that set the environment of their program, or need what is not imported here.
 NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
+# Not among the libraries, and only one program needs it.
+NEED_STREAMLIT = ("fer.app.pages", "fer.app.entry")
 SCRIPTS = ("train.py", "infer.py", "register.py")
 COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.")
 READY = b"ready"
@@ -193,6 +196,8 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> int:
         resource.setrlimit(kind, (soft, hard))
     os.environ.clear()
     os.environ.update(order["environment"])
+    # Found once by a process, from its environment.
+    tempfile.tempdir = None
     os.chdir(order["cwd"])
     what, *arguments = order["command"]
     # Its command line stays the template's; by this name a test finds it.
@@ -246,7 +251,7 @@ def _import_project() -> None:
     # Hydra loads the files of its own plugins itself, and would load those again that are here already.
     Plugins.instance()
     for module in pkgutil.walk_packages(fer.__path__, "fer."):
-        if not module.name.endswith(NOT_IMPORTED):
+        if not module.name.endswith(NOT_IMPORTED) and not module.name.startswith(NEED_STREAMLIT):
             importlib.import_module(module.name)
     environment = importlib.import_module("fer.reports.page").create_environment()
     for template in environment.list_templates(extensions=["j2"]):

@@ -1,5 +1,7 @@
 """The page that analyses a visitor's clips and pictures."""
 
+import os
+
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -142,7 +144,8 @@ def _show_result(workspace: Workspace) -> None:
         st.warning(escape_markdown(remark))
     if analysis.report.is_file():
         offer_files(list_files(workspace.directory, analysis.run), "analysis")
-        show_page(analysis.report, workspace.directory)
+        media = {os.path.relpath(upload.path, analysis.run): upload.path for upload in workspace.uploads}
+        show_page(analysis.report, workspace.directory, media)
 
 
 def _forget_upload(file: UploadedFile) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from fer.app.dashboard import get_dashboard
-from fer.app.embedding import build_frame, read_page
+from fer.app.embedding import build_frame, embed_media, read_page
 from fer.app.jobs import Job, JobState
 from fer.app.runs import RunEntry, list_runs
 from fer.app.texts import escape_markdown
@@ -73,10 +73,11 @@ def show_progress(job: Job, key: str) -> None:
         st.rerun()
 
 
-def show_page(path: Path, root: Path) -> None:
-    """Show a page of a run, which must lie below a directory."""
+def show_page(path: Path, root: Path, media: Mapping[str, Path] | None = None) -> None:
+    """Show a page of a run, which must lie below a directory; with ``media`` see ``embed_media``."""
     with tell_errors():
-        st.iframe(build_frame(read_page(path, root)), height=FRAME_HEIGHT, alt="Page of a run")
+        page = embed_media(read_page(path, root), media or {})
+        st.iframe(build_frame(page), height=FRAME_HEIGHT, alt="Page of a run")
 
 
 def offer_files(files: Mapping[str, Path], key: str) -> None:
