@@ -68,7 +68,7 @@ def embed_media(page: str, media: Mapping[str, Path]) -> str:
 
     Args:
         page: The whole HTML.
-        media: The files by their addresses in the page; what is too much, or of no kind that browsers play, is left out.
+        media: The files by their addresses in the page; what is too much, or no browser plays, is left out.
     """
     remaining = MAX_MEDIA_BYTES
     for address, path in media.items():

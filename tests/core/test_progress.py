@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import fer.core.progress
-from fer.core.progress import format_progress, track_progress
+from fer.core.progress import INTERVAL_ENV, format_progress, parse_progress, track_progress
 from tests.helpers.paths import PROJECT
 
 
@@ -36,6 +36,30 @@ def test_lines_are_logged_as_time_passes(monkeypatch: pytest.MonkeyPatch, caplog
     assert list(track_progress("abc", 3, "Reading", "letters")) == ["a", "b", "c"]
     starts = [record.getMessage().split(",")[0] for record in caplog.records]
     assert starts == ["Reading: 1/3 letters", "Reading: 2/3 letters", "Reading: 3/3 letters"]
+
+
+@pytest.mark.parametrize(("interval", "lines"), [("0", 3), ("1000", 0), ("often", 0)])
+def test_who_shows_progress_asks_for_more_lines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, interval: str, lines: int
+) -> None:
+    monkeypatch.setenv(INTERVAL_ENV, interval)
+    caplog.set_level(logging.INFO, "fer.core.progress")
+    list(track_progress("abc", 3, "Reading", "letters"))
+    assert len(caplog.records) == lines
+
+
+@pytest.mark.parametrize(("done", "seconds"), [(120, 3.4), (0, 0.0), (500, 2.0)])
+def test_a_line_is_read_back(done: int, seconds: float) -> None:
+    progress = parse_progress(format_progress("Frames", done, 400, "frames", seconds))
+    assert progress is not None
+    assert (progress.title, progress.done, progress.total, progress.unit) == ("Frames", done, 400, "frames")
+    assert progress.share == min(done / 400, 1)
+    assert progress.seconds_left >= 0
+
+
+@pytest.mark.parametrize("line", ["", "Report: outputs/x", "Frames: 1/x frames, 3/s, 2 s left", "Frames: 1/2 frames"])
+def test_other_lines_are_no_progress(line: str) -> None:
+    assert parse_progress(line) is None
 
 
 def test_short_work_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
