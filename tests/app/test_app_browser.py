@@ -118,7 +118,9 @@ def test_a_clip_is_analysed_and_its_report_shown(driver: Any, address: str, fold
     until(driver, lambda: texts(driver, "[data-testid='stProgress']"))
     enter_report(driver)
     assert "upload-1.mp4" in str(driver.find_element(By.TAG_NAME, "body").text)
-    assert driver.find_elements(By.CSS_SELECTOR, ".plot")
+    driver.execute_script("document.querySelector('#video-1').scrollIntoView()")
+    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#video-1 .scatterlayer .trace"))
+    until(driver, lambda: driver.execute_script("return document.querySelector('video').readyState >= 1"))
     driver.switch_to.default_content()
     assert texts(driver, "[data-testid='stAlert']") == []
     assert (stored.parent / "run" / "predictions.csv").is_file()
