@@ -131,7 +131,7 @@ def describe_outcome(analysis: Analysis, names: Mapping[str, str]) -> Outcome:
     """
     job = analysis.job
     if job.state is JobState.CANCELLED:
-        return Outcome("Cancelled; nothing of the run is kept.")
+        return Outcome("Cancelled.")
     excluded = [line.removeprefix(EXCLUDED) for line in job.lines if line.startswith(EXCLUDED)]
     excluded = [_name_files(line, names) for line in excluded]
     if job.code in (ExitCode.OK, ExitCode.PARTIAL, ExitCode.DRIFT):

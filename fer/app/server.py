@@ -40,9 +40,10 @@ def build_options(settings: Settings, host: str, port: int) -> dict[str, object]
         "client.showErrorLinks": False,
         "client.toolbarMode": "minimal",
         "global.developmentMode": False,
-        # The blue of the reports.
-        "theme.primaryColor": "#2b6cb0",
-        "theme.paddingTop": "2rem",
+        # The blue of the reports; one theme for both would leave no dark one.
+        **{f"theme.{theme}.paddingTop": "2rem" for theme in ("light", "dark")},
+        "theme.light.primaryColor": "#2b6cb0",
+        "theme.dark.primaryColor": "#4a90d9",
     }
 
 

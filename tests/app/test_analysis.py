@@ -106,9 +106,7 @@ def test_nothing_usable_is_a_sentence_beside_the_report(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_run_is_called_so(tmp_path: Path) -> None:
-    assert describe_outcome(end(tmp_path, -9, state=JobState.CANCELLED), NAMES).problem == (
-        "Cancelled; nothing of the run is kept."
-    )
+    assert describe_outcome(end(tmp_path, -9, state=JobState.CANCELLED), NAMES).problem == "Cancelled."
 
 
 def test_a_comparison_without_a_page_says_why(tmp_path: Path) -> None:

@@ -77,14 +77,19 @@ def texts(driver: Any, selector: str) -> list[str]:
     return list(driver.execute_script(script, selector))
 
 
-def find_button(driver: Any, label: str) -> Any:
-    buttons = driver.find_elements(By.XPATH, f"//button[.//p[normalize-space()='{label}']]")
-    return next((button for button in buttons if button.is_enabled()), None)
+def press(driver: Any, label: str, script: str) -> bool:
+    """Do something with the button of this label; whether there is one that can be pressed."""
+    find = "[...document.querySelectorAll('button:enabled')].find((one) => one.innerText.endsWith(arguments[0]))"
+    # In one step: the page may be shown anew at any moment.
+    return bool(driver.execute_script(f"const button = {find}; if (button) {script}; return Boolean(button)", label))
+
+
+def shows_button(driver: Any, label: str) -> bool:
+    return press(driver, label, "{}")
 
 
 def click_button(driver: Any, label: str) -> None:
-    until(driver, lambda: find_button(driver, label))
-    find_button(driver, label).click()
+    until(driver, lambda: press(driver, label, "button.click()"))
 
 
 def enter_report(driver: Any) -> None:
@@ -105,15 +110,17 @@ def test_a_clip_is_analysed_and_its_report_shown(driver: Any, address: str, fold
     set_screen(driver, 1200, "light")
     open_page(driver, address, "Analyse clips and pictures")
     upload(driver, clip)
-    until(driver, lambda: find_button(driver, "Delete files and result"))
+    until(driver, lambda: shows_button(driver, "Delete files and result"))
     (stored,) = folder.glob("fer-app-*/*/upload-1.mp4")
     assert stored.read_bytes() == clip.read_bytes()
     click_button(driver, "Analyse")
-    until(driver, lambda: find_button(driver, "Cancel"))
+    until(driver, lambda: shows_button(driver, "Cancel"))
     until(driver, lambda: texts(driver, "[data-testid='stProgress']"))
     enter_report(driver)
     assert "upload-1.mp4" in str(driver.find_element(By.TAG_NAME, "body").text)
-    assert driver.find_elements(By.CSS_SELECTOR, ".plot")
+    driver.execute_script("document.querySelector('#video-1').scrollIntoView()")
+    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#video-1 .scatterlayer .trace"))
+    until(driver, lambda: driver.execute_script("return document.querySelector('video').readyState >= 1"))
     driver.switch_to.default_content()
     assert texts(driver, "[data-testid='stAlert']") == []
     assert (stored.parent / "run" / "predictions.csv").is_file()
@@ -133,8 +140,6 @@ def test_runs_are_compared_and_a_study_is_looked_at(driver: Any, address: str) -
     until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "[data-testid='stMultiSelect'] input"))
     for name in ("train/a", "train/b"):
         driver.find_element(By.CSS_SELECTOR, "[data-testid='stMultiSelect'] input").send_keys(name, Keys.ENTER)
-    # The list would cover the button.
-    driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     click_button(driver, "Compare")
     enter_report(driver)
     assert "macro-F1" in str(driver.find_element(By.TAG_NAME, "body").text)

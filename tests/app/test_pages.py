@@ -117,7 +117,7 @@ def test_a_run_can_be_cancelled_and_begun_anew(dashboard: Dashboard, stand_in: S
     job = analysis_of(dashboard).job
     next(button for button in app.button if button.label == "Cancel").click().run()
     assert job.state is JobState.CANCELLED
-    assert messages(app.error) == [r"Cancelled; nothing of the run is kept\."]
+    assert messages(app.error) == [r"Cancelled\."]
     next(button for button in app.button if button.label == "Analyse").click().run()
     assert analysis_of(dashboard).job is not job
 

@@ -138,7 +138,7 @@ def test_a_store_that_was_moved_still_works(store: Path, tmp_path: Path) -> None
 
 def test_reading_makes_no_store(tmp_path: Path) -> None:
     registry = MlflowRegistry(tmp_path / "none")
-    assert registry.list_versions(NAME) == []
+    assert registry.list_versions(NAME) == registry.list_names() == []
     with pytest.raises(UserError, match="holds no model of this name"):
         registry.find(NAME, "champion")
     assert not (tmp_path / "none").exists()
@@ -148,6 +148,13 @@ def test_a_damaged_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database" * 1000)
     with pytest.raises(UserError, match=r"mlflow.db: cannot be used \(.*not a database.*registry.store$"):
         MlflowRegistry(tmp_path).list_versions(NAME)
+
+
+def test_models_are_listed_by_name(tmp_path: Path) -> None:
+    registry = MlflowRegistry(tmp_path)
+    for name in ("b", "a"):
+        registry.client.create_registered_model(name)
+    assert registry.list_names() == ["a", "b"]
 
 
 def test_settings_are_flat_and_within_mlflows_limits() -> None:
