@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
 from fer.core.user_cache import CACHE_ENV
 from tests.helpers.forking import forking
 from tests.helpers.parsing import parse_once
-from tests.helpers.paths import SHARED
+from tests.helpers.paths import SHARED, TABLES_ENV
 
 pytest_plugins = (
     "tests.helpers.aws_fixtures",
@@ -35,6 +36,17 @@ def _forking() -> Iterator[None]:
 def _parsing() -> None:
     """Thousands of configurations and hundreds of clients of AWS are made of the same files."""
     parse_once()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Databases of MLflow begin as copies of one that all workers share."""
+    if "mlflow" in sys.modules:
+        import_module("tests.helpers.mlflow_tables").copy_tables()
+    own = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TABLES_ENV, str((own if worker_id == "master" else own.parent) / "mlflow-tables.db"))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -102,4 +114,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
         if any(marks.values()):
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.get_closest_marker("e2e") is None, item.path not in slow_files))

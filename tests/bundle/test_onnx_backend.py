@@ -1,6 +1,7 @@
 """ONNX Runtime and OpenVINO: PyTorch's probabilities, at any batch size, from a file that is made once and mended."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -187,8 +188,10 @@ def test_the_file_stands_in_the_users_cache_where_the_models_directory_cannot_be
 
 def test_programs_that_start_at_the_same_time_do_not_disturb_each_other(network: FaceNetwork, tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", network, FaceFormat(48, False))
-    program = f"from fer import Predictor; Predictor.load({str(run)!r}, runtime='onnx')"
-    started = [subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT) for _ in range(2)]
+    program = tmp_path / "program.py"
+    program.write_text(f"from fer import Predictor; Predictor.load({str(run)!r}, runtime='onnx')")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    started = [subprocess.Popen([sys.executable, str(program)], env=environment) for _ in range(2)]
     assert [process.wait(200) for process in started] == [0, 0]
     assert [path.name for path in (run / "onnx").iterdir()] == [NETWORK_FILE]
 

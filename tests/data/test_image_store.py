@@ -216,9 +216,11 @@ def test_two_processes_that_build_at_once_both_get_a_right_store(lay: Laid, tmp_
     cache = tmp_path / "cache"
     marks = [str(tmp_path / "ready-0"), str(tmp_path / "ready-1")]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    program = tmp_path / "program.py"
+    program.write_text(BUILD)
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", BUILD, root, str(cache), *order],
+            [sys.executable, str(program), root, str(cache), *order],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -87,7 +87,8 @@ def test_a_run_without_room_keeps_what_it_has_and_goes_on(
         f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
     )
     chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
-    command = [sys.executable, "-c", limited, *chosen, f"hydra.run.dir={directory}"]
+    (workplace / "program.py").write_text(limited)
+    command = [sys.executable, "program.py", *chosen, f"hydra.run.dir={directory}"]
     done = subprocess.run(command, cwd=workplace, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr

@@ -28,7 +28,8 @@ LIBRARY_ENVIRONMENT = {
     **{"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"},
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-SCRIPTS = ("train.py", "infer.py", "register.py")
+# What a test writes as program.py may have libraries imported that it does not need itself.
+SCRIPTS = ("train.py", "infer.py", "register.py", "program.py")
 LOKY_WORKER = "joblib.externals.loky.backend.popen_loky_posix"
 COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.", "mkdocs", LOKY_WORKER)
 READY = b"ready"

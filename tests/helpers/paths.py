@@ -4,3 +4,5 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHARED = PROJECT.parent / "shared"
+# Names the database as which those of MLflow begin, see tests/helpers/mlflow_tables.py.
+TABLES_ENV = "FER_TESTS_MLFLOW_TABLES"

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from fer.runs.run_directory import Run
 from fer.trackers import background as beside
 from fer.trackers.background import run_trackers
-from tests.helpers.paths import PROJECT
+from tests.helpers.paths import PROJECT, TABLES_ENV
 from tests.helpers.tracked_runs import (
     begun,
     conclude,
@@ -106,9 +106,10 @@ def test_a_resumed_run_goes_on_in_the_same_runs_and_repeats_no_epoch(
 
 
 def test_several_runs_at_once_into_one_database_each_with_its_status(
-    place: Path, caplog: pytest.LogCaptureFixture
+    place: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first migration of a SQLite database races, and so does the making of the experiment."""
+    monkeypatch.delenv(TABLES_ENV)
     statuses = ("finished", "failed", "pruned", "interrupted")
 
     def follow(run: Run, status: str) -> None:

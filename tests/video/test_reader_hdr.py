@@ -14,7 +14,7 @@ from fer.video.sampling import AllFramesSampler
 
 # cd/m²: of grey bars 16 pixels wide.
 LIGHT = np.array([0.0, 1, 5, 20, 50, 100, 203, 400, 1000])
-TAGS = "colorprim=bt2020:colormatrix=bt2020nc:transfer={}:log-level=none:crf=1"
+TAGS = "colorprim=bt2020:colormatrix=bt2020nc:transfer={}:log-level=none:crf=1:pools=none:frame-threads=1"
 
 
 def encode_pq(light: np.ndarray) -> np.ndarray:
@@ -40,7 +40,10 @@ def write_bars(path: Path, levels: np.ndarray, transfer: str, name: int) -> Path
         for item in (frame, stream.codec_context):
             item.colorspace, item.color_trc, item.color_primaries, item.color_range = 9, name, 9, 1
         frame.pts, frame.time_base = 0, Fraction(1, 25)
-        container.mux([*stream.encode(frame), *stream.encode(None)])
+        [packet] = [*stream.encode(frame), *stream.encode(None)]
+        # The only one begins with the video: on a busy machine one came without a time, which cannot be written.
+        packet.pts = packet.dts = 0
+        container.mux(packet)
     return path
 
 
