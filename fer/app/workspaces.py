@@ -125,8 +125,9 @@ class Workspaces:
 def _remove_leftovers(parent: Path) -> None:
     """Remove what killed dashboards of this user have left behind: nobody holds its lock."""
     for directory in parent.glob(f"{PREFIX}*"):
-        # A directory of this moment has no lock yet; a link, or what another user has made, is none of ours.
-        if directory.is_symlink() or directory.stat().st_uid != os.getuid() or not (directory / LOCK).is_file():
-            continue
-        with suppress(OSError, Timeout), FileLock(directory / LOCK, timeout=0):
-            shutil.rmtree(directory, ignore_errors=True)
+        with suppress(OSError, Timeout):
+            # A directory of this moment has no lock yet; a link, or what another user has made, is none of ours.
+            if directory.lstat().st_uid != os.getuid() or directory.is_symlink() or not (directory / LOCK).is_file():
+                continue
+            with FileLock(directory / LOCK, timeout=0):
+                shutil.rmtree(directory, ignore_errors=True)

@@ -9,7 +9,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from fer.app.dashboard import get_dashboard
 from fer.app.embedding import build_frame, embed_media, read_page
-from fer.app.jobs import Job, JobState
+from fer.app.jobs import Job
 from fer.app.runs import RunEntry, list_runs
 from fer.app.texts import escape_markdown
 from fer.app.versions import list_registered
@@ -58,8 +58,9 @@ def show_progress(job: Job, key: str) -> None:
     if job.is_over:
         st.rerun()
     queue = get_dashboard().queue
-    if job.state is JobState.WAITING:
-        st.progress(0.0, f"Waiting: place {queue.get_place(job)} in the queue")
+    # Asked once: it may begin at any moment.
+    if place := queue.get_place(job):
+        st.progress(0.0, f"Waiting: place {place} in the queue")
     elif job.progress is None:
         st.progress(0.0, "Starting, which takes some seconds")
     elif job.progress.done < job.progress.total:
