@@ -59,11 +59,9 @@ def main(composed: DictConfig) -> None:
         else:
             from fer.infer.inputs import load_media
             from fer.infer.resume import resume
-            from fer.train.preconditions import refuse_before_start
 
             remove_if_empty(run_directory)
-            with refuse_before_start():
-                load_media(saved)
+            load_media(saved)
             refuse_executable_yaml(["--config-dir", str(saved)])
             # These overrides name the run, and change nothing in it.
             naming = ("resume=",) if config.resume else ("aws",)

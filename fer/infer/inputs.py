@@ -13,7 +13,7 @@ from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.core.object_uri import get_scheme, is_object_uri, map_uri_to_path, refuse_azure, split_object_uri
 from fer.core.run_layout import FORGET_JSON, PARTS_DIR
-from fer.errors import DataError, UserError, shorten_error
+from fer.errors import DataError, PreconditionError, UserError, shorten_error
 from fer.storage.listing import find_objects, format_examples
 from fer.storage.stores import ObjectStores
 from fer.video.media import Media, check_input_is_there, find_media, get_media_kind, is_media, make_unique_names
@@ -114,7 +114,7 @@ def load_media(run_directory: Path, forgetting: bool = False) -> list[Media]:
         )
     path = run_directory / PARTS_DIR / MEDIA
     if not path.is_file():
-        raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")
+        raise PreconditionError(f"resume={run_directory}: holds no run of infer.py that could go on")
     try:
         content = read_json(path)
         return [_parse_media(item, run_directory) for item in content]
