@@ -51,13 +51,8 @@ def main(composed: DictConfig) -> None:
             dry_run(config)
             return
         if (saved := _find_run_to_resume(config)) is None:
-            if "predict" in config.extraction.stages:
-                from fer.registry.resolve import check_model_is_there
-                from fer.train.preconditions import refuse_before_start
-
-                with refuse_before_start():
-                    check_model_is_there(config)
-            # PyTorch takes seconds to import; a model that is not there is told before.
+            # The pipeline takes seconds to import; what is not there is told before.
+            _check_start(config)
             from fer.infer.pipeline import infer
 
             code = infer(config, run_directory)
@@ -77,6 +72,19 @@ def main(composed: DictConfig) -> None:
             code = resume(resumed, saved)
     if code:
         sys.exit(code)
+
+
+def _check_start(config: Config) -> None:
+    """Check that a new run has something to look at, and its model. Raises PreconditionError."""
+    from fer.infer.inputs import check_inputs_are_there
+    from fer.train.preconditions import refuse_before_start
+
+    with refuse_before_start():
+        check_inputs_are_there(config)
+        if "predict" in config.extraction.stages:
+            from fer.registry.resolve import check_model_is_there
+
+            check_model_is_there(config)
 
 
 def _find_run_to_resume(config: Config) -> Path | None:
@@ -103,7 +111,7 @@ def _join_shares(directory: Path) -> None:
 def run() -> None:
     """Classify faces as the command line says."""
     exit_with_parent()
-    JOB_CHECKS.append(JobCheck())
+    JOB_CHECKS.extend([JobCheck(), _check_start])
     SWEEP_ENDS.append(_join_shares)
     run_program(main, _expand_arguments)
 

@@ -20,7 +20,7 @@ from fer.config import Config, Dataset
 from fer.config.diff import format_override_value
 from fer.config.key_docs import find_nearest, find_sections, get_kind, iter_keys
 from fer.config.quoting import is_text_key, quote_literally
-from fer.core.installation import format_command
+from fer.core.installation import format_command, get_program_name
 from fer.errors import ConfigError, shorten_error
 
 SECTIONS = tuple(Config.model_fields)
@@ -204,7 +204,10 @@ def _is_known(key: str) -> bool:
 def _build_several_values_error(override: str) -> ConfigError:
     """Say what commas mean, and how the other things are written that may be meant."""
     key, _, value = override.partition("=")
-    ways = [f"a run with each of them: {format_command('train.py')} -m {shlex.quote(override)}"]
+    # infer.py sweeps too, register.py does not, and whatever else composes speaks of trainings.
+    started = get_program_name().removesuffix(".py").rpartition(" ")[2]
+    program = format_command("infer.py" if started == "infer" else "train.py")
+    ways = [] if started == "register" else [f"a run with each of them: {program} -m {shlex.quote(override)}"]
     name = key.lstrip("+")
     if name in ("dataset", "tracker") or any(k.name == name and "list of" in k.allowed for k in iter_keys(Config)):
         ways.insert(0, f"all of them in one run: {shlex.quote(f'{key}=[{value}]')}")

@@ -124,6 +124,8 @@ def _loosen(node: Any) -> Any:
         node.pop("type", None)
     elif kind in _WRITTEN:
         node |= {"type": [kind, "string"], "pattern": _WRITTEN[kind]}
+    elif kind == "array":
+        node |= {"type": [kind, "string"], "pattern": _ELSEWHERE}
     elif kind == "string" and "pattern" in node:
         node["pattern"] = f"(?:{node['pattern']})|{_ELSEWHERE}"
     return node

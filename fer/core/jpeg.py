@@ -74,6 +74,26 @@ def _lacks_scans(data: bytes) -> bool:
     return True
 
 
+def is_jpeg_stream(data: bytes) -> bool:
+    """Whether one picture follows the other, as in a raw stream of Motion JPEG; not in a photograph with a preview.
+
+    Args:
+        data: How the file begins, its first picture and what stands behind it.
+    """
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xD9:
+            return data.startswith(b"\xff\xd8\xff", place + 2)
+        # Photographs of several pictures, from phones and 3D cameras, begin with a list of them.
+        if marker == 0xE2 and data.startswith(b"MPF\0", place + 4):
+            return False
+        place += 2 + length
+        if marker == _START_OF_SCAN:
+            place = _find_end_of_scan(data, place)
+    return False
+
+
 def _find_end_of_scan(data: bytes, place: int) -> int:
     """The place of the first marker behind a scan's data, or the end."""
     found = _MARKER.search(data, place)

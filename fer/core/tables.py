@@ -10,7 +10,7 @@ from fer.core.io import atomic_write
 # What counts seconds from a beginning: six significant digits would lose 50 ms after three hours.
 TIME_COLUMNS = (
     *("time_s", "second", "duration_s", "start_s", "first_s", "last_s"),
-    *("end_s", "peak_s", "onset_s", "offset_s", "recording_s"),
+    *("end_s", "peak_s", "time_to_peak_s", "onset_s", "offset_s", "recording_s"),
 )
 # Times that differ by less are the same time: what a container's time base and floats leave, seconds.
 TIME_TOLERANCE_S = 1e-5

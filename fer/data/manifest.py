@@ -181,6 +181,9 @@ class _ManifestBuilder:
         if splitter is splits.split_official and not self.cfg.training:
             splitter = splits.split_for_evaluation
         self.samples["split"] = splitter(self.samples, self.cfg.fractions, self.cfg.seed)
+        if self.cfg.split != "official" and (mixed := split_checks.describe_mixed_parts(self.samples)):
+            log.warning("dataset.split=%s: %s; dataset.split=official keeps them", self.cfg.split, mixed)
+            self._report(mixed, (self.samples["part"] != "").sum(), f"divided anew (dataset.split={self.cfg.split})")
 
     def _compute_strata(self) -> pd.Series:
         """The class by which an image is stratified: its label, or what most annotators said."""

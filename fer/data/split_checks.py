@@ -15,6 +15,20 @@ def check_left(samples: pd.DataFrame, things: str, left_out: str) -> None:
         raise DataError(f"no {things} are left{left_out}; name other data, or change what has left them out")
 
 
+def describe_mixed_parts(samples: pd.DataFrame) -> str:
+    """Tell the parts of sources whose samples are divided anew whatever part they are in; empty where none has two.
+
+    Args:
+        samples: Columns `source` and `part`.
+    """
+    mixed = []
+    for source, parts in samples.groupby("source", sort=False)["part"]:
+        counts = parts[parts != ""].value_counts(sort=False)
+        if len(counts) > 1:
+            mixed.append(f"{source} ({', '.join(f'{part} {count:,}' for part, count in counts.items())})")
+    return f"parts that are mixed: {'; '.join(mixed)}" if mixed else ""
+
+
 def check_training(splits: pd.Series, things: str, left_out: str, is_official: bool) -> None:
     """Refuse an empty training or validation split, and a training split of one sample.
 

@@ -13,10 +13,10 @@ from fer.core.installation import format_command
 from fer.core.io import write_text
 from fer.core.object_uri import get_scheme, is_object_uri, map_uri_to_path, refuse_azure, split_object_uri
 from fer.core.run_layout import FORGET_JSON, PARTS_DIR
-from fer.errors import DataError, UserError, shorten_error
+from fer.errors import DataError, PreconditionError, UserError, shorten_error
 from fer.storage.listing import find_objects, format_examples
 from fer.storage.stores import ObjectStores
-from fer.video.media import Media, find_media, get_media_kind, is_media, make_unique_names
+from fer.video.media import Media, check_input_is_there, find_media, get_media_kind, is_media, make_unique_names
 
 FETCHED = "fetched"
 MEDIA = "media.json"
@@ -32,6 +32,15 @@ def list_inputs(config: Config) -> tuple[str, ...]:
         return list_inputs_of_file(config.extraction.study)
     value = config.extraction.input
     return () if value is None else (value,) if isinstance(value, str) else value
+
+
+def check_inputs_are_there(config: Config) -> None:
+    """Check that each file and directory of ``extraction.input`` exists; nothing is looked into. Raises DataError."""
+    if config.extraction.study is None:
+        for uri in list_inputs(config):
+            if not is_object_uri(uri):
+                refuse_azure(uri)
+                check_input_is_there(uri)
 
 
 def resolve_media(inputs: Sequence[str], directory: Path, stores: ObjectStores) -> list[Media]:
@@ -105,7 +114,7 @@ def load_media(run_directory: Path, forgetting: bool = False) -> list[Media]:
         )
     path = run_directory / PARTS_DIR / MEDIA
     if not path.is_file():
-        raise UserError(f"resume={run_directory}: holds no run of infer.py that could go on")
+        raise PreconditionError(f"resume={run_directory}: holds no run of infer.py that could go on")
     try:
         content = read_json(path)
         return [_parse_media(item, run_directory) for item in content]

@@ -20,7 +20,7 @@ from fer.core.installation import format_command, format_resume_command
 from fer.core.io import write_text
 from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML, STUDY_HTML
 from fer.core.system import resolve_thread_count
-from fer.errors import ConfigError, ExitCode, UserError
+from fer.errors import ConfigError, DataError, ExitCode, PreconditionError, UserError
 from fer.infer.analysis import extract_and_predict
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.covering import save_covered_frames
@@ -121,7 +121,11 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
     study = start_study(config)
     inputs = list_inputs(config) if study is None else list_study_inputs(study.study)
-    media = resolve_media(inputs, directory, open_stores(config))
+    try:
+        media = resolve_media(inputs, directory, open_stores(config))
+    except DataError as error:
+        # Nothing to look at was found, and nothing was started.
+        raise PreconditionError(str(error)) from None
     if study is not None:
         check_media(study.study, media, f"extraction.study={config.extraction.study}")
     if media and config.extraction.labels:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from fer.config import Config
 from fer.errors import UserError
-from fer.registry.resolve import pin_model_uri
+from fer.registry.resolve import check_model_is_there, pin_model_uri
 
 
 def choose_model(config: Config, uri: str) -> Config:
@@ -36,6 +36,20 @@ def pin_models(config: Config) -> Config:
     with name_key("model.encoder"):
         encoder = None if model.encoder is None else _pin(config, model.encoder)
     return config.model_copy(update={"model": model.model_copy(update={"teacher": teachers, "encoder": encoder})})
+
+
+def check_models_are_there(config: Config) -> None:
+    """Check that teachers and encoder name models, as far as this machine alone knows, without PyTorch.
+
+    Raises:
+        UserError: As ``check_model_is_there``.
+    """
+    with name_key("model.teacher"):
+        for uri in config.model.teacher:
+            check_model_is_there(choose_model(config, uri))
+    if config.model.encoder is not None:
+        with name_key("model.encoder"):
+            check_model_is_there(choose_model(config, config.model.encoder))
 
 
 def _pin(config: Config, uri: str) -> str:

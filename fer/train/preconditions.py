@@ -40,7 +40,9 @@ def check_preconditions(config: Config) -> "list[Source]":
         # What follows needs pandas and OpenCV, which take a second.
         from fer.registry.resolve import check_model_is_there
         from fer.train.inputs import read_sources
+        from fer.train.model_keys import check_models_are_there
 
+        check_models_are_there(config)
         if config.model_uri is not None:
             check_model_is_there(config)
         return read_sources(config)

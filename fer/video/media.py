@@ -86,19 +86,24 @@ def _expand_input(pattern: str, unused: list[Path]) -> Iterator[Path]:
 
     Files that are no video and no image are appended to ``unused``.
     """
+    check_input_is_there(pattern)
     path = Path(pattern).expanduser()
     if path.is_dir():
         yield from _select_media(_walk_files(path), unused)
     elif path.exists():
         yield path
-    elif glob.has_magic(pattern):
+    else:
         for match in sorted(glob.glob(_escape_directories(path), recursive=True)):
             if os.path.isdir(match):
                 # `**` lists the files below by itself.
                 yield from _select_media(_walk_files(Path(match)), unused) if "**" not in pattern else ()
             elif not is_hidden(PurePath(os.path.basename(match))) and not _lies_in_circles(match):
                 yield from _select_media([Path(match)], unused)
-    else:
+
+
+def check_input_is_there(pattern: str) -> None:
+    """Check that an input names what exists, or is a glob. Raises DataError."""
+    if not Path(pattern).expanduser().exists() and not glob.has_magic(pattern):
         raise DataError(f"{pattern}: there is no such file or directory, and it is no glob")
 
 

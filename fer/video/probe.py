@@ -20,6 +20,7 @@ from fer.core.image_decoding import (
     is_moving_image,
     read_image_header,
 )
+from fer.core.jpeg import is_jpeg_stream
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
 from fer.video.streams import (
@@ -37,6 +38,8 @@ NO_IMAGE = "this is no image, whatever its name says, or a damaged one; export i
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
+# No picture of Motion JPEG is longer.
+MAX_JPEG_BYTES = 16 << 20
 # How playlists begin; FFmpeg draws any other text (tty).
 PLAYLISTS = {b"#EXTM3U": "hls", b"ffconcat": "concat", b"v=0": "sdp", b"<": "dash"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
@@ -136,10 +139,14 @@ def _check_readable(path: Path) -> None:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video."""
+    """Whether the content is a still image; an animated GIF, PNG, WebP or AVIF is a video, and so is Motion JPEG."""
     with path.open("rb") as file:
-        if not is_image_content(file.read(HEAD_BYTES)):
+        head = file.read(HEAD_BYTES)
+        if not is_image_content(head):
             return False
+        # A file named as a picture may hold a second one, but is no recording.
+        if head.startswith(b"\xff\xd8") and path.suffix.lower() not in IMAGE_SUFFIXES:
+            return not is_jpeg_stream(head + file.read(MAX_JPEG_BYTES))
         file.seek(0)
         try:
             return not is_moving_image(file)

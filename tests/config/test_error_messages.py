@@ -1,5 +1,6 @@
 """Every kind of mistake is answered in a sentence: key, value, what is allowed, and the nearest name."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,22 @@ MISTAKES |= WRONG_TRACKERS
 @pytest.mark.parametrize("overrides", MISTAKES)
 def test_a_mistake_is_a_sentence(overrides: str) -> None:
     assert refusal(*overrides.split(" ")) == MISTAKES[overrides]
+
+
+@pytest.mark.parametrize(
+    ("program", "ways"),
+    [
+        ("infer.py", "a run with each of them: python infer.py -m model_uri=a,b; one text"),
+        ("register.py", "one text"),
+    ],
+)
+def test_several_values_name_the_program_that_was_started(
+    program: str, ways: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer.core.installation._program_name", None)
+    monkeypatch.setattr("sys.argv", [program])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    assert f"all of them in one run: 'model_uri=[a,b]'; {ways} with a comma" in refusal("model_uri=a,b")
 
 
 @pytest.mark.parametrize("source", WRONG_SOURCES)

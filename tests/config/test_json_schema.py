@@ -93,6 +93,11 @@ def test_a_saved_run_passes_and_a_misspelt_key_is_found(run: str, tmp_path: Path
     assert validate({**content, "sead": 1}, WHOLE)
 
 
+def test_the_run_of_the_shipped_model_passes() -> None:
+    content = yaml.safe_load((PROJECT / "fer" / "pretrained" / "run.yaml").read_text(encoding="utf-8"))
+    assert validate(content, WHOLE) == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -104,6 +109,7 @@ def test_a_saved_run_passes_and_a_misspelt_key_is_found(run: str, tmp_path: Path
         "optimizer: {schedule: {kind: onecycle}}",
         "name: a/b",
         "dataset: {fractions: [0.8, 0.2]}",
+        "dataset: {fractions: most}",
         "defaults: [{overwrite /dataset: folder}]",
         "defaults: [{override /datasets: folder}]",
         "hydra: {sweeper: {params: {optimizer.lrr: '1,2'}}}",
@@ -119,6 +125,7 @@ def test_what_the_check_refuses_is_found(wrong: str) -> None:
     "right",
     [
         "trainer: {threads: '${oc.env:CORES}', max_epochs: '???', precision: 16}",
+        "{model: {teacher: '???'}, dataset: {fractions: '${oc.decode:${oc.env:FRACTIONS}}'}}",
         "optimizer: {lr: 1e-3}",
         "name: ${model.name}-again",
         "defaults: [{override /dataset: [ferplus, rafdb]}, {override /hydra/launcher: submitit}, _self_]",

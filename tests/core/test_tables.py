@@ -9,7 +9,7 @@ import pytest
 from fer.core.tables import write_table
 
 
-@pytest.mark.parametrize("column", ["time_s", "second", "duration_s", "start_s"])
+@pytest.mark.parametrize("column", ["time_s", "second", "duration_s", "start_s", "time_to_peak_s"])
 def test_times_of_long_recordings_keep_microseconds(column: str, tmp_path: Path) -> None:
     times = [0.0, 0.000001, 10800.033367, 86399.999999, 604800.123456, -0.04, np.nan]
     write_table(pd.DataFrame({column: times, "p_fear": 0.123456789}), tmp_path / "table")

@@ -258,6 +258,19 @@ def test_a_stratified_split_divides_sources_and_classes_whatever_their_parts(man
     assert not other.samples["split"].equals(manifest.samples["split"])
 
 
+def test_parts_that_a_split_mixes_are_told(manifest_of: ManifestOf, caplog: pytest.LogCaptureFixture) -> None:
+    one = labelled({"fear": (10, 0, 0), "anger": (10, 0, 0)}, name="one", parts=("", "", ""))
+    two = labelled({"fear": (20, 5, 10)}, first=200, name="two")
+    manifest = manifest_of([one, two], split="stratified")
+    said = "parts that are mixed: two (train 20, val 5, test 10)"
+    assert (said, 35, "divided anew (dataset.split=stratified)") in manifest.findings
+    assert f"dataset.split=stratified: {said}; dataset.split=official keeps them" in caplog.messages
+    caplog.clear()
+    kept, alone = manifest_of([two], split="official"), manifest_of([one], split="stratified")
+    assert not any("mixed" in text for text, *_ in (*kept.findings, *alone.findings))
+    assert not any("mixed" in text for text in caplog.messages)
+
+
 def test_what_the_source_does_not_use_is_listed_counted_and_logged(
     lay: Laid, manifest_of: ManifestOf, caplog: pytest.LogCaptureFixture
 ) -> None:

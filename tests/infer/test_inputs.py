@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fer.aws.client import AwsClient, CloudError
-from fer.errors import UserError
-from fer.infer.inputs import FETCHED, MediaFetcher, resolve_media
+from fer.config.compose import load_overrides
+from fer.errors import DataError, UserError
+from fer.infer.inputs import FETCHED, MediaFetcher, check_inputs_are_there, resolve_media
 from fer.storage.stores import ObjectStores
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.registering import BUCKET, put
@@ -133,6 +134,21 @@ def test_input_that_gives_nothing_is_a_sentence(
     with pytest.raises(UserError) as caught:
         resolve_media([uri], tmp_path, ObjectStores(client=calls))
     assert str(caught.value) == said
+
+
+def test_files_that_are_not_there_are_told_before_any_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "[a].mp4").touch()
+    there = [f"{tmp_path}/[[]a].mp4", f"{tmp_path}/*.mov", f"{tmp_path}/[a].mp4", "s3://nobodys/videos"]
+    config = load_overrides([], "infer")
+
+    def check(*inputs: str) -> None:
+        check_inputs_are_there(
+            config.model_copy(update={"extraction": config.extraction.model_copy(update={"input": inputs})})
+        )
+
+    check(*there)
+    with pytest.raises(DataError, match="^no/b.mp4: there is no such file or directory, and it is no glob$"):
+        check(*there, "no/b.mp4")
 
 
 def test_bucket_of_nobody_is_a_sentence(stored: Simulated, calls: AwsClient, tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def test_a_model_that_is_not_there_is_refused(
     assert words in refusal("trainer.stages=[test]", f"model_uri={uri}")
 
 
+def test_a_teacher_or_encoder_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ": no such file or directory; name a run, a bundle"
+    assert refusal("model.teacher=[pretrained,/no/such]").startswith(f"model.teacher=/no/such{words}")
+    clips = ("model=temporal", "dataset=synthetic_clips_small")
+    assert refusal(*clips, "model.encoder=/no/such").startswith(f"model.encoder=/no/such{words}")
+    assert "no registry" in refusal("model.teacher=[models:/fer@champion]")
+    check_preconditions(load_overrides([*clips, "model.encoder=pretrained"]))
+    check_preconditions(load_overrides(["model.teacher=[pretrained]"]))
+
+
 def test_another_layout_of_a_data_set_is_refused(tmp_path: Path) -> None:
     assert "not laid out as" in refusal("dataset=folder", f"dataset.sources.folder.root={tmp_path}")
 

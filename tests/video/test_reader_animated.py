@@ -1,5 +1,6 @@
 """Animated pictures are videos, still ones are not, whatever their names say."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from fer.video.annotate import annotate
 from fer.video.annotated_copies import AnnotatedCopies
-from fer.video.media import Media
+from fer.video.media import Media, find_media
 from fer.video.reader import VideoError, iter_frames, open_video
 from fer.video.sampling import AllFramesSampler, IntervalSampler
 from tests.helpers.encoding import draw_number, read_number
@@ -69,6 +70,34 @@ def test_a_webp_that_was_broken_off_is_damaged_where_it_ends(tmp_path: Path) -> 
     path.write_bytes(content[: content.index(b"ANMF")])
     with pytest.raises(VideoError, match="no frame of this video can be decoded"):
         open_video(path)
+
+
+def _encode_jpeg(number: int, **options: object) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(draw_number(number)).save(content, "JPEG", quality=95, **options)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.mjpeg", "a.MJPG", "no suffix"])
+def test_a_stream_of_jpegs_is_a_video(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"".join(_encode_jpeg(number) for number in (3, 5, 77)))
+    frames = list(iter_frames(tmp_path / name, AllFramesSampler()))
+    assert [(frame.time_s, read_number(frame.bgr)) for frame in frames] == [(0.0, 3), (0.04, 5), (0.08, 77)]
+    (media,) = find_media([str(tmp_path)])
+    assert media.kind == "video"
+
+
+def test_a_photograph_with_another_behind_it_is_an_image(tmp_path: Path) -> None:
+    two = io.BytesIO()
+    first, second = (Image.fromarray(draw_number(number)) for number in (9, 200))
+    first.save(two, "MPO", quality=95, save_all=True, append_images=[second])
+    (tmp_path / "phone").write_bytes(two.getvalue())
+    (tmp_path / "a.jpg").write_bytes(_encode_jpeg(9) + _encode_jpeg(200))
+    (tmp_path / "preview").write_bytes(_encode_jpeg(9, exif=b"Exif\0\0" + _encode_jpeg(200)) + b"notes of the camera")
+    (tmp_path / "cut").write_bytes(_encode_jpeg(9)[:-2])
+    for path in tmp_path.iterdir():
+        (frame,) = iter_frames(path, AllFramesSampler())
+        assert (frame.time_s, read_number(frame.bgr)) == (0.0, 9), path
 
 
 def test_an_annotated_animation_is_a_video(tmp_path: Path) -> None:
