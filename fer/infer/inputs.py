@@ -20,6 +20,8 @@ from fer.video.media import Media, check_input_is_there, find_media, get_media_k
 
 FETCHED = "fetched"
 MEDIA = "media.json"
+# Paths of files that are neither, in provenance.json.
+MAX_KEPT = 1000
 log = logging.getLogger(__name__)
 
 
@@ -43,13 +45,16 @@ def check_inputs_are_there(config: Config) -> None:
                 check_input_is_there(uri)
 
 
-def resolve_media(inputs: Sequence[str], directory: Path, stores: ObjectStores) -> list[Media]:
+def resolve_media(
+    inputs: Sequence[str], directory: Path, stores: ObjectStores, left_out: list[str] | None = None
+) -> list[Media]:
     """Find the videos and images that the inputs mean.
 
     Args:
         inputs: Files, directories, globs, and objects or folders of buckets (s3://BUCKET/FOLDER, gs://…).
         directory: The run directory, into which those of buckets will be fetched.
         stores: Where buckets are asked.
+        left_out: Gets the paths and addresses of files that are no video and no image.
 
     Returns:
         Those of this machine first, all under different names.
@@ -60,18 +65,24 @@ def resolve_media(inputs: Sequence[str], directory: Path, stores: ObjectStores) 
     for uri in inputs:
         refuse_azure(uri)
     local = [uri for uri in inputs if not is_object_uri(uri)]
-    media = find_media(local) if local else []
+    left_out = [] if left_out is None else left_out
+    media = find_media(local, left_out) if local else []
     remote: dict[Path, str] = {}
     for prefix in inputs:
         if is_object_uri(prefix):
-            remote |= {directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(stores, prefix)}
+            remote |= {
+                directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(stores, prefix, left_out)
+            }
     media += [Media(path, path.name, get_media_kind(path), uri) for path, uri in remote.items()]
     names = make_unique_names([item.path for item in media])
     return [Media(item.path, name, item.kind, item.remote) for item, name in zip(media, names, strict=True)]
 
 
-def _list_media_uris(stores: ObjectStores, uri: str) -> list[str]:
-    """The videos and images that SCHEME://BUCKET/KEY names, an object or a folder. Raises UserError."""
+def _list_media_uris(stores: ObjectStores, uri: str, left_out: list[str]) -> list[str]:
+    """The videos and images that SCHEME://BUCKET/KEY names, an object or a folder. Raises UserError.
+
+    Addresses of other objects are appended to ``left_out``.
+    """
     bucket, _ = split_object_uri(uri)
     keys, unused = [], []
     for item in find_objects(stores.get(uri), uri):
@@ -80,6 +91,7 @@ def _list_media_uris(stores: ObjectStores, uri: str) -> list[str]:
             keys.append(item.key)
         else:
             unused.append(name)
+            left_out.append(f"{get_scheme(uri)}://{bucket}/{item.key}")
     if unused:
         # Only names are known: looking into each would fetch it.
         log.warning(
@@ -89,6 +101,11 @@ def _list_media_uris(stores: ObjectStores, uri: str) -> list[str]:
     if not keys and not stores.is_dry_run:
         raise DataError(f"{uri}: no video or image there")
     return [f"{get_scheme(uri)}://{bucket}/{key}" for key in keys]
+
+
+def describe_left_out(paths: Sequence[str]) -> dict[str, Any]:
+    """What provenance.json keeps of the files beside a run's videos and images: how many, and the first of them."""
+    return {"unused_files": {"count": len(paths), "paths": list(paths[:MAX_KEPT])}} if paths else {}
 
 
 def save_media(media: Sequence[Media], run_directory: Path) -> None:

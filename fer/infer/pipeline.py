@@ -26,7 +26,7 @@ from fer.infer.chunk_store import ChunkStore
 from fer.infer.covering import save_covered_frames
 from fer.infer.device import describe_plan, plan_inference
 from fer.infer.face_dataset import write_face_dataset
-from fer.infer.inputs import FETCHED, MediaFetcher, list_inputs, resolve_media, save_media
+from fer.infer.inputs import FETCHED, MediaFetcher, describe_left_out, list_inputs, resolve_media, save_media
 from fer.infer.monitoring import MODEL, publish_batch
 from fer.infer.report import write_report
 from fer.infer.route import check_cloud_settings, check_version_approved, get_sagemaker_transform, uses_transform
@@ -121,8 +121,9 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     """Start a run in ``directory``, and find what it is to look at, and by which detector. Raises UserError."""
     study = start_study(config)
     inputs = list_inputs(config) if study is None else list_study_inputs(study.study)
+    left_out: list[str] = []
     try:
-        media = resolve_media(inputs, directory, open_stores(config))
+        media = resolve_media(inputs, directory, open_stores(config), left_out)
     except DataError as error:
         # Nothing to look at was found, and nothing was started.
         raise PreconditionError(str(error)) from None
@@ -134,7 +135,7 @@ def create_run(config: Config, directory: Path) -> tuple[Config, Run, list[Media
     extraction, detector = pin_detector(config.extraction)
     config = config.model_copy(update={"extraction": extraction})
     run = Run(directory, config, "infer.py")
-    run.update_provenance(detector=detector)
+    run.update_provenance(detector=detector, **describe_left_out(left_out))
     if study is not None:
         keep_study(run, study)
     if not inputs:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import pandas as pd
@@ -43,6 +43,7 @@ from fer.infer.window_facts import build_window_notes, describe_window
 from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
 from fer.runs.run_directory import Run
+from fer.storage.listing import format_examples
 from fer.video.annotate import annotate
 from fer.video.annotated_copies import AnnotatedCopies
 from fer.video.media import Media
@@ -233,6 +234,11 @@ def _build_notes(config: Config, run: Run) -> list[str]:
         notes.append(
             "Classified by the model that comes with the program; its card (fer/pretrained/bundle/model_card.md) tells "
             "what it may be used for."
+        )
+    if left_out := run.provenance.get("unused_files"):
+        notes.append(
+            f"{left_out['count']} files beside them are no video or image and were not used (provenance.json lists "
+            f"them): {format_examples([PurePath(path).name for path in left_out['paths']])}."
         )
     if date := run.provenance.get("delete_after"):
         notes.append(f"To be deleted after {date} (extraction.retention_days={config.extraction.retention_days}).")

@@ -46,7 +46,7 @@ class Media:
     remote: str = ""
 
 
-def find_media(inputs: Sequence[str]) -> list[Media]:
+def find_media(inputs: Sequence[str], left_out: list[str] | None = None) -> list[Media]:
     """Find the videos and images that a user names.
 
     Args:
@@ -54,6 +54,7 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
             (``**`` reaches below). Directories and globs give the files with a known suffix, and those of another name
             whose content is a video or an image; what they leave out is counted in the log. A file named outright is
             taken whatever it is, and opening it decides.
+        left_out: Gets the paths of what is left out.
 
     Returns:
         The files in the order of the inputs, each once.
@@ -74,6 +75,8 @@ def find_media(inputs: Sequence[str]) -> list[Media]:
         if unused:
             names = [path.name for path in unused[:MAX_LISTED]] + ["…"] * (len(unused) > MAX_LISTED)
             log.warning("%s: %d files are no video or image: not used: %s", pattern, len(unused), ", ".join(names))
+            if left_out is not None:
+                left_out += map(str, unused)
         paths |= dict.fromkeys(files)
     if not paths:
         raise DataError("no input is given: name a video, an image, a directory or a glob")

@@ -113,11 +113,19 @@ def test_images_and_saved_frames(infer: Program, inferred: Path, clip: Path, tmp
     assert first.returncode == 0, first.stderr
     pictures = sorted((tmp_path / "frames" / "frames").rglob("*.jpg"))
     assert len(pictures) == 40
+    (pictures[0].parent / "notes <1>.md").write_text("light: poor\n")
     done = infer(f"extraction.input={pictures[0].parent}", f"hydra.run.dir={tmp_path / 'images'}")
     assert done.returncode == 0, done.stderr
     found, expected = table_of(tmp_path / "images"), table_of(inferred)
     assert found["video"].tolist() == [picture.name for picture in pictures]
     assert (found["frame"] == 0).all() and (found["time_s"] == 0).all()
+    stray = str(pictures[0].parent / "notes <1>.md")
+    assert provenance_of(tmp_path / "images")["unused_files"] == {"count": 1, "paths": [stray]}
+    assert "1 files beside them are no video or image and were not used" in (
+        tmp_path / "images" / "report.html"
+    ).read_text("utf-8")
+    assert "notes &lt;1&gt;.md" in (tmp_path / "images" / "report.html").read_text("utf-8")
+    assert "unused_files" not in provenance_of(tmp_path / "frames")
     # JPEG changes a few.
     assert (found["status"].to_numpy() == expected["status"].to_numpy()).mean() > 0.7
 
