@@ -9,7 +9,15 @@ from fer.app.texts import escape_markdown
 from fer.core.run_layout import REPORT_HTML
 
 PARAMETER = "run"
-PROGRAMS = {"train": "Training", "infer": "Analysis of videos", "register": "Registration", "": "Run"}
+NO_FIGURE = "\N{EN DASH}"
+PROGRAMS = {
+    "train": "Training",
+    "infer": "Analysis of videos",
+    "register": "Registration",
+    "annotate": "Labels of faces",
+    "export": "Export",
+    "": "Run",
+}
 
 
 def show_runs() -> None:
@@ -43,6 +51,7 @@ def _list_runs(runs: list[RunEntry]) -> None:
             },
             column_config={title: st.column_config.NumberColumn(format="percent") for title in FIGURES.values()},
             hide_index=True,
+            placeholder=NO_FIGURE,
         )
 
 
@@ -71,9 +80,10 @@ def _show_run(entry: RunEntry) -> None:
                     },
                 },
                 hide_index=True,
+                placeholder=NO_FIGURE,
             )
     offer_files(list_files(outputs, entry.directory), "run")
     if entry.has_report:
         show_page(entry.directory / REPORT_HTML, outputs)
     else:
-        st.info("This run has no report.")
+        st.info(f"This run has no report{' yet' if entry.status == 'running' else ''}.")
