@@ -6,6 +6,7 @@ python -m fer.annotate.page RUN
 
 import argparse
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -112,6 +113,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with user_errors_to_exit_code():
         log.info("Page: %s", write_page(open_run(arguments.run), arguments.faces))
+        command = format_command("fer.annotate.merge")
+        log.info("Then take what it saves: %s %s %s", command, shlex.quote(str(arguments.run)), CORRECTIONS_CSV)
 
 
 if __name__ == "__main__":
