@@ -167,6 +167,7 @@ def test_runs_are_shown_with_figures_report_and_tables(dashboard: Dashboard, out
     assert [(metric.label, metric.value) for metric in app.metric] == [("Accuracy", "75.0%"), ("Macro-F1", "70.0%")]
     assert len(frames(app)) == 1
     assert app.dataframe[0].value["status"].tolist() == ["finished", "failed"]
+    assert app.dataframe[0].value["accuracy"].fillna(-1).tolist() == [75, -1]
     app = show("runs", run="infer/a")
     assert app.selectbox[0].value.key == "infer/a" and not app.metric
 

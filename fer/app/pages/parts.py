@@ -46,7 +46,7 @@ def load_runs(outputs: Path) -> list[RunEntry]:
     return list_runs(outputs)
 
 
-@st.cache_data(ttl=LISTED_FOR_S, show_spinner=False)
+@st.cache_data(ttl=LISTED_FOR_S, show_spinner="Reading the registry")
 def load_versions(store: Path) -> list[ModelVersion]:
     """The versions in a registry. Raises UserError."""
     return list_registered(store)

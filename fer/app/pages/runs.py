@@ -47,12 +47,17 @@ def _list_runs(runs: list[RunEntry]) -> None:
                 "program": [entry.program for entry in runs],
                 "status": [entry.status for entry in runs],
                 "start": [entry.start for entry in runs],
-                **{title: [entry.figures.get(name) for entry in runs] for name, title in FIGURES.items()},
+                **{title: [_get_percent(entry, name) for entry in runs] for name, title in FIGURES.items()},
             },
-            column_config={title: st.column_config.NumberColumn(format="percent") for title in FIGURES.values()},
+            column_config={title: st.column_config.NumberColumn(format="%.1f%%") for title in FIGURES.values()},
             hide_index=True,
             placeholder=NO_FIGURE,
         )
+
+
+def _get_percent(entry: RunEntry, name: str) -> float | None:
+    """A figure in percent; the column's own format of fractions drops zeros at the end."""
+    return 100 * entry.figures[name] if name in entry.figures else None
 
 
 def _format_run(entry: RunEntry) -> str:
