@@ -93,6 +93,13 @@ def _build_face(path: str, label: str, said: pd.DataFrame, faces: FaceFiles) -> 
     return DoubtfulFace(path, picture, label, [(str(name), str(given), sure) for name, given, sure in rows])
 
 
+def _parse_count(text: str) -> int:
+    """Parse a number of faces; argparse puts the option before the message."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SHOWN:
+        raise argparse.ArgumentTypeError(f"{text}: choose a number from 1 to {MAX_SHOWN}")
+    return int(text)
+
+
 def main() -> None:
     """Write the page of the run of the command line."""
     parser = argparse.ArgumentParser(
@@ -103,9 +110,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run of fer annotate")
     parser.add_argument(
         "--faces",
-        type=int,
+        type=_parse_count,
         default=SHOWN,
-        choices=range(1, MAX_SHOWN + 1),
         metavar="N",
         help=f"faces on the page, at most {MAX_SHOWN}; {SHOWN} unless given",
     )

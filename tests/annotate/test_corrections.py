@@ -1,5 +1,6 @@
 """A person's corrections: the page in headless Chromium, merged into the table that a training takes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from fer.annotate import pipeline
 from fer.annotate.merge import merge
+from fer.annotate.page import main as page_main
 from fer.annotate.page import write_page
 from fer.annotate.pipeline import annotate
 from fer.annotate.run import AnnotationRun, open_run
@@ -114,6 +116,16 @@ def test_the_page_shows_disagreements_and_no_more_than_it_says(run: AnnotationRu
     assert "1 of 8 faces are in doubt</p>" in page and "005.png" in page
     merge(run, write_corrections(tmp_path / "one.csv", "005.png,anger,Ann"))
     assert "No label is in doubt" in write_page(run).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("count", ["0", "2001", "many"])
+def test_a_wrong_number_of_faces_is_a_sentence(
+    count: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["page", "run", "--faces", count])
+    with pytest.raises(SystemExit):
+        page_main()
+    assert capsys.readouterr().err.endswith(f"argument --faces: {count}: choose a number from 1 to 2000\n")
 
 
 @pytest.mark.browser
