@@ -96,7 +96,7 @@ def _build_card(face: DoubtfulFace) -> dict[str, object]:
         "picture": picture,
         "label": face.label,
         "said": [
-            (_FOLDERS.sub("", whole), whole, label, confidence)
-            for whole, label, confidence in ((shorten_annotator(name), *said) for name, *said in face.said)
+            (_FOLDERS.sub("", shorten_annotator(name)), shorten_annotator(name), label, confidence)
+            for name, label, confidence in face.said
         ],
     }
