@@ -65,5 +65,8 @@ def open_faces(name: str, saved: pd.DataFrame | None = None) -> FaceFiles:
     else:
         table = pd.DataFrame({"path": files.list_images(""), "picture": ""}, dtype=object)
     if table.empty:
-        raise DataError(f"annotation.input={name}: there are no pictures of faces; found {files.describe()}")
+        raise DataError(
+            f"annotation.input={name}: there are no pictures of faces; found {files.describe()}. Of photographs and "
+            f"videos, {_REMEDY}"
+        )
     return FaceFiles(root, table, files)

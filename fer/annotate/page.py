@@ -6,6 +6,7 @@ python -m fer.annotate.page RUN
 
 import argparse
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def _build_face(path: str, label: str, said: pd.DataFrame, faces: FaceFiles) -> 
     return DoubtfulFace(path, picture, label, [(str(name), str(given), sure) for name, given, sure in rows])
 
 
+def _parse_count(text: str) -> int:
+    """Parse a number of faces; argparse puts the option before the message."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SHOWN:
+        raise argparse.ArgumentTypeError(f"{text}: choose a number from 1 to {MAX_SHOWN}")
+    return int(text)
+
+
 def main() -> None:
     """Write the page of the run of the command line."""
     parser = argparse.ArgumentParser(
@@ -102,9 +110,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run of fer annotate")
     parser.add_argument(
         "--faces",
-        type=int,
+        type=_parse_count,
         default=SHOWN,
-        choices=range(1, MAX_SHOWN + 1),
         metavar="N",
         help=f"faces on the page, at most {MAX_SHOWN}; {SHOWN} unless given",
     )
@@ -112,6 +119,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with user_errors_to_exit_code():
         log.info("Page: %s", write_page(open_run(arguments.run), arguments.faces))
+        command = format_command("fer.annotate.merge")
+        log.info("Then take what it saves: %s %s %s", command, shlex.quote(str(arguments.run)), CORRECTIONS_CSV)
 
 
 if __name__ == "__main__":

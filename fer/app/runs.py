@@ -29,6 +29,7 @@ _OTHERS = ("cache", "registry")
 TABLES = (".csv", ".parquet", ".xlsx", ".sav", ".vtt", ".zip", ".html")
 FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced accuracy"}
 SPLITS = ("test", "val")
+MODULES = {"fer.annotate": "annotate", "fer.export": "export"}
 _JOB = re.compile(r"\d+")
 
 
@@ -39,7 +40,7 @@ class RunEntry:
     Attributes:
         key: Its path below the dashboard's directory, which names it in the page's address.
         directory: Its directory.
-        program: train, infer, register, or nothing where that cannot be told.
+        program: train, infer, register, annotate, export, or nothing where that cannot be told.
         status: As provenance.json has it; `not begun` where there is none.
         start: When it began, UTC.
         figures: Accuracy and so on of the test split, or of validation, where the run has them.
@@ -80,7 +81,7 @@ def _read_entry(outputs: Path, directory: Path) -> RunEntry:
     return RunEntry(
         key=directory.relative_to(outputs).as_posix(),
         directory=directory,
-        program=(read_program(directory) or "").removesuffix(".py"),
+        program=(read_program(directory) or _read_module(provenance)).removesuffix(".py"),
         status=str(provenance.get("status", "not begun")),
         start=str(provenance.get("start", ""))[:19].replace("T", " "),
         figures=_read_figures(directory),
@@ -88,6 +89,14 @@ def _read_entry(outputs: Path, directory: Path) -> RunEntry:
         has_study=(directory / STUDY_HTML).is_file(),
         has_bundle=(directory / BUNDLE_DIR / DESCRIPTION_FILE).is_file(),
     )
+
+
+def _read_module(provenance: dict[str, Any]) -> str:
+    """Which of the programs without a script made a run, by its command `-m fer.export …`; "" where it is another."""
+    match provenance.get("command"):
+        case ["-m", str(module), *_]:
+            return MODULES.get(module, "")
+    return ""
 
 
 def _read_tolerantly(path: Path) -> dict[str, Any]:

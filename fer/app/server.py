@@ -82,6 +82,8 @@ def serve(settings: Settings, host: str, port: int, public_hosts: Sequence[str] 
 
         bound = listener.getsockname()[1]
         load_config_options(build_options(settings, host, bound))
+        # Before there is a server, Streamlit warns of every function that keeps what it has read.
+        logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
         # All that the pages import is here when the first visitor comes.
         importlib.import_module("fer.app.pages.navigation")
         guard = Middleware(OriginGuard, names=list_names(host, public_hosts))

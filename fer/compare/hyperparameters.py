@@ -19,6 +19,8 @@ WITH_EFFECT = ("evaluation.calibration",)
 # A last word that says nothing alone, as in model.name and dataset.sources.<name>.kind.
 AMBIGUOUS_SUFFIXES = ("name", "kind", "root", "count", "size", "fps")
 MAX_COLUMNS = 8
+# Longer numbers are shown with four digits.
+MAX_DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ def get_value(run: ComparedRun, key: str) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """Format a value for a table: as an override writes it, a dash where the run has no such key."""
+    """Format a value for a table: as an override writes it, a dash where the run has no such key.
+
+    Numbers that a sweep has drawn have sixteen digits, which only comparison.csv has room for.
+    """
+    if isinstance(value, float) and len(str(value)) > MAX_DIGITS:
+        return f"{value:.4g}"
     return "\N{EN DASH}" if value is ABSENT else format_override_value(value)
 
 

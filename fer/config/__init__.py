@@ -166,8 +166,11 @@ class Config(Section):
             ("profile", trainer.profile),
         ):
             if chosen:
+                remedy = "leave it out"
+                if key == "limit_batches":
+                    remedy += ", and trainer=debug, which sets it; dataset.limit=N takes few images"
                 raise ValueError(
-                    f"trainer.{key} is for trainings in epochs, and model.kind=embedding_head has none; leave it out"
+                    f"trainer.{key} is for trainings in epochs, and model.kind=embedding_head has none; {remedy}"
                 )
         if trainer.explain and self.model.head.kind == "gradient_boosting":
             raise ValueError(

@@ -7,6 +7,7 @@ import pandas as pd
 from fer.data.duplicates import group_duplicates
 from fer.data.image_store import ImageStore
 from fer.data.sources.base import Source
+from fer.data.splits import build_subject_error, find_unknown_subjects
 from fer.errors import DataError
 
 MAX_LISTED = 5
@@ -45,6 +46,14 @@ def shorten_list(items: Sequence[str], separator: str) -> str:
     """Join the first MAX_LISTED items, and say how many more there are."""
     more = f"{separator}and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
     return separator.join(items[:MAX_LISTED]) + more
+
+
+def check_subjects(sources: Sequence[Source]) -> None:
+    """Refuse data for a split by subject of which nobody is known, before anything is decoded. Raises DataError."""
+    sample_ids = [f"{source.name}/{path}" for source in sources for path in source.table["path"]]
+    unknown = find_unknown_subjects(join_groups(sources))
+    if unknown.all() and sample_ids:
+        raise build_subject_error(pd.Series(sample_ids), unknown)
 
 
 def check_source_problems(sources: Sequence[Source]) -> None:

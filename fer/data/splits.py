@@ -104,13 +104,8 @@ def split_by_subject(samples: pd.DataFrame, fractions: Sequence[float], seed: in
     ``samples`` has `sample_id`, `source`, `subject` and `stratum`. Raises DataError where a subject is not known, or
     where there is one alone.
     """
-    if "subject" not in samples or samples["subject"].isna().any():
-        unknown = samples if "subject" not in samples else samples[samples["subject"].isna()]
-        raise DataError(
-            f"dataset.split=subject: whom {len(unknown)} of {len(samples)} samples show is not known, such as "
-            f"{unknown['sample_id'].iloc[0]}; fill in the column subject of the data set's table, or set "
-            "dataset.split=stratified, with which the same people train and are judged"
-        )
+    if (unknown := find_unknown_subjects(samples)).any():
+        raise build_subject_error(samples["sample_id"], unknown)
     subjects = name_subjects(samples)
     counts = pd.crosstab(subjects, samples["source"] + "/" + samples["stratum"])
     if len(counts) < 2:
@@ -122,6 +117,21 @@ def split_by_subject(samples: pd.DataFrame, fractions: Sequence[float], seed: in
     if fractions[2] > 0 and not (numbers == 2).any():
         log.warning("dataset.split=subject: there are two subjects alone, so that none is left for the test part")
     return subjects.map(dict(zip(counts.index, np.array(SPLITS, dtype=object)[numbers], strict=True)))
+
+
+def find_unknown_subjects(samples: pd.DataFrame) -> pd.Series:
+    """Find the samples of which nothing says whom they show."""
+    return samples["subject"].isna() if "subject" in samples else pd.Series(True, samples.index)
+
+
+def build_subject_error(sample_ids: pd.Series, unknown: pd.Series) -> DataError:
+    """Build the error of samples whose subjects are not known."""
+    return DataError(
+        f"dataset.split=subject: whom {int(unknown.sum())} of {len(sample_ids)} samples show is not known, such as "
+        f"{sample_ids[unknown].iloc[0]}; fill in the column subject of groups.csv, or of the table of clips "
+        "(dataset.sources.clips.table), or set dataset.split=stratified, with which the same people train and are "
+        "judged"
+    )
 
 
 def name_subjects(samples: pd.DataFrame) -> pd.Series:

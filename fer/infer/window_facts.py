@@ -41,8 +41,8 @@ def describe_window(run: Run) -> dict[str, str]:
     """What the page says of a temporal model's windows; nothing for other models."""
     if (window := run.provenance.get(WINDOW)) is None:
         return {}
-    side = {"causal": "looking back alone", "centred": "looking back and ahead"}[window["position"]]
-    return {"Windows of": f"{window['length']} frames, {window['step_s']:g} s apart, {side}"}
+    side = {"causal": "a frame and those before it", "centred": "a frame and those around it"}[window["position"]]
+    return {"Windows of": f"{window['length']} frames, {window['step_s']:g} s apart: {side}"}
 
 
 def build_window_notes(run: Run, table: pd.DataFrame) -> list[str]:

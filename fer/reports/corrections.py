@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from markupsafe import Markup
 from fer.reports.annotation import shorten_annotator
 from fer.reports.images import jpeg_data_uri
 from fer.reports.page import build_script_policy, read_script, render, write_page
+
+# Of runs in outputs/train/DATE/ only the last part tells one from another, and a card has room for little more.
+_FOLDERS = re.compile(r"(?<![:\w/])(?:[^\s,\[\]:/]*/)+")
 
 
 @dataclass(frozen=True)
@@ -91,5 +95,8 @@ def _build_card(face: DoubtfulFace) -> dict[str, object]:
         "image": face.image,
         "picture": picture,
         "label": face.label,
-        "said": [(shorten_annotator(name), label, confidence) for name, label, confidence in face.said],
+        "said": [
+            (_FOLDERS.sub("", shorten_annotator(name)), shorten_annotator(name), label, confidence)
+            for name, label, confidence in face.said
+        ],
     }

@@ -68,6 +68,7 @@ class TrainingReport:
         explain: What shows where the network looks in a face.
         explanations: Where it looked; None where that was not asked.
         unit: What the samples are: "images", or "clips".
+        fitted_once: Whether a classifier was fitted in one step, so that ``history`` has one row and no epochs.
     """
 
     title: str
@@ -89,6 +90,7 @@ class TrainingReport:
     explain: str = ""
     explanations: ReportExplanations | None = None
     unit: str = "images"
+    fitted_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _find_best_epoch_row(report: TrainingReport) -> dict[str, Any] | None:
 
 
 def _draw_curves(report: TrainingReport) -> dict[str, Markup] | None:
-    if report.history.empty:
+    if report.history.empty or report.fitted_once:
         return None
     best_epoch = report.metrics["best_epoch"]
     return {

@@ -65,7 +65,7 @@ def fit_head(config: Config, data: PreparedData, directory: Path, device: str) -
     seconds = time.monotonic() - start
     row = {
         # A fit is one epoch, in which nothing takes steps of a learning rate.
-        **{"epoch": 1.0, "lr": 0.0},
+        **{"epoch": 1, "lr": 0.0},
         **_judge("train", compute_logits(head, features[: len(train.rows)]), train),
         **_judge("val", compute_logits(head, cache.embed(val.rows)), val),
         **{"seconds": round(seconds, 3), "images_per_second": round(len(features) / seconds, 1)},

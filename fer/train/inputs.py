@@ -15,7 +15,7 @@ from fer.core.run_layout import EXCLUSIONS_PARQUET, MANIFEST_PARQUET
 from fer.data.clip_store import open_clip_store
 from fer.data.exclude import read_excluded
 from fer.data.image_store import ImageStore, open_image_store
-from fer.data.joined_sources import check_source_problems
+from fer.data.joined_sources import check_source_problems, check_subjects
 from fer.data.manifest import Manifest, ManifestConfig, build_manifest
 from fer.data.sources import Source, collect_label_rules, read_source
 from fer.errors import DataError
@@ -124,6 +124,8 @@ def prepare_data(config: Config, largest_side: int, sources: list[Source] | None
         log.info("Source %s", note)
     if cfg.on_corrupt == "error":
         check_source_problems(sources)
+    if cfg.split == "subject":
+        check_subjects(sources)
     if cfg.has_clips:
         store = open_clip_store(sources, largest_side, cfg.cache_dir, build_clip_options(config))
         notes += describe_people(sources, store)

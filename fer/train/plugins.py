@@ -75,7 +75,9 @@ def build_callbacks(config: Config) -> list[Callback]:
 
 
 def build_augmentation(config: Config, **changed: float) -> Augmentation:
-    """Build the augmentation of a configuration, with those of its plugins; one that changes nothing for overfitting.
+    """Build the augmentation of a configuration, with those of its plugins.
+
+    It changes nothing for overfitting, and where a classifier is fitted on features of images as they are.
 
     Args:
         config: The configuration.
@@ -84,7 +86,8 @@ def build_augmentation(config: Config, **changed: float) -> Augmentation:
     Raises:
         UserError: A plugin cannot be built.
     """
-    if config.trainer.overfit_batches is not None:
+    as_they_are = config.model.kind == "embedding_head" and config.model.head.copies == 0
+    if config.trainer.overfit_batches is not None or as_they_are:
         strengths: Any = dict.fromkeys(set(config.dataset.augment.model_dump()) - {"plugins"}, 0.0)
         return Augmentation(**strengths)
     plugins = {use.plugin.name: _build_augmentation(use) for use in _find("augmentation", config)}

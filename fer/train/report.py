@@ -83,6 +83,7 @@ def write_report(
         f"{shlex.quote(f'model_uri={explained_model or _find_model(config, run)}')} IMAGE",
         explanations=explanations,
         unit="images" if data.store.clips is None else "clips",
+        fitted_once=fit_result is not None and config.model.kind == "embedding_head",
     )
     write_training_report(report, run.directory / REPORT_HTML)
 

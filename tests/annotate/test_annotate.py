@@ -220,7 +220,7 @@ def test_other_annotators_cannot_go_on(tmp_path: Path, open_as: Callable[..., li
     ("overrides", "message"),
     [
         ([], r"annotation.input: name the faces, such as `python -m fer\.annotate FACES`"),
-        (["annotation.input={empty}"], "there are no pictures of faces; found"),
+        (["annotation.input={empty}"], "there are no pictures of faces; found .* extract the faces anew"),
         (["annotation.input={empty}/none"], "no such file or directory"),
         (["annotation.input={empty}", "inference.device=gpu"], "labels are computed on CPUs"),
     ],

@@ -1,5 +1,6 @@
 """A person's corrections: the page in headless Chromium, merged into the table that a training takes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from fer.annotate import pipeline
 from fer.annotate.merge import merge
+from fer.annotate.page import main as page_main
 from fer.annotate.page import write_page
 from fer.annotate.pipeline import annotate
 from fer.annotate.run import AnnotationRun, open_run
@@ -107,6 +109,7 @@ def test_the_page_shows_disagreements_and_no_more_than_it_says(run: AnnotationRu
     order = [page.index(f'"quiet path">{name}.png') for name in ("003", "007", "001")]
     assert order == sorted(order) and page.count('class="card"') == 3
     assert "4 of 8 faces are in doubt; this page shows the 3 most doubtful of them" in page
+    assert '<small title="a">a</small>' in page
     assert "http" not in page.partition("<body>")[2]
     merge(run, write_corrections(tmp_path / "one.csv", "001.png,anger,Ann", "003.png,fear,Ann", "007.png,fear,Ann"))
     page = write_page(run).read_text(encoding="utf-8")
@@ -115,11 +118,22 @@ def test_the_page_shows_disagreements_and_no_more_than_it_says(run: AnnotationRu
     assert "No label is in doubt" in write_page(run).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("count", ["0", "2001", "many"])
+def test_a_wrong_number_of_faces_is_a_sentence(
+    count: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["page", "run", "--faces", count])
+    with pytest.raises(SystemExit):
+        page_main()
+    assert capsys.readouterr().err.endswith(f"argument --faces: {count}: choose a number from 1 to 2000\n")
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_ten_labels_are_changed_by_clicks_and_trained_on(
     label: Callable[[Path, Path], AnnotationRun], tmp_path: Path, driver: Any
 ) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -130,6 +144,16 @@ def test_ten_labels_are_changed_by_clicks_and_trained_on(
     )
     driver.get(page.as_uri())
     cards = driver.find_elements(By.CSS_SELECTOR, ".card")
+    driver.find_element(By.ID, "save").click()
+    assert driver.find_element(By.ID, "progress").text == "Nothing is answered yet."
+    # Keys answer the first face at once, and the one on which something was clicked.
+    driver.execute_script("document.activeElement.blur()")
+    ActionChains(driver).send_keys("1").perform()
+    assert driver.switch_to.active_element == cards[1]
+    cards[0].find_element(By.CSS_SELECTOR, '[data-label="anger"]').click()
+    assert driver.find_element(By.ID, "progress").text == "0 of 20 answered"
+    ActionChains(driver).send_keys("2").perform()
+    assert cards[0].find_element(By.CSS_SELECTOR, '[aria-pressed="true"]').get_attribute("data-label") == "disgust"
     changed = {}
     for card in cards[:10]:
         card.find_element(By.CSS_SELECTOR, '[data-label="surprise"]').click()

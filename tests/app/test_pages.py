@@ -167,8 +167,33 @@ def test_runs_are_shown_with_figures_report_and_tables(dashboard: Dashboard, out
     assert [(metric.label, metric.value) for metric in app.metric] == [("Accuracy", "75.0%"), ("Macro-F1", "70.0%")]
     assert len(frames(app)) == 1
     assert app.dataframe[0].value["status"].tolist() == ["finished", "failed"]
+    assert app.dataframe[0].value["accuracy"].fillna(-1).tolist() == [75, -1]
     app = show("runs", run="infer/a")
     assert app.selectbox[0].value.key == "infer/a" and not app.metric
+
+
+def test_a_run_at_work_has_no_report_yet(dashboard: Dashboard, outputs: Path) -> None:
+    for name, status in (("a", "running"), ("b", "finished")):
+        (write_run(outputs / "export" / name, "-m fer.export", status=status) / "report.html").unlink()
+    assert messages(show("runs", run="export/a").info) == ["This run has no report yet."]
+    app = show("runs", run="export/b")
+    assert messages(app.info) == ["This run has no report."]
+    assert app.dataframe[0].value["program"].tolist() == ["export", "export"]
+    assert messages(app.caption)[0].startswith("Export, finished")
+
+
+def test_who_uploads_much_reads_that_it_does_not_play(
+    dashboard: Dashboard, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.script = "mkdir {run}; echo '<video src=\"../{upload}\">' > {run}/report.html"
+    monkeypatch.setattr("fer.app.embedding.MAX_MEDIA_BYTES", 3)
+    app = show("analyse")
+    app.file_uploader[0].set_value(("clip.mp4", b"\0\0\0\x18ftypmp42 clip", "video/mp4")).run()
+    (button,) = [button for button in app.button if button.label == "Analyse"]
+    button.click().run()
+    wait_until(lambda: analysis_of(dashboard).job.is_over, "the analysis")
+    app.run()
+    assert [text for text in messages(app.caption) if "do not play in the report; its curves work without them" in text]
 
 
 @pytest.mark.parametrize("wanted", ["../secret", "/etc/passwd", "train/c"])

@@ -48,6 +48,11 @@ def test_a_key_of_some_versions_only_differs(tmp_path: Path) -> None:
     assert [format_value(get_value(run, column.key)) for run in runs] == ["null", "\N{EN DASH}"]
 
 
+def test_numbers_are_as_short_as_a_table_needs_them() -> None:
+    values = [0.025736140436951875, 3.0502542984573748e-06, 16.026014216614783, 0.001, 100.0, 128]
+    assert [format_value(value) for value in values] == ["0.02574", "3.05e-06", "16.03", "0.001", "100.0", "128"]
+
+
 def test_what_always_changes_together_is_one_parameter(tmp_path: Path) -> None:
     runs = made(
         tmp_path,

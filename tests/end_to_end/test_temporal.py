@@ -79,7 +79,7 @@ def test_it_is_registered_served_and_used_on_drawn_and_real_clips(
     assert usable.groupby("video").size().min() > 15 and usable["video"].nunique() == len(clips)
     np.testing.assert_allclose(usable[PROBABILITIES].sum(axis=1), 1, atol=1e-5)
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "8 frames, 0.125 s apart, looking back alone" in page and all(path.name in page for path in clips)
+    assert "8 frames, 0.125 s apart: a frame and those before it" in page and all(path.name in page for path in clips)
 
     # The server answers to the first frames of a person, sent as a sequence, as infer.py has: 8 frames a second.
     first = table[table["video"] == clip.name].head(16)

@@ -16,7 +16,7 @@ from tests.helpers.server import wait_until
 def write_run(directory: Path, program: str = "train.py", status: str = "finished", **metrics: Any) -> Path:
     """A run directory as far as lists read it, with a report."""
     directory.mkdir(parents=True)
-    provenance = {"status": status, "command": [program], "start": f"2026-01-31T12:00:00+00:00 {directory.name}"}
+    provenance = {"status": status, "command": program.split(), "start": f"2026-01-31T12:00:00+00:00 {directory.name}"}
     (directory / "provenance.json").write_text(json.dumps(provenance))
     (directory / "run.yaml").write_text("seed: 0\n")
     (directory / "report.html").write_text("<!doctype html><title>Report</title><h1>A report</h1>")

@@ -39,7 +39,7 @@ OTHERS = {
 }
 # What a reader fills in. Where a key needs a path, one of this name is in the working directory.
 FILLED_IN = {"ROLE_ARN": "arn:aws:iam::123456789012:role/fer", "BUCKET": "bucket", "ACCOUNT": "123456789012"}
-DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "FACES", "clips", "faces")
+DIRECTORIES = ("RUN", "SWEEP", "DIR", "MODEL", "FACES", "clips", "faces", "photos")
 FILES = (
     "FILE",
     "FILE.png",

@@ -237,12 +237,12 @@ def test_the_page_tells_of_the_windows_and_of_frames_that_are_too_sparse(
     do: Infer, whole: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     page = (whole["centred"] / "report.html").read_text()
-    assert f"{LENGTH} frames, 0.125 s apart, looking back and ahead" in page and "stayed empty" not in page
+    assert f"{LENGTH} frames, 0.125 s apart: a frame and those around it" in page and "stayed empty" not in page
     run = do("causal", "extraction.fps=2")
     assert "the model looks at a frame every 0.125 s" in caplog.text and "extract with extraction.fps=8" in caplog.text
     assert load_run_config(run, "infer").extraction.fps == 2
     page = (run / "report.html").read_text()
-    assert f"{LENGTH} frames, 0.125 s apart, looking back alone" in page
+    assert f"{LENGTH} frames, 0.125 s apart: a frame and those before it" in page
     assert "2 of 2 videos had fewer analysed" in page
 
 

@@ -148,6 +148,9 @@ def test_two_runs_are_picked_and_tested(opened: Any) -> None:
         "Macro-F1 79.0 % 74.0 % +5.5 +3.5 to +7.5 < 0.001",
     ]
     assert "Both classified 1,200 test images." in text(opened, "#pair")
+    # No name of a measure is cut off at the edge of the drawing.
+    lefts = "return [...document.querySelectorAll('#pair svg text')].map((text) => text.getBBox().x)"
+    assert min(opened.execute_script(lefts)) >= 0
     assert "Accuracy: run lr/1 is better, and chance alone hardly explains it." in text(opened, "#pair")
     # The other way round everything changes its sign.
     first.select_by_visible_text("lr/6")
@@ -196,6 +199,15 @@ def test_tables_are_there_without_scripts(driver: Any, page: Path) -> None:
         assert not find(driver, "#first-run").is_displayed()
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_runs_of_one_epoch_are_dots(driver: Any, tmp_path: Path) -> None:
+    once = pd.DataFrame({"val_accuracy": [0.8]}, index=[1])
+    path = tmp_path / "once.html"
+    write_comparison(comparison_report([run_row(0, 0.8, history=once), run_row(1, 0.7)]), path)
+    open_page(driver, path, 1200, "light")
+    (dot,) = driver.find_elements(By.CSS_SELECTOR, "#curves-drawing .line.single")
+    assert dot.get_attribute("data-run") == "0" and dot.value_of_css_property("stroke-width") == "8px"
 
 
 def test_two_hundred_runs_and_unfinished_ones_can_be_handled(driver: Any, tmp_path: Path) -> None:

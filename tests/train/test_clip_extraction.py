@@ -7,7 +7,7 @@ import pytest
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.config.extraction import HaarDetector
-from fer.errors import ModelError, PreconditionError
+from fer.errors import DataError, ModelError, PreconditionError
 from fer.replay.__main__ import _compare_data
 from fer.synthetic.clips import ClipSeries, write_clips
 from fer.train.clip_extraction import build_clip_options, pin_clip_detector
@@ -43,6 +43,16 @@ def test_videos_become_a_store_and_a_manifest_by_subject(clips: Path) -> None:
     assert data.notes == ["clips: clips by table"]
     # A replay sees that the data are those of the run without extracting anything.
     assert _compare_data(config, {"data_fingerprint": data.store.fingerprint}) == []
+
+
+def test_nobody_known_is_refused_before_anything_is_extracted(clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "happiness"
+    folder.mkdir()
+    (folder / "smile.mp4").symlink_to(next(clips.rglob("*.mp4")))
+    config = load(tmp_path, "dataset.sources.clips.table=null", f"dataset.cache_dir={tmp_path / 'cache'}")
+    with pytest.raises(DataError, match="whom 1 of 1 samples show is not known, such as clips/happiness/smile.mp4"):
+        prepare_data(config, 64)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_detector_is_that_of_extraction_and_run_yaml_names_it(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:

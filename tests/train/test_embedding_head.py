@@ -145,7 +145,14 @@ def test_a_run_is_as_any_other(run: Path) -> None:
     assert bundle.description.content["head"] == {"kind": "logistic", "features": metrics["embeddings"]["dimensions"]}
     assert metrics["weights_sha256"] == compute_sha256(run / "bundle" / "weights.safetensors")
     assert "a classifier (logistic) was fitted by scikit-learn" in (run / "bundle" / "model_card.md").read_text()
-    assert (run / "report.html").is_file() and (run / "bundle" / "baseline.json").is_file()
+    assert (run / "bundle" / "baseline.json").is_file()
+
+
+def test_its_page_shows_no_epochs(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert "the classifier was fitted in one step" in page and "so there are no curves" in page
+    assert "best epoch" not in page and "Learning rate" not in page and "after augmentation" not in page
+    assert metrics_of(run)["epochs"] == 1 and '"epochs": 1,' in (run / "metrics.json").read_text()
 
 
 @pytest.mark.usefixtures("without_report")
@@ -294,6 +301,7 @@ def test_what_no_head_has_is_refused() -> None:
     assert "nothing but the head is ever fitted" in refusal(head, "model.head_epochs=1")
     assert "is fitted by one process" in refusal(head, "trainer.devices=2")
     assert "trainer.overfit_batches is for trainings in epochs" in refusal(head, "trainer.overfit_batches=1")
+    assert "leave it out, and trainer=debug, which sets it; dataset.limit=N" in refusal(head, "trainer=debug")
     assert "trees (model.head.kind=gradient_boosting) have none" in refusal(
         head, "trainer.explain=true", "model.head.kind=gradient_boosting"
     )

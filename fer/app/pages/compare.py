@@ -22,8 +22,10 @@ def show_comparison() -> None:
         st.info("There is no finished training yet.")
         return
     is_busy = workspace.comparison is not None and not workspace.comparison.job.is_over
-    keys = st.multiselect("Trainings and sweeps", list(places), disabled=is_busy)
-    if st.button("Compare", type="primary", disabled=is_busy or not keys, icon=":material/compare_arrows:"):
+    # Beside the list: below it the open list would cover the button.
+    left, right = st.columns([6, 1], vertical_alignment="bottom")
+    keys = left.multiselect("Trainings and sweeps", list(places), disabled=is_busy)
+    if right.button("Compare", type="primary", disabled=is_busy or not keys, icon=":material/compare_arrows:"):
         folder = workspace.make_folder("comparison")
         workspace.comparison = start_comparison(dashboard.queue, [places[key] for key in keys], folder, keys)
         st.rerun()

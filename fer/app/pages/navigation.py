@@ -14,7 +14,7 @@ def show_dashboard() -> None:
     # No icons here: that of a page would also be the tab's, and fetched from the network.
     st.set_page_config("Facial expressions", layout="wide")
     pages = [
-        st.Page(show_analysis, title="Analyse", url_path="analyse", default=True),
+        st.Page(show_analysis, title="Analyse", default=True),
         st.Page(show_runs, title="Runs", url_path="runs"),
         st.Page(show_comparison, title="Compare", url_path="compare"),
         st.Page(show_studies, title="Studies", url_path="studies"),

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from fer.app.dashboard import get_dashboard
-from fer.app.embedding import build_frame, embed_media, read_page
+from fer.app.embedding import MAX_MEDIA_BYTES, build_frame, embed_media, read_page
 from fer.app.jobs import Job
 from fer.app.runs import RunEntry, list_runs
 from fer.app.texts import escape_markdown
@@ -46,7 +46,7 @@ def load_runs(outputs: Path) -> list[RunEntry]:
     return list_runs(outputs)
 
 
-@st.cache_data(ttl=LISTED_FOR_S, show_spinner=False)
+@st.cache_data(ttl=LISTED_FOR_S, show_spinner="Reading the registry")
 def load_versions(store: Path) -> list[ModelVersion]:
     """The versions in a registry. Raises UserError."""
     return list_registered(store)
@@ -78,6 +78,11 @@ def show_page(path: Path, root: Path, media: Mapping[str, Path] | None = None) -
     """Show a page of a run, which must lie below a directory; with ``media`` see ``embed_media``."""
     with tell_errors():
         page = embed_media(read_page(path, root), media or {})
+        if any(f'src="{address}"' in page for address in media or ()):
+            st.caption(
+                f"Clips of more than {MAX_MEDIA_BYTES >> 20} MB together, and those that no browser plays, do not play "
+                "in the report; its curves work without them."
+            )
         st.iframe(build_frame(page), height=FRAME_HEIGHT, alt="Page of a run")
 
 

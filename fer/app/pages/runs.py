@@ -9,7 +9,15 @@ from fer.app.texts import escape_markdown
 from fer.core.run_layout import REPORT_HTML
 
 PARAMETER = "run"
-PROGRAMS = {"train": "Training", "infer": "Analysis of videos", "register": "Registration", "": "Run"}
+NO_FIGURE = "\N{EN DASH}"
+PROGRAMS = {
+    "train": "Training",
+    "infer": "Analysis of videos",
+    "register": "Registration",
+    "annotate": "Labels of faces",
+    "export": "Export",
+    "": "Run",
+}
 
 
 def show_runs() -> None:
@@ -39,11 +47,17 @@ def _list_runs(runs: list[RunEntry]) -> None:
                 "program": [entry.program for entry in runs],
                 "status": [entry.status for entry in runs],
                 "start": [entry.start for entry in runs],
-                **{title: [entry.figures.get(name) for entry in runs] for name, title in FIGURES.items()},
+                **{title: [_get_percent(entry, name) for entry in runs] for name, title in FIGURES.items()},
             },
-            column_config={title: st.column_config.NumberColumn(format="percent") for title in FIGURES.values()},
+            column_config={title: st.column_config.NumberColumn(format="%.1f%%") for title in FIGURES.values()},
             hide_index=True,
+            placeholder=NO_FIGURE,
         )
+
+
+def _get_percent(entry: RunEntry, name: str) -> float | None:
+    """A figure in percent; the column's own format of fractions drops zeros at the end."""
+    return 100 * entry.figures[name] if name in entry.figures else None
 
 
 def _format_run(entry: RunEntry) -> str:
@@ -71,9 +85,10 @@ def _show_run(entry: RunEntry) -> None:
                     },
                 },
                 hide_index=True,
+                placeholder=NO_FIGURE,
             )
     offer_files(list_files(outputs, entry.directory), "run")
     if entry.has_report:
         show_page(entry.directory / REPORT_HTML, outputs)
     else:
-        st.info("This run has no report.")
+        st.info(f"This run has no report{' yet' if entry.status == 'running' else ''}.")

@@ -116,7 +116,10 @@ const Charts = (() => {
     for (const curve of [...shown].reverse()) {
       const points = curve.values.map((value, place) => (value === null ? null : [x(curve.epochs[place]), y(value)]));
       const line = path(curve.run, colour[curve.run], points);
-      if (points.filter(Boolean).length === 1) line.setAttribute("d", `${line.getAttribute("d")}h0.1`);
+      if (points.filter(Boolean).length === 1) {
+        line.setAttribute("d", `${line.getAttribute("d")}h0.1`);
+        line.classList.add("single");
+      }
       lines.append(line);
     }
     svg.append(grid, clip, lines);
@@ -245,7 +248,8 @@ const Charts = (() => {
   /** Two differences with their intervals over a common axis with zero on it, in points. */
   const intervals = (holder, rows) => {
     const width = Math.min(Math.max(holder.clientWidth, 260), 520);
-    const [left, right, line] = [84, 16, 30];
+    const left = LETTER * Math.max(...rows.map((row) => row.name.length)) + 14;
+    const [right, line] = [16, 30];
     const height = rows.length * line + 44;
     const low = Math.min(0, ...rows.map((row) => row.low));
     const high = Math.max(0, ...rows.map((row) => row.high));

@@ -51,15 +51,24 @@
     if (button) answer(Number(button.dataset.face), button.dataset.label);
   });
 
-  document.querySelector(".cards").addEventListener("keydown", (event) => {
-    const index = cards.indexOf(event.target);
+  // Keys go to the card in which somebody clicked or moved; before that to the first one without an answer.
+  const findCard = (target) => {
+    if (target === document.body) return cards.findIndex((_, index) => !answers.has(index));
+    return cards.indexOf(target.closest(".card"));
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const index = findCard(event.target);
     if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    // On a button Enter presses it.
+    if (event.key === "Enter" && event.target.closest("button")) return;
     const choice = event.key === "0" ? data.leave_out : data.emotions[Number(event.key) - 1];
     const confirmed = event.key === "Enter" && data.labels[index];
     if (choice || confirmed) {
       if (answers.get(index) !== (choice || confirmed)) answer(index, choice || confirmed);
       move(index + 1);
-    } else if (event.key === "Backspace") answer(index, undefined);
+    } else if (event.target === document.body) return;
+    else if (event.key === "Backspace") answer(index, undefined);
     else if (event.key === "ArrowRight" || event.key === "ArrowDown") move(index + 1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") move(index - 1);
     else return;
@@ -70,6 +79,10 @@
   const quote = (text) => `"${(/^[=+\-@\t\n]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
   byId("save").addEventListener("click", () => {
     const name = person.value.trim();
+    if (!answers.size) {
+      showProgress("Nothing is answered yet.");
+      return;
+    }
     if (!name) {
       showProgress("Who are you? The data set names who said what.");
       person.focus();
