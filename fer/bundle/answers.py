@@ -3,6 +3,7 @@
 import numpy as np
 
 from fer.bundle.metadata import BundleDescription
+from fer.errors import ModelError
 
 
 def compute_answers(description: BundleDescription, outputs: np.ndarray) -> np.ndarray:
@@ -14,7 +15,16 @@ def compute_answers(description: BundleDescription, outputs: np.ndarray) -> np.n
 
     Returns:
         (N, columns) float32.
+
+    Raises:
+        ModelError: An output is no number.
     """
+    # The largest of them would name the first class.
+    if not np.isfinite(outputs).all():
+        raise ModelError(
+            f"{description.folder}: gives no numbers as answers (NaN); its weights are damaged, or half precision is "
+            "too little for it (inference.precision=32)"
+        )
     classes = len(description.classes)
     probabilities = description.calibration.compute_probabilities(outputs[:, :classes])
     if not description.affect:
