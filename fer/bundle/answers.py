@@ -21,12 +21,17 @@ def compute_answers(description: BundleDescription, outputs: np.ndarray) -> np.n
     """
     # The largest of them would name the first class.
     if not np.isfinite(outputs).all():
-        raise ModelError(
-            f"{description.folder}: gives no numbers as answers (NaN); its weights are damaged, or half precision is "
-            "too little for it (inference.precision=32)"
-        )
+        raise build_no_number_error(description)
     classes = len(description.classes)
     probabilities = description.calibration.compute_probabilities(outputs[:, :classes])
     if not description.affect:
         return probabilities
     return np.concatenate((probabilities, np.tanh(outputs[:, classes:])), axis=1, dtype=np.float32)
+
+
+def build_no_number_error(description: BundleDescription) -> ModelError:
+    """Return the error of a network whose answers are no numbers."""
+    return ModelError(
+        f"{description.folder}: gives no numbers as answers (NaN); its weights are damaged, or half precision is too "
+        "little for it (inference.precision=32)"
+    )

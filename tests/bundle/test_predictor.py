@@ -173,6 +173,9 @@ def test_what_is_no_number_names_no_emotion(tmp_path: Path) -> None:
     network = lively(FaceNetwork("test_resnet", 7, 64, 0.0))
     with torch.no_grad():
         network.body.get_classifier().bias[3] = float("nan")
-    predictor = Predictor.load(str(run_of(tmp_path, network, FaceFormat(48, False))), runtime="torch")
-    with pytest.raises(ModelError, match=r"gives no numbers as answers \(NaN\); its weights are damaged, or half"):
-        predictor.predict(list(faces(2, 48, 1)))
+    run = str(run_of(tmp_path, network, FaceFormat(48, False)))
+    said = r"gives no numbers as answers \(NaN\); its weights are damaged, or half"
+    with pytest.raises(ModelError, match=said):
+        Predictor.load(run, runtime="torch").predict(list(faces(2, 48, 1)))
+    with pytest.raises(ModelError, match=said):
+        Predictor.load(run, runtime="onnx")
