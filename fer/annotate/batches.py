@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from fer.errors import DataError, shorten_error
 BATCHES = "batches"
 # Blocks of faces that are read ahead.
 AHEAD = 2
+# A block of whole photographs is shorter: so many bytes of pixels, and the last picture.
+BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,18 @@ def label_batches(
 def _iter_blocks(faces: FaceFiles, paths: list[str], wanted: Sequence[int], size: int) -> Iterator[_Block]:
     for number in wanted:
         batch = paths[number * size : (number + 1) * size]
-        for start in range(0, len(batch), COMPUTED_FACES):
-            stop = start + COMPUTED_FACES
-            block = _Block(number, stop >= len(batch), batch[start:stop], [], {})
-            for path in block.paths:
-                try:
-                    block.faces.append(faces.read(path))
-                except DataError as error:
-                    block.problems[path] = str(error)
-            yield block
+        block, held = _Block(number, False, [], [], {}), 0
+        for place, path in enumerate(batch, 1):
+            block.paths.append(path)
+            try:
+                face = faces.read(path)
+                block.faces.append(face)
+                held += face.nbytes
+            except DataError as error:
+                block.problems[path] = str(error)
+            if place == len(batch) or len(block.paths) == COMPUTED_FACES or held > BLOCK_BYTES:
+                yield replace(block, is_last=place == len(batch))
+                block, held = _Block(number, False, [], [], {}), 0
 
 
 def _judge(block: _Block, annotator: Annotator) -> list[Judgement]:

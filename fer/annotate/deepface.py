@@ -26,6 +26,8 @@ SIDE = 224
 ATTEMPTS = 2
 # After so many faces without an answer in a row it is not the faces.
 MAX_FAILURES = 3
+# DeepFace's network knows ages up to 100.
+MAX_AGE = 150
 GENDERS = {"Woman": "woman", "Man": "man"}
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class DeepFaceAnnotator:
                 reason = f"the process {error}"
                 log.warning("DeepFace: %s; it is started anew", reason)
             except (KeyError, TypeError, ValueError, AttributeError):
-                reason = "an answer without probabilities of the emotions"
+                reason = "an answer without probabilities of the emotions, or with an age or gender that cannot be"
                 break
         self.failures += 1
         if self.failures == MAX_FAILURES:
@@ -120,10 +122,14 @@ def _parse_answer(answer: dict[str, Any]) -> Judgement:
         raise ValueError("no probabilities of the emotions")
     probabilities = {name: round(values[name] / total, DECIMALS) for name in EMOTIONS}
     genders = {GENDERS[name]: float(value) for name, value in answer.get("gender", {}).items()}
+    age = float(answer["age"]) if "age" in answer else None
+    # Comparisons with what is no number are false.
+    if not all(0 <= share <= 1 for share in genders.values()) or not (age is None or 0 <= age <= MAX_AGE):
+        raise ValueError("an age or a gender that cannot be")
     gender = max(genders, key=lambda name: genders[name]) if genders else ""
     return Judgement.from_probabilities(
         probabilities,
-        float(answer["age"]) if "age" in answer else None,
+        age,
         gender,
         round(genders[gender], DECIMALS) if gender else None,
     )

@@ -22,6 +22,7 @@ from fer.app.analysis import Analysis
 from fer.app.comparison import Comparison
 from fer.app.jobs import JobQueue
 from fer.app.uploads import Upload
+from fer.errors import UserError
 
 # Seconds without a connection after which a visit is over.
 GONE_AFTER_S = 120
@@ -61,23 +62,36 @@ class Workspaces:
         queue: Where their jobs run.
         is_connected: Whether a visit's browser is connected.
         parent: Where the directories are made; by default that of temporary files (``$TMPDIR``).
+
+    Raises:
+        UserError: There is no room for them.
     """
 
     def __init__(self, queue: JobQueue, is_connected: Callable[[str], bool], parent: Path | None = None) -> None:
-        parent = Path(tempfile.gettempdir()) if parent is None else parent
-        _remove_leftovers(parent)
-        self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        self._root_lock = FileLock(self.root / LOCK)
-        self._root_lock.acquire()
+        try:
+            parent = Path(tempfile.gettempdir()) if parent is None else parent
+            _remove_leftovers(parent)
+            self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            self._root_lock = FileLock(self.root / LOCK)
+            self._root_lock.acquire()
+        except OSError as error:
+            raise UserError(
+                f"visitors' files cannot be kept ({error.strerror}); make room, or name another directory by TMPDIR"
+            ) from None
         self._queue, self._is_connected = queue, is_connected
         self._by_visit: dict[str, Workspace] = {}
         self._lock = threading.Lock()
 
     def open(self, visit: str) -> Workspace:
-        """Return the workspace of a visit, a new one at its first call."""
+        """Return the workspace of a visit, a new one at its first call. Raises UserError where there is no room."""
         with self._lock:
             if visit not in self._by_visit:
-                self._by_visit[visit] = Workspace(Path(tempfile.mkdtemp(dir=self.root)))
+                try:
+                    self._by_visit[visit] = Workspace(Path(tempfile.mkdtemp(dir=self.root)))
+                except OSError:
+                    raise UserError(
+                        "there is no room for your visit on the server; try again later, or ask who runs it"
+                    ) from None
             workspace = self._by_visit[visit]
             workspace.last_seen = time.monotonic()
             return workspace

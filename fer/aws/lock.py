@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from fer.aws.client import AwsClient, CloudError
+from fer.core.process_identity import has_ended, identify_process
 from fer.errors import UserError
 
-# A holder that was killed keeps others out for so long; one that is slower finds out in ``confirm``.
+# A holder that was killed on another machine keeps others out for so long; one that is slower finds out in ``confirm``.
 EXPIRES_S = 900.0
 PATIENCE_S = EXPIRES_S + 60
 POLL_S = 0.5
@@ -84,11 +85,11 @@ class S3Lock:
             raise UserError(f"{self.uri}: another process has changed this {self.subject} meanwhile; try again")
 
     def _try_to_take(self) -> bool:
-        """Create the object, or replace one that has expired; returns whether this worked."""
+        """Create the object, or replace one whose holder has ended or is too slow; returns whether this worked."""
         if self._put(IfNoneMatch="*"):
             return True
         found = self._read()
-        if found is None or (datetime.now(UTC) - found["LastModified"]).total_seconds() < EXPIRES_S:
+        if found is None or not (_is_expired(found) or _is_left(found)):
             return False
         if not self._put(IfMatch=found["ETag"]):
             return False
@@ -98,7 +99,8 @@ class S3Lock:
     def _put(self, **condition: str) -> bool:
         """Write the object under a condition; returns whether it held."""
         # No two contents are alike, so that no two ETags are.
-        content = {"holder": f"process {os.getpid()} on {socket.gethostname()}", "id": uuid.uuid4().hex}
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        content = {"holder": holder, "id": uuid.uuid4().hex, "process": identify_process()}
         body = json.dumps(content).encode()
         try:
             self._etag = str(self._request("put_object", Body=body, **self.encryption, **condition)["ETag"])
@@ -125,12 +127,30 @@ class S3Lock:
 
     def _read_holder(self) -> str:
         found = self._read()
-        try:
-            return f"{json.loads(found['content'])['holder']}, {found['LastModified']:%H:%M} UTC" if found else "ended"
-        except (ValueError, KeyError, TypeError):
-            return "unknown"
+        if found is None:
+            return "ended"
+        return f"{_parse_content(found).get('holder', 'unknown')}, {found['LastModified']:%H:%M} UTC"
 
     def _request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         # In a dry run the lock is free.
         target = {"Bucket": self.bucket, "Key": self.key}
         return self.client.request("s3", operation, {**target, **parameters}, {"ETag": '"dry-run"'})
+
+
+def _is_expired(found: dict[str, Any]) -> bool:
+    return bool((datetime.now(UTC) - found["LastModified"]).total_seconds() >= EXPIRES_S)
+
+
+def _parse_content(found: dict[str, Any]) -> dict[str, Any]:
+    """What the object says of its holder; empty where that cannot be read."""
+    try:
+        content = json.loads(found["content"])
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_left(found: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that has ended."""
+    process = _parse_content(found).get("process")
+    return isinstance(process, dict) and has_ended(process)

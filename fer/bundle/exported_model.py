@@ -1,6 +1,7 @@
 """A bundle's network as it was exported to ONNX: found or made, checked, and compared with PyTorch before its use."""
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from fer.bundle.answers import build_no_number_error
 from fer.bundle.locate import is_shipped, locate_model
 from fer.bundle.metadata import ONNX_DIR, BundleDescription
 from fer.bundle.onnx_trial import BUNDLE_KEY, PROBABILITIES_KEY
@@ -93,6 +95,8 @@ class ExportedModel(ABC):
                 f"inference.runtime={self.runtime}: {architecture} cannot be computed ({shorten_error(error)}); "
                 "use inference.runtime=torch"
             ) from None
+        if math.isnan(max_difference):
+            raise build_no_number_error(self.description)
         if not max_difference <= TOLERANCE:
             raise ModelError(
                 f"inference.runtime={self.runtime}: {architecture} gives probabilities that differ by "

@@ -114,6 +114,7 @@ class Predictor:
 
         Raises:
             ValueError: An array has another shape or type.
+            ModelError: The network gives no numbers.
         """
         return self.predict_all(images, batch_size, flip)[:, : len(self.classes)]
 
@@ -200,9 +201,7 @@ class ClipPredictor(Predictor):
         """
         if not len(features):
             return np.empty((0, len(self.columns)), np.float32)
-        return self.description.calibration.compute_probabilities(
-            judge_in_batches(self.clip_network.judge, features, mask)
-        )
+        return compute_answers(self.description, judge_in_batches(self.clip_network.judge, features, mask))
 
     def predict_sequence(self, images: Sequence[np.ndarray], times: np.ndarray, flip: bool = False) -> np.ndarray:
         """Return an answer for each frame of a run of one face, by sliding windows.

@@ -23,6 +23,8 @@ from fer.core.token_file import read_token
 from fer.errors import DataError, ExitCode, UserError
 
 PROGRAM = "python -m fer.client"
+# A day.
+MAX_PATIENCE_S = 86_400
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +60,8 @@ def _parse_args() -> argparse.Namespace:
         parser.error(f"--fps {args.fps:g}: must be above 0, and at most 1000")
     if not 1 <= args.batch <= 10_000 or not 1 <= args.parallel <= 64:
         parser.error(f"--batch {args.batch}, --parallel {args.parallel}: must be 1 to 10,000, and 1 to 64")
+    if not 0 <= args.patience <= MAX_PATIENCE_S:
+        parser.error(f"--patience {args.patience:g}: must be 0 to {MAX_PATIENCE_S:,} s")
     if args.sequence and (args.all_faces or args.whole):
         parser.error("--sequence takes the largest face of each frame; leave --all-faces and --whole out")
     return args

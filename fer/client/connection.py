@@ -76,7 +76,9 @@ class Connection:
         deadline, attempt = time.monotonic() + self.patience_s, 0
         while True:
             try:
-                status = self.client.get("/ping").status_code
+                # Of what something else answers there, the body may be without end.
+                with self.client.stream("GET", "/ping") as response:
+                    status = response.status_code
             except httpx2.ConnectError as error:
                 raise UserError(
                     f"{self.url}: no server answers there ({shorten_error(error)}); start one "

@@ -10,6 +10,7 @@ from fer.client.client import Answer, Client
 from fer.client.faces import Item
 from fer.core.csv import neutralise
 from fer.emotions import AFFECT
+from fer.errors import UserError
 
 # As in the emotion table of infer.py.
 PLACE = ("video", "frame", "time_s", "status", "reason", "face_x", "face_y", "face_w", "face_h", "det_score")
@@ -85,12 +86,20 @@ class TableWriter:
         self.waiting: list[Row] = []
 
     def write(self, row: Row) -> None:
-        """Write a row, or keep it until the emotions are known."""
+        """Write a row, or keep it until the emotions are known.
+
+        Raises:
+            UserError: Its emotions are not those of the rows before.
+        """
         if not self.columns:
             self.waiting.append(row)
             if row.get("status") == "ok":
                 self._begin(row)
             return
+        if row.get("status") == "ok" and set(row) - set(PLACE) != set(self.columns) - set(PLACE):
+            raise UserError(
+                "the server answers with other columns than before: it has got another model meanwhile; classify again"
+            )
         self.rows.writerow([neutralise(row.get(name, "")) for name in self.columns])
 
     def finish(self) -> None:

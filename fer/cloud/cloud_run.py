@@ -3,11 +3,13 @@
 import re
 import shlex
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from fer.cloud.endpoint_names import compute_digest, get_endpoint_name
 from fer.config import Config
@@ -53,13 +55,14 @@ def write_service(config: Config, registry: ModelRegistry, version: ModelVersion
     target = Path(cfg.cloudrun.directory) / name
     _refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".arriving-") as folder:
-        arriving = Path(folder) / name
-        _write_context(registry, version, arriving, Path(folder))
+    with _make_arriving_folder(target) as folder:
+        arriving = folder / name
+        _write_context(registry, version, arriving, folder)
         image = f"{cfg.cloudrun.image}:{version.version}-{compute_digest(compute_checksums(arriving))}"
         service = build_service(cfg, name, version, image)
         (arriving / SERVICE_YAML).write_text(yaml.safe_dump(service, sort_keys=False), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.rename(folder / "former")
         arriving.rename(target)
     return "\n".join([f"{target}: {version.uri} for Google Cloud Run; type", *_format_commands(cfg, target, image)])
 
@@ -109,6 +112,19 @@ def build_service(deploy: Deploy, name: str, version: ModelVersion, image: str) 
         "metadata": {"name": name, "labels": labels},
         "spec": {"template": template, "traffic": [{"percent": 100, "latestRevision": True}]},
     }
+
+
+@contextmanager
+def _make_arriving_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty directory beside the target, one process at a time; what a killed one has left in it goes."""
+    folder = target.with_name(f".arriving-{target.name}")
+    with FileLock(target.with_name(".lock")):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_context(registry: ModelRegistry, version: ModelVersion, directory: Path, folder: Path) -> None:

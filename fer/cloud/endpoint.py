@@ -8,8 +8,8 @@ from typing import Any
 from fer.aws.client import AwsClient, CloudError, is_not_found
 from fer.aws.jobs import FATAL_ERROR_CODES, MAX_OUTAGE_S
 from fer.cloud.endpoint_names import is_own_name
-from fer.cloud.endpoint_requests import MODEL_TAG
 from fer.errors import UserError
+from fer.registry.sagemaker_endpoints import MODEL_TAG, read_tags
 
 IN_SERVICE, FAILED, DELETING = "InService", "Failed", "Deleting"
 CHANGING = ("Creating", "Updating", "RollingBack", "SystemUpdating", DELETING)
@@ -33,11 +33,13 @@ class Endpoint:
 
     Attributes:
         description: AWS's latest answer; empty where there is no such endpoint.
+        is_back: Whether it serves again by what was to be the one before: a change was undone, or did not come about.
     """
 
     def __init__(self, client: AwsClient, name: str, model: str, poll_s: float) -> None:
         self.client, self.name, self.model, self.poll_s = client, name, model, poll_s
         self.description: dict[str, Any] = {}
+        self.is_back = False
 
     @property
     def status(self) -> str:
@@ -80,7 +82,7 @@ class Endpoint:
         Raises:
             UserError: It has not our tag, or that of another model.
         """
-        tags = self.read_tags(self.description["EndpointArn"])
+        tags = read_tags(self.client, self.description["EndpointArn"])
         if (model := tags.get(MODEL_TAG)) != self.model and not self.client.dry_run:
             owner = "was not made by this program" if model is None else f"serves models:/{model}"
             raise UserError(
@@ -90,7 +92,8 @@ class Endpoint:
             return (self.build_dry_run_name(0),)
         history = [f"{self.name}-{digest}" for digest in tags.get(HISTORY_TAG, "").split()]
         # It was written before the change to the present one, which may have failed.
-        return tuple(history[:-1] if history[-1:] == [self.config] else history)
+        self.is_back = history[-1:] == [self.config]
+        return tuple(history[:-1] if self.is_back else history)
 
     def store_history(self, configs: tuple[str, ...]) -> None:
         """Store the configurations that one can go back to, once another one is in use. Raises CloudError."""
@@ -129,14 +132,20 @@ class Endpoint:
                 return
             time.sleep(self.poll_s)
 
+    def list_unused(self, kept: set[str]) -> list[tuple[str, str]]:
+        """Return kind and name of our configurations and models that are not kept. Raises CloudError."""
+        return [
+            (kind, name)
+            for operation, kind in (("list_endpoint_configs", "EndpointConfig"), ("list_models", "Model"))
+            for name, arn in self._iter_resources(operation, kind)
+            if name not in kept and self._is_own(arn)
+        ]
+
     def delete_unused(self, kept: set[str]) -> None:
-        """Delete our models and configurations of this endpoint, but those that are kept. Raises CloudError."""
-        for name, arn in self._iter_resources("list_endpoint_configs", "EndpointConfig"):
-            if name not in kept and self._is_own(arn):
-                self.request("delete_endpoint_config", {"EndpointConfigName": name})
-        for name, arn in self._iter_resources("list_models", "Model"):
-            if name not in kept and self._is_own(arn):
-                self.request("delete_model", {"ModelName": name})
+        """Delete our configurations and models of this endpoint, but those that are kept. Raises CloudError."""
+        for kind, name in self.list_unused(kept):
+            operation = "delete_endpoint_config" if kind == "EndpointConfig" else "delete_model"
+            self.request(operation, {f"{kind}Name": name})
 
     def _iter_resources(self, operation: str, kind: str) -> Iterator[tuple[str, str]]:
         """Yield name and ARN of what is called as we call it."""
@@ -149,12 +158,7 @@ class Endpoint:
                 yield entry[f"{kind}Name"], entry[f"{kind}Arn"]
 
     def _is_own(self, arn: str) -> bool:
-        return self.read_tags(arn).get(MODEL_TAG) == self.model or self.client.dry_run
-
-    def read_tags(self, arn: str) -> dict[str, str]:
-        """Return the tags of what SageMaker knows by its ARN. Raises CloudError."""
-        pages = list(self.client.iter_pages("sagemaker", "list_tags", {"ResourceArn": arn}))
-        return {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
+        return read_tags(self.client, arn).get(MODEL_TAG) == self.model or self.client.dry_run
 
     def read_config(self, name: str) -> dict[str, Any]:
         """Return the description of a configuration. Raises CloudError."""

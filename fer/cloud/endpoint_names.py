@@ -53,6 +53,11 @@ def build_lock_key(aws: SageMakerAws, endpoint: str) -> str:
     return f"{aws.prefix}/locks/endpoint-{endpoint}.json"
 
 
+def build_suspended_key(aws: SageMakerAws, endpoint: str) -> str:
+    """Return the key of the object that holds an endpoint's scaling while it is taken away for a change."""
+    return f"{aws.prefix}/locks/endpoints/{endpoint}-scaling.json"
+
+
 def build_output_uri(aws: SageMakerAws, deploy: Deploy, endpoint: str) -> str:
     """Return the s3:// folder that the answers of an asynchronous endpoint go to."""
     return deploy.async_output or f"{build_folder_uri(aws, endpoint)}/output"

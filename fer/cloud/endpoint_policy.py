@@ -7,6 +7,7 @@ from fer.cloud.endpoint_names import (
     VARIANT,
     build_lock_key,
     build_output_uri,
+    build_suspended_key,
     format_backlog_alarm,
     format_log_group,
     get_endpoint_name,
@@ -33,9 +34,10 @@ def build_endpoint_statements(config: Config, account: Account) -> tuple[list[St
     logs = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{format_log_group(name)}"
     log_actions = ("CreateLogGroup", "CreateLogStream", "PutLogEvents", "DescribeLogStreams")
     role = [build_statement("EndpointLogs", [f"logs:{action}" for action in log_actions], [logs, f"{logs}:*"])]
+    deleted = [f"{account.bucket}/{build(account.aws, name)}" for build in (build_lock_key, build_suspended_key)]
     caller = [
         *_build_sagemaker_statements(account, name),
-        build_statement("EndpointLock", ["s3:DeleteObject"], f"{account.bucket}/{build_lock_key(account.aws, name)}"),
+        build_statement("EndpointLock", ["s3:DeleteObject"], deleted),
         *_build_scaling_statements(account, deploy, name),
     ]
     if build_volume_key(account.aws, deploy):

@@ -14,9 +14,8 @@ from fer.config import SageMakerAws
 from fer.config.deploy import Deploy, Update
 from fer.errors import ConfigError
 from fer.registry.base import ModelVersion
+from fer.registry.sagemaker_endpoints import MODEL_TAG, VERSION_TAG
 
-# By these we know what is ours, and what it serves.
-MODEL_TAG, VERSION_TAG = "fer:model", "fer:version"
 TRAFFIC = {"all_at_once": "ALL_AT_ONCE", "canary": "CANARY", "linear": "LINEAR"}
 STEP_KEYS = {"canary": "CanarySize", "linear": "LinearStepSize"}
 log = logging.getLogger(__name__)

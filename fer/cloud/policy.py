@@ -97,6 +97,13 @@ def _build_caller_statements(account: Account, model: str, role: str) -> list[di
             [f"{sagemaker}:model-package-group/{model}", f"{sagemaker}:model-package/{model}/*"],
         ),
         build_statement("Deletion", ["s3:DeleteObject"], _list_deletable(account, model)),
+        # A version that an endpoint serves is not deleted.
+        build_statement("ServedVersions", ["ListEndpoints"], "*"),
+        build_statement(
+            "ServingEndpoints",
+            ["DescribeEndpoint", "DescribeEndpointConfig", "ListTags"],
+            [f"{sagemaker}:endpoint/*", f"{sagemaker}:endpoint-config/*"],
+        ),
         build_statement(
             "Model",
             [

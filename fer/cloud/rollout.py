@@ -8,13 +8,15 @@ from typing import Any
 from fer.aws.client import AwsClient, CloudError, is_not_found
 from fer.aws.lock import S3Lock
 from fer.aws.s3 import build_encryption_args
-from fer.cloud.autoscaling import MACHINES, Scaling, VariantScaling, build_scaling
-from fer.cloud.endpoint import DELETING, FAILED, GONE, IN_SERVICE, Endpoint
+from fer.cloud.autoscaling import MACHINES, VariantScaling, build_scaling
+from fer.cloud.endpoint import CHANGING, DELETING, FAILED, GONE, IN_SERVICE, Endpoint
 from fer.cloud.endpoint_names import build_lock_key, format_log_group
-from fer.cloud.endpoint_requests import VERSION_TAG, Deployment, build_update_policy
+from fer.cloud.endpoint_requests import Deployment, build_update_policy
+from fer.cloud.suspended_scaling import SuspendedScaling
 from fer.config import SageMakerAws
 from fer.config.deploy import Deploy, Update
 from fer.errors import UserError
+from fer.registry.sagemaker_endpoints import VERSION_TAG, read_tags
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,7 @@ class Rollout:
         self._lock = S3Lock(
             client, aws.bucket, build_lock_key(aws, endpoint), build_encryption_args(aws.kms_key), subject="endpoint"
         )
-        # Taken away for the length of a change.
-        self._suspended: Scaling | None = None
+        self.suspended = SuspendedScaling(client, aws, self.scaling)
 
     def deploy(self, deployment: Deployment) -> str:
         """Serve a version: create the endpoint, or change one that is there; the same again changes nothing.
@@ -63,7 +64,10 @@ class Rollout:
             with self._clean_up_on_refusal():
                 self._start_change(deployment, history)
             if not self.cfg.wait:
-                return f"{self._name} is to serve {deployment.uri}: the same command without wait=false waits for it"
+                return (
+                    f"{self._name} is to serve {deployment.uri}; until the same command without wait=false has waited "
+                    "for it, it is not scaled as asked for, and what is no longer used stays"
+                )
             self._wait(deployment.name, is_new)
             self._apply_scaling()
             self._delete_unused()
@@ -76,27 +80,55 @@ class Rollout:
             if not self.endpoint.description:
                 raise UserError(f"{self._name}: there is none; create it with registry.action=deploy")
             history = self.endpoint.require_own()
+            if self._is_going_back(history):
+                return self._finish_going_back()
             if self.endpoint.status != IN_SERVICE:
-                raise UserError(
-                    f"{self._name}: is {self.endpoint.status}, so it cannot be changed now; try again later"
-                )
+                raise UserError(f"{self._name}: is {self.endpoint.status}, so it cannot be changed; {self._remedy}")
             if not history:
                 raise UserError(f"{self._name}: serves its first version; there is none before it to go back to")
             previous = history[-1]
             try:
-                tags = self.endpoint.read_tags(self.endpoint.read_config(previous)["EndpointConfigArn"])
+                self.endpoint.read_config(previous)
             except CloudError as error:
                 if not is_not_found(error):
                     raise
                 raise UserError(
                     f"{self._name}: the configuration before, {previous}, was deleted; deploy that version again"
                 ) from None
+            # What comes after the one that is gone back to is none to go back to.
+            self.endpoint.store_history(history)
             # At once and without alarms, which may well be ringing now.
             self._send_update(previous, self.cfg.model_copy(update={"update": Update()}), is_scaled=True)
-            self._wait(previous, is_new=False)
-            self._resume_scaling()
-            self._delete_unused()
-        return f"{self._name} serves models:/{self.endpoint.model}/{tags.get(VERSION_TAG, '')} again"
+            self._settle(previous)
+            return f"{self._name} serves {self._read_uri(previous)} again"
+
+    def _is_going_back(self, history: tuple[str, ...]) -> bool:
+        """Whether an earlier command, which was killed or did not wait, has left something of a change undone."""
+        if self.endpoint.status == "Updating":
+            return history[-1:] == (self.endpoint.pending_config,)
+        if self.endpoint.status != IN_SERVICE or not self.endpoint.is_back:
+            return False
+        return bool(self.endpoint.list_unused({self.endpoint.config, *history}))
+
+    def _finish_going_back(self) -> str:
+        """Finish what was left; returns a sentence. One who types a command twice does not go back twice."""
+        target = self.endpoint.pending_config or self.endpoint.config
+        self._settle(target)
+        return (
+            f"{self._name} serves {self._read_uri(target)}: a change that was undone, or broken off, is cleared up; "
+            "the same command again goes back further"
+        )
+
+    def _settle(self, config: str) -> None:
+        """Wait for a way back, and leave all as it was. Raises UserError."""
+        self._wait(config, is_new=False)
+        self.suspended.resume()
+        self._delete_unused()
+
+    def _read_uri(self, config: str) -> str:
+        """The version of a configuration, as ``model_uri`` names it. Raises CloudError."""
+        tags = read_tags(self.client, self.endpoint.read_config(config)["EndpointConfigArn"])
+        return f"models:/{self.endpoint.model}/{tags.get(VERSION_TAG, '')}"
 
     def remove(self) -> str:
         """Delete the endpoint with its scaling, configurations and models; returns a sentence. Raises UserError."""
@@ -110,12 +142,20 @@ class Rollout:
                 said = f"{self._name} is deleted"
             else:
                 said = f"{self._name}: there is none"
+            self.suspended.forget()
             self.endpoint.delete_unused(kept=set())
         return f"{said}; its log stays in {format_log_group(self.endpoint.name)}"
 
     @property
     def _name(self) -> str:
         return f"endpoint {self.endpoint.name}"
+
+    @property
+    def _remedy(self) -> str:
+        """What to do about an endpoint that cannot be changed now."""
+        if self.endpoint.status in CHANGING:
+            return "try again when that has ended"
+        return "delete it with registry.action=undeploy, then deploy"
 
     def _refuse_other_change(self, deployment: Deployment) -> None:
         """Refuse to meddle with a change that is not the one to this deployment. Raises UserError."""
@@ -125,10 +165,7 @@ class Rollout:
             endpoint.status in ("Creating", "Updating") and changes_to == deployment.name
         ):
             return
-        remedy = "try again when that has ended"
-        if endpoint.status in ("OutOfService", "UpdateRollbackFailed"):
-            remedy = "delete it with registry.action=undeploy, then deploy"
-        raise UserError(f"{self._name}: is {endpoint.status}, so nothing was changed; {remedy}")
+        raise UserError(f"{self._name}: is {endpoint.status}, so nothing was changed; {self._remedy}")
 
     def _start_change(self, deployment: Deployment, history: tuple[str, ...]) -> None:
         """Create the endpoint or have it change over, unless that is under way or done; a dry run does both."""
@@ -160,8 +197,7 @@ class Rollout:
         if scaling is not None:
             if self._changes_machines(config):
                 # SageMaker refuses the change while the number of the former machines is scaled.
-                self._suspended = scaling
-                self.scaling.remove(scaling)
+                self.suspended.suspend(scaling)
             elif is_scaled and scaling.target["ScalableDimension"] == MACHINES:
                 types = [{"VariantPropertyType": name} for name in ("DesiredWeight", "DataCaptureConfig")]
                 keep = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": types}
@@ -173,7 +209,7 @@ class Rollout:
             self.endpoint.read()
             # The answer to a first try may have been lost.
             if self.endpoint.pending_config != config:
-                self._resume_scaling()
+                self.suspended.resume()
                 raise
 
     def _changes_machines(self, config: str) -> bool:
@@ -203,7 +239,7 @@ class Rollout:
             raise UserError(
                 f"{self._name} is {endpoint.status}: {reason}; delete it with registry.action=undeploy, then deploy"
             )
-        self._resume_scaling()
+        self.suspended.resume()
         self._attempt_to_clean_up()
         raise UserError(f"{self._name} serves what it served before, since the other did not come up: {reason}")
 
@@ -215,19 +251,11 @@ class Rollout:
                 self.scaling.apply(wanted)
             elif (present := self.scaling.read()) is not None and not self.client.dry_run:
                 self.scaling.remove(present)
+            self.suspended.forget()
         except CloudError as error:
             raise UserError(
                 f"{error}; the {self._name} serves, but is not scaled so: type the same command again"
             ) from None
-
-    def _resume_scaling(self) -> None:
-        """Scale as before a change that did not come about."""
-        if self._suspended is None:
-            return
-        try:
-            self.scaling.apply(self._suspended)
-        except CloudError as error:
-            log.warning("The %s is scaled no more: %s", self._name, error)
 
     @contextmanager
     def _clean_up_on_refusal(self) -> Iterator[None]:

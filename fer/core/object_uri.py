@@ -1,6 +1,7 @@
 """Addresses of objects in buckets: s3://BUCKET/KEY is Amazon's, gs://BUCKET/KEY Google's."""
 
-from pathlib import Path
+import hashlib
+from pathlib import Path, PurePosixPath
 
 from fer.errors import ConfigError, ModelError
 
@@ -8,6 +9,8 @@ from fer.errors import ConfigError, ModelError
 SERVICES = {"s3": "S3", "gs": "Google Cloud Storage"}
 # Azure's, of which no file is fetched.
 AZURE = ("az", "abfs", "abfss", "wasb", "wasbs")
+# File systems take 255 bytes for a name, of which files that are being written need some.
+MAX_NAME_BYTES, MAX_SUFFIX_BYTES, HASH = 200, 16, 12
 
 
 def is_object_uri(text: str) -> bool:
@@ -62,8 +65,23 @@ def explain_azure(text: str) -> str | None:
 
 
 def map_key_to_path(key: str) -> Path:
-    """Return a relative path for a key; names with a meaning to file systems (`.`, `..`) are prefixed."""
-    return Path(*(f"%{name}" if name in ("", ".", "..") else name for name in key.split("/")))
+    """Return a relative path for a key.
+
+    Names with a meaning to file systems (`.`, `..`) are prefixed, those that are too long for one are cut, and end in a
+    hash and their suffix.
+    """
+    return Path(*map(_map_name, key.split("/")))
+
+
+def _map_name(name: str) -> str:
+    if name in ("", ".", ".."):
+        return f"%{name}"
+    content = name.encode()
+    if len(content) <= MAX_NAME_BYTES:
+        return name
+    suffix = PurePosixPath(name).suffix if len(PurePosixPath(name).suffix.encode()) <= MAX_SUFFIX_BYTES else ""
+    beginning = content[: MAX_NAME_BYTES - MAX_SUFFIX_BYTES - HASH - 1].decode(errors="ignore")
+    return f"{beginning}-{hashlib.sha256(content).hexdigest()[:HASH]}{suffix}"
 
 
 def map_uri_to_path(uri: str) -> Path:

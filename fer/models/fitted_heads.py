@@ -24,7 +24,7 @@ class FittedHead(nn.Module):
         self.format = format
 
     def check_arrays(self) -> None:
-        """Check that arrays, which may come from anybody, name no others than are there. Raises ValueError."""
+        """Check that arrays, which may come from anybody, name what is there and hold numbers. Raises ValueError."""
 
 
 class VectorHead(FittedHead):
@@ -104,6 +104,8 @@ class TreeHead(FittedHead):
         ):
             if array.min() < 0 or array.max() >= count:
                 raise ValueError(f"head.{name} names what is not there")
+        if self.threshold.isnan().any():
+            raise ValueError("head.threshold holds what is no number")
 
 
 def create_head(format: HeadFormat, classes: int) -> FittedHead:

@@ -189,6 +189,9 @@ class ModelRegistry(ABC):
     def store_file(self, version: ModelVersion, path: Path) -> None:
         """Add a file to a version's files, or replace the one of this name."""
 
+    def check_not_served(self, version: ModelVersion) -> None:  # noqa: B027
+        """Raise UserError where an endpoint serves a version; most registries know of none."""
+
     @abstractmethod
     def delete(self, version: ModelVersion) -> None:
         """Delete a version's files, then the version."""

@@ -83,9 +83,14 @@ def archive(registry: ModelRegistry, name: str, number: int) -> ModelVersion:
 
 
 def delete(registry: ModelRegistry, name: str, number: int) -> ModelVersion:
-    """Delete a version: its aliases, its files and its entry; returns what it was. Raises UserError."""
+    """Delete a version: its aliases, its files and its entry; returns what it was.
+
+    Raises:
+        UserError: There is no such version, or an endpoint serves it.
+    """
     with registry.lock(name):
         version = registry.find(name, number)
+        registry.check_not_served(version)
         # In this order a deletion that is killed is finished by the next one, and no alias ever names nothing.
         _withdraw_aliases(registry, version)
         registry.delete(version)

@@ -13,7 +13,7 @@ from fer.aws.job_options import build_tags
 from fer.aws.lock import S3Lock
 from fer.aws.s3 import build_encryption_args, check_bucket_private, delete_folder
 from fer.config import SageMakerAws
-from fer.errors import ConfigError
+from fer.errors import ConfigError, UserError
 from fer.registry.base import (
     CHALLENGER,
     CHAMPION,
@@ -25,6 +25,7 @@ from fer.registry.base import (
     verify_checksum,
 )
 from fer.registry.package import PACKAGE
+from fer.registry.sagemaker_endpoints import find_serving_endpoint
 from fer.registry.sagemaker_package import (
     build_package_parameters,
     build_status_changes,
@@ -210,6 +211,14 @@ class SageMakerRegistry(ModelRegistry):
     def store_file(self, version: ModelVersion, path: Path) -> None:
         bucket, prefix = split_package_uri(version.package)
         self.client.upload(path, bucket, f"{prefix}{path.name}", **build_encryption_args(self.aws.kms_key))
+
+    @override
+    def check_not_served(self, version: ModelVersion) -> None:
+        if (endpoint := find_serving_endpoint(self.client, version)) is not None:
+            raise UserError(
+                f"{version.uri}: the endpoint {endpoint} serves it, and would find no model for a new machine; deploy "
+                "another version there (registry.action=deploy), or delete the endpoint (registry.action=undeploy)"
+            )
 
     @override
     def delete(self, version: ModelVersion) -> None:

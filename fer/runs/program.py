@@ -28,6 +28,7 @@ from fer.runs.run_directory import create_unique_directory, remove_if_empty
 # Packages whose RuntimeError means that a process of theirs was killed.
 LAUNCHERS = ("joblib", "submitit")
 RESUME, RUN_DIR = "resume=", "hydra.run.dir="
+NO_TEMPORARY = "No usable temporary directory found"
 
 
 def exit_with_error(message: str, code: int) -> NoReturn:
@@ -73,6 +74,9 @@ def user_errors_to_exit_code(run_directory: Path | None = None) -> Iterator[None
             "a process that ran jobs was killed, perhaps for lack of memory; go on with sweep.resume=DIR", 1
         )
     except OSError as error:
+        # What the standard library says where every disk is full.
+        if NO_TEMPORARY in str(error):
+            exit_with_error("no place for temporary files: make room, or name a directory by TMPDIR", 1)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         location = f"{error.filename}: " if error.filename else ""

@@ -172,6 +172,27 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert pages[0] == pages[1]
 
 
+def test_whole_photographs_come_few_at_a_time_to_the_same_labels(
+    tmp_path: Path, open_as: Callable[..., list[Says]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(write_flat_faces(tmp_path / "faces", range(45)), "annotation.by=a")
+    open_as(FIRST)
+    annotate(config, tmp_path / "whole")
+    # Of 8 times 8 bytes each.
+    monkeypatch.setattr("fer.annotate.batches.BLOCK_BYTES", 100)
+    [annotator] = open_as(FIRST)
+    sizes: list[int] = []
+
+    def judge(faces: Sequence[np.ndarray]) -> object:
+        sizes.append(len(faces))
+        return Says.judge(annotator, faces)
+
+    annotator.judge = judge  # type: ignore[method-assign, assignment]
+    annotate(config, tmp_path / "parts")
+    assert sizes == [2] * 22 + [1]
+    assert (tmp_path / "parts" / RESULTS[0]).read_bytes() == (tmp_path / "whole" / RESULTS[0]).read_bytes()
+
+
 def test_an_annotator_that_fails_loses_nothing(
     tmp_path: Path, open_as: Callable[..., list[Says]], caplog: pytest.LogCaptureFixture
 ) -> None:

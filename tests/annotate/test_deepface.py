@@ -79,7 +79,7 @@ def test_it_is_started_anew_where_it_hangs(start: START) -> None:
 
 def test_answers_that_are_none(start: START, tmp_path: Path) -> None:
     incomplete, answered = start().judge([gray(5), gray(100)])
-    assert incomplete.problem == "DeepFace: an answer without probabilities of the emotions"
+    assert incomplete.problem.startswith("DeepFace: an answer without probabilities of the emotions, or with an age")
     assert answered.label == "fear"
     for said, reason in (
         ("nonsense", "answer that cannot be read"),
@@ -88,6 +88,18 @@ def test_answers_that_are_none(start: START, tmp_path: Path) -> None:
     ):
         with pytest.raises(WorkerError, match=reason):
             speak(f"input(); print({said!r}, flush=True); input()", tmp_path).ask({})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"age": float("nan")}, {"age": 1e9}, {"age": -3}, {"gender": {"Man": float("inf")}}, {"gender": {"Man": -1}}],
+)
+def test_ages_and_genders_that_cannot_be_are_no_answer(wrong: dict[str, object]) -> None:
+    emotions = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    given = {"emotion": dict.fromkeys(emotions, 0.1), "age": 31, "gender": {"Man": 0.7}}
+    assert deepface._parse_answer(given).gender == "man"
+    with pytest.raises(ValueError, match="cannot be"):
+        deepface._parse_answer({**given, **wrong})
 
 
 def speak(script: str, folder: Path, timeout_s: float = 60) -> WorkerProcess:

@@ -1,7 +1,10 @@
 """Directories of visits: apart from each other, gone with the visit, with the dashboard, and with a killed one."""
 
+import errno
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from fer.app.analysis import Analysis
 from fer.app.jobs import Job, JobQueue, JobState
 from fer.app.uploads import Upload
 from fer.app.workspaces import Workspaces
+from fer.errors import UserError
 from tests.helpers.paths import PROJECT
 
 
@@ -108,3 +112,16 @@ def test_what_a_killed_dashboard_has_left_goes_and_what_another_one_uses_stays(
     other = Workspaces(queue, lambda _: True, tmp_path)
     assert set(tmp_path.iterdir()) == {workspaces.root, stranger, other.root}
     other.close()
+
+
+def test_a_full_disk_is_a_sentence(
+    workspaces: Workspaces, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(UserError, match="^there is no room for your visit on the server; try again later, or ask who"):
+        workspaces.open("new")
+    with pytest.raises(UserError, match=r"^visitors' files cannot be kept \(No space left on device\); make room, or"):
+        Workspaces(queue, lambda _: True, tmp_path)

@@ -1,5 +1,8 @@
 """The lock in S3: one holder at a time, a killed one is replaced, a slow one finds out."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -71,3 +74,24 @@ def test_an_answer_that_was_lost_does_not_lock_oneself_out(stored: Simulated, mo
     with S3Lock(client, BUCKET, KEY, {}, patience_s=0.1):
         pass
     assert not stored.faults()
+
+
+def test_a_holder_that_was_killed_on_this_machine_is_replaced_at_once(client: AwsClient) -> None:
+    holding = (
+        "import os, signal; from fer.aws.client import AwsClient; from fer.aws.lock import S3Lock; "
+        f"S3Lock(AwsClient(), {BUCKET!r}, {KEY!r}, {{}}).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", holding], check=False).returncode == -signal.SIGKILL
+    assert client.list_object_sizes(BUCKET, KEY)
+    with S3Lock(client, BUCKET, KEY, {}, patience_s=0.1):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"process": {"pid": 1}}', b'{"holder": 1, "process": []}'])
+def test_what_is_no_lock_of_ours_is_left_until_it_expires(client: AwsClient, content: bytes) -> None:
+    client.request("s3", "put_object", {"Bucket": BUCKET, "Key": KEY, "Body": content})
+    with (
+        pytest.raises(UserError, match="another process changes this model"),
+        S3Lock(client, BUCKET, KEY, {}, patience_s=0.1),
+    ):
+        pass

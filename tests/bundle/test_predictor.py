@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from fer.bundle.io import FaceFormat, load_bundle
 from fer.emotions import EMOTIONS
@@ -166,3 +167,15 @@ def test_a_network_that_takes_the_mean_itself_is_not_asked_twice(
     )
     np.testing.assert_allclose(predictor.predict(native, flip=True), mirrored, atol=1e-5)
     assert calls == [3]
+
+
+def test_what_is_no_number_names_no_emotion(tmp_path: Path) -> None:
+    network = lively(FaceNetwork("test_resnet", 7, 64, 0.0))
+    with torch.no_grad():
+        network.body.get_classifier().bias[3] = float("nan")
+    run = str(run_of(tmp_path, network, FaceFormat(48, False)))
+    said = r"gives no numbers as answers \(NaN\); its weights are damaged, or half"
+    with pytest.raises(ModelError, match=said):
+        Predictor.load(run, runtime="torch").predict(list(faces(2, 48, 1)))
+    with pytest.raises(ModelError, match=said):
+        Predictor.load(run, runtime="onnx")

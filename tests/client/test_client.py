@@ -1,5 +1,6 @@
 """The client against the real server, with failures between them."""
 
+import io
 import json
 import socket
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -21,6 +24,8 @@ from fer.client import Answer, Client
 from fer.client.answers import parse_answers
 from fer.client.bodies import Batch, Picture
 from fer.client.connection import _parse_retry_after
+from fer.client.faces import Item
+from fer.client.table import TableWriter, build_row
 from fer.errors import DataError, UserError
 from tests.helpers.clip_networks import LENGTH, STEP_S, build_clip_network, draw_frames, save_clip_bundle
 from tests.helpers.faulty_proxy import Fault, every, faulty_proxy
@@ -177,6 +182,34 @@ def test_nobody_at_the_address_is_a_sentence_at_once(port: int) -> None:
         wait_for(f"http://127.0.0.1:{free}")
     with pytest.raises(UserError, match="elsewhere: no server of this project is there"):
         wait_for(f"http://127.0.0.1:{port}/elsewhere")
+
+
+def test_an_endless_answer_is_not_read() -> None:
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"0" * 65536)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        wait_for(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_another_model_in_the_middle_is_no_table() -> None:
+    table, file = [Item({"video": "a.mp4", "frame": number}, b"") for number in range(2)], io.StringIO()
+    writer = TableWriter(file)
+    writer.write({"video": "a.mp4", "frame": 0, "status": "no_face"})
+    writer.write(build_row(table[0], Answer("0", "fear", {"fear": 0.75, "anger": 0.25})))
+    with pytest.raises(UserError, match="answers with other columns than before: it has got another model meanwhile"):
+        writer.write(build_row(table[1], Answer("1", "joy", {"joy": 0.75, "anger": 0.25})))
+    assert file.getvalue().splitlines()[2].startswith("a.mp4,0,,ok,")
 
 
 def test_a_model_that_is_loaded_is_waited_for(model: Path) -> None:

@@ -159,14 +159,15 @@ def test_the_same_again_is_the_same_and_commands_are_told(
         f"gcloud builds submit --project=team --tag={image} {again}",
         f"gcloud run services replace --project=team --region=europe-west1 {again}/service.yaml",
     ]
-    # Written again over itself, with other limits; of a half-written one nothing is left.
+    # Written again over itself, with other limits; of a half-written one nothing is left, nor of one that was killed.
+    (again.parent / f".arriving-{NAME}" / "model").mkdir(parents=True)
     more = ("autoscaling.min=1", "autoscaling.max=5", "max_concurrency=4", "memory_mb=4096", "cloudrun.cpu=4")
     deploy(store, tmp_path, *(f"registry.deploy.{one}" for one in more))
     changed = yaml.safe_load((again / "service.yaml").read_text())
     annotations = changed["spec"]["template"]["metadata"]["annotations"]
     assert annotations == {"autoscaling.knative.dev/minScale": "1", "autoscaling.knative.dev/maxScale": "5"}
     assert container_of(changed)["resources"]["limits"] == {"cpu": "4", "memory": "4096Mi"}
-    assert [path.name for path in again.parent.iterdir()] == [NAME]
+    assert {path.name for path in again.parent.iterdir()} == {NAME, ".lock"}
     (again / "notes.txt").touch()
     with pytest.raises(UserError, match="holds other files than those of a service; name another"):
         deploy(store, tmp_path)

@@ -72,6 +72,10 @@ OTHER_TIMES: dict[Use, str] = {
         "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
         f"{HERE}:hyper-parameter-tuning-job/fer-1",
     ): "a search comes home",
+    ("sagemaker:ListEndpoints", "*"): "a version is deleted",
+    ("sagemaker:DescribeEndpoint", f"{HERE}:endpoint/x"): "a version is deleted, and there are endpoints",
+    ("sagemaker:DescribeEndpointConfig", f"{HERE}:endpoint-config/x"): "a version is deleted, and there are endpoints",
+    ("sagemaker:ListTags", f"{HERE}:endpoint/x"): "a version is deleted, and there are endpoints",
     **{("logs:DescribeLogStreams", group): "a job failed" for group in LOGS},
     **{("logs:GetLogEvents", f"{group}:log-stream:x"): "a job failed" for group in LOGS},
 }

@@ -1,18 +1,23 @@
 """Endpoints in a simulated SageMaker, whose containers are the real server: deployed, changed, undone, deleted."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer.aws.client import CloudError
+from fer.cloud.rollout import Rollout
+from fer.config.compose import load_overrides
 from fer.errors import UserError
+from fer.registry.pipeline import run_action
 from fer.serving import Predictor
 from fer.serving.responses import decode_image
 from tests.helpers.aws_simulator.simulator import Simulated
 from tests.helpers.candidates import BUCKET, NAME
-from tests.helpers.deploying import Deployments
+from tests.helpers.deploying import SETTINGS, Deployments
 from tests.helpers.networks import one_thread
+from tests.helpers.registering import until
 from tests.helpers.server import gray_png, probabilities_of
 
 FACE = gray_png(0)
@@ -181,3 +186,62 @@ def test_serverless_is_scaled_by_its_concurrency_and_others_endpoints_are_left_a
     with pytest.raises(UserError, match=f"^the endpoint {name} was not made by this program"):
         deployments.run("undeploy", "serverless")
     assert deployments.list_names() == before
+
+
+def test_what_a_command_did_not_wait_for_is_finished_by_the_next(deployments: Deployments, tmp_path: Path) -> None:
+    """A change to what does not come up, of other machines: the scaling of those before comes back."""
+    deployments.register("1")
+    deployments.run("deploy", "sagemaker", *deploying(*SCALED))
+    before, scaling = deployments.list_names(), deployments.scaling()
+    broken = tmp_path / "broken.tar.gz"
+    broken.write_bytes(b"no archive")
+    deployments.register("2", broken)
+    said = deployments.run("deploy", "sagemaker", *deploying("wait=false", "instance_type=ml.m5.xlarge"))
+    assert said == (
+        f"endpoint {NAME} is to serve models:/{NAME}/2; until the same command without wait=false has waited for it, "
+        "it is not scaled as asked for, and what is no longer used stays"
+    )
+    until(lambda: deployments.describe()["EndpointStatus"] == "InService")
+    assert deployments.scaling()[0] == []
+    # There is none before it to go back to: SageMaker has gone back by itself.
+    assert deployments.run("rollback", "sagemaker") == (
+        f"endpoint {NAME} serves models:/{NAME}/1: a change that was undone, or broken off, is cleared up; the same "
+        "command again goes back further"
+    )
+    assert deployments.list_names() == before
+    after = deployments.scaling()
+    assert (after[0][0]["MaxCapacity"], set(after[1])) == (scaling[0][0]["MaxCapacity"], set(scaling[1]))
+    assert deployments.aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="fer/locks/")["KeyCount"] == 0
+    with pytest.raises(UserError, match="serves its first version"):
+        deployments.run("rollback", "sagemaker")
+
+
+def test_a_way_back_that_was_killed_is_finished_and_not_gone_twice(
+    deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mark in "123":
+        deployments.register(mark)
+        deployments.run("deploy", "sagemaker", "registry.version=" + mark)
+    update = Rollout._wait
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rollout, "_wait", end)
+    with pytest.raises(KeyboardInterrupt):
+        deployments.run("rollback", "sagemaker")
+    monkeypatch.setattr(Rollout, "_wait", update)
+    finished = f"endpoint {NAME} serves models:/{NAME}/2: a change that was undone, or broken off, is cleared up; "
+    assert deployments.run("rollback", "sagemaker").startswith(finished)
+    assert [len(names) for names in deployments.list_names()] == [1, 2, 2]
+    # A version that is served stays; the one before is served again.
+    delete = partial(
+        run_action, load_overrides([*SETTINGS, "registry.action=delete", "registry.version=2"], "register")
+    )
+    with pytest.raises(UserError, match=f"^models:/{NAME}/2: the endpoint {NAME} serves it, and would find no model"):
+        delete(deployments.folder / "run")
+    assert deployments.run("rollback", "sagemaker") == f"endpoint {NAME} serves models:/{NAME}/1 again"
+    assert [len(names) for names in deployments.list_names()] == [1, 1, 1]
+    with pytest.raises(UserError, match="serves its first version; there is none before it to go back to"):
+        deployments.run("rollback", "sagemaker")
+    assert delete(deployments.folder / "run") == 0

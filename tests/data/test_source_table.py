@@ -76,6 +76,7 @@ def test_parquet_with_paths_in_an_archive(lay_any: Laid, tmp_path: Path) -> None
         ("file,label\n", "has the columns file, label, and none is path"),
         ("path\n", "and none is label"),
         ("", "of an empty file"),
+        ("path,label,label\n", "has the column 'label' twice; leave one out"),
         ("path,label,source\n", "has a column source, which is the manifest's own"),
     ],
 )
@@ -84,6 +85,17 @@ def test_tables_that_cannot_be_used(content: str, message: str, lay: Laid, tmp_p
     table.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read(lay(IMAGES), str(table))
+
+
+def test_paths_of_another_machine_are_told_as_such(lay: Laid, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(
+        f"path,label\n/home/x/a/1.png,fear\nC:\\a\\1.png,fear\n{next(iter(IMAGES))},fear\n"
+    )
+    source = read(lay(IMAGES), str(tmp_path / "labels.csv"))
+    assert len(source.table) == 1
+    assert {reason for _, reason in source.problems} == {
+        "row with an absolute path, which must begin in the source's root"
+    }
 
 
 def test_files_that_are_no_table(lay: Laid, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ SCALING_ROLE = (
     f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
     "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 )
-LISTS = ("ListEndpointConfigs", "ListModels")
+LISTS = ("ListEndpoints", "ListEndpointConfigs", "ListModels")
 
 
 def list_caller_uses(service: str, operation: str, parameters: dict[str, Any]) -> Iterator[Use]:

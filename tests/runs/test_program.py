@@ -98,6 +98,11 @@ HINT = "train.py: `python -m fer.config docs` lists every key, `python train.py 
             1,
             "train.py: /data/run: read-only file system; make room or choose another place\n",
         ),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp', '/usr/tmp']"),
+            1,
+            "train.py: no place for temporary files: make room, or name a directory by TMPDIR\n",
+        ),
     ],
 )
 def test_an_error_is_a_sentence_and_an_exit_code(

@@ -33,7 +33,7 @@ stopping.BoundedServer(app, 5).run(sockets=[])
 def test_a_thread_that_cannot_be_cancelled_keeps_no_server() -> None:
     command = [sys.executable, "-c", textwrap.dedent(STUCK), "4.5"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert "stopped after 5 s, in the middle of a request" in done.stderr
 

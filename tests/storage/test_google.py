@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fer.core.object_uri import map_uri_to_path
 from fer.errors import UserError
 from fer.storage.google import PART_BYTES, GoogleError, GoogleStore
 from fer.storage.listing import find_objects
@@ -21,6 +22,20 @@ def test_an_object_comes_as_it_is_stored(google: GoogleStorage, tmp_path: Path) 
     assert (tmp_path / "a" / "got").read_bytes() == CONTENT
     assert (tmp_path / "empty").read_bytes() == b""
     assert google.calls == {"get": 2}
+
+
+def test_a_name_that_is_too_long_for_a_file_is_cut_and_stays_one_of_its_own(
+    google: GoogleStorage, tmp_path: Path
+) -> None:
+    long = "笑顔" * 120
+    names = [f"{long}{end}.mp4" for end in "ab"]
+    google.put("faces", {name: name.encode() for name in names})
+    paths = [tmp_path / map_uri_to_path(f"gs://faces/{name}") for name in names]
+    for name, path in zip(names, paths, strict=True):
+        ObjectStores().download(f"gs://faces/{name}", path)
+        assert path.name.startswith("笑顔笑顔") and path.suffix == ".mp4"
+    assert [path.read_bytes() for path in paths] == [name.encode() for name in names]
+    assert map_uri_to_path("gs://faces/a/.././b.mp4") == Path("gs/faces/a/%../%./b.mp4")
 
 
 @pytest.mark.parametrize("kind", [429, 500, 503, "away", "half", "short", "wrong"])

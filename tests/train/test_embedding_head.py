@@ -265,6 +265,7 @@ def test_a_bundle_that_names_what_is_not_there_is_refused(configure: Callable[..
         (
             ({}, {"left": beyond}, "head.left names what is not there"),
             ({}, {"feature": torch.full_like(left, -1)}, "head.feature names what is not there"),
+            ({}, {"threshold": torch.full(left.shape, torch.nan)}, "head.threshold holds what is no number"),
             ({"rounds": 400}, {}, "they are not those of the head that is described"),
             ({"nodes": 10**9}, {}, "head.nodes must be from 1 to 125"),
             ({"kind": "pickle"}, {}, "head.kind must be one of logistic, svm, mlp, gradient_boosting"),

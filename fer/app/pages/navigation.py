@@ -4,6 +4,7 @@ import streamlit as st
 
 from fer.app.pages.analyse import show_analysis
 from fer.app.pages.compare import show_comparison
+from fer.app.pages.parts import tell_errors
 from fer.app.pages.registry import show_registry
 from fer.app.pages.runs import show_runs
 from fer.app.pages.studies import show_studies
@@ -20,4 +21,6 @@ def show_dashboard() -> None:
         st.Page(show_studies, title="Studies", url_path="studies"),
         st.Page(show_registry, title="Registry", url_path="registry"),
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    with tell_errors():
+        page.run()

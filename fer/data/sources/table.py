@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ COLUMNS = {"path": ("path", "image"), "label": ("label",), "split": ("split", "p
 PROBABILITY = "p_"
 NOT_NAMED = "image that the table does not name"
 NO_LABEL = "row without a label"
+NO_IMAGE, ABSOLUTE = "row without an image", "row with an absolute path, which must begin in the source's root"
 Row = dict[str, str]
 
 
@@ -74,7 +75,9 @@ def read_table(name: str, table: str, root: str, class_map: Mapping[str, str | N
 
 
 def _find_columns(table: str, header: list[str]) -> dict[str, str]:
-    """The names in this table of what COLUMNS lists. Raises DataError where path or label is missing."""
+    """The names in this table of what COLUMNS lists. Raises DataError where one is missing, or there twice."""
+    if twice := sorted({column for column in header if header.count(column) > 1}):
+        raise DataError(f"{table}: has the column {twice[0]!r} twice; leave one out")
     names = {key: found for key, known in COLUMNS.items() if (found := next((n for n in known if n in header), None))}
     if missing := [key for key in ("path", "label") if key not in names]:
         raise DataError(
@@ -95,7 +98,7 @@ def _parse_row(
     if label is None:
         return None, reason if reason == LEFT_OUT_BY_MAP else f"row with the label {text!r}, which is no emotion"
     if path not in files or not files.is_image(path):
-        return None, "row without an image"
+        return None, ABSOLUTE if PureWindowsPath(path).root else NO_IMAGE
     given = row[names["split"]] if "split" in names else ""
     part = parse_part(given) if given else ""
     if part is None:
