@@ -8,13 +8,18 @@ import pickle
 from functools import cache
 from typing import IO, Any
 
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from hydra._internal.hydra import Hydra
+from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf, _utils, base
 
 _load_yaml = OmegaConf.load
 _load_json = JSONFileLoader.load_file
 _compose_mode = Hydra.get_mode
+_create_loader = Loader.__init__
+_check = Draft202012Validator.check_schema
+_descriptions: dict[Any, Any] = {}
+_checked: dict[int, Any] = {}
 
 
 def parse_once() -> None:
@@ -24,6 +29,9 @@ def parse_once() -> None:
     Hydra.get_mode = _find_mode  # type: ignore[method-assign]
     # The descriptions are only read.
     JSONFileLoader.load_file = lambda self, file_path: _parse_json(file_path)
+    Loader.__init__ = _share_descriptions  # type: ignore[method-assign]
+    # SageMaker's library checks the schema of its own settings each time that it looks for one.
+    Draft202012Validator.check_schema = staticmethod(_check_schema)  # type: ignore[method-assign,assignment]
 
 
 def _load(file: "str | IO[Any]") -> Any:
@@ -33,9 +41,22 @@ def _load(file: "str | IO[Any]") -> Any:
 def _find_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
     """The mode that is asked for; where only the project's own files are read, they ask for none."""
     others = any(entry.provider == "command-line" for entry in self.config_loader.get_search_path().get_path())
-    if others or any("hydra." in text for text in overrides if not text.startswith("hydra.run.dir=")):
+    if others or any("hydra.mode" in text for text in overrides):
         return _compose_mode(self, config_name, overrides)
     return None
+
+
+def _share_descriptions(self: Loader, *arguments: Any, **options: Any) -> None:
+    _create_loader(self, *arguments, **options)
+    if arguments == () and not options.get("extra_search_paths"):
+        self._cache = _descriptions
+
+
+def _check_schema(schema: Any, **options: Any) -> None:
+    if id(schema) not in _checked:
+        _check(schema, **options)
+        # Kept, so that no other one gets its id.
+        _checked[id(schema)] = schema
 
 
 @cache
