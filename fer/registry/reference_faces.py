@@ -1,6 +1,5 @@
 """Drawn faces and clips with the trained network's answers, by which every later copy of a bundle is checked."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,8 @@ def write_reference_samples(bundle_dir: Path) -> None:
     write_samples(bundle_dir, ReferenceSamples(images, compute_answers(predictor, images)))
 
 
-@cache
 def _draw_faces() -> np.ndarray:
-    """Faces (N, H, W, 3) uint8, the same for every network."""
+    """Faces (N, H, W, 3) uint8."""
     return np.stack([draw_dataset_face(SAMPLE_SEED, number, SAMPLE_SIDE).image for number in range(SAMPLE_COUNT)])
 
 

@@ -53,6 +53,8 @@ ISOLATED = (
     *("cv2", "flatbuffers", "google", "ml_dtypes", "numpy", "onnx", "onnxruntime", "packaging", "PIL", "scipy"),
     *("typing_extensions", "yaml", "_yaml"),
 )
+# Programs that start no others, and need no template.
+ALONE = ("package_probe.py", "fer.serving", "fer.trackers", "fer.config", "fer.compare", "fer.client")
 # Not among the libraries, and only one program needs it.
 NEED_STREAMLIT = ("fer.app.pages", "fer.app.entry")
 MAX_ORDER, MAX_DESCRIPTORS = 1 << 20, 32
@@ -100,8 +102,11 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
     if order["session"]:
         os.setsid()
-    # In the new session: whoever ends its processes ends what they start, too.
-    _fork_template(received)
+    what, *arguments = order["command"]
+    name = arguments[0] if what == "-m" else Path(what).name
+    if name not in ALONE:
+        # In the new session: whoever ends its processes ends what they start, too.
+        _fork_template(received)
     _place(received, order["descriptors"])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -116,9 +121,7 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     # Found once by a process, from its environment.
     tempfile.tempdir = None
     os.chdir(order["cwd"])
-    what, *arguments = order["command"]
     # Its command line stays the template's; by this name a test finds it.
-    name = arguments[0] if what == "-m" else Path(what).name
     if "RANK" in order["environment"]:
         name = f"rank-{order['environment']['RANK']}"
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
@@ -195,7 +198,6 @@ def _import_project() -> None:
     for template in environment.list_templates(extensions=["j2"]):
         environment.get_template(template)
     importlib.import_module("fer.reports.plotly").compress_plotly()
-    importlib.import_module("fer.registry.reference_faces")._draw_faces()
     # Hydra's grammar, the project's keys, timm's architectures and AWS's services are the same in every program.
     parse_once()
     importlib.import_module("tests.helpers.mlflow_tables").copy_tables()
