@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer.core.places import hide_places
-from fer.reports.colors import FIRST_CURVE, SECOND_CURVE, emotion_colour
+from fer.reports.colors import FIRST_CURVE, MUTED, SECOND_CURVE, emotion_colour
 from fer.reports.page import render, write_page
-from fer.reports.svg import Chart, choose_ticks, format_plain, spread_limits
+from fer.reports.svg import create_axes, house_style, render_svg
 
 _WIDTH, _HEIGHT = 420, 264
-_DASHES = ((), (10, 4), (2, 3), (10, 4, 2, 4))
+_DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _MAX_MARKED_BATCHES = 30
-_LEGEND_BELOW = 48
 _HASH = re.compile(r"@sha256:([0-9a-f]{8})[0-9a-f]+")
 
 
@@ -68,9 +68,9 @@ def write_annotation_page(report: AnnotationReport, path: Path) -> None:
     charts = [
         (
             shorten_annotator(name),
-            draw_label_shares(report.log[report.log["annotator"] == name], report.emotions),
+            draw_label_shares(report.log[report.log["annotator"] == name], report.emotions, number),
         )
-        for name in report.annotators
+        for number, name in enumerate(report.annotators)
         if has_batches
     ]
     content: dict[str, Any] = {
@@ -91,26 +91,30 @@ def _to_records(table: pd.DataFrame) -> list[Mapping[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.assign(**named).to_dict("records")]
 
 
-def draw_label_shares(log: pd.DataFrame, emotions: Sequence[str]) -> Markup:
+@house_style
+def draw_label_shares(log: pd.DataFrame, emotions: Sequence[str], number: int = 0) -> Markup:
     """Draw the share of each label by batch.
 
     Args:
         log: Rows of label_monitor_log.csv of one annotator.
         emotions: The classes.
+        number: Of the figure on its page.
     """
-    shares = {name: log[f"share_{name}"].to_numpy(float) for name in emotions}
-    highest = 1.05 * max((float(np.nanmax(values, initial=0)) for values in shares.values()), default=0.0)
-    chart = _create_chart(log["batch"], highest or 1.0)
-    ticks = choose_ticks(0, highest or 1.0, 5)
-    chart.add_y_axis(ticks, [f"{100 * share:.3g} %" for share in ticks], "share of labels")
-    for name, values in shares.items():
-        chart.add_curve(log["batch"].to_numpy(float), values, emotion_colour(name), label=name)
-    chart.add_legend(columns=4, below=_LEGEND_BELOW, centred=True)
+    figure, axes = create_axes(_WIDTH, _HEIGHT, left=56, right=12, top=10, bottom=76)
+    batches = log["batch"].to_numpy(float)
+    for name in emotions:
+        axes.plot(batches, log[f"share_{name}"].to_numpy(float), label=name, color=emotion_colour(name))
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("share of labels")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=4, columnspacing=1.2, fontsize=11)
+    _finish_axes(axes)
     ends = {name: 100 * log[f"share_{name}"].iloc[[0, -1]].to_numpy(float) for name in emotions}
     shown = "; ".join(f"{name} {first:.0f} % at first, {last:.0f} % at last" for name, (first, last) in ends.items())
-    return chart.render(f"Share of each label by batch: {shown}.")
+    return render_svg(figure, f"shares-{number}", f"Share of each label by batch: {shown}.")
 
 
+@house_style
 def draw_drift(log: pd.DataFrame, annotators: Sequence[str], limits: tuple[float, float]) -> Markup:
     """Draw the population stability index by batch, a line an annotator, with the limits across.
 
@@ -119,34 +123,35 @@ def draw_drift(log: pd.DataFrame, annotators: Sequence[str], limits: tuple[float
         annotators: Names of the annotators.
         limits: Indices above which a batch has moved moderately, and shifted.
     """
-    highest = float(log["psi"].max()) if log["psi"].notna().any() else 0.0
-    top = max(1.15 * highest, 1.2 * limits[-1])
-    chart = _create_chart(log["batch"], top)
-    ticks = choose_ticks(0, top, 5)
-    chart.add_y_axis(ticks, format_plain(ticks), "PSI")
-    for limit in limits:
-        chart.add_rule(y=limit)
+    figure, axes = create_axes(_WIDTH, _HEIGHT, left=56, right=12, top=10, bottom=76)
     for number, name in enumerate(annotators):
         own = log[(log["annotator"] == name) & log["psi"].notna()]
-        chart.add_curve(
+        axes.plot(
             own["batch"].to_numpy(float),
             own["psi"].to_numpy(float),
-            FIRST_CURVE if number % 2 == 0 else SECOND_CURVE,
             label=shorten_annotator(name),
-            dashes=_DASHES[number // 2 % len(_DASHES)],
-            marker=4 if len(own) <= _MAX_MARKED_BATCHES else 0,
+            color=FIRST_CURVE if number % 2 == 0 else SECOND_CURVE,
+            linestyle=_DASHES[number // 2 % len(_DASHES)],
+            marker="o" if len(own) <= _MAX_MARKED_BATCHES else None,
+            markersize=4,
+            markeredgewidth=0,
         )
-    chart.add_legend(columns=2, below=_LEGEND_BELOW, centred=True)
-    return chart.render(f"Population stability index by batch; the largest is {highest:.3f}.")
+    for limit in limits:
+        axes.axhline(limit, color=MUTED, linewidth=1.25, linestyle=(0, (1, 2)), zorder=1)
+    highest = float(log["psi"].max()) if log["psi"].notna().any() else 0.0
+    axes.set_ylim(0, max(1.15 * highest, 1.2 * limits[-1]))
+    axes.set_ylabel("PSI")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, columnspacing=1.2, fontsize=11)
+    _finish_axes(axes)
+    return render_svg(figure, "drift", f"Population stability index by batch; the largest is {highest:.3f}.")
 
 
-def _create_chart(batches: pd.Series, highest: float) -> Chart:
-    """A chart over batches, whose values go from zero to ``highest``."""
-    x = spread_limits(batches.to_numpy(float))
-    chart = Chart(_WIDTH, _HEIGHT, left=56, right=12, top=10, bottom=76, x=x, y=(0, highest))
-    ticks = choose_ticks(*x, 10, integer=True)
-    chart.add_x_axis(ticks, [f"{batch:g}" for batch in ticks], "batch")
-    return chart
+def _finish_axes(axes: Axes) -> None:
+    axes.set_xlabel("batch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(visible=True, axis="y")
+    axes.spines["left"].set_visible(False)
 
 
 def shorten_annotator(name: str) -> str:

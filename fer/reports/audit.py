@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fer.reports.colors import FIRST_CURVE, SECOND_CURVE
+from fer.reports.colors import FIRST_CURVE, MUTED, SECOND_CURVE
 from fer.reports.formats import percent
-from fer.reports.svg import Chart
+from fer.reports.svg import create_axes, house_style, render_svg
 
 _SPLITS = {"test": "test", "val": "validation"}
 _TITLES = {
@@ -82,24 +83,30 @@ def _build_robustness(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@house_style
 def _draw_curve(name: str, row: Mapping[str, Any], clean: float) -> Markup:
     """Draw accuracy, with its interval, and balanced accuracy by severity, and the accuracy of clean pictures."""
-    positions = range(1, len(row["levels"]) + 1)
-    x = (0.75, len(positions) + 0.25)
-    chart = Chart(300, 170, left=52, right=8, top=8, bottom=38, x=x, y=(0, 1))
-    chart.add_x_axis(positions, [f"{level:g}" for level in row["levels"]], row["unit"])
-    ticks = [0, 0.25, 0.5, 0.75, 1]
-    chart.add_y_axis(ticks, [f"{100 * tick:.0f} %" for tick in ticks])
-    chart.add_rule(y=clean)
-    low, high = (np.array([_to_float(value[end]) for value in row["accuracy"]]) for end in ("low", "high"))
-    chart.add_band(positions, low, high, FIRST_CURVE, opacity=0.18)
+    figure, axes = create_axes(300, 170, left=52, right=8, top=8, bottom=38)
+    positions = np.arange(1, len(row["levels"]) + 1)
+    axes.axhline(clean, color=MUTED, linewidth=1.25, linestyle=(0, (1, 2)))
+    low, high = ([_to_float(value[end]) for value in row["accuracy"]] for end in ("low", "high"))
+    axes.fill_between(positions, low, high, color=FIRST_CURVE, alpha=0.18, linewidth=0)
     for metric, colour in (("balanced_accuracy", SECOND_CURVE), ("accuracy", FIRST_CURVE)):
-        chart.add_curve(positions, [_to_float(value["value"]) for value in row[metric]], colour, marker=4)
+        values = [_to_float(value["value"]) for value in row[metric]]
+        axes.plot(positions, values, color=colour, marker="o", markersize=4, markeredgewidth=0, clip_on=False)
+    axes.set_xlim(0.75, len(positions) + 0.25)
+    axes.set_ylim(0, 1)
+    axes.set_xticks(positions, [f"{level:g}" for level in row["levels"]])
+    axes.set_xlabel(row["unit"])
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.0f} %"))
+    axes.grid(visible=True, axis="y")
+    axes.spines["left"].set_visible(False)
     steps = (
         f"{level:g}: {percent(value['value'])}" for level, value in zip(row["levels"], row["accuracy"], strict=True)
     )
     alt = f"{_TITLES[name]}, {row['unit']}: accuracy {', '.join(steps)}; without it {percent(clean)}."
-    return chart.render(alt)
+    return render_svg(figure, f"robustness-{name}", alt)
 
 
 def _to_float(value: float | None) -> float:

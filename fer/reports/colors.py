@@ -24,14 +24,27 @@ EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# One drawing follows the page from light to dark.
-INK = "currentColor"
-MUTED = "var(--muted)"
-RULE = "var(--rule)"
-TILE = "var(--tile)"
-MATRIX = "var(--matrix)"
-FIRST_CURVE = "var(--first-curve)"
-SECOND_CURVE = "var(--second-curve)"
+# Matplotlib knows only fixed colours. These stand-ins, which no figure uses otherwise, are exchanged for CSS
+# values once the SVG is written, so that one drawing follows the page from light to dark.
+INK = "#010203"
+MUTED = "#010204"
+RULE = "#010205"
+TILE = "#010206"
+MATRIX = "#010207"
+FIRST_CURVE = "#010208"
+SECOND_CURVE = "#010209"
+
+CSS_OF_STAND_IN: Mapping[str, str] = MappingProxyType(
+    {
+        INK: "currentColor",
+        MUTED: "var(--muted)",
+        RULE: "var(--rule)",
+        TILE: "var(--tile)",
+        MATRIX: "var(--matrix)",
+        FIRST_CURVE: "var(--first-curve)",
+        SECOND_CURVE: "var(--second-curve)",
+    }
+)
 
 
 def emotion_colour(name: str) -> str:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer.reports.colors import (
     FIRST_CURVE,
@@ -20,7 +23,7 @@ from fer.reports.colors import (
     emotion_colour,
 )
 from fer.reports.formats import count, percent
-from fer.reports.svg import Chart, choose_ticks, format_plain, spread_limits
+from fer.reports.svg import create_axes, house_style, render_svg
 
 _CURVES_WIDTH = 420
 # With more epochs than this, markers run together into a thick line.
@@ -54,63 +57,69 @@ _ACCURACY = (
 _LEARNING_RATE = (_Curve("lr", "learning rate", FIRST_CURVE),)
 
 
+@house_style
 def draw_loss_curves(history: pd.DataFrame, best_epoch: float | None) -> Markup:
     """Draw training and validation loss over epochs; ``history`` has a row a validation (at least one).
 
     Training minimises another function than cross-entropy where there is label smoothing, a weighting or another loss:
     then both are drawn of the validation.
     """
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
     objective = pd.to_numeric(history["val_objective"], errors="coerce")
     curves = _OBJECTIVE if (objective - history["val_loss"]).abs().max() > _SAME_LOSS else _LOSS
-    chart, limits = _draw_curves(history, curves, best_epoch)
-    ticks = choose_ticks(*limits, 5)
-    chart.add_y_axis(ticks, format_plain(ticks), "loss")
-    return chart.render(_describe("Loss", history, curves, best_epoch))
+    _draw_curves(axes, history, curves, best_epoch)
+    axes.set_ylabel("loss")
+    return render_svg(figure, "loss", _describe("Loss", history, curves, best_epoch))
 
 
+@house_style
 def draw_accuracy_curves(history: pd.DataFrame, best_epoch: float | None, unit: str = "images") -> Markup:
     """Draw accuracy (training, validation) and validation macro-F1 over epochs."""
-    chart, limits = _draw_curves(history, _ACCURACY, best_epoch)
-    ticks = choose_ticks(*limits, 5)
-    chart.add_y_axis(ticks, [f"{100 * fraction:.3g} %" for fraction in ticks], f"share of {unit}, macro-F1")
-    return chart.render(_describe("Accuracy", history, _ACCURACY, best_epoch))
+    figure, axes = create_axes(_CURVES_WIDTH, 264, left=60, right=12, top=28, bottom=40)
+    _draw_curves(axes, history, _ACCURACY, best_epoch)
+    axes.set_ylabel(f"share of {unit}, macro-F1")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %"))
+    return render_svg(figure, "accuracy", _describe("Accuracy", history, _ACCURACY, best_epoch))
 
 
+@house_style
 def draw_learning_rate_curve(history: pd.DataFrame, best_epoch: float | None) -> Markup:
     """Draw the learning rate over epochs, a small figure."""
-    chart, limits = _draw_curves(history, _LEARNING_RATE, best_epoch, height=150, top=10, low=0)
-    ticks = choose_ticks(*limits, 3)
-    chart.add_y_axis(ticks, [f"{rate:g}" for rate in ticks], "learning rate")
-    return chart.render(_describe("Learning rate", history, _LEARNING_RATE, best_epoch))
+    figure, axes = create_axes(_CURVES_WIDTH, 150, left=76, right=12, top=10, bottom=40)
+    _draw_curves(axes, history, _LEARNING_RATE, best_epoch)
+    axes.set_ylabel("learning rate")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+    return render_svg(figure, "learning-rate", _describe("Learning rate", history, _LEARNING_RATE, best_epoch))
 
 
-def _draw_curves(
-    history: pd.DataFrame,
-    curves: Sequence[_Curve],
-    best_epoch: float | None,
-    height: int = 264,
-    top: int = 28,
-    low: float | None = None,
-) -> tuple[Chart, tuple[float, float]]:
-    """Draw curves over epochs; the chart, and the limits of its values, of which ``low`` sets the lower one."""
+def _draw_curves(axes: Axes, history: pd.DataFrame, curves: Sequence[_Curve], best_epoch: float | None) -> None:
     epochs = history["epoch"].to_numpy()
-    values = [_mask_non_finite(history[curve.column]) for curve in curves]
-    limits = spread_limits(np.concatenate(values))
-    limits = (limits[0] if low is None else low, limits[1])
+    for curve in curves:
+        values = _mask_non_finite(history[curve.column])
+        axes.plot(
+            epochs,
+            values,
+            label=curve.label,
+            color=curve.colour,
+            linestyle=(0, (4, 2)) if curve.dashed else "solid",
+            marker="o" if len(epochs) <= _MAX_MARKED_EPOCHS else None,
+            markersize=4 if len(epochs) > 1 else 8,
+            markeredgewidth=0,
+            clip_on=False,
+        )
     # Half an epoch of room on either side, so that a single epoch has a span too.
-    x = (float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
-    chart = Chart(_CURVES_WIDTH, height, left=66, right=12, top=top, bottom=40, x=x, y=limits)
-    ticks = choose_ticks(*x, 10, integer=True)
-    chart.add_x_axis(ticks, [f"{epoch:g}" for epoch in ticks], "epoch")
+    axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(visible=True, axis="y")
     if best_epoch is not None:
-        chart.add_rule(x=best_epoch)
-    marker = 0 if len(epochs) > _MAX_MARKED_EPOCHS else 4 if len(epochs) > 1 else 8
-    for curve, numbers in zip(curves, values, strict=True):
-        dashes = (8, 4) if curve.dashed else ()
-        chart.add_curve(epochs, numbers, curve.colour, label=curve.label, dashes=dashes, marker=marker)
+        axes.axvline(best_epoch, color=MUTED, linewidth=1.25, linestyle=(0, (1, 2)), zorder=1)
+    axes.spines["left"].set_visible(False)
     if len(curves) > 1:
-        chart.add_legend(columns=len(curves))
-    return chart, limits
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.04), ncols=len(curves), columnspacing=1.4)
 
 
 def _mask_non_finite(values: pd.Series) -> np.ndarray:
@@ -131,6 +140,7 @@ def _describe(name: str, history: pd.DataFrame, curves: Sequence[_Curve], best_e
     return f"{name} over epochs: {'; '.join(descriptions)}.{best}"
 
 
+@house_style
 def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str) -> Markup:
     """Draw counts of images by true class (rows) and predicted class (columns).
 
@@ -142,27 +152,43 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], name: str)
         name: Tells the matrices of a page apart ("test").
     """
     size = len(classes)
-    edges = (-0.5, size - 0.5)
-    chart = Chart(420, 420, left=88, right=8, top=8, bottom=88, x=edges, y=edges[::-1])
-    _draw_cells(chart, matrix)
-    chart.add_x_axis(range(size), classes, "predicted class", slanted=True)
-    chart.add_y_axis(range(size), classes, "true class", grid=False, colour=INK)
+    figure, axes = create_axes(420, 420, left=88, right=8, top=8, bottom=88)
+    _draw_cells(axes, matrix)
+    axes.set_xlim(-0.5, size - 0.5)
+    axes.set_ylim(size - 0.5, -0.5)
+    # Anchored rotation keeps the label's end under its column whatever font the reader's device has.
+    axes.set_xticks(range(size), classes, rotation=40, ha="right", rotation_mode="anchor", color=INK)
+    axes.set_yticks(range(size), classes, color=INK)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class", labelpad=4)
+    axes.set_ylabel("true class", labelpad=6)
     recalls = (
         f"{true} {percent(recall)}" for true, recall in zip(classes, normalize_rows(matrix).diagonal(), strict=True)
     )
     alt = f"Confusion matrix, {name}. Share of each true class classified correctly: {', '.join(recalls)}."
-    return chart.render(alt)
+    return render_svg(figure, f"confusion-{name}", alt)
 
 
-def _draw_cells(chart: Chart, matrix: np.ndarray) -> None:
+def _draw_cells(axes: Axes, matrix: np.ndarray) -> None:
     fractions = normalize_rows(matrix)
     for (row, column), images in np.ndenumerate(matrix):
         # The gap between cells is 4 % of a cell.
-        cell = ((column - 0.48, column + 0.48), (row - 0.48, row + 0.48))
-        chart.add_box(*cell, TILE)
+        corner, side = (column - 0.48, row - 0.48), 0.96
+        # Not as patches, of which each would move limits that are set anyhow.
+        axes.add_artist(Rectangle(corner, side, side, facecolor=TILE, linewidth=0))
         if images:
-            chart.add_box(*cell, MATRIX, float(fractions[row, column]))
-        chart.add_text(column, row, str(images), INK if images else MUTED, bold=bool(images) and row == column)
+            fraction = float(fractions[row, column])
+            axes.add_artist(Rectangle(corner, side, side, facecolor=MATRIX, alpha=fraction, linewidth=0))
+        axes.text(
+            column,
+            row,
+            str(images),
+            ha="center",
+            va="center_baseline",
+            color=INK if images else MUTED,
+            fontweight="bold" if images and row == column else "normal",
+        )
 
 
 def normalize_rows(matrix: np.ndarray) -> np.ndarray:
@@ -172,6 +198,7 @@ def normalize_rows(matrix: np.ndarray) -> np.ndarray:
     return fractions
 
 
+@house_style
 def draw_class_bars(counts: pd.Series, max_fraction: float, name: str) -> Markup:
     """Draw number and fraction of images of each class, a bar a class.
 
@@ -181,19 +208,28 @@ def draw_class_bars(counts: pd.Series, max_fraction: float, name: str) -> Markup
         name: Tells the figures of a page apart ("train").
     """
     row_height = 26
+    figure, axes = create_axes(300, len(counts) * row_height, left=76)
     fractions = counts.to_numpy(dtype=float) / max(int(counts.sum()), 1)
+    positions = range(len(counts))
     classes = [str(emotion) for emotion in counts.index]
-    # The longest bar leaves nearly half of the width to its label.
-    x = (0.0, max(max_fraction, 1e-9) * 1.8)
-    chart = Chart(300, len(counts) * row_height, left=76, x=x, y=(len(counts) - 0.5, -0.5))
-    chart.add_rule(x=0, strong=True)
-    chart.add_y_axis(range(len(counts)), classes, grid=False, colour=INK)
+    axes.barh(positions, fractions, height=0.62, color=[emotion_colour(emotion) for emotion in classes])
     descriptions = []
-    for position, emotion, images, fraction in zip(
-        range(len(counts)), classes, counts.tolist(), fractions, strict=True
-    ):
+    for position, emotion, images, fraction in zip(positions, classes, counts.tolist(), fractions, strict=True):
         label = f"{count(images)} · {percent(fraction)}"
-        chart.add_box((0, fraction), (position - 0.31, position + 0.31), emotion_colour(emotion))
-        chart.add_text(fraction, position, label, anchor="start")
+        axes.annotate(
+            label,
+            (fraction, position),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            color=INK,
+        )
         descriptions.append(f"{emotion} {label}")
-    return chart.render(f"Images a class, {name}: {'; '.join(descriptions)}.")
+    # The longest bar leaves nearly half of the width to its label.
+    axes.set_xlim(0, max(max_fraction, 1e-9) * 1.8)
+    axes.set_ylim(len(counts) - 0.5, -0.5)
+    axes.set_yticks(positions, classes, color=INK)
+    axes.tick_params(length=0)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    return render_svg(figure, f"classes-{name}", f"Images a class, {name}: {'; '.join(descriptions)}.")

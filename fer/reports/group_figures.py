@@ -7,11 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fer.reports.colors import FIRST_CURVE, INK, MUTED, SECOND_CURVE, emotion_colour
+from fer.reports.colors import CSS_OF_STAND_IN, FIRST_CURVE, INK, MUTED, RULE, SECOND_CURVE, emotion_colour
 from fer.reports.formats import percent
 from fer.reports.group_page import GroupPage
-from fer.reports.svg import Chart, choose_ticks
+from fer.reports.svg import create_axes, house_style, render_svg
 from fer.reports.timelines import select_points
 
 Measure = Literal["mean", "share"]
@@ -52,7 +54,7 @@ class _StimulusFigures:
 
 @dataclass(frozen=True)
 class Stroke:
-    """How a curve is drawn: a CSS colour, and the lengths of dashes and gaps in widths of the line."""
+    """How a curve is drawn: a stand-in colour, and the lengths of dashes and gaps."""
 
     colour: str
     dashes: tuple[float, ...]
@@ -104,7 +106,7 @@ def _build_stimulus(
             _LegendEntry(
                 group=str(group),
                 respondents=int(respondents[group]),
-                colour=stroke.colour,
+                colour=CSS_OF_STAND_IN[stroke.colour],
                 dashes=" ".join(f"{2 * length:g}" for length in stroke.dashes),
             )
             for group, stroke in strokes.items()
@@ -140,6 +142,7 @@ def _compute_y_limits(curves: pd.DataFrame) -> tuple[float, float]:
     return (low - margin if low < 0 else 0.0), high + margin
 
 
+@house_style
 def _draw_group_curves(
     curves: pd.DataFrame,
     measure: Measure,
@@ -153,35 +156,42 @@ def _draw_group_curves(
     ``curves``: rows of one stimulus and emotion. ``bounds``: range of the vertical axis, ``title`` its title. ``name``
     must be unique on the page.
     """
-    seconds = curves["second"].to_numpy(dtype=float)
-    x = (float(seconds.min(initial=0)), float(max(seconds.max(initial=0), seconds.min(initial=0) + 1)))
-    chart = Chart(300, 168, left=62, right=10, top=8, bottom=36, x=x, y=bounds)
-    ticks = choose_ticks(*x, 6, integer=True)
-    chart.add_x_axis(ticks, [f"{second:g}" for second in ticks], "second")
-    ticks = choose_ticks(*bounds, 4)
-    chart.add_y_axis(ticks, [f"{100 * fraction:.3g} %".replace("-", "−") for fraction in ticks], title)
-    if bounds[0] < 0:
-        chart.add_rule(y=0, strong=True)
+    figure, axes = create_axes(300, 168, left=62, right=10, top=8, bottom=36)
     descriptions = []
     for group, rows in curves.groupby("group", sort=False):
-        _draw_curve(chart, rows, measure, strokes[group])
+        _draw_curve(axes, rows, measure, strokes[group])
         descriptions.append(f"{group} {_describe(rows, measure)}")
+    if bounds[0] < 0:
+        axes.axhline(0, color=RULE, linewidth=1.5, zorder=1)
+    axes.set_ylim(*bounds)
+    seconds = curves["second"].to_numpy(dtype=float)
+    axes.set_xlim(seconds.min(initial=0), max(seconds.max(initial=0), seconds.min(initial=0) + 1))
+    axes.set_xlabel("second")
+    axes.set_ylabel(title)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.3g} %".replace("-", "−")))
+    axes.grid(visible=True, axis="y")
+    axes.spines["left"].set_visible(False)
     emotion = str(curves["emotion"].iat[0]) if len(curves) else ""
     quantity = "Mean probability of" if measure == "mean" else "Share of respondents showing"
-    return chart.render(f"{quantity} {emotion} over seconds: {'; '.join(descriptions)}.")
+    return render_svg(figure, name, f"{quantity} {emotion} over seconds: {'; '.join(descriptions)}.")
 
 
-def _draw_curve(chart: Chart, rows: pd.DataFrame, measure: Measure, stroke: Stroke) -> None:
+def _draw_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, stroke: Stroke) -> None:
     seconds = rows["second"].to_numpy(dtype=float)
     if measure == "mean":
         low, high = (rows[end].to_numpy(dtype=float) for end in ("low", "high"))
-        chart.add_band(seconds, low, high, stroke.colour, opacity=0.2)
-    chart.add_curve(
+        axes.fill_between(seconds, low, high, color=stroke.colour, alpha=0.2, linewidth=0)
+    axes.plot(
         seconds,
         rows[measure].to_numpy(dtype=float),
-        stroke.colour,
-        dashes=[2 * length for length in stroke.dashes],
-        marker=3 if len(seconds) <= _MAX_MARKED_SECONDS else 0,
+        color=stroke.colour,
+        linestyle=(0, stroke.dashes) if stroke.dashes else "solid",
+        marker="o" if len(seconds) <= _MAX_MARKED_SECONDS else None,
+        markersize=3,
+        markeredgewidth=0,
+        clip_on=False,
     )
 
 

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fer.metrics.small_samples import MIN_RESPONDENTS
-from fer.reports.group_figures import build_stimuli
 from fer.reports.group_page import GroupPage, list_small_tests
 from fer.reports.monitoring import build_monitoring_content
 from fer.reports.page import build_script_policy, encode_json_for_script, read_script, render, write_page
@@ -108,6 +107,9 @@ def _render_report(report: VideoReport, folder: Path, limits: _Limits) -> str:
     scripts = _read_scripts(sections)
     stimuli, all_stimuli = [], 0
     if report.groups:
+        # Imported here, because matplotlib is slow to start and only these figures need it.
+        from fer.reports.group_figures import build_stimuli
+
         all_stimuli = report.groups.curves["stimulus"].nunique()
         stimuli = build_stimuli(report.groups, report.classes, limits.stimuli)
     comparison = report.groups.comparison.to_dict("records") if report.groups else []

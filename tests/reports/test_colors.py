@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from fer.reports.colors import EMOTION_COLOURS
+from fer.reports.colors import CSS_OF_STAND_IN, EMOTION_COLOURS
 from fer.reports.group_figures import get_stroke
 from fer.reports.page import read_script
 from tests.helpers.colour_vision import DEFICIENCIES, XYZ_OF_RGB, ciede2000, lab, linear_rgb, smallest_distance
@@ -49,7 +49,7 @@ def test_curves_of_groups_can_be_told_apart(theme: str, deficiency: str) -> None
     """By colour, or where colours start anew by dashes."""
     known = variables(theme)
     strokes = [get_stroke(number) for number in range(12)]
-    seen = lab(linear_rgb([known[stroke.colour] for stroke in strokes]), deficiency)
+    seen = lab(linear_rgb([known[CSS_OF_STAND_IN[stroke.colour]] for stroke in strokes]), deficiency)
     for one, other in combinations(range(12), 2):
         differs = strokes[one].dashes != strokes[other].dashes
         assert differs or ciede2000(seen[one], seen[other]) >= 10, (one, other)
