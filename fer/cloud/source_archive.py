@@ -2,11 +2,10 @@
 
 import hashlib
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer.core.archive import copy_file, write_archive
+from fer.core.archive import write_files
 from fer.core.installation import INSTALLED
 from fer.errors import UserError, shorten_error
 from fer.runs.provenance import run_git
@@ -58,12 +57,9 @@ def pack_source(project: Path, folder: Path, allow_changes: bool, allow_override
             f"{allow_override}"
         )
     listing = _run_git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCE_PATHS)
-    with tempfile.TemporaryDirectory() as temporary:
-        for name in listing.decode().split("\0"):
-            # A removed file is listed until its removal is committed.
-            if name and (project / name).is_file():
-                copy_file(project / name, Path(temporary) / name)
-        write_archive(Path(temporary), folder / ARCHIVE)
+    # A removed file is listed until its removal is committed.
+    names = sorted(name for name in listing.decode().split("\0") if name and (project / name).is_file())
+    write_files(((name, project / name) for name in names), folder / ARCHIVE)
     diff = _run_git(project, "diff", "HEAD")
     return SourceArchive(folder / ARCHIVE, commit, hashlib.sha256(diff).hexdigest() if changed and diff else None)
 

@@ -2,10 +2,11 @@
 
 import gzip
 import io
+import os
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
@@ -236,16 +237,21 @@ def iter_files(directory: Path) -> Iterator[tuple[str, Path]]:
 
 def write_archive(directory: Path, target: Path) -> None:
     """Write all files below a directory to a .tar.gz, whose bytes depend on names and contents alone."""
+    write_files(iter_files(directory), target)
+
+
+def write_files(files: Iterable[tuple[str, Path]], target: Path) -> None:
+    """Write files, by their names in it, to a .tar.gz, whose bytes depend on names and contents alone."""
     with (
         target.open("wb") as file,
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for name, path in iter_files(directory):
+        for name, path in files:
             entry = tarfile.TarInfo(name)
-            entry.size = path.stat().st_size
             entry.mode = 0o644
             with path.open("rb") as content:
+                entry.size = os.fstat(content.fileno()).st_size
                 tar.addfile(entry, content)
 
 

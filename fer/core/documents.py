@@ -3,7 +3,9 @@
 Every reader of such a file goes through here, so that size, nesting, aliases and numbers are bounded in one place.
 """
 
+import copy
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,12 @@ def parse_yaml(text: str) -> Any:
     """
     if len(text) > MAX_YAML_BYTES:
         raise DocumentError(f"it is larger than {MAX_YAML_BYTES >> 10:,} KiB")
+    return copy.deepcopy(_parse_bounded(text))
+
+
+@lru_cache(maxsize=16)
+def _parse_bounded(text: str) -> Any:
+    """What ``parse_yaml`` copies: a run reads the description of its model several times, and PyYAML is slow."""
     try:
         content = yaml.load(text, Loader=_BoundedLoader)
     except DocumentError:

@@ -73,3 +73,9 @@ def test_what_people_write_is_read() -> None:
         "other": {"a": 1, "b": ["x", 1.5, None, True], "c": "=1"},
     }
     assert parse_json('{"a": [1, -2.5e3, "[[[", null]}') == {"a": [1, -2500.0, "[[[", None]}
+
+
+def test_what_is_read_twice_is_nobody_elses() -> None:
+    first = parse_yaml("a: [1, 2]\n")
+    first["a"].append(3)
+    assert parse_yaml("a: [1, 2]\n") == {"a": [1, 2]}

@@ -29,7 +29,7 @@ def test_every_experiment_runs_a_batch(
     }
     directory = workplace / f"experiment-{name}"
     # 2,800 faces take longer to draw than all the rest.
-    few = ["dataset.sources.synthetic.count=280"]
+    few = ["dataset.sources.synthetic.count=140"]
     # What is fitted on embeddings has no batches.
     limits = ONE_BATCH if name != "sweep_heads" else ("trainer=cpu", "trainer.threads=1", "model.image_size=48")
     done = train(f"experiment={name}", *roots.get(name, few), *limits, f"hydra.run.dir={directory}")

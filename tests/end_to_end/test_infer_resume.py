@@ -14,6 +14,7 @@ from subprocess import Popen
 import numpy as np
 import pytest
 
+from fer.synthetic.video import write_clip
 from tests.helpers.programs import (
     INFER,
     PROBABILITIES,
@@ -52,12 +53,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     model: Path,
     clip: Path,
     workplace: Path,
+    tmp_path: Path,
     stopped: Callable[[Popen[str]], None],
 ) -> None:
     copies = workplace / "copies"
     copies.mkdir()
-    for number in range(2):
-        (copies / f"{number}.mp4").write_bytes(clip.read_bytes())
+    # The first one has two pieces.
+    shutil.copyfile(clip, copies / "0.mp4")
+    write_clip(tmp_path, seconds=2).rename(copies / "1.mp4")
     chosen = (f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1")
     whole, broken = workplace / "uninterrupted", workplace / "interrupted"
     assert infer(*chosen[1:], f"hydra.run.dir={whole}").returncode == 0

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from joblib.externals.loky.backend import fork_exec as loky  # type: ignore[import-untyped]
 
 from tests.helpers.paths import PROJECT
@@ -29,7 +30,7 @@ LIBRARY_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 # What a test writes as program.py may have libraries imported that it does not need itself.
-SCRIPTS = ("train.py", "infer.py", "register.py", "program.py")
+SCRIPTS = ("train.py", "infer.py", "register.py", "program.py", "package_probe.py")
 LOKY_WORKER = "joblib.externals.loky.backend.popen_loky_posix"
 COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.", "mkdocs", LOKY_WORKER)
 READY = b"ready"
@@ -56,6 +57,14 @@ def forking() -> Iterator[None]:
     finally:
         subprocess.Popen._execute_child = _original_execute  # type: ignore[attr-defined]
         loky.fork_exec = _original_fork_exec
+
+
+@contextmanager
+def starting_anew() -> Iterator[None]:
+    """Within it, programs are started as always: they import what they ask for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "_execute_child", _original_execute)
+        yield
 
 
 def ask_for_copies(template: socket.socket | None = None) -> None:
@@ -135,7 +144,7 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
     interpreter, *command = map(os.fsdecode, args)
     environment = dict(os.environ if env is None else env)
     flags = set()
-    while command and command[0] in ("-P", "-u"):
+    while command and command[0] in ("-I", "-P", "-u"):
         flags.add(command.pop(0))
     if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None

@@ -41,15 +41,29 @@ LIBRARIES = (
     *("plotly.offline", "pyarrow.parquet", "scipy.stats", "scipy.signal", "supervision", "trackers", "hydra.main"),
     *("omegaconf", "pydantic", "boto3.s3.transfer", "httpx2", "jinja2", "onnxruntime", "joblib", "uvicorn"),
     *("sklearn.metrics", "timm.optim", "onnx", "mlflow", "mlflow.store.tracking.sqlalchemy_store"),
-    *("matplotlib.backends.backend_svg", "pyarrow.dataset", "pyarrow.pandas_compat"),
+    *("matplotlib.backends.backend_svg", "pyarrow.dataset", "pyarrow.pandas_compat", "scipy.fftpack"),
+    *("pandas.io.formats.csvs", "pandas.core.methods.to_dict", "pandas.core.reshape.reshape", "av.subtitles.stream"),
+    *("sqlalchemy.dialects.sqlite", "sagemaker_mlflow.mlflow_sagemaker_registry_store", "alembic.command"),
+    *("hydra._internal.logging_config", "torch.utils.serialization.config", "fsspec.implementations.chained"),
 )
 # Modules that set the environment of their program, or need what is not imported here.
 NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
+# What the image of the server has: an isolated program, such as the check of a package, sees nothing else of these.
+ISOLATED = (
+    *("cv2", "flatbuffers", "google", "ml_dtypes", "numpy", "onnx", "onnxruntime", "packaging", "PIL", "scipy"),
+    *("typing_extensions", "yaml", "_yaml"),
+)
+# Programs that start no others, and need no template.
+ALONE = ("package_probe.py", "fer.serving", "fer.trackers", "fer.config", "fer.compare", "fer.client")
 # Not among the libraries, and only one program needs it.
 NEED_STREAMLIT = ("fer.app.pages", "fer.app.entry")
 MAX_ORDER, MAX_DESCRIPTORS = 1 << 20, 32
 # Descriptors from here on are in nobody's way.
 HIGH = 200
+_hidden: list[Any] = []
+HUGE_PAGE = 2 << 20
+# madvise(2), since Linux 6.1; Python has no name for it yet.
+MADV_COLLAPSE = 25
 # SIGCHLD tells the parent of the end, as fork does.
 CLONE_PARENT = 0x00008000
 PR_SET_NAME = 15
@@ -88,8 +102,11 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
     if order["session"]:
         os.setsid()
-    # In the new session: whoever ends its processes ends what they start, too.
-    _fork_template(received)
+    what, *arguments = order["command"]
+    name = arguments[0] if what == "-m" else Path(what).name
+    if name not in ALONE:
+        # In the new session: whoever ends its processes ends what they start, too.
+        _fork_template(received)
     _place(received, order["descriptors"])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -104,15 +121,15 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     # Found once by a process, from its environment.
     tempfile.tempdir = None
     os.chdir(order["cwd"])
-    what, *arguments = order["command"]
     # Its command line stays the template's; by this name a test finds it.
-    name = arguments[0] if what == "-m" else Path(what).name
     if "RANK" in order["environment"]:
         name = f"rank-{order['environment']['RANK']}"
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
     try:
         sys.path = [*_build_search_path(order), *(path for path in sys.path[1:] if path != str(PROJECT))]
         _forget_project_unless_found()
+        if "-I" in order["flags"]:
+            _hide_libraries()
         if what == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
@@ -144,6 +161,8 @@ def _place(received: Sequence[int], numbers: Sequence[int]) -> None:
 
 def _build_search_path(order: Mapping[str, Any]) -> list[str]:
     """The entries of sys.path before those of the interpreter."""
+    if "-I" in order["flags"]:
+        return []
     what = order["command"][0]
     first = [] if "-P" in order["flags"] else [order["cwd"] if what == "-m" else str(Path(what).resolve().parent)]
     return [*first, *filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))]
@@ -155,6 +174,13 @@ def _forget_project_unless_found() -> None:
     if found is None or found.origin != str(PROJECT / "fer" / "__init__.py"):
         for name in [name for name in sys.modules if name == "fer" or name.startswith("fer.")]:
             del sys.modules[name]
+
+
+def _hide_libraries() -> None:
+    """Leave to be imported what an isolated program must not have by chance. The modules live on: some cannot end."""
+    kept = {*sys.stdlib_module_names, *sys.builtin_module_names, *ISOLATED, "__main__"}
+    for name in [name for name in sys.modules if name.partition(".")[0] not in kept]:
+        _hidden.append(sys.modules.pop(name))
 
 
 def _import_project() -> None:
@@ -193,6 +219,21 @@ def _fork_template(received: Sequence[int]) -> None:
     local.close()
 
 
+def _collapse_pages() -> None:
+    """Have the kernel put what this process holds onto huge pages, where it can.
+
+    Forking copies a table's entry a page, and an end drops it again: of 4 KiB each these are two hundred thousand.
+    """
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, file, *_ = line.split()
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        start, end = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+        if access == "rw-p" and file == "0" and start < end:
+            libc.madvise(start, end - start, MADV_COLLAPSE)
+
+
 def _leave(code: int) -> NoReturn:
     """End as the interpreter does, but for taking all libraries apart, which takes two seconds."""
     threading._shutdown()  # type: ignore[attr-defined]
@@ -221,6 +262,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+    _collapse_pages()
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.send(READY)
     _serve(connection)

@@ -1,6 +1,7 @@
 """Copies in which nobody is recognised."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -210,15 +211,29 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def cut(source: Path, target: Path, frames: int) -> Path:
+    """The first frames of a clip, as they are."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as kept:
+        video = given.streams.video[0]
+        stream = kept.add_stream_from_template(video)
+        for packet in islice(given.demux(video), frames):
+            if packet.dts is not None:
+                packet.stream = stream
+                kept.mux(packet)
+    return target
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov"])
 def test_on_real_clips_neither_detector_finds_anybody(tmp_path: Path, name: str) -> None:
     clip = SHARED / "data" / "videos" / name
     if not clip.is_file() or not YUNET.is_file():
         pytest.skip(f"{clip} or {YUNET} is not on this machine")
-    copy = blur(clip, tmp_path / "copy.mp4", weights=YUNET)
+    # The face leaves after two thirds of it.
+    excerpt = cut(clip, tmp_path / f"excerpt{clip.suffix}", 84)
+    copy = blur(excerpt, tmp_path / "copy.mp4", weights=YUNET)
     haar, yunet = HaarDetector(), YuNetDetector(YUNET)
-    before, after = read(clip), read(copy)
+    before, after = read(excerpt), read(copy)
     for detector in (haar, yunet):
         assert sum(bool(detector.detect(bgr)) for bgr in before[::4]) > 10
     assert not any(yunet.detect(bgr) for bgr in after)
