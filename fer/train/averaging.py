@@ -1,10 +1,44 @@
-"""Stochastic weight averaging: the equal average of the weights at the ends of a training's last epochs."""
+"""Averages of a network's weights: a moving one after each step, or an equal one over the last epochs."""
 
 import torch
-from torch import Tensor
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from typing_extensions import override
 
 from fer.models.preparation import PreparedNetwork
+
+
+class MovingAverage(ModelEmaV3):
+    """timm's moving average of weights and buffers, of a network that stays where it is.
+
+    Args:
+        network: The network to average; its tensors change in place, and none is replaced after the first update.
+        decay: What remains of the average after a step; less at the beginning.
+    """
+
+    module: PreparedNetwork
+
+    def __init__(self, network: PreparedNetwork, decay: float) -> None:
+        super().__init__(network, decay=decay, use_warmup=True)
+        # (averaged, current): the numbers, and counters such as batch norm's.
+        self.numbers: tuple[list[Tensor], list[Tensor]] | None = None
+        self.counters: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    @override
+    def apply_update_(self, model: nn.Module, decay: float) -> None:
+        # Collecting a network's tensors anew takes three times as long as averaging them.
+        if self.numbers is None:
+            pairs = list(zip(self.module.state_dict().values(), model.state_dict().values(), strict=True))
+            self.numbers, self.counters = (
+                ([mine for mine, _ in chosen], [theirs for _, theirs in chosen])
+                for chosen in (
+                    [pair for pair in pairs if pair[0].is_floating_point() is floating] for floating in (True, False)
+                )
+            )
+        torch._foreach_lerp_(*self.numbers, weight=1.0 - decay)
+        if self.counters[0]:
+            torch._foreach_copy_(*self.counters)
 
 
 def find_first_averaged_epoch(swa_start: float, max_epochs: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from timm.utils import ModelEmaV3, distribute_bn
+from timm.utils import distribute_bn
 from torch import Tensor
 from typing_extensions import override
 
@@ -22,7 +22,7 @@ from fer.models.losses import (
     compute_weighted_loss,
 )
 from fer.models.network import FaceNetwork
-from fer.train.averaging import EpochAverage
+from fer.train.averaging import EpochAverage, MovingAverage
 from fer.train.clip_outputs import compute_batch_outputs, spread_over_frames
 from fer.train.distributed import all_gather_rows, all_reduce_sum, get_world_size
 from fer.train.library_schedules import LibrarySchedule
@@ -71,9 +71,9 @@ class FaceClassifierModule(pl.LightningModule):
         self.config = config
         self.plugin_loss = plugin_loss
         self.library_schedule = library_schedule
-        self.average: ModelEmaV3 | EpochAverage | None = None
+        self.average: MovingAverage | EpochAverage | None = None
         if config.ema_decay:
-            self.average = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+            self.average = MovingAverage(network, config.ema_decay)
         elif swa_epoch is not None:
             self.average = EpochAverage(network, swa_epoch)
         if self.average is not None:
@@ -183,7 +183,7 @@ class FaceClassifierModule(pl.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         # Of batches whose gradients add up, the last one alone makes a step.
-        if isinstance(self.average, ModelEmaV3) and self.global_step != self.averaged_step:
+        if isinstance(self.average, MovingAverage) and self.global_step != self.averaged_step:
             self.averaged_step = self.global_step
             self.average.update(self.network, step=self.global_step)
 

@@ -8,12 +8,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
+from timm.utils import ModelEmaV3
 from torch import Tensor
 
 from fer.config.compose import load_overrides
 from fer.config.contradictions import find_contradictions
 from fer.models.network import FaceNetwork
-from fer.train.averaging import EpochAverage, find_first_averaged_epoch
+from fer.train.averaging import EpochAverage, MovingAverage, find_first_averaged_epoch
 from fer.train.callbacks import MetricsHistory
 from fer.train.module import FaceClassifierModule
 from fer.train.pipeline import resume, train
@@ -44,6 +45,21 @@ def test_an_average_of_one_epoch_is_told(start: float, epochs: int) -> None:
     config = load_overrides(["trainer.ema_decay=0", f"trainer.swa_start={start}", f"trainer.max_epochs={epochs}"])
     alone = find_first_averaged_epoch(start, epochs) == epochs - 1
     assert any("averages one epoch alone" in line for line in find_contradictions(config)) == alone
+
+
+def test_the_moving_average_is_that_of_timm() -> None:
+    network = FaceNetwork("mobilenetv2_050", 7, 32, 0.0).train()
+    ours, theirs = MovingAverage(network, 0.9), ModelEmaV3(network, decay=0.9, use_warmup=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(1, 5):
+        network(torch.rand(4, 3, 32, 32)).square().mean().backward()
+        optimizer.step()
+        ours.update(network, step=step)
+        theirs.update(network, step=step)
+    mine, its = ours.module.state_dict(), theirs.module.state_dict()
+    assert mine["body.bn1.num_batches_tracked"] == 4
+    assert not torch.equal(mine["body.conv_stem.weight"], network.state_dict()["body.conv_stem.weight"])
+    assert all(torch.equal(mine[key], value) for key, value in its.items())
 
 
 class States(pl.Callback):
