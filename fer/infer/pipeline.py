@@ -158,6 +158,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     stages = _list_stages(config)
     stores = [ChunkStore.for_video(run.directory, number) for number in list_numbers(config.extraction, len(media))]
     warnings: list[str] = []
+    usable: int | None = None
     with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         refuse_explanations(config, run)
@@ -174,9 +175,10 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
                 save_covered_frames(config, run.directory, media, fetcher)
             # Of a share the run of all does it.
             if config.extraction.save == "dataset" and config.extraction.share is None:
-                write_face_dataset(run.directory, len(media))
+                usable = write_face_dataset(run.directory, len(media))
         records = _read_completion_records(run, stores)
-        usable = sum(store.count_usable() for store in stores)
+        if usable is None:
+            usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
             monitoring = write_report(config, run, media)
             if config.extraction.blur != "none":
