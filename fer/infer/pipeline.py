@@ -176,7 +176,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
             # Of a share the run of all does it.
             if config.extraction.save == "dataset" and config.extraction.share is None:
                 usable = write_face_dataset(run.directory, len(media))
-        records = _read_completion_records(run, stores)
+        excluded = _list_excluded(run, stores)
         if usable is None:
             usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
@@ -186,7 +186,6 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
                 shutil.rmtree(run.directory / FETCHED, ignore_errors=True)
             publish_batch(config, monitoring)
             warnings = monitoring["warnings"]
-    excluded = [record for record in records if record["problem"]]
     for record in excluded:
         log.warning("Excluded: %s: %s", record["video"], record["problem"])
     for warning in warnings:
@@ -258,12 +257,16 @@ def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowForma
     return model, description.temporal
 
 
-def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
-    """The facts about every video. Raises UserError where one is unfinished."""
-    records = [record for store in stores if (record := store.completion_record()) is not None]
-    if len(records) < len(stores):
-        raise UserError(
-            f"{run.directory}: some videos are unfinished; go on with "
-            f"`{format_resume_command('infer.py', run.directory)}`"
-        )
-    return records
+def _list_excluded(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
+    """The facts about videos with a problem. Raises UserError where one is unfinished."""
+    excluded = []
+    for store in stores:
+        record = store.completion_record()
+        if record is None:
+            raise UserError(
+                f"{run.directory}: some videos are unfinished; go on with "
+                f"`{format_resume_command('infer.py', run.directory)}`"
+            )
+        if record["problem"]:
+            excluded.append(record)
+    return excluded
