@@ -144,7 +144,10 @@ def draw_photographs(count: int, place: Path) -> dict[str, Path]:
 
 def measure_rates(folders: dict[str, Path], options: list[str], place: Path) -> None:
     """Measure and print rates and memory; the stages alone have a fifth of the photographs."""
-    threads = resolve_thread_count(None)
+    threads, counts = (
+        resolve_thread_count(None),
+        {name: len(list(folder.iterdir())) for name, folder in folders.items()},
+    )
     for name, folder in folders.items():
         faces, labels = place / f"faces-{name}", place / f"labels-{name}"
         taken = {
@@ -152,21 +155,20 @@ def measure_rates(folders: dict[str, Path], options: list[str], place: Path) -> 
             "annotation": run(["-m", "fer.annotate", str(faces), f"hydra.run.dir={labels}"]),
         }
         memory = [read_json_object(out / PROVENANCE_JSON)["peak_memory_mib"] for out in (faces, labels)]
-        count = sum(1 for _ in folder.iterdir())
-        print(
-            f"{count} photographs, {len(list(faces.glob('crops/*/*.png')))} faces, {threads} threads: extraction takes "
-            f"at most {memory[0]} MiB, annotation {memory[1]} MiB",
-            flush=True,
-        )
-        if name == "fifth":
-            rates = {key: count / seconds for key, seconds in measure_detection(folder, options, threads).items()}
-            rates["decoding and classifying alone"] = count / measure_classification(faces, threads)
-    alone = {"extraction": list(rates)[:2], "annotation": list(rates)[2:]}
-    rates |= {name: count / seconds for name, seconds in taken.items()}
+        face_count = len(list(faces.glob("crops/*/*.png")))
+        print(f"{counts[name]} photographs, {face_count} faces, {threads} threads: memory of extraction and annotation")
+        print(f"  {memory[0]} MiB, {memory[1]} MiB", flush=True)
+    # Last, as the memory of this program would be taken for that of a program it starts.
+    detection = measure_detection(folders["fifth"], options, threads)
+    classification = {"decoding and classifying alone": measure_classification(place / "faces-fifth", threads)}
     print("pictures a second by clock, by processor:")
-    for name, rate in rates.items():
-        shares = [f"{(rate / rates[stage])[1]:.2f} of {stage}" for stage in alone.get(name, ())]
-        print(f"{name}: {rate[0]:.1f}, {rate[1]:.1f}", *shares, sep="; ", flush=True)
+    for program, stages in (("extraction", detection), ("annotation", classification)):
+        rate = counts["whole"] / taken[program]
+        print(f"{program}: {rate[0]:.1f}, {rate[1]:.1f}")
+        for stage, seconds in stages.items():
+            alone = counts["fifth"] / seconds
+            share = rate[1] / alone[1]
+            print(f"  {stage}: {alone[0]:.1f}, {alone[1]:.1f}, of which {program} by processor {share:.2f}", flush=True)
 
 
 def check_resumed(folder: Path, options: list[str], place: Path) -> None:

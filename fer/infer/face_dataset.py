@@ -44,7 +44,7 @@ _LEFT_OUT = ["picture", "source", "frame", "face", "status", "reason", *_BOX, "s
 # What cannot be opened has no rows.
 UNREADABLE = "unreadable"
 # Rows that are in memory at a time, and those of one picture or video more.
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +120,7 @@ def _iter_blocks(run_directory: Path, count: int) -> Iterator[pd.DataFrame]:
 
 def _join(tables: list[pa.Table], facts: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows beside what is known of the picture of each, and ``face``, the place among those of a frame."""
-    rows = pa.concat_tables(tables).to_pandas().astype({"frame": "Int64"})
+    rows = pa.concat_tables(tables).combine_chunks().to_pandas().astype({"frame": "Int64"})
     rows = pd.concat([rows, pd.DataFrame(facts).astype(_FACTS)], axis=1)
     # What is no face has no place.
     places = rows.groupby(["number", "frame"]).cumcount()
