@@ -27,18 +27,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         >>> with atomic_write(path) as tmp_path:
         ...     table.to_parquet(tmp_path)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Thousands of small files are written so: what is not needed is not asked of the disk.
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
         # Some libraries do not say which file had no room.
-        if error.errno and not error.filename:
+        if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """Parquet files that may come from anybody: a few bytes of them can stand for more rows than fit into memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -32,10 +33,23 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         OSError: It cannot be opened.
         ParquetError: It is none, is damaged, lacks a column, or expands too far.
     """
-    size = path.stat().st_size
-    try:
-        _check_expansion(path, size, columns)
+    with _explain_damage():
+        _check_expansion(path, columns)
         return pd.read_parquet(path, columns=None if columns is None else list(columns))
+
+
+def read_arrow_table(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a Parquet file as ``read_parquet`` does, in a fraction of its time where there are few rows."""
+    with _explain_damage():
+        _check_expansion(path, columns)
+        with pq.ParquetFile(path) as file:
+            return file.read(list(columns), use_threads=False)
+
+
+@contextmanager
+def _explain_damage() -> Iterator[None]:
+    try:
+        yield
     except (ParquetError, OSError):
         raise
     except Exception as error:
@@ -43,7 +57,8 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         raise ParquetError(shorten_error(error)) from None
 
 
-def _check_expansion(path: Path, size: int, columns: Sequence[str] | None) -> None:
+def _check_expansion(path: Path, columns: Sequence[str] | None) -> None:
+    size = path.stat().st_size
     with pq.ParquetFile(path) as file:
         metadata = file.metadata
         if metadata.num_columns > MAX_COLUMNS:
@@ -60,14 +75,15 @@ def _check_expansion(path: Path, size: int, columns: Sequence[str] | None) -> No
             for field in file.schema_arrow
             if (columns is None or field.name in columns) and _is_text(field.type)
         ]
+    if not texts:
+        return
     # Read as dictionaries, texts take no more than the file says of itself.
     total = 0
-    for name in texts:
-        with pq.ParquetFile(path, read_dictionary=[name]) as file:
-            for batch in file.iter_batches(columns=[name]):
-                total += _measure_text(batch.column(0))
-                if total > SPARE_TEXT_BYTES + TEXT_BYTES_PER_BYTE * size:
-                    raise ParquetError(f"its texts expand to more than {total >> 20} MiB")
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(columns=texts):
+            total += sum(map(_measure_text, batch.columns))
+            if total > SPARE_TEXT_BYTES + TEXT_BYTES_PER_BYTE * size:
+                raise ParquetError(f"its texts expand to more than {total >> 20} MiB")
 
 
 def _is_text(kind: pa.DataType) -> bool:

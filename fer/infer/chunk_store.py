@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fer.core.documents import read_json_object
 from fer.core.io import atomic_write, write_text
-from fer.core.parquet import read_parquet
+from fer.core.parquet import read_arrow_table, read_parquet
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
 
@@ -37,10 +39,13 @@ class ChunkStore:
         """The files that are there, in order."""
         return sorted(self.folder.glob("*.parquet"))
 
-    def write_chunk(self, index: int, rows: pd.DataFrame) -> None:
+    def write_chunk(self, index: int, rows: pd.DataFrame | pa.Table) -> None:
         """Write the chunk of this number, or replace it."""
         with atomic_write(self.folder / f"{index:06d}.parquet") as temporary:
-            rows.to_parquet(temporary, index=False)
+            if isinstance(rows, pa.Table):
+                pq.write_table(rows, temporary)
+            else:
+                rows.to_parquet(temporary, index=False)
 
     def read_chunk(self, file: Path, columns: list[str] | None = None) -> pd.DataFrame:
         """One of the chunks, or ``columns`` of it. Raises DataError."""
@@ -53,6 +58,18 @@ class ChunkStore:
         """All chunks, or ``columns`` of them, as one table; empty where there are none. Raises DataError."""
         tables = [self.read_chunk(file, columns) for file in self.list_chunks()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def read_as_arrow(self, schema: pa.Schema) -> pa.Table:
+        """The columns of ``schema`` of all chunks; of few rows in a fraction of pandas' time. Raises DataError."""
+        return pa.concat_tables(
+            [schema.empty_table(), *(self._read_arrow_chunk(file, schema) for file in self.list_chunks())]
+        )
+
+    def _read_arrow_chunk(self, file: Path, schema: pa.Schema) -> pa.Table:
+        try:
+            return read_arrow_table(file, schema.names).select(schema.names).cast(schema)
+        except (OSError, ValueError) as error:
+            raise self._build_damage_error(file, error) from None
 
     def drop_pictures(self) -> None:
         """Remove the pictures of faces from all chunks. Raises DataError."""

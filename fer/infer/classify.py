@@ -15,7 +15,7 @@ from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd
 from fer.infer.smoothing import smooth
-from fer.infer.table import build_table
+from fer.infer.table import build_arrow_table, build_table
 from fer.infer.track_ids import TrackAssigner
 
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
@@ -91,11 +91,14 @@ def write_chunks(
             # Those of an earlier extraction have their ids.
             if "track_id" not in rows[0]:
                 assigner.assign_ids(video, rows)
-            table = build_table(rows)
-            if probabilities and smoothing is not None:
-                crops = [crop for item in frames for crop in item.crops]
-                table = _add_probabilities(table, crops, np.concatenate(probabilities), columns, smoothing, pictures)
-            store.write_chunk(chunk_index, table)
+            if not probabilities or smoothing is None:
+                store.write_chunk(chunk_index, build_arrow_table(rows))
+                continue
+            crops = [crop for item in frames for crop in item.crops]
+            answers = np.concatenate(probabilities)
+            store.write_chunk(
+                chunk_index, _add_probabilities(build_table(rows), crops, answers, columns, smoothing, pictures)
+            )
 
 
 def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None]:

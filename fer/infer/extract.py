@@ -129,9 +129,11 @@ class FaceExtractor:
                 yield from self._iter_unfinished_video(number, media[number], store)
 
     def _iter_unfinished_video(self, number: int, item: Media, store: ChunkStore) -> Iterator[SampledFrame | VideoEnd]:
-        finished, chunk_count = store.read(["frame", "status", "reason"]), len(store.list_chunks())
-        last = -1 if finished.empty else int(finished["frame"].max())
-        problems = [] if finished.empty else list(finished[finished["status"] == "decode_error"]["reason"])
+        chunk_count, last, problems = len(store.list_chunks()), -1, list[str]()
+        if chunk_count:
+            finished = store.read(["frame", "status", "reason"])
+            last = int(finished["frame"].max())
+            problems = finished.loc[finished["status"] == "decode_error", "reason"].tolist()
         record: dict[str, Any] = {
             "video": item.name,
             "path": item.remote or str(item.path),
@@ -144,7 +146,7 @@ class FaceExtractor:
                     record["sha256"] = _hash_file(item.path)
                 info = open_video(item.path)
                 record |= {key: value for key, value in vars(info).items() if key != "path"}
-                context = list_track_ids(read_context(store, self.context_s))
+                context = list_track_ids(read_context(store, self.context_s)) if self.context_s else {}
                 position = 0
                 for frame in self.decode_frames(info, min(context, default=last + 1) - 1):
                     if frame.index <= last:

@@ -2,11 +2,9 @@
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -29,32 +27,38 @@ _SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("sha256", "source_sha256")),
     ]
 )
+# What is read of each row, and what is known of its picture.
+_ROW = pa.schema(
+    [("frame", pa.int64()), *((name, pa.string()) for name in ("status", "reason"))]
+    + [(name, pa.float64()) for name in (*_BOX, *_QUALITY)]
+)
+_FACTS = {
+    "number": "int64",
+    "picture": "str",
+    "source": "str",
+    "source_sha256": "str",
+    "width": "Int64",
+    "height": "Int64",
+}
 _LEFT_OUT = ["picture", "source", "frame", "face", "status", "reason", *_BOX, "source_sha256"]
 # What cannot be opened has no rows.
 UNREADABLE = "unreadable"
-# Faces that stay in memory before they are written.
-BLOCK_FACES = 4096
+# Rows that are in memory at a time, and those of one picture or video more.
+BLOCK_ROWS = 1024
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Findings:
-    """What the pictures of a data set hold: how many faces each, and rows of what is left out."""
-
-    pictures: int = 0
-    faces: int = 0
-    most_faces: int = 0
-    left_out: list[dict[str, Any]] = field(default_factory=list)
-
-
-def write_face_dataset(run_directory: Path, count: int) -> None:
+def write_face_dataset(run_directory: Path, count: int) -> int:
     """Write faces.parquet, left_out.csv and dataset.json beside the crops of a finished extraction.
 
-    Only some faces are in memory at a time, however many pictures there are.
+    Only the faces of some pictures are in memory at a time, however many there are.
 
     Args:
         run_directory: The run.
         count: How many pictures or videos it looks at.
+
+    Returns:
+        How many faces there are.
 
     Raises:
         DataError: A chunk or a crop is damaged, or gone.
@@ -64,62 +68,69 @@ def write_face_dataset(run_directory: Path, count: int) -> None:
     # What a killed run was writing.
     for leftover in folder.glob("*/.*.part"):
         leftover.unlink()
-    found = _Findings()
+    faces, most = 0, 0
+    left_out: list[pd.DataFrame] = []
     with atomic_write(folder / FACES_PARQUET) as temporary, pq.ParquetWriter(temporary, _SCHEMA) as writer:
-        block: list[dict[str, Any]] = []
-        for face in _iter_faces(run_directory, count, found):
-            block.append(face)
-            if len(block) == BLOCK_FACES:
-                writer.write_table(pa.Table.from_pylist(block, _SCHEMA))
-                block.clear()
-        writer.write_table(pa.Table.from_pylist(block, _SCHEMA))
-    left_out = pd.DataFrame(found.left_out, columns=_LEFT_OUT).astype({"frame": "Int64", "face": "Int64"})
-    write_csv(left_out, folder / LEFT_OUT_CSV)
-    reasons = Counter(row["status"] for row in found.left_out)
-    content = {
-        "pictures": found.pictures,
-        "faces": found.faces,
-        "most_faces_of_a_picture": found.most_faces,
-        "left_out": dict(sorted(reasons.items())),
-    }
+        for rows in _iter_blocks(run_directory, count):
+            is_face = rows["status"] == "ok"
+            left_out.append(rows.loc[~is_face, _LEFT_OUT])
+            kept = rows[is_face]
+            places = kept[["number", "frame", "face"]].itertuples(index=False, name=None)
+            paths = [build_crop_path(run_directory, *place) for place in places]
+            kept = kept.assign(
+                path=[path.relative_to(folder).as_posix() for path in paths],
+                sha256=[_hash_crop(path) for path in paths],
+            )
+            writer.write_table(pa.Table.from_pandas(kept[_SCHEMA.names], _SCHEMA, preserve_index=False))
+            faces += len(kept)
+            most = max([most, *kept["number"].value_counts()])
+    listed = pd.concat(left_out)
+    write_csv(listed, folder / LEFT_OUT_CSV)
+    statuses = {str(name): int(number) for name, number in listed["status"].value_counts().sort_index().items()}
+    content = {"pictures": count, "faces": faces, "most_faces_of_a_picture": most, "left_out": statuses}
     write_text(folder / DATASET_JSON, json.dumps(content, indent=2) + "\n")
-    listed = ", ".join(f"{number} {status}" for status, number in sorted(reasons.items()))
-    log.info("Data set: %d faces of %d pictures%s: %s", found.faces, count, listed and f" ({listed})", folder)
+    told = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    log.info("Data set: %d faces of %d pictures%s: %s", faces, count, told and f" ({told})", folder)
+    return faces
 
 
-def _iter_faces(run_directory: Path, count: int, found: _Findings) -> Iterator[dict[str, Any]]:
-    """A row for each face that is kept; what is left out goes to ``found``."""
+def _iter_blocks(run_directory: Path, count: int) -> Iterator[pd.DataFrame]:
+    """The rows of all pictures, some at a time, with what is known of each; one row says why a picture has none."""
+    tables: list[pa.Table] = []
+    facts: list[dict[str, Any]] = []
     for number in range(count):
         store = ChunkStore.for_video(run_directory, number)
         record = store.completion_record() or {}
-        facts = {
-            "picture": record["video"],
-            "source": record["path"],
+        table = store.read_as_arrow(_ROW)
+        if not len(table):
+            reason = record["problem"] or "no frame in it"
+            table = pa.Table.from_pylist([{"status": UNREADABLE, "reason": reason}], _ROW)
+        tables.append(table)
+        known = {"number": number, "picture": record["video"], "source": record["path"]}
+        known |= {
             "source_sha256": record.get("sha256", ""),
-            **{key: record.get(key) for key in ("width", "height")},
+            "width": record.get("width"),
+            "height": record.get("height"),
         }
-        found.pictures += 1
-        faces = 0
-        rows = store.read(["frame", "status", "reason", *_BOX, *_QUALITY]) if store.list_chunks() else pd.DataFrame()
-        if rows.empty:
-            found.left_out.append({**facts, "status": UNREADABLE, "reason": record["problem"] or "no frame in it"})
-            continue
-        rows["face"] = rows.groupby("frame").cumcount()
-        listed = cast("list[dict[str, Any]]", rows.astype(object).where(rows.notna(), None).to_dict("records"))
-        for row in listed:
-            if row["status"] != "ok":
-                found.left_out.append({**facts, **row, "face": row["face"] if row["det_score"] is not None else None})
-                continue
-            path = build_crop_path(run_directory, number, row["frame"], row["face"])
-            yield {**facts, **row, "path": path.relative_to(run_directory / CROPS_DIR).as_posix(), **_hash_crop(path)}
-            faces += 1
-        found.faces += faces
-        found.most_faces = max(found.most_faces, faces)
+        facts += [known] * len(table)
+        if len(facts) >= BLOCK_ROWS or number == count - 1:
+            yield _join(tables, facts)
+            tables, facts = [], []
 
 
-def _hash_crop(path: Path) -> dict[str, str]:
+def _join(tables: list[pa.Table], facts: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows beside what is known of the picture of each, and ``face``, the place among those of a frame."""
+    rows = pa.concat_tables(tables).combine_chunks().to_pandas().astype({"frame": "Int64"})
+    rows = pd.concat([rows, pd.DataFrame(facts).astype(_FACTS)], axis=1)
+    # What is no face has no place.
+    places = rows.groupby(["number", "frame"]).cumcount()
+    return rows.assign(face=places.astype("Int64").where(rows["det_score"].notna()))
+
+
+def _hash_crop(path: Path) -> str:
+    """SHA-256 of a crop. Raises DataError."""
     try:
-        return {"sha256": compute_sha256(path)}
+        return compute_sha256(path)
     except OSError as error:
         raise DataError(
             f"{path}: this crop cannot be read ({error.strerror}); remove the run, and extract anew"

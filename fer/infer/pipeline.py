@@ -163,6 +163,7 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
     stages = _list_stages(config)
     stores = [ChunkStore.for_video(run.directory, number) for number in list_numbers(config.extraction, len(media))]
     warnings: list[str] = []
+    usable: int | None = None
     with record_outcome(run, "infer.py"):
         run.update_provenance(threads=resolve_thread_count(config.trainer.threads))
         refuse_explanations(config, run)
@@ -179,9 +180,10 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
                 save_covered_frames(config, run.directory, media, fetcher)
             # Of a share the run of all does it.
             if config.extraction.save == "dataset" and config.extraction.share is None:
-                write_face_dataset(run.directory, len(media))
-        records = _read_completion_records(run, stores)
-        usable = sum(store.count_usable() for store in stores)
+                usable = write_face_dataset(run.directory, len(media))
+        excluded = _list_excluded(run, stores)
+        if usable is None:
+            usable = sum(store.count_usable() for store in stores)
         if "report" in stages:
             monitoring = write_report(config, run, media)
             if config.extraction.blur != "none":
@@ -189,7 +191,6 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
                 shutil.rmtree(run.directory / FETCHED, ignore_errors=True)
             publish_batch(config, monitoring)
             warnings = monitoring["warnings"]
-    excluded = [record for record in records if record["problem"]]
     for record in excluded:
         log.warning("Excluded: %s: %s", record["video"], record["problem"])
     for warning in warnings:
@@ -261,12 +262,16 @@ def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowForma
     return model, description.temporal
 
 
-def _read_completion_records(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
-    """The facts about every video. Raises UserError where one is unfinished."""
-    records = [record for store in stores if (record := store.completion_record()) is not None]
-    if len(records) < len(stores):
-        raise UserError(
-            f"{run.directory}: some videos are unfinished; go on with "
-            f"`{format_resume_command('infer.py', run.directory)}`"
-        )
-    return records
+def _list_excluded(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
+    """The facts about videos with a problem. Raises UserError where one is unfinished."""
+    excluded = []
+    for store in stores:
+        record = store.completion_record()
+        if record is None:
+            raise UserError(
+                f"{run.directory}: some videos are unfinished; go on with "
+                f"`{format_resume_command('infer.py', run.directory)}`"
+            )
+        if record["problem"]:
+            excluded.append(record)
+    return excluded

@@ -36,8 +36,10 @@ class TrackAssigner:
     def _restore_tracker(self, video: int) -> None:
         """Go through what a killed run has finished of the video: ids must go on as if it had not been killed."""
         self.video, self.tracker = video, FaceTracker(self.max_missed)
-        finished = ChunkStore.for_video(self.run_directory, video).read(TRACKING_COLUMNS)
-        self._track_rows([{str(key): value for key, value in row.items()} for row in finished.to_dict("records")])
+        store = ChunkStore.for_video(self.run_directory, video)
+        for file in store.list_chunks():
+            rows = store.read_chunk(file, TRACKING_COLUMNS).to_dict("records")
+            self._track_rows([{str(key): value for key, value in row.items()} for row in rows])
 
     def _track_rows(self, rows: Sequence[dict[str, Any]]) -> list[int | None]:
         ids: list[int | None] = []

@@ -80,12 +80,14 @@ def iter_frames(
         ...     print(frame.index, frame.time_s)
     """
     info = source if isinstance(source, VideoInfo) else open_video(source)
+    if not is_animated_webp(info.path) and is_image(info.path):
+        # One frame needs no thread of its own.
+        yield from _read_image_frame(info, sampler)
+        return
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
     if is_animated_webp(info.path):
         source_frames = _read_webp_frames(info, sampler, stopped)
-    elif is_image(info.path):
-        source_frames = _read_image_frame(info, sampler)
     else:
         source_frames = _decode_video_frames(info, sampler, stopped, threads)
     frames = cast("Generator[Frame]", prefetch(source_frames, depth))

@@ -2,13 +2,16 @@
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import supervision as sv
-from trackers import OCSORTTracker
 
 from fer.video.detectors import Face
 from fer.video.gaps import tolerates_gap
+
+if TYPE_CHECKING:
+    from trackers import OCSORTTracker
 
 # Heads move between samples, so boxes count as larger than they are, by this fraction of their size to each side. Of
 # SORT, ByteTrack and OC-SORT at several reaches and overlaps, this kept all ids on 25 made-up courses of passing,
@@ -37,13 +40,9 @@ class FaceTracker:
 
     def __init__(self, max_missed: int | None = None) -> None:
         self.max_missed = max_missed
-        self._tracker = OCSORTTracker(
-            lost_track_buffer=_ENDLESS,  # which of the lost are let go is decided here
-            frame_rate=30.0,  # the unit of the buffer: one step is one sample
-            minimum_consecutive_frames=1,
-            minimum_iou_threshold=_LEAST_OVERLAP,
-            high_conf_det_threshold=0.0,
-        )
+        # The first frame, until there is a second.
+        self._first: tuple[Sequence[Face], float] | None = None
+        self._is_begun = False
         self._next_id = 0
         # When the last samples were, as far back as someone who is missed may have been seen.
         self._times: deque[float] = deque()
@@ -58,6 +57,31 @@ class FaceTracker:
         Returns:
             Their ids, in the same order.
         """
+        if not self._is_begun:
+            # Whoever is there first is new. A photograph has no other frame, and needs no tracker.
+            self._is_begun, self._first = True, (faces, time_s)
+            return list(range(len(faces)))
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._follow(*first)
+        return self._follow(faces, time_s)
+
+    @cached_property
+    def _tracker(self) -> "OCSORTTracker":
+        # It takes long to import.
+        from trackers import OCSORTTracker
+
+        return OCSORTTracker(
+            lost_track_buffer=_ENDLESS,  # which of the lost are let go is decided here
+            frame_rate=30.0,  # the unit of the buffer: one step is one sample
+            minimum_consecutive_frames=1,
+            minimum_iou_threshold=_LEAST_OVERLAP,
+            high_conf_det_threshold=0.0,
+        )
+
+    def _follow(self, faces: Sequence[Face], time_s: float) -> list[int]:
+        import supervision as sv
+
         detections = sv.Detections(
             xyxy=np.array([_widen_box(face) for face in faces], np.float64).reshape(-1, 4),
             data={"index": np.arange(len(faces))},

@@ -213,6 +213,12 @@ def test_an_annotator_that_fails_loses_nothing(
     assert closed == [True]
     assert "What is labelled stays; go on with: python -m fer.annotate resume=" in caplog.text
     assert BatchStore(run, 40).list_missing(100) == [1, 2]
+    open_as(FIRST)
+    annotate(config, tmp_path / "whole")
+    [annotator] = open_as(FIRST)
+    assert resume(load_run_config(run, "annotate"), run) == ExitCode.OK
+    assert annotator.judged == 60
+    assert (run / "labels.parquet").read_bytes() == (tmp_path / "whole" / "labels.parquet").read_bytes()
 
 
 def test_one_that_says_nothing_at_all_is_an_error(tmp_path: Path, open_as: Callable[..., list[Says]]) -> None:

@@ -120,10 +120,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert read_content(run / "crops") == read_content(dataset)
 
 
-def test_only_a_block_of_faces_is_held(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_block_of_rows_is_held(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = pd.read_parquet(dataset / FACES_PARQUET)
-    monkeypatch.setattr(face_dataset, "BLOCK_FACES", 10)
-    write_face_dataset(dataset.parent, 7)
+    monkeypatch.setattr(face_dataset, "BLOCK_ROWS", 10)
+    assert write_face_dataset(dataset.parent, 7) == 46
     assert pd.read_parquet(dataset / FACES_PARQUET).equals(before)
 
 

@@ -1,15 +1,18 @@
 """The emotion table from chunks of this version and of earlier ones."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from fer.emotions import EMOTIONS
+from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.report import _read_chunks
-from fer.infer.table import ROW_COLUMNS, build_table
+from fer.infer.table import ROW_COLUMNS, build_arrow_table, build_table
 
 
 def chunk_of(version: str) -> pd.DataFrame:
@@ -39,3 +42,30 @@ def test_a_run_without_rows_has_all_columns(tmp_path: Path) -> None:
     table, _ = _read_chunks([], tmp_path)
     assert list(table.columns[: len(ROW_COLUMNS)]) == list(ROW_COLUMNS)
     assert ROW_COLUMNS[-5:] == ("brightness", "yaw", "pitch", "roll", "faces")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [{"video": "a.jpg", "frame": 0, "time_s": 0.0, "status": "no_face", "reason": "no face was found", "faces": 0}],
+        [
+            {"video": "ä.mp4", "frame": 3, "time_s": 0.1, "track_id": 2, "status": "ok", "reason": "", "yaw": np.nan},
+            {"video": "ä.mp4", "frame": 4, "time_s": 1, "status": "decode_error", "reason": None, "track_id": None},
+        ],
+    ],
+)
+def test_an_arrow_table_is_the_same_file(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    store = ChunkStore.for_video(tmp_path, 0)
+    store.write_chunk(0, build_table(rows))
+    store.write_chunk(1, build_arrow_table(rows))
+    first, second = (file.read_bytes() for file in store.list_chunks())
+    assert first == second
+
+
+def test_a_damaged_chunk_is_a_sentence(tmp_path: Path) -> None:
+    store = ChunkStore.for_video(tmp_path, 0)
+    store.write_chunk(0, build_arrow_table([]))
+    store.list_chunks()[0].write_bytes(b"PAR1, and then nothing")
+    with pytest.raises(DataError, match=r"000000\.parquet: is damaged .* which does this video anew"):
+        store.read_as_arrow(pa.schema([("frame", pa.int64())]))

@@ -118,6 +118,15 @@ def test_a_long_video_leaves_nothing_behind() -> None:
     assert len(tracker._tracker.tracks) <= 1 and len(tracker._times) <= 4
 
 
+def test_a_photograph_needs_no_tracker() -> None:
+    faces = [face(100.0, 0.0), face(100.0, 0.0), face(900.0, 500.0)]
+    tracker = FaceTracker()
+    assert tracker.update(faces, 0.0) == [0, 1, 2]
+    assert "_tracker" not in vars(tracker)
+    # A second frame goes on as if it had been there from the first.
+    assert tracker.update(faces[::-1], 1.0)[0] == 2
+
+
 @pytest.mark.slow
 def test_drawn_people_who_walk_past_each_other() -> None:
     """The person in front covers the other for some samples; both keep their ids."""
