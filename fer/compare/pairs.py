@@ -1,14 +1,14 @@
 """Paired tests of any two runs on the images that both classified."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
 
-from fer.compare.comparability import find_differences
+from fer.compare.comparability import describe_data, find_differences
 from fer.compare.ranking import SPLIT_NAMES
 from fer.compare.runs import ComparedRun
 from fer.core.parquet import read_parquet
@@ -24,6 +24,8 @@ from fer.metrics.bootstrap import (
 )
 
 SAMPLE_KEY = ["sample_id", "label"]
+# Pairs grow with the square: those of a thousand runs take minutes and hundreds of megabytes.
+MAX_TESTED = 100
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,16 @@ class PairedTests:
 
 
 def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
-    """Test every pair of runs that have predictions of ``split``, by one paired bootstrap for each set of images."""
-    tables, untested = {}, {}
-    for index, run in enumerate(runs):
+    """Test every pair of runs that have predictions of ``split``, by one paired bootstrap for each set of images.
+
+    Args:
+        runs: Best first; of more than MAX_TESTED only the first are tested.
+        split: "val" or "test".
+    """
+    tables = {}
+    reason = f"is not among the first {MAX_TESTED} of {len(runs)} runs; compare fewer to test it"
+    untested = dict.fromkeys(range(MAX_TESTED, len(runs)), reason)
+    for index, run in enumerate(runs[:MAX_TESTED]):
         try:
             tables[index] = _read_decisions(run, split)
         except ValueError as error:
@@ -66,9 +75,14 @@ def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
             None if None in (fingerprints[one], fingerprints[two]) else fingerprints[one] == fingerprints[two]
             for one, two in zip(result["first"], result["second"], strict=True)
         ]
+        data = [describe_data(run, split) for run in runs]
+        # Most runs are of the same data, and asking takes long.
+        found: dict[tuple[Hashable, Hashable], str] = {}
+        for one, two in zip(result["first"], result["second"], strict=True):
+            if (data[one], data[two]) not in found:
+                found[data[one], data[two]] = ", ".join(find_differences([runs[one], runs[two]], split))
         result["differences"] = [
-            ", ".join(find_differences([runs[one], runs[two]], split))
-            for one, two in zip(result["first"], result["second"], strict=True)
+            found[data[one], data[two]] for one, two in zip(result["first"], result["second"], strict=True)
         ]
     return PairedTests(result, untested)
 

@@ -4,12 +4,14 @@ Every reader of such a file goes through here, so that size, nesting, aliases an
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fer.core.io import read_at_most
+from fer.core.plain_yaml import is_plain_yaml, parse_plain_yaml
 from fer.errors import shorten_error
 
 # Run files and bundles have some kilobytes and a few hundred nodes. PyYAML reads some 100 kB a second.
@@ -71,7 +73,7 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_YAML_BYTES:
         raise DocumentError(f"it is larger than {MAX_YAML_BYTES >> 10:,} KiB")
     try:
-        content = yaml.load(text, Loader=_BoundedLoader)
+        content = _parse_bounded(text)
     except DocumentError:
         raise
     except Exception as error:
@@ -79,6 +81,14 @@ def parse_yaml(text: str) -> Any:
         raise DocumentError(shorten_error(error)) from None
     _check_integers(content, MAX_YAML_NODES)
     return content
+
+
+def _parse_bounded(text: str) -> Any:
+    if is_plain_yaml(text):
+        # What is wrong with a text is told by the parser of all others.
+        with suppress(Exception):
+            return parse_plain_yaml(text)
+    return yaml.load(text, Loader=_BoundedLoader)
 
 
 def read_yaml_texts(path: Path) -> Any:
