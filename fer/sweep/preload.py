@@ -16,15 +16,16 @@ from fer.runs.subprocess import build_resume_arguments
 SERVER_ENV = "FER_FORK_SERVER"
 
 
-def start_fork_server() -> None:
-    """Start the server of this process, unless it has one; it ends with this process."""
+def start_fork_server() -> "subprocess.Popen[bytes] | None":
+    """Start the server of this process and return it, None where there is one already; it ends with this process."""
     if SERVER_ENV in os.environ:
-        return
+        return None
     path = Path(tempfile.mkdtemp(prefix="fer-")) / "socket"
     # -P: nothing is imported from the current directory.
     command = [sys.executable, "-P", "-m", "fer.cli.fork_server", str(path)]
-    subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_project_path(os.environ))
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_project_path(os.environ))
     os.environ[SERVER_ENV] = str(path)
+    return server
 
 
 class ForkedTraining:
