@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import fisher_exact
 
 from fer.errors import DataError
 from fer.metrics.bootstrap import compute_interval, resample_confusion
@@ -136,6 +135,9 @@ def _compute_grouping(groups: np.ndarray, predictions: Predictions, min_samples:
 def _compute_exact_p(one: np.ndarray, other: np.ndarray) -> float:
     """Fisher's exact test, two-sided, of the right and wrong answers in two confusion matrices."""
     table = [[int(np.trace(matrix)), int(matrix.sum() - np.trace(matrix))] for matrix in (one, other)]
+    # Slow to import, and few trainings compare groups.
+    from scipy.stats import fisher_exact
+
     return float(fisher_exact(table).pvalue)
 
 

@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 
 from fer.config import Config, SageMakerAws
 from fer.config.compose import load_config, load_overrides, refuse_executable_yaml
+from fer.core.garbage import pause_garbage_collection
 from fer.core.installation import CONF
 from fer.core.process import exit_with_parent
 from fer.infer.shares import JobCheck, expand_shares
@@ -52,13 +53,15 @@ def main(composed: DictConfig) -> None:
             return
         if (saved := _find_run_to_resume(config)) is None:
             # The pipeline takes seconds to import; what is not there is told before.
-            _check_start(config)
-            from fer.infer.pipeline import infer
+            with pause_garbage_collection():
+                _check_start(config)
+                from fer.infer.pipeline import infer
 
             code = infer(config, run_directory)
         else:
-            from fer.infer.inputs import load_media
-            from fer.infer.resume import resume
+            with pause_garbage_collection():
+                from fer.infer.inputs import load_media
+                from fer.infer.resume import resume
 
             remove_if_empty(run_directory)
             load_media(saved)

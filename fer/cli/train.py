@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from fer.config import Config
 from fer.config.compose import load_config
+from fer.core.garbage import pause_garbage_collection
 from fer.core.installation import CONF, format_command
 from fer.core.process import exit_with_parent
 from fer.core.run_layout import RUN_YAML
@@ -55,11 +56,13 @@ def main(composed: DictConfig) -> float | None:
             config = load_config(composed)
         origin = describe_run_origin(saved_run) if saved_run else []
         if config.resume is None:
-            from fer.train.preconditions import check_preconditions
+            with pause_garbage_collection():
+                from fer.train.preconditions import check_preconditions
 
             sources = check_preconditions(config)
             # PyTorch takes seconds to import; a mistake above is reported before.
-            from fer.train.pipeline import train
+            with pause_garbage_collection():
+                from fer.train.pipeline import train
 
             for line in origin:
                 log.info("%s: %s", saved_run, line)
@@ -98,7 +101,8 @@ def _resume_run(saved: Path, run_directory: Path) -> None:
     from fer.train.preconditions import check_preconditions
 
     sources = check_preconditions(config) if read_status(saved) is None else None
-    from fer.train.pipeline import resume
+    with pause_garbage_collection():
+        from fer.train.pipeline import resume
 
     resume(saved, sources)
 

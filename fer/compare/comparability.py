@@ -1,6 +1,6 @@
 """Whether figures of runs may be ranked: only those of the same images by the same label rules say who is better."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from fer.compare.ranking import SPLIT_NAMES, get_recalls
@@ -38,6 +38,19 @@ def find_differences(runs: Sequence[ComparedRun], split: str) -> list[str]:
     ]
 
 
+def describe_data(run: ComparedRun, split: str) -> Hashable:
+    """Describe all of a run that ``find_differences`` looks at: it finds the same in runs that are described alike."""
+    fingerprint = run.facts.get(FINGERPRINT)
+    return (
+        bool(run.metrics),
+        None if fingerprint is None else str(fingerprint),
+        parse_number(run.metrics.get(split, {}).get("samples")),
+        tuple(sorted(get_recalls(run, split))),
+        bool(run.settings),
+        tuple((key, _get_token(run, key)) for key in run.settings if _is_label_key(key)),
+    )
+
+
 def count_unknown_data(runs: Sequence[ComparedRun]) -> int:
     """Count the runs with metrics of which it is not known on which data they are."""
     return sum(run.facts.get(FINGERPRINT) is None for run in runs if run.metrics)
@@ -50,14 +63,12 @@ def are_comparable(runs: Sequence[ComparedRun], split: str) -> bool:
 
 
 def _find_differing_label_keys(runs: Sequence[ComparedRun]) -> list[str]:
-    keys = dict.fromkeys(
-        key for run in runs for key in run.settings if key.startswith("dataset.") and _is_label_key(key)
-    )
+    keys = dict.fromkeys(key for run in runs for key in run.settings if _is_label_key(key))
     return [key for key in keys if len({_get_token(run, key) for run in runs}) > 1]
 
 
 def _is_label_key(key: str) -> bool:
-    return any(part in LABEL_KEYS for part in key.split("."))
+    return key.startswith("dataset.") and any(part in LABEL_KEYS for part in key.split("."))
 
 
 def _get_token(run: ComparedRun, key: str) -> Any:

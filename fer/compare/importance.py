@@ -1,16 +1,20 @@
 """How much of the differences between runs each hyper-parameter accounts for."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from fer.compare.hyperparameters import SEED, Hyperparameter, find_hyperparameters, get_value
 from fer.compare.ranking import Ranking
 from fer.compare.runs import FINISHED, ComparedRun
 from fer.config.diff import canonicalize
+from fer.metrics.fanova import compute_main_effects
 
 MIN_RUNS_PER_PARAMETER, MIN_RUNS = 3, 6
+# The time of the analysis doubles with each category.
+MAX_CATEGORIES = 8
 
 
 @dataclass(frozen=True)
@@ -59,27 +63,18 @@ def compute_importance(runs: Sequence[ComparedRun], ranking: Ranking) -> Importa
 def _compute_fanova(
     columns: Sequence[Sequence[Any]], differing: Sequence[Hyperparameter], scores: Sequence[float]
 ) -> dict[str, float]:
-    """Compute the fraction of each parameter by its key. ``columns`` are its values in the runs."""
-    # Imported here: it takes a second, and comparisons of few runs do without.
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    """Compute the fraction of each parameter by its key. ``columns`` are its values in the runs.
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space: dict[str, optuna.distributions.BaseDistribution] = {}
-    trials: list[dict[str, Any]] = [{} for _ in scores]
+    Values that are no numbers are categories; more than MAX_CATEGORIES of them, such as many seeds, are numbered.
+    """
+    features = {}
     for item, values in zip(differing, columns, strict=True):
-        numeric = item.key != SEED and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        if numeric:
-            low, high = float(min(values)), float(max(values))
-            space[item.key] = optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low >= 10)
-        else:
-            values = [canonicalize(value) for value in values]
-            space[item.key] = optuna.distributions.CategoricalDistribution(sorted(set(values)))
-        for trial, value in zip(trials, values, strict=True):
-            trial[item.key] = float(value) if numeric else value
-    study = optuna.create_study()
-    for trial, score in zip(trials, scores, strict=True):
-        study.add_trial(optuna.trial.create_trial(params=trial, distributions=space, value=score))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+        if item.key != SEED and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            features[item.key] = np.array(values, np.float64)
+            continue
+        names, places = np.unique([canonicalize(value) for value in values], return_inverse=True)
+        few = len(names) <= MAX_CATEGORIES
+        features[item.key] = np.eye(len(names))[places] if few else places.astype(np.float64)
+    keys = sorted(features)
+    effects = compute_main_effects([features[key] for key in keys], np.array(scores, np.float64))
+    return dict(zip(keys, (effects / effects.sum()).tolist(), strict=True))

@@ -1,14 +1,14 @@
 """Paired tests of any two runs on the images that both classified."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
 
-from fer.compare.comparability import find_differences
+from fer.compare.comparability import describe_data, find_differences
 from fer.compare.ranking import SPLIT_NAMES
 from fer.compare.runs import ComparedRun
 from fer.core.parquet import read_parquet
@@ -24,6 +24,9 @@ from fer.metrics.bootstrap import (
 )
 
 SAMPLE_KEY = ["sample_id", "label"]
+# Pairs grow with the square: those of a thousand runs would take minutes and hundreds of megabytes. Of more runs than
+# all of which are tested, those at the top of the table are; what is read of so many are the best.
+MAX_RUNS, MAX_TESTED_OF_MORE = 200, 100
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,17 @@ class PairedTests:
 
 
 def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
-    """Test every pair of runs that have predictions of ``split``, by one paired bootstrap for each set of images."""
-    tables, untested = {}, {}
-    for index, run in enumerate(runs):
+    """Test every pair of runs that have predictions of ``split``, by one paired bootstrap for each set of images.
+
+    Args:
+        runs: Best first; of more than MAX_RUNS the first MAX_TESTED_OF_MORE are tested.
+        split: "val" or "test".
+    """
+    tables = {}
+    count = len(runs) if len(runs) <= MAX_RUNS else MAX_TESTED_OF_MORE
+    reason = f"is not among the first {count} of {len(runs)} runs; compare at most {MAX_RUNS} to test it"
+    untested = dict.fromkeys(range(count, len(runs)), reason)
+    for index, run in enumerate(runs[:count]):
         try:
             tables[index] = _read_decisions(run, split)
         except ValueError as error:
@@ -66,9 +77,14 @@ def compare_pairs(runs: Sequence[ComparedRun], split: str) -> PairedTests:
             None if None in (fingerprints[one], fingerprints[two]) else fingerprints[one] == fingerprints[two]
             for one, two in zip(result["first"], result["second"], strict=True)
         ]
+        data = [describe_data(run, split) for run in runs]
+        # Most runs are of the same data, and asking takes long.
+        found: dict[tuple[Hashable, Hashable], str] = {}
+        for one, two in zip(result["first"], result["second"], strict=True):
+            if (data[one], data[two]) not in found:
+                found[data[one], data[two]] = ", ".join(find_differences([runs[one], runs[two]], split))
         result["differences"] = [
-            ", ".join(find_differences([runs[one], runs[two]], split))
-            for one, two in zip(result["first"], result["second"], strict=True)
+            found[data[one], data[two]] for one, two in zip(result["first"], result["second"], strict=True)
         ]
     return PairedTests(result, untested)
 

@@ -54,7 +54,15 @@ def canonicalize(value: Any) -> str:
 def find_differing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """Find the keys that do not have the same value in all configurations, in their order."""
     keys = dict.fromkeys(key for config in configurations for key in config)
-    return [key for key in keys if len({canonicalize(config.get(key, ABSENT)) for config in configurations}) > 1]
+    return [key for key in keys if _differs([config.get(key, ABSENT) for config in configurations])]
+
+
+def _differs(values: list[Any]) -> bool:
+    """Whether ``canonicalize`` gives more than one text; most keys have the same plain value in all runs."""
+    first, kind = values[0], type(values[0])
+    if kind not in (list, dict) and all(type(value) is kind and value == first for value in values):
+        return False
+    return len(set(map(canonicalize, values))) > 1
 
 
 def format_override_value(value: Any) -> str:

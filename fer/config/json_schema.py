@@ -156,7 +156,8 @@ def _close(properties: dict[str, Any], description: str) -> dict[str, Any]:
 
 
 def _list_launcher_keys() -> dict[str, Any]:
-    names: set[str] = set()
+    # What fer/sweep/joblib_launcher.py adds to them.
+    names = {"preload"}
     # Importing them takes longer than all else of the configuration.
     for module, kind in (("joblib", "JobLibLauncherConf"), ("submitit", "SlurmQueueConf")):
         config = getattr(importlib.import_module(f"hydra_plugins.hydra_{module}_launcher.config"), kind)

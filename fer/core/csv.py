@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fer.core.io import atomic_write, read_at_most
 from fer.errors import DataError, shorten_error
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A line for each video of a study, or for each image that is left out.
 MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
@@ -51,7 +52,7 @@ def restore(value: str) -> str:
     return _NEUTRALISED.sub("", value)
 
 
-def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
+def write_csv(table: "pd.DataFrame", path: Path, **options: Any) -> None:
     """Write a table for people, completely or not at all; no cell of it is taken for a formula.
 
     Args:
@@ -66,10 +67,12 @@ def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:
+    import pandas as pd
+
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
-def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> "pd.DataFrame":
     """Read some columns of a CSV file as text.
 
     The first line names the columns, in any order and in capitals or not. Fields are separated by commas, or by
@@ -88,6 +91,9 @@ def read_csv(path: Path, key: str, required: Sequence[str], optional: Sequence[s
     Raises:
         DataError: The file cannot be read, or lacks a column.
     """
+    # What only neutralises a text, such as a refusal of a sweep, does without it.
+    import pandas as pd
+
     text = _read_text(path, key)
     header = text.partition("\n")[0]
     if not header.strip():

@@ -5,6 +5,7 @@ Every reader of such a file goes through here, so that size, nesting, aliases an
 
 import copy
 import json
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from fer.core.io import read_at_most
+from fer.core.plain_yaml import is_plain_yaml, parse_plain_yaml
 from fer.errors import shorten_error
 
 # Run files and bundles have some kilobytes and a few hundred nodes. PyYAML reads some 100 kB a second.
@@ -79,7 +81,7 @@ def parse_yaml(text: str) -> Any:
 def _parse_bounded(text: str) -> Any:
     """What ``parse_yaml`` copies: a run reads the description of its model several times, and PyYAML is slow."""
     try:
-        content = yaml.load(text, Loader=_BoundedLoader)
+        content = _load(text)
     except DocumentError:
         raise
     except Exception as error:
@@ -87,6 +89,14 @@ def _parse_bounded(text: str) -> Any:
         raise DocumentError(shorten_error(error)) from None
     _check_integers(content, MAX_YAML_NODES)
     return content
+
+
+def _load(text: str) -> Any:
+    if is_plain_yaml(text):
+        # What is wrong with a text is told by the parser of all others.
+        with suppress(Exception):
+            return parse_plain_yaml(text)
+    return yaml.load(text, Loader=_BoundedLoader)
 
 
 def read_yaml_texts(path: Path) -> Any:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pynvml
-
 # What a driver of GPUs makes: NVIDIA's, NVIDIA's inside of WSL, AMD's.
 GPU_NODES = ("nvidia[0-9]*", "dxg", "kfd")
 MEBIBYTE = 1 << 20
@@ -25,6 +23,9 @@ class Gpu:
 
 def list_gpus() -> list[Gpu]:
     """List all GPUs, whether this process may use them or not; empty without a driver that answers."""
+    # Few processes ask, and every program imports this module.
+    import pynvml
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -38,6 +39,8 @@ def list_gpus() -> list[Gpu]:
 
 
 def _read_gpu(index: int) -> Gpu:
+    import pynvml
+
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     return Gpu(
         index=index,
@@ -52,6 +55,8 @@ def _read_gpu(index: int) -> Gpu:
 
 def _read_optional(read: Callable[[], float]) -> float | None:
     """Read a value that some GPUs do not tell."""
+    import pynvml
+
     try:
         return read()
     except pynvml.NVMLError:

@@ -141,6 +141,9 @@ def _add_probabilities(
 
 def _find_peaks(faces: pd.DataFrame, smoothing: Smoothing) -> set[int]:
     """Rows in which an emotion leads most clearly, of each track and emotion, before and after smoothing."""
+    if faces["track_id"].is_unique:
+        # Of an image: thousands of them would be smoothed and grouped one by one.
+        return set(faces.index)
     after = smooth(faces, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
     after["height"] = after.filter(regex="^s_").max(axis=1)
     peaks = [

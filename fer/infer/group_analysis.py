@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from fer.core.csv import check_video_name, read_csv
 from fer.core.tables import TIME_TOLERANCE_S
@@ -210,6 +209,9 @@ def compare_groups(table: pd.DataFrame, groups: pd.DataFrame, seed: int = 0) -> 
     comparison = pd.DataFrame(results, columns=list(COMPARISON_COLUMNS))
     tested = comparison["p"].notna()
     if tested.any():
+        # Slow to import, and few runs compare groups.
+        from scipy.stats import false_discovery_control
+
         comparison.loc[tested, "p_corrected"] = false_discovery_control(comparison.loc[tested, "p"].to_numpy())
     return comparison
 

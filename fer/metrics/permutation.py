@@ -5,7 +5,6 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import permutation_test
 
 PERMUTATIONS = 9999
 # Means that are equal but for rounding are equal.
@@ -26,6 +25,9 @@ def compute_permutation_p(a: np.ndarray, b: np.ndarray, seed: int) -> np.ndarray
         (figures,) two-sided p-values, exact where there are at most PERMUTATIONS divisions of the people; NaN where a
         group has fewer than two respondents.
     """
+    # Slow to import, and few runs compare groups.
+    from scipy.stats import permutation_test
+
     if min(len(a), len(b)) < 2:
         return np.full(a.shape[1], np.nan)
 

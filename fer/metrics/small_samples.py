@@ -7,7 +7,6 @@ shorter side. At each end the further of the two counts. What they cover is meas
 """
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from fer.metrics.bootstrap import RESAMPLES
 
@@ -120,6 +119,9 @@ def _find_ends(
         variance: (steps,) of the estimate.
         freedom: (steps,) degrees of freedom of ``variance``.
     """
+    # Slow to import, and most pages have no groups.
+    from scipy.stats import t as student_t
+
     quantile = student_t.ppf(1 - TAIL, freedom)
     # A sample of equal values deviates without bound.
     bounded = np.maximum(variances, TOLERANCE**2 + TOLERANCE * variance[:, None])

@@ -1,6 +1,7 @@
 """The frame of the programs: a new run directory, and expected errors as one sentence with an exit code."""
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -103,6 +104,8 @@ def run_program(main: Callable[[], object], expand_arguments: Callable[[list[str
     documentation = format_documentation(sys.modules[main.__module__].__doc__)
     OmegaConf.register_new_resolver("program_help", lambda: documentation, replace=True)
     OmegaConf.register_new_resolver("command", format_command, replace=True)
+    # What is imported stays: neither now nor at the end of the process it is looked through for garbage.
+    gc.freeze()
     # Otherwise Hydra would print errors itself and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with user_errors_to_exit_code():

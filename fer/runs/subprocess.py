@@ -27,9 +27,8 @@ def start_training(
     Returns:
         The process, whose output and errors are its ``stdout``.
     """
-    quoted = quote_literally(str(run))
     return subprocess.Popen(
-        [sys.executable, *launcher, *build_train_command(project), f"resume={quoted}", f"hydra.run.dir={quoted}"],
+        [sys.executable, *launcher, *build_train_command(project), *build_resume_arguments(run)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,6 +37,12 @@ def start_training(
         text=True,
         errors="replace",
     )
+
+
+def build_resume_arguments(run: Path) -> list[str]:
+    """Return the arguments of train.py that go on with a run, or begin with one that has its run.yaml alone."""
+    quoted = quote_literally(str(run))
+    return [f"resume={quoted}", f"hydra.run.dir={quoted}"]
 
 
 def extract_error_lines(lines: Sequence[str]) -> list[str]:

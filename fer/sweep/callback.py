@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
@@ -26,6 +24,7 @@ from fer.core.system import resolve_thread_count
 from fer.core.visible import make_visible
 from fer.errors import ConfigError, ExitCode, UserError
 from fer.runs.program import exit_with_error, user_errors_to_exit_code
+from fer.sweep.grid_sweeper import list_grid_jobs
 from fer.sweep.records import SWEEP_CSV, Direction, Sweep, SweepJob, rank_jobs, read_jobs, read_sweep, write_sweep
 from fer.sweep.validation import check_sweep, get_program
 
@@ -119,8 +118,7 @@ def _count_jobs(config: DictConfig) -> int:
         return int(config.hydra.sweeper.n_trials)
     params = config.hydra.sweeper.params or {}
     overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return sum(map(len, BasicSweeper.split_arguments(parsed, None)))
+    return len(list_grid_jobs(overrides))
 
 
 def _count_concurrent_jobs(config: DictConfig, jobs: int) -> int:

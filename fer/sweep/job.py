@@ -26,6 +26,7 @@ from fer.errors import ExitCode, UserError
 from fer.runs.program import get_overrides, get_run_directory
 from fer.runs.run_directory import write_config
 from fer.runs.subprocess import TRAIN_PROGRAM, extract_error_lines, start_training
+from fer.sweep.preload import SERVER_ENV, ForkedTraining
 from fer.sweep.records import Status, Sweep, SweepJob, read_job, read_jobs, read_sweep, write_job
 from fer.sweep.resources import acquire_gpu, compute_threads_per_job
 
@@ -98,7 +99,7 @@ def limit_threads(config: Config, at_once: int) -> Config:
 
 def _run_training(directory: Path, number: int, environment: dict[str, str]) -> tuple[Status, str]:
     """Run train.py in the job's directory and return how it ended and why."""
-    process = start_training(directory, environment)
+    process = _start_training(directory, environment)
     lines: list[str] = []
     interrupted = ""
     try:
@@ -120,7 +121,16 @@ def _run_training(directory: Path, number: int, environment: dict[str, str]) -> 
     return "failed", "; ".join(messages) or f"exit code {code}"
 
 
-def _relay_output(process: "subprocess.Popen[str]", number: int, lines: list[str]) -> None:
+def _start_training(directory: Path, environment: dict[str, str]) -> "subprocess.Popen[str] | ForkedTraining":
+    if SERVER_ENV in os.environ:
+        try:
+            return ForkedTraining(directory, environment)
+        except OSError:
+            log.warning("hydra.launcher.preload=true: no fork server answers; the job starts in a new process")
+    return start_training(directory, environment)
+
+
+def _relay_output(process: "subprocess.Popen[str] | ForkedTraining", number: int, lines: list[str]) -> None:
     """Print the output of a job, each line with its number, until it ends; collect it in ``lines``."""
     assert process.stdout is not None
     for line in process.stdout:

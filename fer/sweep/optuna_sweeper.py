@@ -12,9 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 from typing_extensions import override
 
@@ -37,13 +35,6 @@ class BaseOptunaSweeper(ComposeOnceSweeper):
     def __init__(self, **settings: Any) -> None:
         # Checked in `sweep`: Hydra would wrap an error of this constructor into one of its own.
         self.settings = {key: _to_container(value) for key, value in settings.items()}
-
-    @override
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     @override
     def sweep(self, arguments: list[str]) -> None:
@@ -81,7 +72,6 @@ class BaseOptunaSweeper(ComposeOnceSweeper):
 
     def _launch(self, jobs: list[list[str]], numbers: Sequence[int]) -> None:
         """Run jobs with consecutive numbers."""
-        assert self.launcher is not None
         self.validate_batch_is_legal(jobs)
         self.launcher.launch(jobs, initial_job_idx=numbers[0])
 

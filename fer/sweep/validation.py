@@ -1,18 +1,16 @@
 """The check of a sweep's values before its first job begins."""
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from fer.config import Config, Program
 from fer.config.compose import load_config
 from fer.errors import ConfigError, PreconditionError
+from fer.sweep.composition import share_loader
+from fer.sweep.grid_sweeper import list_grid_jobs
 from fer.sweep.search_space import SearchParameter, split_overrides
 
 # Checking a job takes tens of milliseconds. Of more jobs than this, each value is checked once, not each combination.
@@ -38,10 +36,13 @@ def check_sweep(config: DictConfig) -> None:
     jobs = list(_list_jobs(config))
     if not jobs and "n_trials" not in config.hydra.sweeper:
         raise ConfigError("the sweep has no job: one of its ranges or choices holds no value")
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    loader = share_loader(GlobalHydra.instance().config_loader())
     for job in jobs:
         try:
-            job_config = load_config(_compose_job(config, job, composed), get_program(config))
+            composed = loader.load_sweep_config(config, job)
+            with open_dict(composed):
+                del composed["hydra"]
+            job_config = load_config(composed, get_program(config))
             for check in JOB_CHECKS:
                 check(job_config)
         except (ConfigError, PreconditionError) as error:
@@ -68,8 +69,7 @@ def _list_jobs(config: DictConfig) -> Iterator[list[str]]:
     params = config.hydra.sweeper.get("params") or {}
     overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
     if "n_trials" not in config.hydra.sweeper:
-        batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
-        jobs = [list(job) for batch in batches for job in batch]
+        jobs = list_grid_jobs(overrides)
         yield from jobs if len(jobs) <= MAX_CHECKED else _select_each_value_once(jobs)
         return
     space, fixed = split_overrides(overrides)
@@ -91,23 +91,3 @@ def _select_each_value_once(jobs: list[list[str]]) -> Iterator[list[str]]:
         if not seen.issuperset(job):
             seen.update(job)
             yield job
-
-
-def _compose_job(config: DictConfig, job: list[str], composed: dict[tuple[str, ...], DictConfig]) -> DictConfig:
-    """Compose a job; what jobs share, which takes far longer than the rest, is composed once and kept in ``composed``.
-
-    Only values that choose an option of a config group decide what is composed; all others are set afterwards.
-    """
-    loader = cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader())
-    parsed = OverridesParser.create().parse_overrides(job)
-    chosen = [text for text, one in zip(job, parsed, strict=True) if loader.get_group_options(one.key_or_group)]
-    key = tuple(chosen)
-    if key not in composed:
-        composed[key] = loader.load_sweep_config(config, chosen)
-    job_config = copy.deepcopy(composed[key])
-    plain = [one for text, one in zip(job, parsed, strict=True) if text not in chosen and not one.is_hydra_override()]
-    with open_dict(job_config):
-        del job_config["hydra"]
-    OmegaConf.set_struct(job_config, True)
-    ConfigLoaderImpl._apply_overrides_to_config(plain, job_config)
-    return job_config

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import cv2
-from scenedetect import ContentDetector, FrameTimecode
 from typing_extensions import override
 
 from fer.video.reader import FrameSampler, VideoInfo, iter_frames, open_video
@@ -76,6 +75,9 @@ def find_cuts(
     Raises:
         VideoError: The video cannot be read.
     """
+    # Slow to import, and few runs sample scenes.
+    from scenedetect import ContentDetector, FrameTimecode
+
     info = source if isinstance(source, VideoInfo) else open_video(source)
     detector = ContentDetector(threshold, shortest_s)
     rate = info.fps or 25.0

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,9 +39,9 @@ class FaceTracker:
 
     def __init__(self, max_missed: int | None = None) -> None:
         self.max_missed = max_missed
-        # The first frame, until there is a second.
+        self._tracker: OCSORTTracker | None = None
+        # The first frame, until there is another: an image has no other, and needs nothing that is slow to import.
         self._first: tuple[Sequence[Face], float] | None = None
-        self._is_begun = False
         self._next_id = 0
         # When the last samples were, as far back as someone who is missed may have been seen.
         self._times: deque[float] = deque()
@@ -57,61 +56,59 @@ class FaceTracker:
         Returns:
             Their ids, in the same order.
         """
-        if not self._is_begun:
-            # Whoever is there first is new. A photograph has no other frame, and needs no tracker.
-            self._is_begun, self._first = True, (faces, time_s)
+        if self._first is None:
+            self._first = (faces, time_s)
             return list(range(len(faces)))
-        if self._first is not None:
-            first, self._first = self._first, None
-            self._follow(*first)
-        return self._follow(faces, time_s)
+        if self._tracker is None:
+            self._tracker = _build_tracker()
+            self._follow(self._tracker, *self._first)
+        return self._follow(self._tracker, faces, time_s)
 
-    @cached_property
-    def _tracker(self) -> "OCSORTTracker":
-        # It takes long to import.
-        from trackers import OCSORTTracker
-
-        return OCSORTTracker(
-            lost_track_buffer=_ENDLESS,  # which of the lost are let go is decided here
-            frame_rate=30.0,  # the unit of the buffer: one step is one sample
-            minimum_consecutive_frames=1,
-            minimum_iou_threshold=_LEAST_OVERLAP,
-            high_conf_det_threshold=0.0,
-        )
-
-    def _follow(self, faces: Sequence[Face], time_s: float) -> list[int]:
+    def _follow(self, tracker: "OCSORTTracker", faces: Sequence[Face], time_s: float) -> list[int]:
         import supervision as sv
 
         detections = sv.Detections(
             xyxy=np.array([_widen_box(face) for face in faces], np.float64).reshape(-1, 4),
             data={"index": np.arange(len(faces))},
         )
-        tracked = self._tracker.update(detections)
-        self._let_go(time_s)
+        tracked = tracker.update(detections)
+        self._let_go(tracker, time_s)
         if not faces:
             return []
         indices = np.asarray(tracked.data["index"])
         ids = np.full(len(faces), -1)
         ids[indices] = tracked.tracker_id
         # The tracks that began with this frame stand in the order of the faces that have none.
-        new_tracks = [track for track in self._tracker.tracks if track.tracker_id < 0]
+        new_tracks = [track for track in tracker.tracks if track.tracker_id < 0]
         for track, index in zip(new_tracks, indices[ids[indices] < 0], strict=True):
             track.tracker_id = ids[index] = self._next_id
             self._next_id += 1
         return ids.tolist()
 
-    def _let_go(self, time_s: float) -> None:
+    def _let_go(self, tracker: "OCSORTTracker", time_s: float) -> None:
         """End the tracks of people who have been out of sight for too long."""
         self._times.append(time_s)
         kept, longest = [], 0
-        for track in self._tracker.tracks:
+        for track in tracker.tracks:
             missed = track.time_since_update
             if tolerates_gap(self.max_missed, missed, time_s - self._times[-1 - missed]):
                 kept.append(track)
                 longest = max(longest, missed)
-        self._tracker.tracks = kept
+        tracker.tracks = kept
         while len(self._times) > longest + 1:
             self._times.popleft()
+
+
+def _build_tracker() -> "OCSORTTracker":
+    from trackers import OCSORTTracker
+
+    return OCSORTTracker(
+        lost_track_buffer=_ENDLESS,  # which of the lost are let go is decided here
+        frame_rate=30.0,  # the unit of the buffer: one step is one sample
+        minimum_consecutive_frames=1,
+        minimum_iou_threshold=_LEAST_OVERLAP,
+        high_conf_det_threshold=0.0,
+    )
 
 
 def _widen_box(face: Face) -> tuple[float, float, float, float]:

@@ -89,3 +89,24 @@ def test_unreadable_predictions_are_told(tmp_path: Path) -> None:
     assert found.untested[2].startswith("predictions_test.parquet cannot be read (")
     assert list(found.untested) == [0, 1, 2, 3]
     assert found.table[["first", "second"]].to_numpy().tolist() == [[4, 5]]
+
+
+def test_of_many_runs_the_first_are_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer.compare.pairs.MAX_RUNS", 2)
+    monkeypatch.setattr("fer.compare.pairs.MAX_TESTED_OF_MORE", 2)
+    for number in range(3):
+        make_run(tmp_path / str(number), table=predictions(right(number, 0.8)))
+    found = pairs_below(tmp_path)
+    assert found.table[["first", "second"]].to_numpy().tolist() == [[0, 1]]
+    assert found.untested == {2: "is not among the first 2 of 3 runs; compare at most 2 to test it"}
+
+
+def test_differences_are_asked_for_once_for_runs_of_the_same_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("fer.compare.pairs.find_differences", lambda runs, split: asked.append(runs) or ["labels"])
+    for number in range(4):
+        make_run(tmp_path / str(number), table=predictions(right(number, 0.8)))
+    assert pairs_below(tmp_path).table["differences"].tolist() == ["labels"] * 6
+    assert len(asked) == 1

@@ -2,9 +2,12 @@
 
 import cv2
 import numpy as np
+import pandas as pd
+import pytest
 
 from fer.config.extraction import Smoothing
 from fer.emotions import EMOTIONS
+from fer.infer import classify
 from fer.infer.classify import _add_probabilities
 from fer.infer.table import build_table
 from tests.helpers.emotion_table import excluded, happy, table_of, usable
@@ -31,3 +34,28 @@ def test_pictures_are_kept_of_the_strongest_moments_of_each_person_before_and_af
     for row, picture in pictured["picture"].items():
         image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
         assert (image == numbers[row]).all()
+
+
+def test_faces_that_are_alone_in_their_tracks_are_peaks_without_smoothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of an image are, of which a folder has thousands."""
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet(np.ones(len(EMOTIONS)), 3)
+    faces = pd.DataFrame(
+        {
+            "video": "a.jpg",
+            "time_s": 0.0,
+            "status": "ok",
+            "track_id": [0, 1, 2],
+            **{f"p_{name}": values[:, column] for column, name in enumerate(EMOTIONS)},
+            "emotion": [EMOTIONS[column] for column in values.argmax(1)],
+            "confidence": values.max(1),
+        },
+        index=[1, 4, 5],
+    )
+    smoothing = Smoothing(kind="gaussian", window_s=0.5, max_gap_s=2)
+    alone = classify._find_peaks(faces, smoothing)
+    # A face elsewhere in a track of two: the long way, which finds the same ones.
+    later = pd.concat([faces, faces.loc[[5]].assign(time_s=9.0, confidence=0.0)], ignore_index=True)
+    assert {0, 1, 2} <= classify._find_peaks(later, smoothing)
+    monkeypatch.setattr(classify, "smooth", None)
+    assert classify._find_peaks(faces, smoothing) == alone == {1, 4, 5}

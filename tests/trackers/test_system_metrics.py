@@ -72,7 +72,7 @@ class FakeDriver:
 
 def test_gpus_are_those_that_the_training_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = FakeDriver()
-    monkeypatch.setattr(gpu, "pynvml", driver)
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
     machine = SystemMonitor(1)
     assert dict(machine.iter_gpu_metrics()) == {"gpu0_percent": 87, "gpu0_memory_mib": 1024, "gpu3_memory_mib": 512}

@@ -7,7 +7,7 @@ import pytest
 
 from fer.video.detectors import Face, YuNetDetector
 from fer.video.sampling import IntervalSampler
-from fer.video.tracker import FaceTracker
+from fer.video.tracker import FaceTracker, _build_tracker
 from tests.helpers.faces import drawn_frame, face, person, yunet_weights
 
 Place = tuple[float, float]
@@ -147,3 +147,16 @@ def test_drawn_people_who_walk_past_each_other() -> None:
 
 def middle(found: Face) -> float:
     return found.x + 0.5 * found.width
+
+
+def test_the_first_frame_alone_gives_the_ids_that_the_association_gives() -> None:
+    """An image has but one frame, for which the tracker is not even built."""
+    rng = np.random.default_rng(0)
+    for count in (0, 1, 2, 5, 30):
+        places = [tuple(map(float, place)) for place in rng.uniform(0, 400, (count, 2))]
+        faces = [face(*place, side) for place, side in zip(places, rng.uniform(10, 120, count), strict=True)]
+        # The same box twice, and boxes that hide each other.
+        faces += faces[:2]
+        alone = FaceTracker()
+        associated = alone._follow(_build_tracker(), faces, 0.0)
+        assert FaceTracker().update(faces, 0.0) == associated == list(range(len(faces)))
