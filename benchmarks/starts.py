@@ -64,7 +64,9 @@ def draw_runs(folder: Path, count: int) -> Path:
     text = (template / "run.yaml").read_text(encoding="utf-8")
     for number in range(count):
         run = make_run(folder / "runs" / str(number), epochs=3, table=predictions(draw_answers(number)))
-        changed = text.replace("lr: 0.001", f"lr: {(number % 25 + 1) / 1000}").replace("seed: 0", f"seed: {number // 25}")
+        changed = text.replace("lr: 0.001", f"lr: {(number % 25 + 1) / 1000}").replace(
+            "seed: 0", f"seed: {number // 25}"
+        )
         (run / "run.yaml").write_text(changed, encoding="utf-8")
     return folder / "runs"
 
