@@ -7,12 +7,13 @@ INSTALLED := $(VENV)/installed.lock
 WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help environment browser demo lint check test unit suite nightly docs bench lock clean
+.PHONY: help environment browser demo lint check test unit suite nightly docs bench bench-gpu lock clean
 
 help:
 	@echo "make demo   train, register, classify a drawn clip   make check    lint, types, imports, spelling, unit tests"
 	@echo "make test   all that a change must pass              make nightly  the tests' own simulators"
-	@echo "make docs   the documentation, into outputs/site     make bench    training speed as ratios"
+	@echo "make docs   the documentation, into outputs/site     make bench    speed of training and starts"
+	@echo "make bench-gpu  what is claimed of a GPU"
 	@echo "make lock   resolve the versions anew                make clean    remove .venv and caches"
 
 # The copy of the lock is written last, so an interrupted installation starts over.
@@ -71,6 +72,10 @@ docs: environment
 
 bench: environment
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.starts
+
+bench-gpu: environment
+	$(BIN)/python -m benchmarks.gpu
 
 lock: environment
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
