@@ -155,7 +155,8 @@ def test_a_stopped_training_is_asked_to_end(aws: Simulated) -> None:
 
 def test_a_training_that_takes_too_long_is_stopped(aws: Simulated) -> None:
     prepared(aws, WAIT)
-    aws.client("sagemaker").create_training_job(**request(StoppingCondition={"MaxRuntimeInSeconds": 3}))
+    # A container that has not set its signals by then hears nothing, and is killed two minutes later.
+    aws.client("sagemaker").create_training_job(**request(StoppingCondition={"MaxRuntimeInSeconds": 8}))
     job = ended(aws)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
