@@ -68,7 +68,7 @@ class Trainer(Section):
     deterministic: bool = Field(description="Only deterministic kernels: exact repetition on a GPU, slower")
     threads: int | None = Field(ge=1, le=1024, description="CPU threads of a process; null divides the cores")
     channels_last: bool = Field(description="Memory order of images: faster on most devices")
-    compile: bool = Field(description="Compile the network (torch.compile); pays on long trainings and GPUs")
+    compile: bool = Field(description="Compile the network (torch.compile); pays in long trainings on GPUs")
     sync_batchnorm: bool = Field(
         True, description="Batch norm over the batch of all GPUs; processes on the CPU each normalise their own slice"
     )

@@ -175,12 +175,12 @@ def _iter_cpu_hints(config: Config, figures: ProfileFigures, network: float) -> 
             "`trainer.channels_last=true` trained mobilenetv2_100 about 1.4 times as fast.",
             f"{rule}, with `trainer.channels_last=false`",
         )
-    if not trainer.compile and trainer.world_size == 1:
+    if trainer.precision == "32":
         yield Hint(
             finding,
-            "`trainer.compile=true` can be 1.1 to 1.5 times as fast (measured with mobilenetv2_100); compiling "
-            "takes its time first, so it is for long trainings.",
-            f"{rule}, with `trainer.compile=false`",
+            "`trainer.precision=bf16` trained mobilenetv2_100 about 1.2 times as fast on a processor with bfloat16 "
+            "(AVX-512 BF16, AMX); others are slower with it.",
+            f"{rule}, with `trainer.precision=32`",
         )
     yield Hint(
         finding,
