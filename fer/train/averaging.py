@@ -29,13 +29,11 @@ class MovingAverage(ModelEmaV3):
     def apply_update_(self, model: nn.Module, decay: float) -> None:
         # Collecting a network's tensors anew takes three times as long as averaging them.
         if self.numbers is None:
-            pairs = list(zip(self.module.state_dict().values(), model.state_dict().values(), strict=True))
-            self.numbers, self.counters = (
-                ([mine for mine, _ in chosen], [theirs for _, theirs in chosen])
-                for chosen in (
-                    [pair for pair in pairs if pair[0].is_floating_point() is floating] for floating in (True, False)
-                )
-            )
+            self.numbers = ([], [])
+            for mine, theirs in zip(self.module.state_dict().values(), model.state_dict().values(), strict=True):
+                averaged, current = self.numbers if mine.is_floating_point() else self.counters
+                averaged.append(mine)
+                current.append(theirs)
         torch._foreach_lerp_(*self.numbers, weight=1.0 - decay)
         if self.counters[0]:
             torch._foreach_copy_(*self.counters)
