@@ -96,6 +96,7 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """From here on the collector passes over what was imported."""
     gc.freeze()
+    gc.set_threshold(30_000, 50, 100)
     gc.enable()
 
 

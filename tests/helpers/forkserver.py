@@ -261,6 +261,7 @@ def main() -> None:
     # The collector then passes over what the libraries have made, and copies none of its pages.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(30_000, 50, 100)
     gc.enable()
     _collapse_pages()
     connection = socket.socket(fileno=int(sys.argv[1]))
