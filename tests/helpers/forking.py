@@ -32,7 +32,12 @@ LIBRARY_ENVIRONMENT = {
 # What a test writes as program.py may have libraries imported that it does not need itself.
 SCRIPTS = ("train.py", "infer.py", "register.py", "program.py", "package_probe.py")
 LOKY_WORKER = "joblib.externals.loky.backend.popen_loky_posix"
-COPIED_MODULES = ("fer.", "tests.helpers.", "torch.distributed.run", "submitit.", "mkdocs", LOKY_WORKER)
+COPIED_MODULES = (
+    *("fer.", "tests.helpers.", "torch.distributed.run", "submitit.", "mkdocs", "ipykernel_launcher"),
+    LOKY_WORKER,
+)
+# The last one is for debuggers, and comes with every kernel of Jupyter.
+FLAGS = ("-I", "-P", "-u", "-Xfrozen_modules=off")
 READY = b"ready"
 # What a process inherits from whoever starts it.
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -144,7 +149,7 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
     interpreter, *command = map(os.fsdecode, args)
     environment = dict(os.environ if env is None else env)
     flags = set()
-    while command and command[0] in ("-I", "-P", "-u"):
+    while command and command[0] in FLAGS:
         flags.add(command.pop(0))
     if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None
