@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib import import_module
 
 import pytest
@@ -21,6 +22,7 @@ pytest_plugins = (
     "tests.helpers.package_fixtures",
     "tests.helpers.serving_fixtures",
 )
+FORKING = pytest.StashKey[ExitStack]()
 # Libraries and tests stay: a quarter of the time of their import would go into looking for what can be collected.
 gc.disable()
 
@@ -86,11 +88,20 @@ def ferplus_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> s
     return str((own if worker_id == "master" else own.parent) / "ferplus-cache")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A suite that a script starts in the background inherits an ignored SIGINT, and so would all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test needs the network: whatever asks for it, such as a detector's weights, is refused at once.
     os.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
+    if config.getoption("numprocesses", None):
+        # Workers, too, are copies with all libraries; each has a template of its own at once.
+        config.stash[FORKING] = ExitStack()
+        config.stash[FORKING].enter_context(forking())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What starts processes after the suite starts them as always."""
+    config.stash.get(FORKING, ExitStack()).close()
 
 
 def pytest_collection_finish() -> None:

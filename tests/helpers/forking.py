@@ -2,7 +2,8 @@
 
 Within ``forking()``, and in all that is started there, ``subprocess.Popen`` asks a template, a process that holds
 nothing but libraries (see tests/helpers/forkserver.py), for a copy; so does loky, which starts the workers of joblib.
-What the template cannot stand for is started as always: another interpreter, other flags, code in a string.
+What the template cannot stand for is started as always: another interpreter, other flags, code in a string, unless it
+is the line by which pytest-xdist starts its workers.
 """
 
 import array
@@ -38,6 +39,8 @@ COPIED_MODULES = (
 )
 # The last one is for debuggers, and comes with every kernel of Jupyter.
 FLAGS = ("-I", "-P", "-u", "-Xfrozen_modules=off")
+# How execnet, which pytest-xdist talks to its workers with, begins.
+WORKER = "import sys;exec(eval(sys.stdin.readline()))"
 READY = b"ready"
 # What a process inherits from whoever starts it.
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -56,7 +59,7 @@ def forking() -> Iterator[None]:
     if SYS_CLONE is None or sys.platform != "linux":
         yield
         return
-    ask_for_copies()
+    ask_for_copies(_template)
     try:
         yield
     finally:
@@ -154,7 +157,7 @@ def _parse_order(args: Any, cwd: Any, env: Any) -> dict[str, Any] | None:
     if Path(interpreter).resolve() != Path(sys.executable).resolve() or not command:
         return None
     is_module = command[0] == "-m" and command[1].startswith(COPIED_MODULES)
-    if is_module or Path(command[0]).name in SCRIPTS:
+    if is_module or command == ["-c", WORKER] or Path(command[0]).name in SCRIPTS:
         cwd = os.path.abspath(os.fsdecode(cwd)) if cwd is not None else os.getcwd()
         return {"command": command, "flags": sorted(flags), "cwd": cwd, "environment": environment}
     return None

@@ -133,6 +133,9 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
         if what == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        elif what == "-c":
+            sys.argv = ["-c"]
+            exec(arguments[0], {"__name__": "__main__"})
         else:
             sys.argv = [what, *arguments]
             runpy.run_path(what, run_name="__main__")
@@ -164,7 +167,8 @@ def _build_search_path(order: Mapping[str, Any]) -> list[str]:
     if "-I" in order["flags"]:
         return []
     what = order["command"][0]
-    first = [] if "-P" in order["flags"] else [order["cwd"] if what == "-m" else str(Path(what).resolve().parent)]
+    start = {"-m": order["cwd"], "-c": ""}.get(what, str(Path(what).resolve().parent))
+    first = [] if "-P" in order["flags"] else [start]
     return [*first, *filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))]
 
 
