@@ -38,6 +38,7 @@ def test_the_two_files_of_votes_disagree_on_one_row_in_twenty(ferplus_zip: str) 
     assert disagree == pytest.approx(0.045, abs=0.005)
 
 
+@pytest.mark.nightly
 def test_leaks_of_the_real_archive(ferplus_zip: str, ferplus_cache: str) -> None:
     source = read_source("plus", "ferplus", root=ferplus_zip, votes="auto")
     store = open_image_store([source], 48, ferplus_cache)

@@ -237,8 +237,8 @@ def test_on_real_clips_neither_detector_finds_anybody(tmp_path: Path, name: str)
     for detector in (haar, yunet):
         assert sum(bool(detector.detect(bgr)) for bgr in before[::4]) > 10
     assert not any(yunet.detect(bgr) for bgr in after)
-    # Haar takes a door's panel for a face at times: what it finds lies where no face was.
-    for old, new in zip(before, after, strict=True):
+    # Haar takes a door's panel for a face at times: what it finds lies where no face was. It takes long for a frame.
+    for old, new in list(zip(before, after, strict=True))[::4]:
         if found := haar.detect(new):
             faces = yunet.detect(old)
             assert not any(_overlap(left, face) for left in found for face in faces)
