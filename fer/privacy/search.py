@@ -41,7 +41,7 @@ def find_mentions(directory: Path, texts: Sequence[str], contents: Sequence[byte
         The files and directories, relative to ``directory``, in order.
     """
     pattern = build_pattern(texts)
-    search = _Search(_build_bytes_pattern(texts), contents)
+    search = _Search(texts, contents)
     found = []
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory)
@@ -52,23 +52,26 @@ def find_mentions(directory: Path, texts: Sequence[str], contents: Sequence[byte
     return found
 
 
-def _build_bytes_pattern(texts: Sequence[str]) -> re.Pattern[bytes] | None:
-    written = {
-        form
+def _build_bytes_patterns(texts: Sequence[str]) -> dict[bytes, re.Pattern[bytes]]:
+    """What finds each form in which the texts are written."""
+    forms = {
+        form.encode()
         for text in texts
         for form in (text, json.dumps(text)[1:-1], escape(text), quote(text), quote(text, safe=""))
     }
-    parts = [rb"(?<![\w-])" + re.escape(text.encode()) + rb"(?![\w-])" for text in written]
-    return re.compile(b"|".join(parts)) if parts else None
+    return {form: re.compile(rb"(?<![\w-])" + re.escape(form) + rb"(?![\w-])") for form in forms}
 
 
 class _Search:
-    def __init__(self, pattern: re.Pattern[bytes] | None, contents: Sequence[bytes]) -> None:
-        self._pattern, self._contents = pattern, contents
+    def __init__(self, texts: Sequence[str], contents: Sequence[bytes]) -> None:
+        self._patterns, self._contents = _build_bytes_patterns(texts), contents
 
     def holds(self, data: bytes, depth: int = 0) -> bool:
         """Whether bytes hold what is looked for, in any layer."""
-        if (self._pattern is not None and self._pattern.search(data)) or any(part in data for part in self._contents):
+        # What looks around itself is searched for slowly.
+        if any(form in data and pattern.search(data) for form, pattern in self._patterns.items()):
+            return True
+        if any(part in data for part in self._contents):
             return True
         return depth < _MAX_DEPTH and any(self.holds(part, depth + 1) for part in _iter_parts(data))
 
