@@ -17,6 +17,7 @@ from fer.privacy import blur as program
 from fer.privacy.blur import blur
 from fer.privacy.kept_faces import find_run_faces
 from fer.video.detectors import Face, HaarDetector, YuNetDetector
+from fer.video.encoding import encode_video
 from fer.video.face_cover import COVER_GRAY, CoverPlan, KnownFaces, cover_frame, plan_cover
 from fer.video.media import Media
 from fer.video.reader import iter_frames, open_video
@@ -211,15 +212,13 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def cut(source: Path, target: Path, frames: int) -> Path:
-    """The first frames of a clip, as they are."""
-    with av.open(str(source)) as given, av.open(str(target), "w") as kept:
-        video = given.streams.video[0]
-        stream = kept.add_stream_from_template(video)
-        for packet in islice(given.demux(video), frames):
-            if packet.dts is not None:
-                packet.stream = stream
-                kept.mux(packet)
+def thin(source: Path, target: Path, frames: int) -> Path:
+    """Each second one of the first frames of a clip, at two thirds of its size."""
+    kept = list(islice(iter_frames(source, AllFramesSampler()), 0, frames, 2))
+    pictures = (
+        (cv2.resize(frame.bgr, None, fx=2 / 3, fy=2 / 3, interpolation=cv2.INTER_AREA), frame.time_s) for frame in kept
+    )
+    encode_video(pictures, target)
     return target
 
 
@@ -230,15 +229,15 @@ def test_on_real_clips_neither_detector_finds_anybody(tmp_path: Path, name: str)
     if not clip.is_file() or not YUNET.is_file():
         pytest.skip(f"{clip} or {YUNET} is not on this machine")
     # The face leaves after two thirds of it.
-    excerpt = cut(clip, tmp_path / f"excerpt{clip.suffix}", 84)
+    excerpt = thin(clip, tmp_path / "excerpt.mp4", 84)
     copy = blur(excerpt, tmp_path / "copy.mp4", weights=YUNET)
     haar, yunet = HaarDetector(), YuNetDetector(YUNET)
     before, after = read(excerpt), read(copy)
     for detector in (haar, yunet):
-        assert sum(bool(detector.detect(bgr)) for bgr in before[::4]) > 10
+        assert sum(bool(detector.detect(bgr)) for bgr in before[::2]) > 10
     assert not any(yunet.detect(bgr) for bgr in after)
     # Haar takes a door's panel for a face at times: what it finds lies where no face was. It takes long for a frame.
-    for old, new in list(zip(before, after, strict=True))[::4]:
+    for old, new in list(zip(before, after, strict=True))[::2]:
         if found := haar.detect(new):
             faces = yunet.detect(old)
             assert not any(_overlap(left, face) for left in found for face in faces)
