@@ -23,7 +23,6 @@ from fer.errors import ModelError
 from fer.registry.package import build_package, compute_checksums, compute_fingerprint, open_package, write_archive
 from fer.registry.verify_package import check_package
 from fer.runs.provenance import collect_environment
-from tests.helpers.forking import starting_anew
 
 pytestmark = pytest.mark.slow
 
@@ -76,11 +75,18 @@ def incomplete(root: Path) -> None:
 
 def silent_about_samples(root: Path) -> None:
     """The handlers answer something else than the predictor."""
+    answer = '{"probabilities": {"a": 1, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "g": 0}}'
+    append_code(root, f"def output_fn(prediction, accept):\n    return {answer!r}, accept\n")
+
+
+def in_need_of_pytorch(root: Path) -> None:
+    """It takes seconds to import, so that another module has its name."""
+    append_code(root, "import sys\n\nsys.modules['torch'] = sys\n")
+
+
+def append_code(root: Path, lines: str) -> None:
     with (root / "code" / "inference.py").open("a") as file:
-        file.write("\n\ndef output_fn(prediction, accept):\n")
-        file.write(
-            '    return \'{"probabilities": {"a": 1, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "g": 0}}\', accept\n'
-        )
+        file.write(f"\n\n{lines}")
 
 
 def test_a_network_in_the_users_cache_stands_in_for_none(
@@ -94,10 +100,13 @@ def test_a_network_in_the_users_cache_stands_in_for_none(
     shutil.copy(root / "bundle" / "onnx" / "network.onnx", cached)
     monkeypatch.setenv(CACHE_ENV, str(tmp_path / "cache"))
     assert build_package(bundle, tmp_path / "other.tar.gz") == compute_sha256(archive)
-    lacking = repacked(archive, tmp_path / "lacking", lambda root: shutil.rmtree(root / "bundle" / "onnx"))
-    # A copy of what has PyTorch could not import it.
-    with starting_anew(), pytest.raises(ModelError, match="it needs PyTorch to answer"):
-        check_package(lacking)
+
+    def lack_network(root: Path) -> None:
+        shutil.rmtree(root / "bundle" / "onnx")
+        append_code(root, "import sys\n\nsys.modules['torch'] = None\n")
+
+    with pytest.raises(ModelError, match="no exported network that fits its bundle, and exporting one needs PyTorch"):
+        check_package(repacked(archive, tmp_path / "lacking", lack_network))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +115,7 @@ def test_a_network_in_the_users_cache_stands_in_for_none(
         (other_probabilities, "cannot answer in a fresh process .*differ by .*; it is not registered"),
         (incomplete, r"(No module named 'fer.serving.requests'|came from elsewhere).*; it is not registered"),
         (silent_about_samples, r"in a fresh process, its probabilities differ by .* from the run's \(at most 0.0001"),
+        (in_need_of_pytorch, "it needs PyTorch to answer; it is not registered"),
     ],
 )
 def test_a_package_that_answers_otherwise_is_refused(
