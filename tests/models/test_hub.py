@@ -19,10 +19,12 @@ from tests.helpers.paths import PROJECT
 pytestmark = pytest.mark.slow
 
 NAME, REPOSITORY = "mobilenetv2_050", "timm/mobilenetv2_050.lamb_in1k"
-# huggingface_hub reads its environment when it is imported, hence a process of its own, which loads once for each
-# line of its input. Its waits between attempts at an unreachable hub, 23 seconds in all, are left out.
+# huggingface_hub reads its environment when it is imported, hence a process of its own, which imports it anew and loads
+# once for each line of its input. Its waits between attempts at an unreachable hub, 23 seconds in all, are left out.
 CLIENT = """
 import json, sys, time
+for name in [name for name in sys.modules if name.partition(".")[0] in ("huggingface_hub", "fer")]:
+    del sys.modules[name]
 time.sleep = lambda seconds: None
 from fer.errors import ModelError
 from fer.models.network import FaceNetwork, load_pretrained_weights
@@ -84,9 +86,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         **{key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING_FACE"))},
         **{"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"},
         **{"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"},
+        "PYTHONPATH": str(PROJECT),
     }
+    (home / "program.py").write_text(CLIENT)
     client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT],
+        [sys.executable, str(home / "program.py")],
         cwd=PROJECT,
         env=environment,
         stdin=subprocess.PIPE,
