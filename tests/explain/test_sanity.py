@@ -17,7 +17,7 @@ from tests.helpers.networks import faces, lively, one_thread
 @pytest.fixture(scope="module")
 def check() -> SanityCheck:
     with one_thread():
-        explainer = Explainer(lively(FaceNetwork("test_resnet", 7, 96, 0.0)), seed=1, steps=8, max_steps=8)
+        explainer = Explainer(lively(FaceNetwork("test_resnet", 7, 64, 0.0)), seed=1, steps=8, max_steps=8)
         return check_sanity(explainer, explainer.prepare(faces(3, 48)), [1, 4, 2], list(METHODS))
 
 
@@ -26,7 +26,7 @@ def test_maps_change_when_weights_are_shuffled(check: SanityCheck, method: str) 
     correlations = {row.part: row.correlation for row in check.rows if row.method == method}
     assert list(correlations) == list(PARTS)
     assert abs(correlations[ALL]) < SIMILAR
-    assert check.maps[method].shape == (3, 96, 96)
+    assert check.maps[method].shape == (3, 64, 64)
     assert method not in check.list_suspects()
 
 
