@@ -58,12 +58,19 @@ def test_each_format_answers_for_a_window_as_the_predictor_does(bundle: Path, tm
     predictor = Predictor.load(str(bundle), threads=1)
     assert isinstance(predictor, ClipPredictor)
     times = np.arange(9) * STEP_S
+    suffixes: dict[ExportFormat, str] = {
+        "onnx": "onnx",
+        "openvino": "xml",
+        "torchscript": "pt",
+        "exported_program": "pt2",
+    }
+    runners = {name: FORMATS[name].open(out / f"model.{suffix}", 1) for name, suffix in suffixes.items()}
     for first in (0, 5):
         expected = predictor.predict_sequence(frames[first:], times[first:])[-1]
         mask = np.arange(9 - LENGTH, 9)[None] >= first
         inputs = {"clips": np.stack(frames)[None, 9 - LENGTH :], "mask": mask}
-        for name, suffix in (("onnx", "onnx"), ("openvino", "xml"), ("torchscript", "pt"), ("exported_program", "pt2")):
-            (found,) = FORMATS[name].open(out / f"model.{suffix}", 1)(inputs)  # type: ignore[index]
+        for runner in runners.values():
+            (found,) = runner(inputs)
             np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 

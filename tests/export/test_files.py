@@ -19,32 +19,35 @@ from tests.helpers.paths import PROJECT
 
 pytestmark = pytest.mark.slow
 
-# Each loads one file by its own runtime, and saves its answers to batches of 1, 2 and 7 faces.
+# Each loads files by its own runtime, and saves the answers of each to batches of 1, 2 and 7 faces.
 RUNTIMES = {
     "torch": """
 import sys, warnings, numpy, torch
 warnings.simplefilter("ignore")
-path, faces = sys.argv[1], torch.from_numpy(numpy.load("faces.npy"))
-module = torch.jit.load(path) if path.endswith(".pt") else torch.export.load(path).module()
-with torch.inference_mode():
-    numpy.save("answers.npy", numpy.concatenate([torch.cat(module(faces[:n]), 1).numpy() for n in (1, 2, 7)]))
+faces = torch.from_numpy(numpy.load("faces.npy"))
+for number, path in enumerate(sys.argv[1:]):
+    module = torch.jit.load(path) if path.endswith(".pt") else torch.export.load(path).module()
+    with torch.inference_mode():
+        numpy.save(f"{number}.npy", numpy.concatenate([torch.cat(module(faces[:n]), 1).numpy() for n in (1, 2, 7)]))
 """,
     "onnxruntime": """
 import sys, numpy, onnxruntime
 faces = numpy.load("faces.npy")
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-answers = [numpy.concatenate(session.run(None, {"faces": faces[:n]}), 1) for n in (1, 2, 7)]
-numpy.save("answers.npy", numpy.concatenate(answers))
+for number, path in enumerate(sys.argv[1:]):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answers = [numpy.concatenate(session.run(None, {"faces": faces[:n]}), 1) for n in (1, 2, 7)]
+    numpy.save(f"{number}.npy", numpy.concatenate(answers))
 """,
     "openvino": """
 import sys, numpy
 sys.modules["openvino_telemetry"] = None
 import openvino
 faces = numpy.load("faces.npy")
-model = openvino.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-outputs = [model({"faces": faces[:n]}) for n in (1, 2, 7)]
-answers = [numpy.concatenate([output["probabilities"], output["affect"]], 1) for output in outputs]
-numpy.save("answers.npy", numpy.concatenate(answers))
+for number, path in enumerate(sys.argv[1:]):
+    model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = [model({"faces": faces[:n]}) for n in (1, 2, 7)]
+    answers = [numpy.concatenate([output["probabilities"], output["affect"]], 1) for output in outputs]
+    numpy.save(f"{number}.npy", numpy.concatenate(answers))
 """,
 }
 ALONE = """
@@ -54,35 +57,36 @@ assert not strangers & set(sys.modules), strangers & set(sys.modules)
 
 
 @pytest.mark.parametrize(
-    ("name", "runtime"),
+    ("runtime", "names"),
     [
-        *(("model.pt", "torch"), ("model.pt2", "torch")),
-        *(("model.onnx", "onnxruntime"), ("model-int8.onnx", "onnxruntime")),
-        *(("model.xml", "openvino"), ("model-int8.xml", "openvino")),
+        ("torch", ("model.pt", "model.pt2")),
+        ("onnxruntime", ("model.onnx", "model-int8.onnx")),
+        ("openvino", ("model.xml", "model-int8.xml")),
     ],
 )
 def test_each_runtime_gives_the_bundles_answers_without_our_code(
-    exported: Path, quantized: Path, exportable: Path, tmp_path: Path, name: str, runtime: str
+    exported: Path, quantized: Path, exportable: Path, tmp_path: Path, runtime: str, names: tuple[str, str]
 ) -> None:
-    folder = quantized if "int8" in name else exported
+    paths = [(quantized if "int8" in name else exported) / name for name in names]
     images = faces(7, 48, 1, seed=8)
     np.save(tmp_path / "faces.npy", images)
     program = RUNTIMES[runtime] + ALONE % runtime
     # -I: neither the current directory nor PYTHONPATH is searched.
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program, str(folder / name)], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-I", "-c", program, *map(str, paths)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     answers = Predictor.load(str(exportable)).predict_all(list(images))
     expected = np.concatenate([answers[:1], answers[:2], answers])
-    found = np.load(tmp_path / "answers.npy")
-    if folder == exported:
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-        return
-    # 8 bits change probabilities, by about as much as the export has measured and tells.
-    files = json.loads((folder / "export.json").read_text())["files"]
-    (told,) = (entry["largest_difference"] for entry in files if entry["files"][0]["name"] == name)
-    assert 1e-4 < np.abs(found - expected).max() < 2 * told
+    for number, path in enumerate(paths):
+        found = np.load(tmp_path / f"{number}.npy")
+        if path.parent == exported:
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            continue
+        # 8 bits change probabilities, by about as much as the export has measured and tells.
+        files = json.loads((quantized / "export.json").read_text())["files"]
+        (told,) = (entry["largest_difference"] for entry in files if entry["files"][0]["name"] == path.name)
+        assert 1e-4 < np.abs(found - expected).max() < 2 * told
 
 
 def test_each_file_says_what_it_is(exported: Path, quantized: Path, exportable: Path) -> None:
