@@ -167,7 +167,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize("kind", ["temporal", "frame"])
 def test_a_killed_run_by_openvino_goes_on_to_the_same_bytes(kind: str, do: Infer, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    chosen = ["inference.runtime=openvino"]
+    chosen = ["inference.runtime=openvino", "extraction.stages=[extract,predict]"]
     if kind == "frame":
         chosen += [f"model_uri={save_member(tmp_path / 'frame', 1)}", "extraction.fps=8"]
     run = do("causal", *chosen)
@@ -269,8 +269,8 @@ def test_explanations_are_refused_for_a_report_that_is_made_anew(whole: dict[str
 
 def test_a_video_that_has_changed_is_not_gone_on_with(models: dict[str, Path], clips: Path, tmp_path: Path) -> None:
     clip = shutil.copy(clips / "a.mp4", tmp_path / "a.mp4")
-    config = load_overrides([*OPTIONS, f"extraction.input={clip}", f"model_uri={models['causal']}"], "infer")
-    assert infer(config, tmp_path / "run") == 0
+    chosen = (f"extraction.input={clip}", f"model_uri={models['causal']}", "extraction.stages=[extract,predict]")
+    assert infer(load_overrides([*OPTIONS, *chosen], "infer"), tmp_path / "run") == 0
     run = cut(tmp_path / "run", tmp_path / "killed", 1)
     shutil.copy(clips / "b.mp4", clip)
     with pytest.raises(DataError, match="start a new run"):
