@@ -62,10 +62,10 @@ def configure(folder: Path, *overrides: str, epochs: int = 1) -> list[str]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("affect")
-    folder = draw_rated_folder(directory / "faces", 140)
+    folder = draw_rated_folder(directory / "faces", 105)
     # A batch that is learnt by heart shows it without a long training. Batch norm would lag behind.
     network = ("model.name=test_convnext", "model.drop_rate=0", "optimizer.lr=3e-3", "trainer.overfit_batches=1")
-    train(load_overrides(configure(folder, *network, epochs=30)), directory / "run")
+    train(load_overrides(configure(folder, *network, epochs=20)), directory / "run")
     return directory / "run"
 
 

@@ -17,7 +17,7 @@ from tests.helpers.networks import faces
 from tests.helpers.programs import FAST, metrics_of
 
 # Batch norm's running statistics lag behind by some dozens of steps, of which an epoch here has one.
-NETWORK = ("model.name=test_convnext", "model.drop_rate=0", "trainer.max_epochs=30")
+NETWORK = ("model.name=test_convnext", "model.drop_rate=0", "trainer.max_epochs=20")
 
 
 def configure(*overrides: str) -> Config:
