@@ -62,6 +62,7 @@ def test_a_directory_with_a_run_yaml_alone_is_begun_with_what_is_taken(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_a_run_holds_what_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     options = ["trainer.precision=auto", "trainer.max_epochs=1", f"dataset.cache_dir={tmp_path / 'cache'}"]

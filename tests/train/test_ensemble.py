@@ -97,6 +97,7 @@ def test_the_run_names_the_ensemble_afterwards(run: Path, place: Path, tmp_path:
     assert not (tmp_path / "again" / "bundle").exists()
 
 
+@pytest.mark.usefixtures("without_report")
 def test_it_is_the_same_again(run: Path, place: Path) -> None:
     # As train.py --config-dir RUN --config-name run does, and fer.replay.
     train(load_run_config(run), place / "replayed")

@@ -74,6 +74,7 @@ def test_a_saved_run_can_switch_to_another_optimizer(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_gradients_add_up_and_time_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     limits = ["trainer.accumulate=2", "trainer.max_epochs=5", "trainer.max_time=1e-6"]
