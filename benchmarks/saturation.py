@@ -1,14 +1,13 @@
-"""`python -m benchmarks.saturation`: the server under as many clients as it can bear, against the model in this process.
+"""`python -m benchmarks.saturation`: the server with as many clients as it can bear, against the model in this process.
 
 Drawn faces are classified in turns for some rounds: in this process (decoded one after the other, classified in
 batches), and by the real server, whose clients are another process, each with one picture a request, or with a tar
-archive of a full batch. Ratios are taken within a round, by the clock and by processor seconds: on a machine whose cores
-the clients share the clock counts their work, too. Latencies are told in times of one full batch in this process.
+archive of a full batch. Ratios are taken within a round, by the clock and by processor seconds: where the clients share
+the server's cores, the clock counts their work, too. Latencies are told in times of one full batch in this process.
 """
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -58,7 +57,7 @@ def build_request(content_type: str, body: bytes) -> bytes:
 async def ask(port: int, number: int, requests: list[bytes], until: float) -> list[float]:
     """Send requests over one connection, each when the one before is answered; the seconds of each answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    latencies = []
+    latencies: list[float] = []
     while time.monotonic() < until:
         start = time.monotonic()
         writer.write(requests[(number + len(latencies)) % len(requests)])
