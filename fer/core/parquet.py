@@ -38,12 +38,14 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         return pd.read_parquet(path, columns=None if columns is None else list(columns))
 
 
-def read_arrow_table(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Read columns of a Parquet file as ``read_parquet`` does, in a fraction of its time where there are few rows."""
+def read_arrow_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file as ``read_parquet`` does, in a fraction of its time where there are few rows."""
     with _explain_damage():
         _check_expansion(path, columns)
         with pq.ParquetFile(path) as file:
-            return file.read(list(columns), use_threads=False)
+            if columns is None:
+                return file.read(use_threads=False)
+            return file.read(list(columns), use_threads=False).select(columns)
 
 
 @contextmanager

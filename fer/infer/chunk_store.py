@@ -1,7 +1,9 @@
 """What a running infer.py has finished so far, in chunks that survive a kill: `parts/` of the run directory."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,21 @@ import pyarrow.parquet as pq
 
 from fer.core.documents import read_json_object
 from fer.core.io import atomic_write, write_text
-from fer.core.parquet import read_arrow_table, read_parquet
+from fer.core.parquet import read_arrow_table
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
 
 COMPLETION_FILE = "video.json"
+
+
+def join_chunks(chunks: Iterable[pa.Table]) -> pd.DataFrame:
+    """Chunks as one table, empty where there are none.
+
+    Those of one form are converted together: thousands of pictures have one row each.
+    """
+    alike = groupby(chunks, key=lambda chunk: (chunk.schema, chunk.schema.metadata))
+    tables = [pa.concat_tables(group).to_pandas() for _, group in alike]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -49,25 +61,24 @@ class ChunkStore:
 
     def read_chunk(self, file: Path, columns: list[str] | None = None) -> pd.DataFrame:
         """One of the chunks, or ``columns`` of it. Raises DataError."""
-        try:
-            return read_parquet(file, columns)
-        except (OSError, ValueError) as error:
-            raise self._build_damage_error(file, error) from None
+        return join_chunks([self.read_arrow_chunk(file, columns)])
 
     def read(self, columns: list[str] | None = None) -> pd.DataFrame:
         """All chunks, or ``columns`` of them, as one table; empty where there are none. Raises DataError."""
-        tables = [self.read_chunk(file, columns) for file in self.list_chunks()]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return join_chunks(self.read_arrow_chunk(file, columns) for file in self.list_chunks())
 
     def read_as_arrow(self, schema: pa.Schema) -> pa.Table:
-        """The columns of ``schema`` of all chunks; of few rows in a fraction of pandas' time. Raises DataError."""
-        return pa.concat_tables(
-            [schema.empty_table(), *(self._read_arrow_chunk(file, schema) for file in self.list_chunks())]
-        )
-
-    def _read_arrow_chunk(self, file: Path, schema: pa.Schema) -> pa.Table:
+        """The columns of ``schema`` of all chunks. Raises DataError."""
+        chunks = (self.read_arrow_chunk(file, schema.names) for file in self.list_chunks())
         try:
-            return read_arrow_table(file, schema.names).select(schema.names).cast(schema)
+            return pa.concat_tables([schema.empty_table(), *(chunk.cast(schema) for chunk in chunks)])
+        except ValueError as error:
+            raise self._build_damage_error(self.folder, error) from None
+
+    def read_arrow_chunk(self, file: Path, columns: list[str] | None = None) -> pa.Table:
+        """One of the chunks, or ``columns`` of it; of few rows in a fraction of pandas' time. Raises DataError."""
+        try:
+            return read_arrow_table(file, columns)
         except (OSError, ValueError) as error:
             raise self._build_damage_error(file, error) from None
 
@@ -80,7 +91,8 @@ class ChunkStore:
 
     def count_usable(self) -> int:
         """The number of faces that are fit to be classified. Raises DataError."""
-        return sum(int((self.read_chunk(file, ["status"])["status"] == "ok").sum()) for file in self.list_chunks())
+        chunks = (self.read_arrow_chunk(file, ["status"]) for file in self.list_chunks())
+        return sum(chunk["status"].to_pylist().count("ok") for chunk in chunks)
 
     def mark_complete(self, record: dict[str, Any]) -> None:
         """Mark the video as finished, with the facts about it."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fer.bundle.predictor import Predictor
 from fer.config.extraction import Smoothing
@@ -15,7 +17,7 @@ from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd
 from fer.infer.smoothing import smooth
-from fer.infer.table import build_arrow_table, build_table
+from fer.infer.table import build_answer_schema, build_arrow_table
 from fer.infer.track_ids import TrackAssigner
 
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
@@ -96,9 +98,7 @@ def write_chunks(
                 continue
             crops = [crop for item in frames for crop in item.crops]
             answers = np.concatenate(probabilities)
-            store.write_chunk(
-                chunk_index, _add_probabilities(build_table(rows), crops, answers, columns, smoothing, pictures)
-            )
+            store.write_chunk(chunk_index, _add_answers(rows, crops, answers, tuple(columns), smoothing, pictures))
 
 
 def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None]:
@@ -107,43 +107,47 @@ def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[i
     return item.video, item.chunk_index if isinstance(item, FrameFaces) else None
 
 
-def _add_probabilities(
-    rows: pd.DataFrame,
+def _add_answers(
+    rows: Sequence[dict[str, Any]],
     crops: Sequence[np.ndarray],
     answers: np.ndarray,
-    columns: Sequence[str],
+    columns: tuple[str, ...],
     smoothing: Smoothing,
-    pictures: bool = True,
-) -> pd.DataFrame:
+    pictures: bool,
+) -> pa.Table:
     """The rows with p_<emotion>, emotion, confidence, valence and arousal where the model has them, and a thumbnail.
 
     A face has one where an emotion is a person's strongest.
     """
-    ok = (rows["status"] == "ok").to_numpy()
-    everything = np.full((len(rows), len(columns)), np.nan)
-    everything[ok] = answers.round(DECIMALS)
     classes = [name for name in columns if name not in AFFECT]
-    values, affect = everything[:, : len(classes)], everything[:, len(classes) :]
-    rows[[f"p_{name}" for name in classes]] = values
-    rows["emotion"] = None
-    rows["confidence"] = np.nan
-    rows[[*AFFECT[: affect.shape[1]]]] = affect
-    rows["picture"] = None
-    if ok.any():
-        leading = values[ok].argmax(1)
-        rows.loc[ok, "emotion"] = [classes[column] for column in leading]
-        rows.loc[ok, "confidence"] = values[ok].max(1)
-        crop_numbers = ok.cumsum() - 1
-        for row in _find_peaks(rows[ok], smoothing) if pictures else ():
-            rows.at[row, "picture"] = _encode_thumbnail(crops[crop_numbers[row]])
-    return rows
+    names = [name if name in AFFECT else f"p_{name}" for name in columns]
+    ok = [number for number, row in enumerate(rows) if row["status"] == "ok"]
+    answered = [dict(row) for row in rows]
+    for number, answer in zip(ok, answers.round(DECIMALS).astype(np.float64), strict=True):
+        leading = int(answer[: len(classes)].argmax())
+        answered[number] |= dict(zip(names, answer.tolist(), strict=True))
+        answered[number] |= {"emotion": classes[leading], "confidence": float(answer[leading])}
+    peaks = _find_peaks(answered, ok, columns, smoothing) if pictures else set[int]()
+    for number in peaks:
+        answered[number]["picture"] = _encode_thumbnail(crops[ok.index(number)])
+    return build_arrow_table(answered, build_answer_schema(columns, bool(ok), bool(peaks)))
 
 
-def _find_peaks(faces: pd.DataFrame, smoothing: Smoothing) -> set[int]:
-    """Rows in which an emotion leads most clearly, of each track and emotion, before and after smoothing."""
-    if faces["track_id"].is_unique:
+def _find_peaks(
+    answered: Sequence[dict[str, Any]], ok: Sequence[int], columns: tuple[str, ...], smoothing: Smoothing
+) -> set[int]:
+    """Rows in which an emotion leads most clearly, of each track and emotion, before and after smoothing.
+
+    Args:
+        answered: All rows of a chunk.
+        ok: Those that have an emotion.
+        columns: What is answered.
+        smoothing: How the table will be smoothed.
+    """
+    if len({answered[number]["track_id"] for number in ok}) == len(ok):
         # Of an image: thousands of them would be smoothed and grouped one by one.
-        return set(faces.index)
+        return set(ok)
+    faces = build_arrow_table(answered, build_answer_schema(columns, True, False)).to_pandas().iloc[list(ok)]
     after = smooth(faces, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
     after["height"] = after.filter(regex="^s_").max(axis=1)
     peaks = [

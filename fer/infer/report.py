@@ -1,12 +1,13 @@
 """The stage report of infer.py: from finished chunks to the emotion table, summaries by video and group, and a page."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from fer.bundle.locate import names_pretrained
 from fer.config import Config
@@ -25,7 +26,7 @@ from fer.core.run_layout import (
 from fer.core.tables import write_table
 from fer.emotions import AFFECT, EMOTIONS, list_emotions
 from fer.errors import UserError
-from fer.infer.chunk_store import ChunkStore
+from fer.infer.chunk_store import ChunkStore, join_chunks
 from fer.infer.covering import FaceCoverer, keeps_pictures
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
@@ -167,8 +168,9 @@ def _choose_title(config: Config, media: Sequence[Media]) -> str:
 
 def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.DataFrame, list[str]]:
     """All chunks as one table, and its classes. Raises UserError where faces are not classified yet."""
-    tables = [_read_video(store, number) for number, store in enumerate(stores) if store.list_chunks()]
-    chunks = pd.concat(tables, ignore_index=True) if tables else build_table([])
+    chunks = join_chunks(chunk for number, store in enumerate(stores) for chunk in _iter_chunks(store, number))
+    if chunks.empty:
+        chunks = build_table([])
     classes = list_emotions(chunks) or list(EMOTIONS)
     # Where no video could be opened there are no rows, but columns; chunks of earlier versions lack the last ones.
     chunks = chunks.reindex(
@@ -188,10 +190,11 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     return chunks, classes
 
 
-def _read_video(store: ChunkStore, number: int) -> pd.DataFrame:
+def _iter_chunks(store: ChunkStore, number: int) -> Iterator[pa.Table]:
     """The chunks of a video, with faces where the page will show it: those of hundreds of videos fill the memory."""
-    rows = store.read()
-    return rows.assign(picture=None) if "picture" in rows and number >= MAX_DETAILS else rows
+    for file in store.list_chunks():
+        chunk = store.read_arrow_chunk(file)
+        yield chunk.drop_columns(["picture"]) if "picture" in chunk.column_names and number >= MAX_DETAILS else chunk
 
 
 def _build_records(stores: Sequence[ChunkStore], detector: str) -> pd.DataFrame:

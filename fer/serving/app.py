@@ -172,8 +172,8 @@ class Service:
 
     async def _classify_body(self, body: bytes, kind: Kind, run: FrameRun | None) -> str:
         """Return the JSON Lines for the body of a request. Raises RequestError."""
-        images = await self._run_in_pool(parse_images, body, kind)
-        for start in range(0, len(images), MEASURED_IMAGES):
+        images = await self._run_in_pool(_parse_body, body, kind)
+        for start in range(MEASURED_IMAGES, len(images), MEASURED_IMAGES):
             part = slice(start, start + MEASURED_IMAGES)
             images[part] = await self._run_in_pool(measure_images, images[part])
         check_cost(images)
@@ -224,6 +224,12 @@ class Service:
 
     async def _run_in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+
+
+def _parse_body(body: bytes, kind: Kind) -> list[EncodedImage]:
+    """Return the images of a body, the first of them measured: most requests have no others. Raises RequestError."""
+    images = parse_images(body, kind)
+    return [*measure_images(images[:MEASURED_IMAGES]), *images[MEASURED_IMAGES:]]
 
 
 async def _run_while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -12,7 +12,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.report import _read_chunks
-from fer.infer.table import ROW_COLUMNS, build_arrow_table, build_table
+from fer.infer.table import ROW_COLUMNS, build_answer_schema, build_arrow_table, build_table
 
 
 def chunk_of(version: str) -> pd.DataFrame:
@@ -61,6 +61,26 @@ def test_an_arrow_table_is_the_same_file(rows: list[dict[str, Any]], tmp_path: P
     store.write_chunk(1, build_arrow_table(rows))
     first, second = (file.read_bytes() for file in store.list_chunks())
     assert first == second
+
+
+@pytest.mark.parametrize("emotion", ["anger", None])
+@pytest.mark.parametrize("picture", [b"png", None])
+def test_a_chunk_with_answers_has_the_types_that_pandas_gives_it(
+    emotion: str | None, picture: bytes | None, tmp_path: Path
+) -> None:
+    row = {"video": "a.jpg", "frame": 0, "time_s": 0.0, "status": "ok", "track_id": 0}
+    answers = {"p_anger": 1.0, "emotion": emotion, "confidence": 1.0, "valence": 0.5, "picture": picture}
+    texts = {name: pd.Series([answers[name]], dtype=object) for name in ("emotion", "picture")}
+    store = ChunkStore.for_video(tmp_path, 0)
+    store.write_chunk(0, build_table([row]).assign(**(answers | texts)))
+    schema = build_answer_schema(("anger", "valence"), emotion is not None, picture is not None)
+    store.write_chunk(1, build_arrow_table([row | answers], schema))
+    first, second = (file.read_bytes() for file in store.list_chunks())
+    assert first == second
+    # Chunks of several forms, one after the other, are what pandas reads of each.
+    store.write_chunk(2, build_arrow_table([row | {"emotion": None}], build_answer_schema(("anger",), False, False)))
+    expected = pd.concat([pd.read_parquet(file) for file in store.list_chunks()], ignore_index=True)
+    pd.testing.assert_frame_equal(store.read(), expected, check_exact=True)
 
 
 def test_a_damaged_chunk_is_a_sentence(tmp_path: Path) -> None:
