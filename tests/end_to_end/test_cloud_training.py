@@ -63,7 +63,7 @@ def read(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[s
         *data,
         f"model.weights={weights}",
         *FAST_ANY_DATA,
-        "trainer.max_epochs=40",
+        "trainer.max_epochs=24",
         "trainer.early_stopping.patience=null",
     )
 
@@ -81,7 +81,7 @@ def test_an_interrupted_job_brings_home_the_run_of_an_unbroken_training_here(
 ) -> None:
     succeeded(arrived)
     run = place.directory / "arrived"
-    assert "Going on from snapshot 1" in arrived.stdout and "Epoch 40/40" in arrived.stdout
+    assert "Going on from snapshot 1" in arrived.stdout and "Epoch 24/24" in arrived.stdout
     assert "arrived damaged" in arrived.stderr and "Run directory: arrived" in arrived.stderr
     assert not list(place.directory.glob(".arriving-*"))
     facts = json.loads((run / "training_job.json").read_text())

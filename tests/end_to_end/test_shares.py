@@ -13,14 +13,18 @@ from filelock import FileLock
 from fer.synthetic.study import write_study
 from tests.helpers.programs import INFER, provenance_of, run, start, tables_are_the_same, wait_for
 
-# By the shipped model.
-OPTIONS = ("trainer.threads=1", "extraction=haar", "extraction.fps=1")
 PARTIAL = 3
 LAUNCHERS = {
     "basic": (),
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     "submitit_local": ("hydra/launcher=submitit_local",),
 }
+
+
+@pytest.fixture(scope="module")
+def options(model: Path) -> tuple[str, ...]:
+    """How all runs are made."""
+    return (f"model_uri={model}", "trainer.threads=1", "extraction=haar", "extraction.fps=1")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +37,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(recordings: Path, workplace: Path) -> Path:
+def whole(recordings: Path, options: tuple[str, ...], workplace: Path) -> Path:
     """The run of one process."""
     directory = workplace / "shares-of-one"
-    done = run(INFER, f"extraction.input={recordings}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
+    done = run(INFER, f"extraction.input={recordings}", *options, f"hydra.run.dir={directory}", cwd=workplace)
     assert done.returncode == PARTIAL, done.stderr
     return directory
 
@@ -52,10 +56,10 @@ def study(recordings: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole_study(study: Path, workplace: Path) -> Path:
+def whole_study(study: Path, options: tuple[str, ...], workplace: Path) -> Path:
     """The run of one process."""
     directory = workplace / "study-of-one"
-    done = run(INFER, f"extraction.study={study}", *OPTIONS, f"hydra.run.dir={directory}", cwd=workplace)
+    done = run(INFER, f"extraction.study={study}", *options, f"hydra.run.dir={directory}", cwd=workplace)
     assert done.returncode == 0, done.stderr
     return directory
 
@@ -67,10 +71,12 @@ def is_the_same(whole: Path, joined: Path) -> bool:
     )
 
 
-def test_shares_are_joined_to_the_bytes_of_one_run(recordings: Path, whole: Path, workplace: Path) -> None:
+def test_shares_are_joined_to_the_bytes_of_one_run(
+    recordings: Path, options: tuple[str, ...], whole: Path, workplace: Path
+) -> None:
     sweep = workplace / "shares"
     side_by_side = ("extraction.shares=3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    given = (f"extraction.input={recordings}", *OPTIONS, *side_by_side, f"hydra.sweep.dir={sweep}")
+    given = (f"extraction.input={recordings}", *options, *side_by_side, f"hydra.sweep.dir={sweep}")
     done = run(INFER, "-m", *given, cwd=workplace)
     assert done.returncode == PARTIAL, done.stdout + done.stderr
     assert "3 of 3 jobs are done" in done.stdout and f"Report: {sweep / 'run' / 'report.html'}" in done.stdout
@@ -83,10 +89,10 @@ def test_shares_are_joined_to_the_bytes_of_one_run(recordings: Path, whole: Path
     "launcher", ["basic", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "submitit_local"))]
 )
 def test_shares_of_a_study_are_joined_to_the_study_of_one_run(
-    launcher: str, study: Path, whole_study: Path, workplace: Path
+    launcher: str, study: Path, options: tuple[str, ...], whole_study: Path, workplace: Path
 ) -> None:
     sweep = workplace / f"study-by-{launcher}"
-    given = (f"extraction.study={study}", *OPTIONS, "extraction.shares=2", *LAUNCHERS[launcher])
+    given = (f"extraction.study={study}", *options, "extraction.shares=2", *LAUNCHERS[launcher])
     done = run(INFER, "-m", *given, f"hydra.sweep.dir={sweep}", cwd=workplace)
     assert done.returncode == 0, done.stdout + done.stderr
     joined = sweep / "run"
@@ -102,10 +108,12 @@ def test_shares_of_a_study_are_joined_to_the_study_of_one_run(
         assert (joined / "study" / name).read_bytes() == (whole_study / "study" / name).read_bytes(), name
 
 
-def test_a_killed_sweep_goes_on_to_the_same_bytes(recordings: Path, whole: Path, workplace: Path) -> None:
+def test_a_killed_sweep_goes_on_to_the_same_bytes(
+    recordings: Path, options: tuple[str, ...], whole: Path, workplace: Path
+) -> None:
     sweep = workplace / "killed-shares"
-    options = (f"extraction.input={recordings}", *OPTIONS)
-    process = start(INFER, "-m", *options, "extraction.shares=2", f"hydra.sweep.dir={sweep}", cwd=workplace)
+    given = (f"extraction.input={recordings}", *options)
+    process = start(INFER, "-m", *given, "extraction.shares=2", f"hydra.sweep.dir={sweep}", cwd=workplace)
     wait_for(lambda: (sweep / "1" / "parts" / "00001" / "video.json").is_file(), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -119,7 +127,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(recordings: Path, whole: Path,
 
 
 def test_a_share_that_failed_is_told_and_done_when_the_sweep_is_resumed(
-    recordings: Path, workplace: Path, tmp_path: Path
+    recordings: Path, options: tuple[str, ...], workplace: Path, tmp_path: Path
 ) -> None:
     folder, sweep = tmp_path / "clips", workplace / "failed-share"
     folder.mkdir()
@@ -127,7 +135,7 @@ def test_a_share_that_failed_is_told_and_done_when_the_sweep_is_resumed(
         shutil.copyfile(recordings / name, folder / name)
     (sweep / "1").mkdir(parents=True)
     with FileLock(sweep / "1" / ".lock"):
-        given = (f"extraction.input={folder}", *OPTIONS, "extraction.shares=2", f"hydra.sweep.dir={sweep}")
+        given = (f"extraction.input={folder}", *options, "extraction.shares=2", f"hydra.sweep.dir={sweep}")
         done = run(INFER, "-m", *given, cwd=workplace)
     assert done.returncode == PARTIAL, done.stdout + done.stderr
     assert f"1 of 2 jobs failed; to try them again: python infer.py sweep.resume={sweep}" in done.stderr

@@ -80,11 +80,17 @@ def _serve(connection: socket.socket) -> NoReturn:
         received = array.array("i", control[0][2]).tolist()
         pid = _clone_sibling()
         if pid == 0:
+            order = json.loads(message)
+            if order["session"]:
+                os.setsid()
+            # Not before: who asked may kill the whole group at once, and must not be in it.
+            connection.send(str(os.getpid()).encode())
             connection.close()
-            _leave(_become(json.loads(message), received))
+            _leave(_become(order, received))
+        if pid < 0:
+            raise OSError("no copy of the template could be made")
         for descriptor in received:
             os.close(descriptor)
-        connection.send(str(pid).encode())
 
 
 def _clone_sibling() -> int:
@@ -100,8 +106,6 @@ def _clone_sibling() -> int:
 
 def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
-    if order["session"]:
-        os.setsid()
     what, *arguments = order["command"]
     name = arguments[0] if what == "-m" else Path(what).name
     if name not in ALONE:

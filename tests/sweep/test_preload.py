@@ -33,10 +33,10 @@ print(server.pid, os.environ[SERVER_ENV])
 def test_a_forked_training_prints_and_exits_as_any_and_the_server_ends_with_its_starter(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     environment.pop(SERVER_ENV, None)
-    # A refused training removes its directory, and those above it that are empty then.
-    (tmp_path / "note.txt").touch()
+    # Beside it: a refused training removes its directory, and those above it that are empty then.
+    (tmp_path / "program.py").write_text(ASK)
     done = subprocess.run(
-        [sys.executable, "-c", ASK], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     *lines, last = done.stdout.splitlines()
     assert len(lines) == 2

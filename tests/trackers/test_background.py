@@ -182,8 +182,9 @@ def test_a_run_whose_process_is_killed_is_marked(place: Path) -> None:
         "import sys, time; from pathlib import Path; from fer.trackers.background import run_trackers\n"
         f"with run_trackers(Path(sys.argv[1]), {{'mlflow': {MLFLOW}}}): print('on', flush=True); time.sleep(300)"
     )
+    (place / "program.py").write_text(code)
     training = subprocess.Popen(
-        [sys.executable, "-c", code, str(run.directory)],
+        [sys.executable, "program.py", str(run.directory)],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         text=True,
