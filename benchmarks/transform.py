@@ -1,4 +1,4 @@
-"""`python -m benchmarks.transform --model RUN`: face crops through the packaged model's server, in three ways.
+"""`python -m benchmarks.transform`: face crops through the packaged model's server, in three ways.
 
 Drawn faces, as PNG files, are classified by turns for some rounds: in this process (read, decoded, classified in
 batches), through the server one request a face, one after the other, and through the server in shards, as batch
@@ -17,6 +17,7 @@ import cv2
 import httpx2
 import numpy as np
 
+from fer.bundle.locate import PRETRAINED, locate_model
 from fer.bundle.predictor import Predictor
 from fer.config.aws import LocalTransform
 from fer.config.compose import load_overrides
@@ -51,7 +52,7 @@ def measure_rate(work: Callable[[], None], count: int) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transform", description=__doc__)
-    parser.add_argument("--model", required=True, help="run directory of a trained model")
+    parser.add_argument("--model", default=PRETRAINED, help="a run, or the shipped model")
     parser.add_argument("--crops", type=int, default=2000)
     parser.add_argument("--side", type=int, default=96, help="width of the crops, pixels")
     parser.add_argument("--rounds", type=int, default=5)
@@ -65,7 +66,7 @@ def main() -> None:
         (folder / "crops").mkdir()
         crops = write_crops(args.crops, args.side, folder / "crops")
         requests = pack(iter(crops), folder / "shards", "shard", options.shard_mb)
-        package = ensure_package(ResolvedModel(Path(args.model)), folder / "model")
+        package = ensure_package(ResolvedModel(locate_model(args.model)), folder / "model")
         predictor = Predictor.load(str(package / "bundle"), runtime="onnx", threads=threads)
         batch = LocalBatchTransform(package, options, threads, False, folder / "server.log")
 
