@@ -3,7 +3,7 @@
 What containers call a keyframe is not enough: in H.264 it may be a picture after which others look back behind it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from av.packet import Packet
@@ -21,25 +21,32 @@ class UnplannedError(Exception):
     """A stream is not as simple as reading parts of it takes; all of it must be decoded."""
 
 
-class Start(Enum):
-    """Whether decoding can begin at a packet.
+class Role(Enum):
+    """What a packet is to decoding.
 
     Attributes:
-        NONE: It cannot.
-        CLOSED: It can, and the decoder forgets by itself what was before.
-        OPEN: It can if the decoder is made to forget, for the frames shown after this packet's.
+        INNER: Its frame needs frames before, and others may need it.
+        LONE: No other frame needs its frame.
+        CLOSED: Decoding can begin here; the decoder forgets by itself what was before.
+        OPEN: Decoding can begin here, of the frames shown after this one, if the decoder is made to forget.
     """
 
-    NONE = 0
-    CLOSED = 1
-    OPEN = 2
+    INNER = 0
+    LONE = 1
+    CLOSED = 2
+    OPEN = 3
+
+    @property
+    def is_start(self) -> bool:
+        """Whether decoding can begin here."""
+        return self in (Role.CLOSED, Role.OPEN)
 
 
-FindStart = Callable[["Packet[VideoStream]"], Start]
+ReadRole = Callable[["Packet[VideoStream]"], Role]
 
 
-def build_start_finder(stream: VideoStream) -> FindStart | None:
-    """Build what says of a packet whether decoding can begin at it.
+def build_role_reader(stream: VideoStream) -> ReadRole | None:
+    """Build what says of each packet what it is to decoding.
 
     Args:
         stream: The stream.
@@ -50,44 +57,44 @@ def build_start_finder(stream: VideoStream) -> FindStart | None:
     """
     name, extradata = stream.codec_context.codec.name, stream.codec_context.extradata or b""
     if name in ("h264", "hevc"):
-        return _NalReader(name, extradata).find_start
+        return _NalReader(name, extradata).read_role
     if name in _INTRA_MARKS:
-        return lambda packet: _find_intra_start(packet, *_INTRA_MARKS[name])
-    return _FINDERS.get(name)
+        return lambda packet: _read_intra_role(packet, *_INTRA_MARKS[name])
+    return _READERS.get(name)
 
 
-def _find_intra_start(packet: "Packet[VideoStream]", position: int, mark: bytes) -> Start:
+def _read_intra_role(packet: "Packet[VideoStream]", position: int, mark: bytes) -> Role:
     if bytes(memoryview(packet)[position : position + len(mark)]) != mark:
         raise UnplannedError
-    return Start.CLOSED
+    return Role.CLOSED
 
 
-def _find_vp8_start(packet: "Packet[VideoStream]") -> Start:
+def _read_vp8_role(packet: "Packet[VideoStream]") -> Role:
     tag = memoryview(packet)[0]
     if not tag >> 4 & 1:
         raise UnplannedError  # an invisible frame, to be looked back to
-    return Start.NONE if tag & 1 else Start.CLOSED
+    return Role.INNER if tag & 1 else Role.CLOSED
 
 
-def _find_vp9_start(packet: "Packet[VideoStream]") -> Start:
+def _read_vp9_role(packet: "Packet[VideoStream]") -> Role:
     if memoryview(packet)[0] >> 6 != 2:
         raise UnplannedError
-    return Start.CLOSED if packet.is_keyframe else Start.NONE
+    return Role.CLOSED if packet.is_keyframe else Role.INNER
 
 
-def _find_av1_start(packet: "Packet[VideoStream]") -> Start:
+def _read_av1_role(packet: "Packet[VideoStream]") -> Role:
     # The first header: a bit that is 0, and four of its kind, which are not.
     if not 1 <= memoryview(packet)[0] >> 3 <= 15:
         raise UnplannedError
-    return Start.CLOSED if packet.is_keyframe else Start.NONE
+    return Role.CLOSED if packet.is_keyframe else Role.INNER
 
 
 # AV1 comes from libdav1d or from FFmpeg's own decoder.
-_FINDERS = {"vp8": _find_vp8_start, "vp9": _find_vp9_start, "av1": _find_av1_start, "libdav1d": _find_av1_start}
+_READERS = {"vp8": _read_vp8_role, "vp9": _read_vp9_role, "av1": _read_av1_role, "libdav1d": _read_av1_role}
 
 
 class _NalReader:
-    """Reads the kinds of the units of which packets of H.264 and HEVC consist."""
+    """Reads what the units of which packets of H.264 and HEVC consist say of themselves in their first byte."""
 
     def __init__(self, codec: str, extradata: bytes) -> None:
         self.is_hevc = codec == "hevc"
@@ -98,18 +105,17 @@ class _NalReader:
         else:
             self.length_size = (extradata[4] & 3) + 1 if len(extradata) > 6 and extradata[0] == 1 else 0
 
-    def find_start(self, packet: "Packet[VideoStream]") -> Start:
-        data = memoryview(packet)
-        heads = self._list_heads(data) if self.length_size else self._list_heads_by_codes(data, packet.is_keyframe)
-        if not packet.is_keyframe:
-            return Start.NONE
-        if self.is_hevc:
-            kind = next((kind for head in heads if (kind := head >> 1 & 63) in _HEVC_PICTURES), None)
-            if kind in _HEVC_BLA:
-                raise UnplannedError  # decoders leave out the pictures that are shown before it
-            return Start.CLOSED if kind in _HEVC_IDR else Start.OPEN if kind == _HEVC_CRA else Start.NONE
-        kind = next((kind for head in heads if (kind := head & 31) in _H264_PICTURES), None)
-        return Start.CLOSED if kind == _H264_IDR else Start.NONE
+    def read_role(self, packet: "Packet[VideoStream]") -> Role:
+        heads = self._list_heads(memoryview(packet)) if self.length_size else _iter_heads(bytes(memoryview(packet)))
+        for head in heads:
+            if self.is_hevc and (kind := head >> 1 & 63) in _HEVC_PICTURES:
+                return _find_hevc_role(kind) if packet.is_keyframe else Role.INNER
+            if not self.is_hevc and (kind := head & 31) in _H264_PICTURES:
+                if packet.is_keyframe and kind == _H264_IDR:
+                    return Role.CLOSED
+                # Two bits are 0 in a picture that is never looked back to.
+                return Role.INNER if head >> 5 & 3 else Role.LONE
+        raise UnplannedError
 
     def _list_heads(self, data: memoryview) -> list[int]:
         """The first byte of each unit; the lengths must fit, which those of a damaged packet hardly do."""
@@ -123,11 +129,17 @@ class _NalReader:
             heads.append(data[start])
         return heads
 
-    def _list_heads_by_codes(self, data: memoryview, is_keyframe: bool) -> list[int]:
-        """The same where start codes lie between units; of keyframes alone, for the search takes longer."""
-        if bytes(data[:3]) != b"\0\0\1" and bytes(data[:4]) != b"\0\0\0\1":
-            raise UnplannedError
-        heads, content, position = [], bytes(data) if is_keyframe else b"", 0
-        while (position := content.find(b"\0\0\1", position) + 3) > 2 and position < len(content):
-            heads.append(content[position])
-        return heads
+
+def _iter_heads(content: bytes) -> Iterator[int]:
+    """The same where start codes lie between the units."""
+    if not content.startswith((b"\0\0\1", b"\0\0\0\1")):
+        raise UnplannedError
+    position = 0
+    while (position := content.find(b"\0\0\1", position) + 3) > 2 and position < len(content):
+        yield content[position]
+
+
+def _find_hevc_role(kind: int) -> Role:
+    if kind in _HEVC_BLA:
+        raise UnplannedError  # decoders leave out the pictures that are shown before it
+    return Role.CLOSED if kind in _HEVC_IDR else Role.OPEN if kind == _HEVC_CRA else Role.INNER

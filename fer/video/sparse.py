@@ -1,8 +1,8 @@
 """Decoding of no more of a video than its sampled frames need, with all that decoding everything would give.
 
 Packets say when each frame is shown before anything is decoded, so the frames to take are known beforehand. Decoding
-begins at the keyframe before one and ends with it; the packets up to the next keyframe that is needed are read and
-not decoded. Where anything is out of the ordinary, everything must be decoded after all.
+begins at the keyframe before one and ends with it, without frames that no other needs; packets up to the next keyframe
+that is needed are read and not decoded. Where anything is out of the ordinary, everything must be decoded after all.
 """
 
 import copy
@@ -16,12 +16,12 @@ from typing import Protocol
 
 import av
 from av.container import InputContainer
-from av.packet import Packet, PktSideDataT
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fer.video.decoder import DecodedFrame
-from fer.video.keyframes import FindStart, Start, UnplannedError, build_start_finder
+from fer.video.keyframes import ReadRole, Role, UnplannedError, build_role_reader
 from fer.video.streams import PixelAspect, compute_time, get_clock_start, iter_packets
 
 # So many packets at the beginning are all decoded: frames must come out of them as planned.
@@ -31,7 +31,7 @@ MAX_SHARE = 0.9
 # From one keyframe to the next, which stay in memory; a stream of longer parts gains nothing.
 MAX_PACKETS, MAX_BYTES = 1500, 100_000_000
 # What comes beside a packet where a stream changes; a decoder that does not get it fails.
-_CHANGES: "tuple[PktSideDataT, ...]" = ("new_extradata", "param_change")
+_CHANGES = ("new_extradata", "param_change")
 
 
 class _Sampler(Protocol):
@@ -57,19 +57,21 @@ class _Segment:
     Attributes:
         packets: As they are stored.
         stamps: When the frame of each is shown, in the time base of the stream.
+        roles: What each packet is to decoding.
         frames: In the order in which they are shown, without those that the file tells players to leave out.
-        start: What the first packet is.
     """
 
     packets: "list[Packet[VideoStream]]"
     stamps: list[int]
+    roles: list[Role]
     frames: list[_PlannedFrame]
-    start: Start
 
-    def count_needed(self) -> int:
-        """How many packets, from the first on, the sampled frames need."""
+    def find_needed(self) -> set[int]:
+        """The stamps of the packets that the sampled frames need, of this segment."""
         sampled = {frame.stamp for frame in self.frames if frame.is_sampled}
-        return max((number for number, stamp in enumerate(self.stamps, 1) if stamp in sampled), default=0)
+        count = max((number for number, stamp in enumerate(self.stamps, 1) if stamp in sampled), default=0)
+        pairs = zip(self.stamps[:count], self.roles, strict=False)
+        return {stamp for stamp, role in pairs if role is not Role.LONE or stamp in sampled}
 
     def needs_before(self) -> bool:
         """Whether a sampled frame is shown before the first packet's, and so needs the packets before."""
@@ -104,7 +106,7 @@ def iter_sparse_frames(
         size += sum(packet.size for packet in segment.packets)
         if count >= PROVEN_PACKETS or size > MAX_BYTES:
             break
-    if sum(segment.count_needed() for segment in head) > MAX_SHARE * count:
+    if sum(len(segment.find_needed()) for segment in head) > MAX_SHARE * count:
         raise UnplannedError
     # The head is not kept longer than needed.
     remaining = chain[_Segment | None]((head.popleft() for _ in range(len(head))), segments, [None])
@@ -136,17 +138,17 @@ def _decode_segments(
         is_last = following is None or not following.frames
         is_whole = count < PROVEN_PACKETS or is_last or (following is not None and following.needs_before())
         count += len(segment.packets)
-        yield from decoder.decode(segment, len(segment.packets) if is_whole else segment.count_needed())
+        yield from decoder.decode(segment, set(segment.stamps) if is_whole else segment.find_needed())
     yield from decoder.drain()
 
 
 def _plan_segments(container: InputContainer, stream: VideoStream, sampler: _Sampler) -> Iterator[_Segment]:
-    find_start, time_base, clock_start = build_start_finder(stream), stream.time_base, get_clock_start(container)
-    if find_start is None or time_base is None:
+    read_role, time_base, clock_start = build_role_reader(stream), stream.time_base, get_clock_start(container)
+    if read_role is None or time_base is None:
         raise UnplannedError
     read_stamp = _choose_stamp(container)
     count, last_stamp, last_s = 0, -math.inf, -math.inf
-    for packets, start in _split_packets(iter_packets(container, stream), find_start):
+    for packets, roles in _split_packets(iter_packets(container, stream), read_role):
         stamps = [read_stamp(packet) for packet in packets]
         hidden = {stamp for packet, stamp in zip(packets, stamps, strict=True) if packet.is_discard}
         frames = []
@@ -163,7 +165,7 @@ def _plan_segments(container: InputContainer, stream: VideoStream, sampler: _Sam
             is_sampled = time_s >= 0 and sampler.should_sample(count, time_s)
             frames.append(_PlannedFrame(stamp, count, time_s, is_sampled, stamp == stamps[0]))
             count += 1
-        yield _Segment(packets, stamps, frames, start)
+        yield _Segment(packets, stamps, roles, frames)
 
 
 def _choose_stamp(container: InputContainer) -> "Callable[[Packet[VideoStream] | VideoFrame], int]":
@@ -181,26 +183,27 @@ def _choose_stamp(container: InputContainer) -> "Callable[[Packet[VideoStream] |
 
 
 def _split_packets(
-    packets: "Iterable[Packet[VideoStream] | None]", find_start: FindStart
-) -> "Iterator[tuple[list[Packet[VideoStream]], Start]]":
-    """The packets from each at which decoding can begin to the next, and what kind the first one is."""
-    held, size, held_start = list["Packet[VideoStream]"](), 0, Start.NONE
+    packets: "Iterable[Packet[VideoStream] | None]", read_role: ReadRole
+) -> "Iterator[tuple[list[Packet[VideoStream]], list[Role]]]":
+    """The packets from each at which decoding can begin to the next, and what each is to decoding."""
+    held, roles, size = list["Packet[VideoStream]"](), list[Role](), 0
     for packet in packets:
         if packet is None or (not packet.size and packet.dts is None):
             break  # PyAV ends with an empty one
-        if not packet.size or packet.is_corrupt or any(packet.has_sidedata(name) for name in _CHANGES):
+        if not packet.size or packet.is_corrupt or any(data.data_type in _CHANGES for data in packet.iter_sidedata()):
             raise UnplannedError
-        start = find_start(packet)
-        if start is not Start.NONE:
+        role = read_role(packet)
+        if role.is_start:
             if held:
-                yield held, held_start
-            held, size, held_start = [], 0, start
+                yield held, roles
+            held, roles, size = [], [], 0
         held.append(packet)
+        roles.append(role)
         size += packet.size
-        if held_start is Start.NONE or len(held) > MAX_PACKETS or size > MAX_BYTES:
+        if not roles[0].is_start or len(held) > MAX_PACKETS or size > MAX_BYTES:
             raise UnplannedError
     if held:
-        yield held, held_start
+        yield held, roles
 
 
 class _PlannedDecoder:
@@ -214,19 +217,19 @@ class _PlannedDecoder:
         self._expected = deque[_PlannedFrame]()
         self._kind: tuple[object, ...] | None = None
 
-    def decode(self, segment: _Segment, count: int) -> Iterator[_Decoded]:
-        """Decode the first ``count`` packets; frames come later than their packets."""
-        if count and not self._is_continuous and segment.start is Start.OPEN:
-            yield from self.drain()
-            self._stream.codec_context.flush_buffers()
-        first = segment.stamps[0]
-        # What is shown before the first frame looks back to packets that were left out.
-        chosen = {stamp for stamp in segment.stamps[:count] if self._is_continuous or stamp >= first}
-        self._expected += [frame for frame in segment.frames if frame.stamp in chosen]
-        for packet, stamp in zip(segment.packets[:count], segment.stamps, strict=False):
-            if stamp in chosen:
+    def decode(self, segment: _Segment, needed: set[int]) -> Iterator[_Decoded]:
+        """Decode the packets of these stamps; frames come later than their packets."""
+        was_continuous, self._is_continuous = self._is_continuous, len(needed) == len(segment.stamps)
+        if not was_continuous:
+            # What is shown before the first frame looks back to packets that were left out.
+            needed = {stamp for stamp in needed if stamp >= segment.stamps[0]}
+            if needed and segment.roles[0] is Role.OPEN:
+                yield from self.drain()
+                self._stream.codec_context.flush_buffers()
+        self._expected += [frame for frame in segment.frames if frame.stamp in needed]
+        for packet, stamp in zip(segment.packets, segment.stamps, strict=True):
+            if stamp in needed:
                 yield from self._decode(packet)
-        self._is_continuous = count == len(segment.packets)
 
     def drain(self) -> Iterator[_Decoded]:
         """Empty the decoder."""
