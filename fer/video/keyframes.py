@@ -9,9 +9,9 @@ from enum import Enum
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-# H.264: the pictures, and the one before which nothing is looked back to. HEVC: the same, the ones at which an
-# encoder resets everything, and those whose leading pictures (shown before them, stored behind) look back.
-_H264_PICTURES, _H264_IDR = range(1, 6), 5
+# Kinds of units. H.264: pictures, the picture behind which nothing looks back, and parameters of pictures to come. HEVC:
+# pictures, the same, the one whose leading pictures (shown before it, stored behind) look back, and those that lack them.
+_H264_PICTURES, _H264_IDR, _H264_PARAMETERS = range(1, 6), 5, (7, 8)
 _HEVC_PICTURES, _HEVC_IDR, _HEVC_CRA, _HEVC_BLA = range(32), (19, 20), 21, range(16, 19)
 # Codecs without prediction between frames: where in a packet they have which mark.
 _INTRA_MARKS = {"mjpeg": (0, b"\xff\xd8"), "prores": (4, b"icpf")}
@@ -107,6 +107,7 @@ class _NalReader:
 
     def read_role(self, packet: "Packet[VideoStream]") -> Role:
         heads = self._list_heads(memoryview(packet)) if self.length_size else _iter_heads(bytes(memoryview(packet)))
+        has_parameters = False
         for head in heads:
             if self.is_hevc and (kind := head >> 1 & 63) in _HEVC_PICTURES:
                 return _find_hevc_role(kind) if packet.is_keyframe else Role.INNER
@@ -114,7 +115,8 @@ class _NalReader:
                 if packet.is_keyframe and kind == _H264_IDR:
                     return Role.CLOSED
                 # Two bits are 0 in a picture that is never looked back to.
-                return Role.INNER if head >> 5 & 3 else Role.LONE
+                return Role.INNER if head >> 5 & 3 or has_parameters else Role.LONE
+            has_parameters |= head & 31 in _H264_PARAMETERS
         raise UnplannedError
 
     def _list_heads(self, data: memoryview) -> list[int]:

@@ -37,6 +37,8 @@ def join(*units: bytes) -> bytes:
         ((SEI, REFERENCE), True, Role.INNER),
         ((REFERENCE,), False, Role.INNER),
         ((SEI, LONE), False, Role.LONE),
+        # It brings parameters of later pictures along.
+        ((b"\x68\xee", LONE), False, Role.INNER),
     ],
 )
 def test_h264(units: tuple[bytes, ...], is_keyframe: bool, role: Role) -> None:
