@@ -9,8 +9,8 @@ from enum import Enum
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-# Kinds of units. H.264: pictures, the picture behind which nothing looks back, and parameters of pictures to come. HEVC:
-# pictures, the same, the one whose leading pictures (shown before it, stored behind) look back, and those that lack them.
+# Kinds of units. H.264: pictures, the picture behind which nothing looks back, parameters of pictures to come. HEVC:
+# pictures, the same, the one whose leading pictures (shown before it, stored behind) look back, those that lack them.
 _H264_PICTURES, _H264_IDR, _H264_PARAMETERS = range(1, 6), 5, (7, 8)
 _HEVC_PICTURES, _HEVC_IDR, _HEVC_CRA, _HEVC_BLA = range(32), (19, 20), 21, range(16, 19)
 # Codecs without prediction between frames: where in a packet they have which mark.

@@ -67,7 +67,7 @@ class Frame:
 
 
 def iter_frames(
-    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None
+    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None, after: int = -1
 ) -> Iterator[Frame]:
     """Read the sampled frames of a video or image, in order.
 
@@ -77,6 +77,8 @@ def iter_frames(
         ahead: A thread decodes so many frames before they are asked for, fewer where they are large. Closing the
             iterator stops it within one frame.
         threads: Threads of the decoder; None leaves them to FFmpeg.
+        after: Sampled frames up to this index are known already: decoded as ever, so that no damage is counted in
+            another way, but neither converted nor yielded.
 
     Yields:
         The frames. Of a file that ends before its declared duration the last one has no image, and a ``problem`` that
@@ -92,14 +94,14 @@ def iter_frames(
     info = source if isinstance(source, VideoInfo) else open_video(source)
     if not is_animated_webp(info.path) and is_image(info.path):
         # One frame needs no thread of its own.
-        yield from _read_image_frame(info, sampler)
+        yield from _read_image_frame(info, sampler, after)
         return
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
     if is_animated_webp(info.path):
-        source_frames = _read_webp_frames(info, sampler, stopped)
+        source_frames = _read_webp_frames(info, sampler, stopped, after)
     else:
-        source_frames = _decode_video_frames(info, sampler, stopped, threads)
+        source_frames = _decode_video_frames(info, sampler, stopped, threads, after)
     frames = cast("Generator[Frame]", prefetch(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
@@ -110,20 +112,20 @@ def iter_frames(
         frames.close()
 
 
-def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]:
-    if sampler.should_sample(0, 0.0):
+def _read_image_frame(info: VideoInfo, sampler: FrameSampler, after: int) -> Iterator[Frame]:
+    if sampler.should_sample(0, 0.0) and after < 0:
         try:
             yield Frame(0, 0.0, to_bgr(decode_image(info.path.read_bytes())))
         except DataError as error:
             yield Frame(0, 0.0, None, str(error))
 
 
-def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event) -> Iterator[Frame]:
+def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, after: int) -> Iterator[Frame]:
     animation = read_webp(info.path)
     for index, (time_s, bgr) in enumerate(zip(animation.starts, decode_webp(animation), strict=True)):
         if stopped.is_set():
             return
-        if sampler.should_sample(index, time_s):
+        if sampler.should_sample(index, time_s) and index > after:
             yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
     if animation.is_cut:
         problem = f"the file ends after {animation.end_s:.1f} s: the rest of it is missing"
@@ -131,14 +133,14 @@ def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading
 
 
 def _decode_video_frames(
-    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
+    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None, after: int
 ) -> Iterator[Frame]:
     converter, count, end_s = FrameConverter(threads or 0), 0, 0.0
     for index, time_s, decoded, is_sampled in _iter_decoded_frames(info, sampler, stopped, threads):
         if stopped.is_set():
             return
         count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
-        if is_sampled:
+        if is_sampled and index > after:
             bgr = None if decoded is None else decoded.convert(converter)
             yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
     if not stopped.is_set() and _is_truncated(info, count, end_s):

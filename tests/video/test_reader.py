@@ -203,6 +203,7 @@ def test_an_image_is_a_video_of_one_frame(tmp_path: Path, name: str) -> None:
     path = image_file(tmp_path / name)
     (frame,) = iter_frames(path, IntervalSampler(1.0))
     assert (frame.index, frame.time_s, frame.problem, number_in(frame.bgr)) == (0, 0.0, None, 77)
+    assert list(iter_frames(path, IntervalSampler(1.0), after=0)) == []
     info = open_video(path)
     assert (info.width, info.height, info.frames, info.duration_s) == (WIDTH, HEIGHT, 1, 0.0)
 

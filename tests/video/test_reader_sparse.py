@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import fer.video.reader
-from fer.infer.extract import _ResumedSampler
 from fer.video import sparse
 from fer.video.keyframes import Role
 from fer.video.reader import LONG_FRAMES, Frame, FrameSampler, iter_frames
@@ -106,10 +105,12 @@ class Reading:
         monkeypatch.setattr(sparse._PlannedDecoder, "_decode", count_packets)
         monkeypatch.setattr(fer.video.reader, "iter_timed_frames", note)
 
-    def read(self, path: Path, sampler: FrameSampler, long_frames: float, threads: int = 1) -> list[Frame]:
+    def read(
+        self, path: Path, sampler: FrameSampler, long_frames: float, threads: int = 1, after: int = -1
+    ) -> list[Frame]:
         self.packets, self.was_whole = 0, False
         self.patch.setattr(fer.video.reader, "LONG_FRAMES", long_frames)
-        return list(iter_frames(path, sampler, threads=threads))
+        return list(iter_frames(path, sampler, threads=threads, after=after))
 
     def assert_same(self, path: Path, make: Callable[[], FrameSampler], threads: int = 1) -> list[Frame]:
         """Both ways give the same frames, which are returned; ``packets`` and ``was_whole`` are those of parts."""
@@ -296,11 +297,21 @@ def test_samplers_of_every_kind(clips: Callable[[str], Path], reading: Reading) 
     path = clips("usual.mp4")
     reading.assert_same(path, AllFramesSampler)
     assert reading.was_whole and reading.packets == 0
-    frames = reading.assert_same(path, lambda: _ResumedSampler(EveryNSampler(10), 25))
-    assert [frame.index for frame in frames] == [30, 40, 50, 60, 70, 80] and not reading.was_whole
     scenes = SceneSampler(path, threshold=5.0)
     assert reading.assert_same(path, lambda: scenes) and not reading.was_whole
     assert reading.assert_same(path, lambda: _Chosen(set())) == []
+
+
+@pytest.mark.parametrize("damaged", [None, 31, 50])
+def test_a_resumed_reading_decodes_what_the_first_one_did(
+    clips: Callable[[str], Path], tmp_path: Path, reading: Reading, damaged: int | None
+) -> None:
+    path = clips("usual.mp4") if damaged is None else damage(clips("usual.mp4"), tmp_path / "a.mp4", [damaged])
+    frames = reading.read(path, EveryNSampler(10), 0)
+    first = (reading.packets, reading.was_whole)
+    resumed = reading.read(path, EveryNSampler(10), 0, after=25)
+    assert_equal(resumed, [frame for frame in frames if frame.index > 25])
+    assert len(resumed) < len(frames) and (reading.packets, reading.was_whole) == first
 
 
 def test_a_long_stretch_without_keyframe_is_decoded_as_a_whole(
