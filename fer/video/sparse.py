@@ -16,7 +16,7 @@ from typing import Protocol
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
+from av.packet import Packet, PktSideDataT
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -31,7 +31,7 @@ MAX_SHARE = 0.9
 # From one keyframe to the next, which stay in memory; a stream of longer parts gains nothing.
 MAX_PACKETS, MAX_BYTES = 1500, 100_000_000
 # What comes beside a packet where a stream changes; a decoder that does not get it fails.
-_CHANGES = ("new_extradata", "param_change")
+_CHANGES: "tuple[PktSideDataT, ...]" = ("new_extradata", "param_change")
 
 
 class _Sampler(Protocol):
@@ -190,7 +190,7 @@ def _split_packets(
     for packet in packets:
         if packet is None or (not packet.size and packet.dts is None):
             break  # PyAV ends with an empty one
-        if not packet.size or packet.is_corrupt or any(data.data_type in _CHANGES for data in packet.iter_sidedata()):
+        if not packet.size or packet.is_corrupt or _brings_change(packet):
             raise UnplannedError
         role = read_role(packet)
         if role.is_start:
@@ -204,6 +204,11 @@ def _split_packets(
             raise UnplannedError
     if held:
         yield held, roles
+
+
+def _brings_change(packet: "Packet[VideoStream]") -> bool:
+    # Most packets have nothing beside them, which is told faster than by name; PyAV does not know all by name.
+    return any(True for _ in packet.iter_sidedata()) and any(packet.has_sidedata(name) for name in _CHANGES)
 
 
 class _PlannedDecoder:

@@ -1,6 +1,5 @@
 """Frames, their indices, their times and their pixels, against PyAV; threads, images, names."""
 
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -142,26 +141,6 @@ def test_decoding_runs_ahead_within_bounds_of_number_and_size(
     # One handed over, those that wait, and one in the thread's hands that finds no place.
     assert settled(watched) == 1 + waiting + 1
     assert [frame.index for frame in frames] == list(range(1, 80))
-
-
-@pytest.mark.parametrize("long_frames", [0, 1000])
-def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_frames: int
-) -> None:
-    asked = set()
-
-    class FirstOnly:
-        def should_sample(self, index: int, time_s: float) -> bool:
-            time.sleep(0.002)  # else the thread is through before it is stopped
-            asked.add(index)
-            return index == 0
-
-    monkeypatch.setattr(fer.video.reader, "LONG_FRAMES", long_frames)
-    before = threading.active_count()
-    frames = iter_frames(write_clip(tmp_path / "clip.mp4", range(500), options={"g": "20"}), FirstOnly())
-    assert isinstance(frames, Iterator) and next(frames).index == 0
-    frames.close()
-    assert threading.active_count() == before and len(asked) < 500
 
 
 def test_an_error_of_the_sampling_reaches_the_caller(tmp_path: Path) -> None:
