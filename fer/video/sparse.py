@@ -119,7 +119,7 @@ def iter_sparse_frames(
             is_sampled = frame.time_s >= 0 and sampler.should_sample(frame.index, frame.time_s)
         yield planned.index, planned.time_s, decoded, is_sampled
     if awaited and not stopped.is_set():
-        raise UnplannedError
+        raise UnplannedError  # the last frames did not come
 
 
 def _decode_segments(
@@ -147,21 +147,18 @@ def _plan_segments(container: InputContainer, stream: VideoStream, sampler: _Sam
     if read_role is None or time_base is None:
         raise UnplannedError
     read_stamp = _choose_stamp(container)
-    count, last_stamp, last_s = 0, -math.inf, -math.inf
+    count, last_s = 0, -math.inf
     for packets, roles in _split_packets(iter_packets(container, stream), read_role):
         stamps = [read_stamp(packet) for packet in packets]
         hidden = {stamp for packet, stamp in zip(packets, stamps, strict=True) if packet.is_discard}
         frames = []
         for stamp in sorted(stamps):
-            if stamp <= last_stamp:
-                raise UnplannedError  # two at a time, or a clock that was set back
-            last_stamp = stamp
-            if stamp in hidden:
-                continue
             time_s = compute_time(stamp, time_base, clock_start)
             if time_s <= last_s:
-                raise UnplannedError
+                raise UnplannedError  # two at a time, or a clock that was set back
             last_s = time_s
+            if stamp in hidden:
+                continue
             is_sampled = time_s >= 0 and sampler.should_sample(count, time_s)
             frames.append(_PlannedFrame(stamp, count, time_s, is_sampled, stamp == stamps[0]))
             count += 1
@@ -239,8 +236,6 @@ class _PlannedDecoder:
     def drain(self) -> Iterator[_Decoded]:
         """Empty the decoder."""
         yield from self._decode(None)
-        if self._expected:
-            raise UnplannedError
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> Iterator[_Decoded]:
         try:
@@ -264,5 +259,4 @@ class _PlannedDecoder:
             and kind == self._kind
             and (frame.key_frame or not planned.is_start)
             and not frame.interlaced_frame
-            and not frame.is_corrupt
         )

@@ -1,5 +1,6 @@
 """Reading no more than the sampled frames need: the same frames as from decoding everything, to the last byte."""
 
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -96,6 +97,24 @@ def test_an_edit_list_hides_frames_from_parts_too(clips: ClipShelf, tmp_path: Pa
                 target.mux(packet)
     frames = reading.assert_same(tmp_path / "cut.mp4", lambda: EveryNSampler(20))
     assert [frame.index for frame in frames] == [0, 20, 40] and not reading.was_whole
+
+
+def test_an_edit_list_hides_the_end_from_parts_too(clips: ClipShelf, tmp_path: Path, reading: Reading) -> None:
+    content = bytearray(clips.get("short.mp4").read_bytes())
+    place = content.index(b"elst") + 12
+    # Of 3.6 seconds, in thousandths.
+    content[place : place + 4] = struct.pack(">I", 2600)
+    (tmp_path / "cut.mp4").write_bytes(content)
+    frames = reading.assert_same(tmp_path / "cut.mp4", lambda: EveryNSampler(20))
+    assert [frame.index for frame in frames if frame.bgr is not None] == [0, 20, 40, 60] and not reading.was_whole
+
+
+def test_a_leap_over_hundreds_of_frames(tmp_path: Path, reading: Reading) -> None:
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=10:min-keyint=10:open-gop=1:bframes=3"}
+    path = encode(tmp_path / "a.mkv", draw_pictures(500, (48, 32)), codec="libx265", options=options)
+    for step in (139, 203):
+        assert len(reading.assert_same(path, lambda step=step: EveryNSampler(step))) > 2  # type: ignore[misc]
+        assert not reading.was_whole and reading.packets < 70
 
 
 def test_samplers_of_every_kind(clips: ClipShelf, reading: Reading) -> None:
