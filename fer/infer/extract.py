@@ -23,7 +23,7 @@ from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
-from fer.video.reader import Frame, FrameSampler, VideoError, VideoInfo, iter_frames, open_video
+from fer.video.reader import Frame, VideoError, VideoInfo, iter_frames, open_video
 from fer.video.sampling import SAMPLING
 
 # Sampled frames of one chunk: what a kill loses at most, and what stays in memory at a time.
@@ -165,8 +165,8 @@ class FaceExtractor:
         """The sampled frames of a video behind the frame ``last``, decoded ahead."""
         # Small frames decode faster than their faces are found, and each thread more would cost the detector time.
         small = info.width * info.height <= SMALL_FRAME_PIXELS
-        sampler = _ResumedSampler(SAMPLING[self.config.sampling].make(self.config, info), last)
-        return iter_frames(info, sampler, threads=1 if small else None)
+        sampler = SAMPLING[self.config.sampling].make(self.config, info)
+        return iter_frames(info, sampler, threads=1 if small else None, after=last)
 
     def detect_faces(
         self, items: Iterator[SampledFrame | VideoEnd]
@@ -218,18 +218,6 @@ class FaceExtractor:
             if self.save_crops and not reason:
                 _write_image(build_crop_path(self.run_directory, sampled.video, frame.index, index), crop[..., ::-1])
             yield {**row, **_build_face_columns(face, quality, reason)}, None if reason else crop
-
-
-@dataclass(frozen=True)
-class _ResumedSampler:
-    """The frames that ``sampler`` takes behind the frame ``last``; the others are only counted."""
-
-    sampler: FrameSampler
-    last: int
-
-    def should_sample(self, index: int, time_s: float) -> bool:
-        # The inner sampler must see every frame: what it takes depends on those before.
-        return self.sampler.should_sample(index, time_s) and index > self.last
 
 
 def count_detector_threads(config: Extraction, count: int) -> int:

@@ -1,25 +1,30 @@
 """The sampled frames of a video with their index and time in the source, decoded ahead of who needs them.
 
-FFmpeg decodes every frame; one that is not sampled is not converted to colour.
+Of long videos no more is decoded than the sampled frames need; a frame that is not sampled is not converted to colour.
 """
 
 import math
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from fer.core.image import to_bgr
 from fer.core.image_decoding import decode_image
 from fer.core.prefetch import prefetch
 from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
-from fer.video.decoder import iter_timed_frames
+from fer.video.decoder import DecodedFrame, iter_timed_frames
+from fer.video.keyframes import UnplannedError
 from fer.video.probe import VideoError, VideoInfo, is_image, open_video
+from fer.video.sparse import iter_sparse_frames
 from fer.video.streams import open_container, select_video_stream
 from fer.video.upright import FrameConverter
 
@@ -27,11 +32,16 @@ __all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "it
 
 # What may lie decoded and waiting: 8 frames of 3840×2160.
 AHEAD_BYTES = 200_000_000
+# What declares fewer frames is decoded as a whole: little could be left out.
+LONG_FRAMES = 500
 DAMAGED = "the frame is damaged and cannot be decoded"
 
 
 class FrameSampler(Protocol):
-    """Which frames are taken. It is asked once about every frame, in order, and is used for one video."""
+    """Which frames are taken. It is asked once about every frame, in order, and is used for one video.
+
+    A copy (``copy.deepcopy``) of one that was not asked yet may be asked ahead, and must answer the same.
+    """
 
     def should_sample(self, index: int, time_s: float) -> bool:
         """Whether to take the frame of this index (from 0) and time (seconds)."""
@@ -57,7 +67,7 @@ class Frame:
 
 
 def iter_frames(
-    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None
+    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None, after: int = -1
 ) -> Iterator[Frame]:
     """Read the sampled frames of a video or image, in order.
 
@@ -67,6 +77,8 @@ def iter_frames(
         ahead: A thread decodes so many frames before they are asked for, fewer where they are large. Closing the
             iterator stops it within one frame.
         threads: Threads of the decoder; None leaves them to FFmpeg.
+        after: Sampled frames up to this index are known already: decoded as ever, so that no damage is counted in
+            another way, but neither converted nor yielded.
 
     Yields:
         The frames. Of a file that ends before its declared duration the last one has no image, and a ``problem`` that
@@ -82,14 +94,14 @@ def iter_frames(
     info = source if isinstance(source, VideoInfo) else open_video(source)
     if not is_animated_webp(info.path) and is_image(info.path):
         # One frame needs no thread of its own.
-        yield from _read_image_frame(info, sampler)
+        yield from _read_image_frame(info, sampler, after)
         return
     stopped = threading.Event()
     depth = max(1, min(ahead, AHEAD_BYTES // (3 * info.width * info.height)))
     if is_animated_webp(info.path):
-        source_frames = _read_webp_frames(info, sampler, stopped)
+        source_frames = _read_webp_frames(info, sampler, stopped, after)
     else:
-        source_frames = _decode_video_frames(info, sampler, stopped, threads)
+        source_frames = _decode_video_frames(info, sampler, stopped, threads, after)
     frames = cast("Generator[Frame]", prefetch(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
@@ -100,20 +112,20 @@ def iter_frames(
         frames.close()
 
 
-def _read_image_frame(info: VideoInfo, sampler: FrameSampler) -> Iterator[Frame]:
-    if sampler.should_sample(0, 0.0):
+def _read_image_frame(info: VideoInfo, sampler: FrameSampler, after: int) -> Iterator[Frame]:
+    if sampler.should_sample(0, 0.0) and after < 0:
         try:
             yield Frame(0, 0.0, to_bgr(decode_image(info.path.read_bytes())))
         except DataError as error:
             yield Frame(0, 0.0, None, str(error))
 
 
-def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event) -> Iterator[Frame]:
+def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, after: int) -> Iterator[Frame]:
     animation = read_webp(info.path)
     for index, (time_s, bgr) in enumerate(zip(animation.starts, decode_webp(animation), strict=True)):
         if stopped.is_set():
             return
-        if sampler.should_sample(index, time_s):
+        if sampler.should_sample(index, time_s) and index > after:
             yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
     if animation.is_cut:
         problem = f"the file ends after {animation.end_s:.1f} s: the rest of it is missing"
@@ -121,8 +133,41 @@ def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading
 
 
 def _decode_video_frames(
-    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
+    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None, after: int
 ) -> Iterator[Frame]:
+    converter, count, end_s = FrameConverter(threads or 0), 0, 0.0
+    for index, time_s, decoded, is_sampled in _iter_decoded_frames(info, sampler, stopped, threads):
+        if stopped.is_set():
+            return
+        count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
+        if is_sampled and index > after:
+            bgr = None if decoded is None else decoded.convert(converter)
+            yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
+    if not stopped.is_set() and _is_truncated(info, count, end_s):
+        problem = f"the file ends after {end_s:.1f} s, but declares {info.start_s + info.duration_s:.1f} s"
+        yield Frame(count, round(end_s, 6), None, problem)
+
+
+def _iter_decoded_frames(
+    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
+) -> Iterator[tuple[int, float, DecodedFrame | None, bool]]:
+    """Index, time, the frame (None for one lost to damage), and whether it is sampled; what is left out is not."""
+    last_s = -math.inf
+    if not 0 < info.frames < LONG_FRAMES:
+        with _open_stream(info, threads) as (container, stream), suppress(UnplannedError):
+            for item in iter_sparse_frames(container, stream, sampler, stopped):
+                yield item
+                last_s = item[1]
+            return
+    with _open_stream(info, threads) as (container, stream):
+        for index, time_s, decoded in iter_timed_frames(container, stream, info.start_s, 1 / (info.fps or 25.0)):
+            # Anew, by time: damage in what was left out may have cost frames. No player shows what lies before time 0.
+            is_sampled = last_s < time_s >= 0 and sampler.should_sample(index, time_s)
+            yield index, time_s, decoded, is_sampled
+
+
+@contextmanager
+def _open_stream(info: VideoInfo, threads: int | None) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = open_container(info.path)
     except av.FFmpegError as error:
@@ -132,19 +177,7 @@ def _decode_video_frames(
         if stream is None:
             raise VideoError(info.path, "there is no video in this file any more")
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads or 0
-        converter, step_s = FrameConverter(threads or 0), 1 / (info.fps or 25.0)
-        count, end_s = 0, 0.0
-        for index, time_s, decoded in iter_timed_frames(container, stream, info.start_s, step_s):
-            if stopped.is_set():
-                return
-            count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
-            # What lies before the beginning of its clock no player shows.
-            if time_s >= 0 and sampler.should_sample(index, time_s):
-                bgr = None if decoded is None else decoded.convert(converter)
-                yield Frame(index, time_s, bgr, DAMAGED if bgr is None else None)
-        if _is_truncated(info, count, end_s):
-            problem = f"the file ends after {end_s:.1f} s, but declares {info.start_s + info.duration_s:.1f} s"
-            yield Frame(count, round(end_s, 6), None, problem)
+        yield container, stream
 
 
 def _is_truncated(info: VideoInfo, count: int, end_s: float) -> bool:

@@ -37,6 +37,7 @@ def test_frames_and_times_of_an_animation(tmp_path: Path, name: str) -> None:
     info = open_video(path)
     assert (info.width, info.height, info.start_s) == (128, 64, 0.0)
     assert [frame.index for frame in iter_frames(path, IntervalSampler(2.0))] == [0, 3]
+    assert [frame.index for frame in iter_frames(path, IntervalSampler(2.0), after=0)] == [3]
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.avif"])
