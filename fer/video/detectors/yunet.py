@@ -110,10 +110,11 @@ class YuNetDetector(Detector):
         if padded != size:
             bgr = cv2.copyMakeBorder(bgr, 0, padded[1] - size[1], 0, padded[0] - size[0], cv2.BORDER_CONSTANT)
         detections = self._network.find_boxes(bgr)
-        detections[:, :14] *= np.tile((width / size[0], height / size[1]), 7)
+        detections[:, 0:14:2] *= width / size[0]
+        detections[:, 1:14:2] *= height / size[1]
         return sort_by_area(
-            Face(float(x), float(y), float(w), float(h), float(score), np.array(points).reshape(5, 2))
-            for x, y, w, h, *points, score in detections
+            Face(x, y, w, h, score, np.array(points).reshape(5, 2))
+            for x, y, w, h, *points, score in detections.tolist()
             if min(w, h) >= self.min_size
         )
 
