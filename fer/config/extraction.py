@@ -11,9 +11,9 @@ Export = Literal["csv", "excel", "spss", "bids", "elan", "webvtt", "highlights"]
 MAX_SHARES = 1000
 YuNetRuntime = Literal["auto", "onnx", "opencv"]
 _RUNTIME = (
-    "What computes YuNet: `onnx` (ONNX Runtime) takes a third of the processor time of `opencv` and finds the same "
-    "boxes to a thousandth of a pixel; `auto` takes it unless OpenCV alone can compute the file; run.yaml says which "
-    "was taken"
+    "What computes YuNet: `onnx` (ONNX Runtime) takes less than half of the processor time of `opencv` and finds the "
+    "same boxes to a thousandth of a pixel; `auto` takes it unless OpenCV alone can compute the file; run.yaml says "
+    "which was taken"
 )
 _MAX_SIDE = (
     "Longer side of the reduced frame in which YuNet looks first, pixels; null looks in the whole frame alone. Where "

@@ -1,4 +1,4 @@
-"""YuNet computed by ONNX Runtime, in a third of the processor time that OpenCV takes for it.
+"""YuNet computed by ONNX Runtime, in less than half of the processor time that OpenCV takes for it.
 
 What comes after the network is written as OpenCV's FaceDetectorYN does it, so that both find the same boxes.
 """
