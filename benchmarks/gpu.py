@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.speeds import measure_rate
 from benchmarks.train import limit_training, print_speeds, save_images, take_turns
-from benchmarks.video import measure_rate
 from fer.bundle.locate import PRETRAINED
 from fer.bundle.predictor import Predictor
 from fer.config.compose import load_overrides

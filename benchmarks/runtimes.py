@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.video import compare_rates, describe_ratio
+from benchmarks.speeds import compare_rates, describe_ratio
 from fer.bundle.locate import PRETRAINED
 from fer.bundle.predictor import RUNTIMES, Predictor, Runtime
 

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from benchmarks.video import compare_rates, describe_ratio
+from benchmarks.speeds import compare_rates, describe_ratio
 from fer.bundle.io import FaceFormat, build_description, save_bundle
 from fer.bundle.predictor import Predictor
 from fer.config import Config

@@ -22,8 +22,8 @@ from pathlib import Path
 import cv2
 import torch
 
+from benchmarks.speeds import describe_ratio
 from benchmarks.train_loops import build_loop
-from benchmarks.video import describe_ratio
 from fer.config.compose import load_overrides
 from fer.core.system import resolve_thread_count
 from fer.data.image_store import ImageStore

@@ -1,18 +1,22 @@
 """`python -m benchmarks.video --model RUN --yunet FILE CLIP…`: how fast infer.py goes through videos.
 
-Everything takes turns for some rounds; ratios are taken within a round, and their medians are printed.
+Everything takes turns for some rounds; ratios are taken within a round, and their medians are printed. Beside the clock
+stands the processor time, which other programs on the machine change less.
 
 - pipeline: extraction and prediction of all frames, and of one a second, as infer.py does them
-- decode, detect, classify: its stages, each alone, on what the one before left in memory
+- decode, detect, cut, classify: its stages, each alone, on what the one before left in memory
 - extract: sampled frames alone; bare: OpenCV's `grab` for every frame and `retrieve` for the sampled ones, no more
 - plain loop: what people write; every frame decoded beforehand, YuNet on the whole frame, PyTorch in batches of 32
+- fer: the package of that name on PyPI, once, in an environment of its own (see benchmarks/fer_package.py)
 """
 
 import argparse
+import gc
+import json
 import statistics
+import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +25,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.speeds import Speed, compare_speeds, describe_speed_ratio
 from fer.bundle.io import load_bundle
 from fer.config import Config
 from fer.config.compose import load_overrides
@@ -37,14 +42,7 @@ from fer.video.reader import Frame, FrameSampler, iter_frames, open_video
 from fer.video.sampling import SAMPLING
 
 PLAIN_BATCH = 32
-STAGES = ("decode", "detect", "classify")
-
-
-def measure_rate(work: Callable[[], int]) -> float:
-    """Items a second of ``work``, which returns how many it did."""
-    start = time.perf_counter()
-    items = work()
-    return items / (time.perf_counter() - start)
+STAGES = ("decode", "detect", "cut", "classify")
 
 
 class Clip:
@@ -61,8 +59,8 @@ class Clip:
         self.whole_frame = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.7)
         self.runs = count()
         self.frames = [SampledFrame(0, path.name, 0, frame) for frame in self._decode_frames()]
-        items = self.extractor.to_rows(self.extractor.detect_faces(iter(self.frames)))
-        self.crops = [crop for item in items for crop in get_crops(item)]
+        self.found = list(self.extractor.detect_faces(iter(self.frames)))
+        self.crops = [crop for item in self.extractor.to_rows(iter(self.found)) for crop in get_crops(item)]
 
     def _decode_frames(self) -> Iterator[Frame]:
         return self.extractor.decode_frames(open_video(self.path))
@@ -79,7 +77,8 @@ class Clip:
         self.extractor.run_directory = self.folder / str(next(self.runs))
         assigner = TrackAssigner(self.extractor.run_directory, self.config.extraction.max_missed)
         items = self.extractor.extract([Media(self.path, self.path.name, "video")])
-        write_chunks(assigner, self.classifier.classify(items), self.predictor.classes)
+        classified = self.classifier.classify(items)
+        write_chunks(assigner, classified, self.predictor.columns, self.config.extraction.smoothing)
         return len(self.frames)
 
     def decode(self) -> int:
@@ -93,6 +92,10 @@ class Clip:
     def detect(self) -> int:
         """Detection in the decoded frames."""
         return len(self._detect_boxes())
+
+    def cut(self) -> int:
+        """Crops, their quality, and rows."""
+        return sum(1 for _ in self.extractor.to_rows(iter(self.found)))
 
     def classify(self) -> int:
         """Classification of the crops."""
@@ -168,17 +171,6 @@ def compute_iou(one: Sequence[float], other: Sequence[float]) -> float:
     return intersection / (one[2] * one[3] + other[2] * other[3] - intersection)
 
 
-def compare_rates(rounds: int, works: dict[str, Callable[[], int]]) -> dict[str, list[float]]:
-    """Speeds of works that take turns; the first round warms up and is not counted."""
-    speeds: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, work in works.items():
-            speed = measure_rate(work)
-            if number:
-                speeds[name].append(speed)
-    return speeds
-
-
 def repeat_clip(clip: Path, times: int, folder: Path) -> Path:
     """Write a video of the clip so many times one after the other, without encoding it again."""
     path = folder / clip.name
@@ -198,28 +190,48 @@ def repeat_clip(clip: Path, times: int, folder: Path) -> Path:
     return path
 
 
-def describe_ratio(one: list[float], other: list[float]) -> str:
-    """Median and range of the ratios of two works' rates, round by round."""
-    values = [a / b for a, b in zip(one, other, strict=True)]
-    return f"median {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+def print_package(python: Path, clip: Clip, pipeline: list[Speed]) -> None:
+    """Let the package fer go over the clip once, and print its speeds beside the pipeline's."""
+    script = Path(__file__).with_name("fer_package.py")
+    done = subprocess.run([python, script, clip.path], stdout=subprocess.PIPE, text=True, check=True)
+    for facts in map(json.loads, done.stdout.splitlines()):
+        rate = statistics.median(speed.rate for speed in pipeline) / facts["frames_per_second"]
+        processor = facts["processor_ms"] / statistics.median(speed.processor_ms for speed in pipeline)
+        print(
+            f"  pipeline over {facts['package']}, {facts['detector']}: {rate:.1f}, by processor time {processor:.1f}, "
+            f"aim at least 8 ({facts['frames_per_second']:.1f} frames/s, {facts['processor_ms']:.1f} ms a frame)"
+        )
 
 
-def print_clip(clip: Clip, rounds: int) -> None:
+def print_clip(clip: Clip, rounds: int, fer_python: Path | None) -> None:
     """Let the works on one clip take turns, and print their rates and ratios."""
+    # As the programs do it after their imports.
+    gc.collect()
+    gc.freeze()
     every_frame = clip.config.extraction.sampling == "all"
     names = ["pipeline", *STAGES, "extract", "bare", *(["plain_loop"] if every_frame else [])]
-    speeds = compare_rates(rounds, {name: getattr(clip, name) for name in names})
+    speeds = compare_speeds(rounds, {name: getattr(clip, name) for name in names})
     print(f"{clip.path.name}, {clip.config.extraction.sampling}: {len(clip.frames)} frames, {len(clip.crops)} faces")
     for name, values in speeds.items():
-        print(f"  {name}: median {statistics.median(values):.1f} frames/s")
-    slowest = min(STAGES, key=lambda name: statistics.median(speeds[name]))
-    over_slowest = describe_ratio(speeds["pipeline"], speeds[slowest])
-    print(f"  pipeline over {slowest}, the slowest stage: {over_slowest}, aim at least 0.85")
-    print(f"  extract over bare: {describe_ratio(speeds['extract'], speeds['bare'])}, aim at least 0.95")
+        rate, processor_ms = (
+            statistics.median(getattr(value, key) for value in values) for key in Speed.__annotations__
+        )
+        print(f"  {name}: median {rate:.1f} frames/s, {processor_ms:.2f} ms of processor time a frame")
+    slowest = min(STAGES, key=lambda name: statistics.median(value.rate for value in speeds[name]))
+    over_slowest = describe_speed_ratio(speeds["pipeline"], speeds[slowest])
+    print(f"  pipeline over {slowest}, the slowest stage: {over_slowest}, aim at least 0.9 by the clock")
+    shares = [
+        speed.processor_ms / sum(speeds[stage][index].processor_ms for stage in STAGES)
+        for index, speed in enumerate(speeds["pipeline"])
+    ]
+    print(f"  processor time of the pipeline over that of its stages alone: median {statistics.median(shares):.3f}")
+    print(f"  extract over bare: {describe_speed_ratio(speeds['extract'], speeds['bare'])}, aim at least 0.97")
     if every_frame:
-        over_plain_loop = describe_ratio(speeds["pipeline"], speeds["plain_loop"])
-        print(f"  pipeline over plain loop: {over_plain_loop}, aim at least 2")
+        over_plain_loop = describe_speed_ratio(speeds["pipeline"], speeds["plain_loop"])
+        print(f"  pipeline over plain loop: {over_plain_loop}, aim at least 4")
         print(f"  frames with a face: {clip.describe_agreement()}")
+        if fer_python is not None:
+            print_package(fer_python, clip, speeds["pipeline"])
 
 
 def main() -> None:
@@ -229,9 +241,12 @@ def main() -> None:
     parser.add_argument("--yunet", type=Path, required=True, help="YuNet's ONNX file")
     parser.add_argument("--rounds", type=int, default=5, help="how often the works take turns")
     parser.add_argument("--repeat", type=int, default=1, help="for one frame a second, clips so many times in a row")
+    parser.add_argument("--runtime", default="auto", help="extraction.detector.runtime of the pipeline")
+    parser.add_argument("--fer-python", type=Path, help="Python of an environment with PyPI's package fer")
     parser.add_argument("clips", nargs="+", type=Path)
     args = parser.parse_args()
     base = ["extraction=yunet", f"extraction.detector.weights={args.yunet}", f"model_uri={args.model}"]
+    base.append(f"extraction.detector.runtime={args.runtime}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for original in args.clips:
@@ -241,7 +256,7 @@ def main() -> None:
                 kind = config.extraction.sampling
                 path = original if kind == "all" else repeat_clip(original, args.repeat, folder)
                 clip = Clip(path, config, args.yunet, folder / original.stem / kind)
-                print_clip(clip, args.rounds)
+                print_clip(clip, args.rounds, args.fer_python)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Runs of earlier and later versions: what their run.yaml lacks, and what keeps their behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fer.config.diff import format_override_value
@@ -19,11 +19,19 @@ class AddedKey:
         version: The first version that has it.
         key: The key.
         value: What keeps the behaviour of runs without it, and is taken for them.
+        applies: Key: values of the runs that can have it; a run of other values lacks nothing.
     """
 
     version: str
     key: str
     value: Any
+    applies: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def is_missing(self, saved: Mapping[str, Any]) -> bool:
+        """Whether a run, values by dotted key, could have it and does not."""
+        # Of a map that holds something, the keys of its entries stand in ``saved``.
+        has_it = any(f"{key}.".startswith(f"{self.key}.") for key in saved)
+        return not has_it and all(saved.get(key) in values for key, values in self.applies.items())
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ ADDED_KEYS = (
     AddedKey("0.3.0", "annotation.deepface.environment", None),
     AddedKey("0.3.0", "annotation.deepface.actions", ["emotion"]),
     AddedKey("0.3.0", "annotation.deepface.timeout_s", 120.0),
+    AddedKey("0.3.0", "extraction.detector.runtime", "opencv", {"extraction.detector.kind": ("auto", "yunet")}),
 )
 CHANGED_BEHAVIOUR = (
     ChangedBehaviour(
@@ -196,8 +205,7 @@ def describe_origin(saved: Mapping[str, Any], provenance: Mapping[str, Any], cur
     Returns:
         A line each; none for a run of this version that lacks nothing.
     """
-    # Of a map that holds something, the keys of its entries stand in ``saved``.
-    missing = [added for added in ADDED_KEYS if not any(f"{key}.".startswith(f"{added.key}.") for key in saved)]
+    missing = [added for added in ADDED_KEYS if added.is_missing(saved)]
     version = provenance.get("fer_version") or _infer_version(missing)
     # The code between two releases has the number of the earlier one.
     behaviour = max(version, FIRST_RECORDED, key=_parse_version) if "fer_version" in provenance else version

@@ -58,7 +58,9 @@ class FaceCoverer:
                 "extraction.detector.weights=FILE names YuNet's file",
                 config.extraction.blur,
             )
-        self._finders = [FaceFinder(weights) for _ in range(resolve_thread_count(config.trainer.threads))]
+        detector = config.extraction.detector
+        runtime = detector.runtime if isinstance(detector, YuNetDetector) else "auto"
+        self._finders = [FaceFinder(weights, runtime) for _ in range(resolve_thread_count(config.trainer.threads))]
         self._keeps_analysed = config.extraction.blur == "others"
         self._is_study = config.extraction.study is not None
 

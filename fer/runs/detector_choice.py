@@ -10,7 +10,7 @@ from fer.core.io import compute_sha256
 from fer.errors import ModelError, PreconditionError
 from fer.video.detectors import Detector, make_detector
 from fer.video.detectors import YuNetDetector as YuNet
-from fer.video.detectors.yunet import find_cached_weights, find_weights
+from fer.video.detectors.yunet import choose_runtime, find_cached_weights, find_weights
 
 # Without a network the choice must not keep anybody waiting; the file has 233 kB.
 MAX_FETCH_SECONDS = 5.0
@@ -25,8 +25,8 @@ def pin_detector(config: Extraction, is_drawn: bool | None = None) -> tuple[Extr
         is_drawn: Whether it is for a drawn clip alone; None takes it from the section's input.
 
     Returns:
-        The section with a detector that is no longer ``auto``, and with the SHA-256 of its weights; and what
-        provenance.json says of it: ``kind``, ``weights``, ``weights_sha256`` and ``warning``.
+        The section with a detector and a runtime that are no longer ``auto``, and with the SHA-256 of its weights; and
+        what provenance.json says of it: ``kind``, ``weights``, ``weights_sha256`` and ``warning``.
 
     Raises:
         PreconditionError: The weights have another SHA-256 than the configuration asks for.
@@ -53,7 +53,8 @@ def pin_detector(config: Extraction, is_drawn: bool | None = None) -> tuple[Extr
     facts = {"kind": detector.kind, "weights": weights and str(weights), "weights_sha256": None, "warning": warning}
     if isinstance(detector, YuNetDetector) and weights is not None:
         facts["weights_sha256"] = compute_sha256(weights)
-        detector = detector.model_copy(update={"weights_sha256": facts["weights_sha256"]})
+        runtime = choose_runtime(weights) if detector.runtime == "auto" else detector.runtime
+        detector = detector.model_copy(update={"weights_sha256": facts["weights_sha256"], "runtime": runtime})
     return config.model_copy(update={"detector": detector}), facts
 
 
@@ -76,9 +77,12 @@ def find_landmark_detector(config: Extraction) -> YuNet | None:
     Raises:
         ModelError: The file that the configuration names cannot be used.
     """
-    named = None if config.detector.kind not in ("auto", "yunet") else config.detector.weights
-    weights = find_weights(named, Path(config.cache_dir)) if named else find_cached_weights(Path(config.cache_dir))
-    return None if weights is None else YuNet(weights, min_score=0.5)
+    section = config.detector if isinstance(config.detector, AutoDetector | YuNetDetector) else None
+    cache = Path(config.cache_dir)
+    weights = find_weights(section.weights, cache) if section and section.weights else find_cached_weights(cache)
+    # Runs that were saved before there was a choice have figures that OpenCV computed.
+    runtime = section.runtime if section else "opencv"
+    return None if weights is None else YuNet(weights, min_score=0.5, runtime=runtime)
 
 
 def fetch_detector_weights(config: Extraction) -> Path | None:

@@ -37,6 +37,9 @@ def build_clip_options(config: Config) -> ClipOptions:
     cfg, extraction = config.dataset.clips, pin_clip_detector(config).extraction
     found = _needs_detector(config)
     facts: dict[str, Any] = extraction.detector.model_dump(exclude={"weights"}) if found else {"kind": "none"}
+    if facts.get("runtime") == "opencv":
+        # Stores of clips that were made before there was a choice are still found.
+        del facts["runtime"]
     return ClipOptions(
         fps=cfg.fps,
         min_frames=cfg.min_frames,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,13 +22,14 @@ class FaceFinder:
 
     Args:
         weights: YuNet's file; None finds faces by Haar alone, which overlooks those that are turned.
+        runtime: What computes YuNet, see ``YuNetDetector``.
     """
 
-    def __init__(self, weights: Path | None) -> None:
+    def __init__(self, weights: Path | None, runtime: Literal["auto", "onnx", "opencv"] = "auto") -> None:
         # A frame a thread scales better than all threads on one frame.
         cv2.setNumThreads(1)
         self._haar: tuple[Detector, int] = HaarDetector(), _HAAR_MAX_SIDE
-        yunet = weights and YuNetDetector(weights, _MIN_SCORE, _MIN_SIZE, max_side=None)
+        yunet = weights and YuNetDetector(weights, _MIN_SCORE, _MIN_SIZE, max_side=None, runtime=runtime)
         self._first: tuple[Detector, int] = (yunet, _MAX_SIDE) if yunet else self._haar
 
     def find(self, bgr: np.ndarray) -> list[Face]:

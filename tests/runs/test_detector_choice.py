@@ -9,20 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import yaml
 
 from fer.config import Extraction
 from fer.config.compose import load_overrides
 from fer.config.extraction import _AUTO_VALUES
+from fer.config.extraction import YuNetDetector as YuNetSection
 from fer.errors import ConfigError, ModelError, PreconditionError
 from fer.infer.extract import count_detector_threads
 from fer.runs import detector_choice
-from fer.runs.detector_choice import build_detector, pin_detector
+from fer.runs.detector_choice import build_detector, find_landmark_detector, pin_detector
 from fer.video.detectors import HaarDetector, YuNetDetector
 from fer.video.detectors.yunet import find_cached_weights, find_weights
+from fer.video.detectors.yunet_onnx import OnnxYuNet
+from fer.video.detectors.yunet_opencv import OpenCvYuNet
 from tests.helpers.faces import yunet_weights
 from tests.helpers.paths import PROJECT
+from tests.helpers.yunet_file import build_yunet
 
 CLIP = "extraction.input=clip.mp4"
 
@@ -67,13 +72,33 @@ def test_named_weights_make_it_yunet_and_are_recorded(tmp_path: Path, zoo: str) 
     path = str(yunet_weights().resolve())
     assert config.detector.model_dump() == {
         **{"kind": "yunet", "weights": path, "weights_sha256": digest},
-        **{"min_score": 0.7, "min_size": 30, "max_side": 320, "margin": None, "align": True},
+        **{"min_score": 0.7, "min_size": 30, "max_side": 320, "runtime": "onnx", "margin": None, "align": True},
     }
     assert facts == {"kind": "yunet", "weights": path, "weights_sha256": digest, "warning": None}
     detector = build_detector(config)
     assert isinstance(detector, YuNetDetector) and not detector.every_face
     # What is chosen stays chosen.
     assert pin_detector(config)[0] == config
+
+
+def test_the_runtime_is_chosen_once_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "other.onnx"
+    # As quantised files have layers that are not known here.
+    model = build_yunet()
+    model.graph.node.append(onnx.helper.make_node("Neg", ["0"], ["unused"]))
+    file.write_bytes(model.SerializeToString())
+    for given, chosen in ({"auto": "opencv", "opencv": "opencv", "onnx": "onnx"}).items():
+        keys = (f"extraction.detector.weights={file}", f"extraction.detector.runtime={given}")
+        pinned, _ = pin_detector(load(tmp_path, CLIP, *keys))
+        assert isinstance(pinned.detector, YuNetSection) and pinned.detector.runtime == chosen
+        assert pin_detector(pinned)[0] == pinned
+
+
+def test_eye_points_are_computed_as_the_configuration_says(tmp_path: Path) -> None:
+    keys = ("extraction=yunet", f"extraction.detector.weights={yunet_weights()}")
+    for runtime, network in (("auto", OnnxYuNet), ("opencv", OpenCvYuNet)):
+        detector = find_landmark_detector(load(tmp_path, *keys, f"extraction.detector.runtime={runtime}"))
+        assert detector is not None and isinstance(detector._network, network)
 
 
 def test_the_cache_makes_it_yunet_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +163,7 @@ def test_a_replay_refuses_other_weights(tmp_path: Path, monkeypatch: pytest.Monk
     other.write_bytes(b"another network")
     found = hashlib.sha256(b"another network").hexdigest()
     saved = ["extraction=yunet", CLIP, f"extraction.detector.weights_sha256={digest}"]
+    saved += ["extraction.detector.runtime=onnx"]
     assert load(tmp_path, *saved).detector == pinned.detector
     with pytest.raises(PreconditionError) as caught:
         pin_detector(load(tmp_path, *saved, f"extraction.detector.weights={other}"))

@@ -66,7 +66,10 @@ def test_the_detector_is_that_of_extraction_and_run_yaml_names_it(clips: Path, m
     weights.write_bytes(b"none")
     kind = ("extraction=yunet", f"extraction.detector.weights={weights}")
     pinned = pin_clip_detector(load(clips, *kind)).extraction.detector
-    assert pinned.weights_sha256 is not None
+    assert pinned.weights_sha256 is not None and pinned.runtime == "opencv"
+    # Stores are found that were made before there were runtimes.
+    assert "runtime" not in build_clip_options(load(clips, *kind)).detector
+    assert '"runtime": "onnx"' in build_clip_options(load(clips, *kind, "extraction.detector.runtime=onnx")).detector
     with pytest.raises(PreconditionError, match="has the SHA-256"):
         pin_clip_detector(load(clips, *kind, f"extraction.detector.weights_sha256={'0' * 64}"))
 
