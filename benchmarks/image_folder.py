@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 
+from benchmarks.speeds import describe_ratio
 from benchmarks.starts import measure_cpu_seconds
-from benchmarks.video import describe_ratio
 from fer.bundle.locate import PRETRAINED
 from fer.bundle.verification import load_verified_predictor
 from fer.core.image_decoding import decode_image

@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from benchmarks.serving import JPEG, PNG, TAR, pack_shard, run_server
-from benchmarks.video import describe_ratio
+from benchmarks.speeds import describe_ratio
 from fer.bundle.locate import PRETRAINED
 from fer.bundle.predictor import Predictor
 from fer.bundle.verification import load_verified_predictor
