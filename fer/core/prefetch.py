@@ -61,8 +61,11 @@ def map_in_threads(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> G
 
     Args:
         items: The items, which are taken in this thread.
-        workers: Functions of an item; each runs in one thread at a time.
+        workers: Functions of an item; each runs in one thread at a time, a single one in the consumer's.
     """
+    if len(workers) == 1:
+        yield from map(workers[0], items)
+        return
     free: queue.SimpleQueue[Callable[[T], U]] = queue.SimpleQueue()
     for worker in workers:
         free.put(worker)

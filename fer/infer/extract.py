@@ -117,9 +117,13 @@ class FaceExtractor:
     def extract(self, media: Sequence[Media]) -> Iterator[FrameFaces | VideoEnd]:
         """Extract what is not done yet, video after video.
 
-        Decoding, detection and all that follows run at the same time, each in its threads.
+        Decoding, detection and all that follows run at the same time, each in its threads. On few cores detection and
+        what follows share one: with more threads than cores they would take turns with the slowest stage.
         """
-        return prefetch(self.to_rows(self.detect_faces(prefetch(self.iter_sampled_frames(media), 2))), PREFETCH_FRAMES)
+        frames: Iterator[SampledFrame | VideoEnd] = self.iter_sampled_frames(media)
+        if len(self.detectors) > 1:
+            frames = prefetch(frames, 2)
+        return prefetch(self.to_rows(self.detect_faces(frames)), PREFETCH_FRAMES)
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
         """The sampled frames behind the last one that each video's finished chunks hold."""
