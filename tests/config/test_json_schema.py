@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,13 @@ RUNS = {
 }
 
 
+@cache
+def find_validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(build_schema(name))
+
+
 def validate(content: Any, name: str) -> list[str]:
-    return [error.message for error in Draft202012Validator(build_schema(name)).iter_errors(content)]
+    return [error.message for error in find_validator(name).iter_errors(content)]
 
 
 def read(file: Path) -> tuple[Any, str]:
@@ -74,7 +80,7 @@ def test_every_shipped_file_passes_and_a_misspelt_key_is_found(file: Path) -> No
         else WHOLE
     )
     assert validate(content, name) == []
-    validator = Draft202012Validator(build_schema(name))
+    validator = find_validator(name)
     for wrong in misspell(content):
         assert not validator.is_valid(wrong), wrong
 

@@ -209,7 +209,9 @@ def _import_project() -> None:
     # Hydra's grammar, the project's keys, timm's architectures and AWS's services are the same in every program.
     parse_once()
     importlib.import_module("tests.helpers.mlflow_tables").copy_tables()
+    importlib.import_module("mlflow.store.db.utils")._get_latest_schema_revision()
     load_overrides = importlib.import_module("fer.config.compose").load_overrides
+    load_overrides([])
     settings = load_overrides(["aws=sagemaker", "aws.bucket=any", "aws.region=us-east-1"], "infer").aws
     importlib.import_module("fer.aws.settings").connect(settings, dry_run=True)
 

@@ -1,8 +1,11 @@
-"""MLflow's tables are made once and copied: its seventy migrations of an empty database take seconds."""
+"""MLflow's tables are made once and copied: its seventy migrations of an empty database take seconds. Which of them is
+the last one is looked up once, too: each is a module that is loaded for that.
+"""
 
 import os
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import mlflow.store.db.utils as database
@@ -16,8 +19,9 @@ _migrate = database._initialize_tables
 
 
 def copy_tables() -> None:
-    """Have new databases of this process begin as copies."""
+    """Have new databases of this process begin as copies, and their version be compared with one that is known."""
     database._initialize_tables = registry._initialize_tables = _initialize_tables
+    database._get_latest_schema_revision = cache(database._get_latest_schema_revision)
 
 
 def _initialize_tables(engine: Engine) -> None:

@@ -13,6 +13,8 @@ from hydra._internal.hydra import Hydra
 from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf, _utils, base
 
+from tests.helpers.composing_once import compose_once
+
 _load_yaml = OmegaConf.load
 _load_json = JSONFileLoader.load_file
 _compose_mode = Hydra.get_mode
@@ -27,6 +29,7 @@ def parse_once() -> None:
     OmegaConf.load = staticmethod(_load)  # type: ignore[assignment,method-assign]
     base.parse = _utils.parse = cache(_utils.parse)
     Hydra.get_mode = _find_mode  # type: ignore[method-assign]
+    compose_once()
     # The descriptions are only read.
     JSONFileLoader.load_file = lambda self, file_path: _parse_json(file_path)
     Loader.__init__ = _share_descriptions  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ import torch
 from fer.bundle.io import load_bundle
 from fer.config import Config
 from fer.config.compose import load_overrides
+from fer.core.user_cache import get_user_cache_dir
 from fer.train.pipeline import resume, train
 from tests.helpers.breaking_off import BreakOff, add_callback
 from tests.helpers.programs import FAST, metrics_of
@@ -23,7 +24,9 @@ CRASH = RuntimeError("the machine crashed")
 
 def configure(*overrides: str) -> Config:
     short = ("dataset.sources.synthetic.count=140", "dataset.batch_size=20", "trainer.early_stopping.patience=null")
-    return load_overrides([*FAST, *short, "trainer.max_epochs=3", "trainer.stages=[fit]", *overrides])
+    # The same images for all.
+    cache = f"dataset.cache_dir={get_user_cache_dir()}/data"
+    return load_overrides([*FAST, *short, cache, "trainer.max_epochs=3", "trainer.stages=[fit]", *overrides])
 
 
 @pytest.fixture

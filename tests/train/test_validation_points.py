@@ -13,6 +13,7 @@ import fer.train.pruning
 from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.core.run_layout import TRIAL_JSON
+from fer.core.user_cache import get_user_cache_dir
 from fer.errors import UserError
 from fer.sweep.job import read_metric
 from fer.trackers.run_reader import read_history
@@ -29,7 +30,9 @@ TIMES = ["seconds", "images_per_second"]
 def configure(*overrides: str) -> Config:
     """A training of five batches an epoch."""
     short = ("dataset.sources.synthetic.count=140", "dataset.batch_size=20", "trainer.early_stopping.patience=null")
-    return load_overrides([*FAST, *short, "trainer.max_epochs=2", *overrides])
+    # The same images for all.
+    cache = f"dataset.cache_dir={get_user_cache_dir()}/data"
+    return load_overrides([*FAST, *short, cache, "trainer.max_epochs=2", *overrides])
 
 
 def history_of(run: Path) -> pd.DataFrame:
