@@ -70,9 +70,18 @@ docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Documentation: outputs/site/index.html"
 
+# With YUNET=FILE and CLIPS="FILE…" the pipeline of videos, too.
 bench: environment
-	$(BIN)/python -m benchmarks.train
-	$(BIN)/python -m benchmarks.starts
+	$(BIN)/python -m benchmarks.train --rounds 3 --batches 8 dataset.batch_size=64 model.image_size=96 \
+	  dataset.sources.synthetic.count=700
+	$(if $(YUNET),$(BIN)/python -m benchmarks.yunet_runtimes --yunet $(YUNET) $(CLIPS))
+	$(if $(YUNET),$(BIN)/python -m benchmarks.video --model pretrained --yunet $(YUNET) --rounds 2 $(CLIPS))
+	$(BIN)/python -m benchmarks.sparse --minutes 2 --every 1 --rounds 2
+	$(BIN)/python -m benchmarks.runtimes --rounds 5
+	$(BIN)/python -m benchmarks.image_folder --images 1000 --rounds 2
+	$(BIN)/python -m benchmarks.saturation --rounds 3
+	$(BIN)/python -m benchmarks.transform --crops 1000 --rounds 3
+	$(BIN)/python -m benchmarks.starts --rounds 1
 
 bench-gpu: environment
 	$(BIN)/python -m benchmarks.gpu
