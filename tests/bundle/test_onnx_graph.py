@@ -36,8 +36,8 @@ def description() -> BundleDescription:
         pytest.param("mobilenetv2_100", 96, False, False, marks=pytest.mark.slow),
         # The padding is computed.
         pytest.param("tf_efficientnetv2_b0", 64, False, False, marks=pytest.mark.slow),
-        pytest.param("vit_tiny_patch16_224", 224, False, False, marks=pytest.mark.slow),
-        pytest.param("swin_tiny_patch4_window7_224", 224, False, False, marks=pytest.mark.slow),
+        pytest.param("vit_tiny_patch16_224", 112, False, False, marks=pytest.mark.slow),
+        pytest.param("swin_tiny_patch4_window7_224", 112, False, False, marks=pytest.mark.slow),
         pytest.param("convnext_atto", 64, False, False, marks=pytest.mark.slow),
     ],
 )
