@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.lock
-# A worker more than cores: some tests wait for what they killed, or for a network that is not there.
-WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# More workers than cores: some tests wait for what they killed, or for a network that is not there.
+WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count() + 2)')
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
 .PHONY: help environment browser demo lint check test unit suite nightly docs bench bench-gpu lock clean

@@ -47,7 +47,7 @@ LIBRARIES = (
     *("hydra._internal.logging_config", "torch.utils.serialization.config", "fsspec.implementations.chained"),
 )
 # Modules that set the environment of their program, or need what is not imported here.
-NOT_IMPORTED = (".__main__", ".wandb", ".mlflow")
+NOT_IMPORTED = (".__main__", ".wandb", ".mlflow", ".google")
 # What the image of the server has: an isolated program, such as the check of a package, sees nothing else of these.
 ISOLATED = (
     *("cv2", "flatbuffers", "google", "ml_dtypes", "numpy", "onnx", "onnxruntime", "packaging", "PIL", "scipy"),
