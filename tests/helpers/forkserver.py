@@ -55,6 +55,9 @@ ISOLATED = (
 )
 # Programs that start no others, and need no template.
 ALONE = ("package_probe.py", "fer.serving", "fer.trackers", "fer.config", "fer.compare", "fer.client")
+# These start others only where an argument says so; what they start without a template takes its time, and works.
+MOSTLY_ALONE = ("train.py", "infer.py")
+STARTING = ("-m", "--multirun", "ddp", "devices", "tracker", "route", "aws", "models:/", "resume=", "experiment=")
 # Not among the libraries, and only one program needs it.
 NEED_STREAMLIT = ("fer.app.pages", "fer.app.entry")
 MAX_ORDER, MAX_DESCRIPTORS = 1 << 20, 32
@@ -108,7 +111,7 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
     """Run the ordered program as a fresh process would; its exit code."""
     what, *arguments = order["command"]
     name = arguments[0] if what == "-m" else Path(what).name
-    if name not in ALONE:
+    if _may_start_others(name, arguments):
         # In the new session: whoever ends its processes ends what they start, too.
         _fork_template(received)
     _place(received, order["descriptors"])
@@ -154,6 +157,12 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _may_start_others(name: str, arguments: Sequence[str]) -> bool:
+    if name in MOSTLY_ALONE:
+        return any(word in argument for argument in arguments for word in STARTING)
+    return name not in ALONE
 
 
 def _place(received: Sequence[int], numbers: Sequence[int]) -> None:
