@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.lock
 # More workers than cores: some tests wait for what they killed, or for a network that is not there.
 WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count() + 2)')
+# Modules are compiled once, whatever the environment says: hundreds of processes import them.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
 .PHONY: help environment browser demo lint check test unit suite nightly docs bench bench-gpu lock clean
