@@ -120,7 +120,7 @@ def test_replaying_what_is_no_run_is_one_sentence(
 def test_killed_and_resumed_equals_unbroken(train: Program, workplace: Path, stopped: Stopped) -> None:
     options = (
         *FAST,
-        "trainer.max_epochs=4",
+        "trainer.max_epochs=10",
         "dataset.batch_size=8",
         "model.drop_rate=0.3",
         "trainer.early_stopping.patience=null",
@@ -130,11 +130,11 @@ def test_killed_and_resumed_equals_unbroken(train: Program, workplace: Path, sto
     assert done.returncode == 0, done.stderr
     process = start(TRAIN, *options, f"hydra.run.dir={killed}", cwd=workplace)
     stopped(process)
-    wait_for(lambda: rows_of(killed) == 2 and (killed / "checkpoints" / "last.ckpt").exists(), process)
+    wait_for(lambda: rows_of(killed) >= 2 and (killed / "checkpoints" / "last.ckpt").exists(), process)
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 2 <= rows_of(killed) < 4
+    assert 2 <= rows_of(killed) < 10
     assert not (killed / "metrics.json").exists()
     done = train(*options, f"trainer.resume_from={killed}", f"hydra.run.dir={resumed}")
     assert done.returncode == 0, done.stderr
