@@ -10,28 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
-
 from benchmarks.speeds import describe_ratio
 from benchmarks.starts import measure_cpu_seconds
+from benchmarks.transform import write_crops
 from fer.bundle.locate import PRETRAINED
 from fer.bundle.verification import load_verified_predictor
 from fer.core.image_decoding import decode_image
 from fer.core.installation import PROJECT_ROOT
-from fer.synthetic import draw_dataset_face
 
-FEW, DIFFERENT_FACES, BATCH = 100, 200, 32
-
-
-def write_faces(folder: Path, count: int) -> list[Path]:
-    """Drawn faces as PNG files."""
-    folder.mkdir()
-    files = []
-    for number in range(count):
-        image = draw_dataset_face(0, number % DIFFERENT_FACES, 96).image
-        files.append(folder / f"{number:06d}.png")
-        cv2.imwrite(str(files[-1]), image if image.ndim == 2 else image[..., ::-1])
-    return files
+FEW, SIDE, BATCH = 100, 96, 32
 
 
 def main() -> None:
@@ -44,8 +31,10 @@ def main() -> None:
     predictor = load_verified_predictor(args.model, 1)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        write_faces(root / str(FEW), FEW)
-        files = write_faces(root / str(args.images), args.images)
+        for count in (FEW, args.images):
+            (root / str(count)).mkdir()
+        write_crops(FEW, SIDE, root / str(FEW))
+        files = [path for _, path in write_crops(args.images, SIDE, root / str(args.images))]
 
         def measure_program(count: int) -> float:
             folder = root / str(count)
