@@ -53,6 +53,7 @@ class ChangedBehaviour:
 ADDED_KEYS = (
     AddedKey("0.2.0", "trainer.sync_batchnorm", True),
     AddedKey("0.3.0", "optimizer.options", {}),
+    AddedKey("0.3.0", "optimizer.fused", "gpu"),
     AddedKey("0.3.0", "trainer.max_time", None),
     AddedKey("0.3.0", "trainer.accumulate", 1),
     AddedKey("0.3.0", "model.loss.options", {}),

@@ -128,6 +128,11 @@ class Optimizer(Section):
         default_factory=dict,
         description="Further arguments of the optimizer, such as {betas: [0.9, 0.98]} or {momentum: 0.9}",
     )
+    fused: Literal["auto", "gpu"] = Field(
+        default="gpu",
+        description="Where the step of AdamW is one kernel: `auto` on CPUs and NVIDIA GPUs, `gpu` on the latter alone, as "
+        "earlier versions had it; the kernel of CPUs takes less than half of the time, and differs in the last bits"
+    )
     lr: float = Field(gt=0, le=10, description="Largest learning rate")
     weight_decay: float = Field(ge=0, le=10, description="Decay of weights other than norms and biases")
     schedule: Schedule = Field(description="The learning rate over the steps")

@@ -117,6 +117,14 @@ def build_library_schedule(config: Config) -> LibrarySchedule | None:
     return LibrarySchedule(schedule.kind, schedule.options, schedule.interval, config.optimizer.lr, monitor)
 
 
+def _chooses_fused_step(config: Config, device: str) -> bool:
+    """Whether the step of AdamW is one kernel of the device."""
+    # Scaled half-precision gradients cannot be clipped inside it.
+    if device == "cuda":
+        return config.trainer.precision != "16"
+    return device == "cpu" and config.optimizer.fused == "auto"
+
+
 def check_optimization(network: nn.Module, config: Config) -> None:
     """Build optimizer and schedule of a configuration, for any network.
 
@@ -161,8 +169,7 @@ def build_module(
         ema_decay=config.trainer.ema_decay,
         head_epochs=model.head_epochs,
         unfreeze_per_epoch=model.unfreeze_per_epoch,
-        # Scaled half-precision gradients cannot be clipped inside a fused step.
-        fused=device == "cuda" and config.trainer.precision != "16",
+        fused=_chooses_fused_step(config, device),
         optimizer=config.optimizer.name,
         options=config.optimizer.options,
         logit_adjustment=model.loss.logit_adjustment,

@@ -21,7 +21,7 @@ class OptimizationConfig:
         ema_decay: Decay of the moving average of the weights; 0 is none.
         head_epochs: First epochs in which only the classifier trains.
         unfreeze_per_epoch: Parameter groups that are unfrozen in each epoch after them; 0 unfreezes all at once.
-        fused: Whether the optimizer's step is one kernel of the GPU.
+        fused: Whether the optimizer's step is one kernel.
         optimizer: timm's name of the optimizer.
         options: Its further arguments.
         logit_adjustment: Times the logarithm of the classes' prior, what is added to logits in the loss.

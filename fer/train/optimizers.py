@@ -24,7 +24,7 @@ def build_optimizer(
         lr: Largest learning rate.
         weight_decay: Decay of weights other than norms and biases.
         options: Its further arguments.
-        fused: Whether the step of AdamW is one kernel of the GPU.
+        fused: Whether the step of AdamW is one kernel.
 
     Raises:
         ModelError: The optimizer does not take these arguments.

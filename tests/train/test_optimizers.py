@@ -53,6 +53,25 @@ def test_the_default_is_that_of_pytorch(make_network: Make) -> None:
     assert type(default) is torch.optim.AdamW and default.defaults["betas"] == (0.9, 0.999)
 
 
+def test_on_a_cpu_the_fused_step_is_taken_by_new_runs_and_differs_by_rounding(tmp_path: Path) -> None:
+    from fer.runs.run_directory import write_config
+
+    write_config(tmp_path, load_overrides([*SHORT]), "train.py")
+    saved = tmp_path / "run.yaml"
+    saved.write_text("".join(line for line in saved.read_text().splitlines(keepends=True) if "fused:" not in line))
+    steps = {}
+    for name, config in {"new": load_overrides([*SHORT]), "saved": load_overrides([], saved=tmp_path)}.items():
+        torch.manual_seed(0)
+        module = build_module(config, 7, "cpu")[0]
+        optimizer = module.build_optimizer()
+        assert bool(optimizer.defaults["fused"]) == (name == "new")
+        module.network.train()(batch_of(4)["images"]).square().sum().backward()
+        optimizer.step()
+        steps[name] = [parameter.detach().clone() for parameter in module.network.parameters()]
+    for new, old in zip(steps["new"], steps["saved"], strict=True):
+        torch.testing.assert_close(new, old, rtol=1e-5, atol=1e-6)
+
+
 def test_what_an_optimizer_does_not_take_is_a_sentence(make_network: Make, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"optimizer\.name=sgd: cannot be built with optimizer\.options=.*betas"):
         build_optimizer(make_network(), "sgd", 0.1, 0.0, {"betas": [0.9, 0.99]}, False)
