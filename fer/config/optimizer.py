@@ -130,8 +130,8 @@ class Optimizer(Section):
     )
     fused: Literal["auto", "gpu"] = Field(
         default="gpu",
-        description="Where the step of AdamW is one kernel: `auto` on CPUs and NVIDIA GPUs, `gpu` on the latter alone, as "
-        "earlier versions had it; the kernel of CPUs takes less than half of the time, and differs in the last bits"
+        description="Where AdamW's step is one kernel: `auto` on CPUs and NVIDIA GPUs, `gpu` on the latter alone, as "
+        "before; on a CPU it takes less than half of the time and gives other last bits",
     )
     lr: float = Field(gt=0, le=10, description="Largest learning rate")
     weight_decay: float = Field(ge=0, le=10, description="Decay of weights other than norms and biases")

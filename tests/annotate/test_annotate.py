@@ -21,6 +21,8 @@ from fer.errors import ConfigError, DataError, ExitCode, UserError
 from fer.runs.run_directory import load_run_config
 from tests.helpers.annotating import Says, write_faces, write_flat_faces
 
+pytestmark = pytest.mark.slow
+
 RESULTS = (
     *("labels.parquet", "labels.csv", "agreement.csv", "label_monitor_log.csv"),
     *("final_emotion_dataset.parquet", "report.html"),

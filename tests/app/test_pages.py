@@ -18,6 +18,8 @@ from fer.registry.base import ModelVersion
 from tests.helpers.dashboards import interval, write_run
 from tests.helpers.server import wait_until
 
+pytestmark = pytest.mark.slow
+
 VISIT = "test session id"
 PAGE = "<h1>A report</h1>"
 

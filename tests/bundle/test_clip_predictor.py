@@ -28,6 +28,8 @@ from tests.helpers.clip_networks import (
     save_clip_bundle,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -22,6 +22,8 @@ from fer.metrics.calibration import Calibration
 from tests.helpers.members import save_member
 from tests.helpers.networks import faces
 
+pytestmark = pytest.mark.slow
+
 PICTURES = list(faces(6, 48))
 
 

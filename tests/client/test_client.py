@@ -34,6 +34,8 @@ from tests.helpers.paths import PROJECT
 from tests.helpers.programs import png
 from tests.helpers.server import gray_png, loaded, packaged, service_of, within
 
+pytestmark = pytest.mark.slow
+
 COUNT = 2000
 FAULTS = (None, "drop", (503, "0"), "cut", (429, "0.02"), (502, None), (504, None), (408, None))
 

@@ -18,6 +18,8 @@ from tests.helpers.candidates import NAME
 from tests.helpers.cloud_programs import ROLE
 from tests.helpers.grants import find_uncovered, find_unused, list_caller_uses, list_role_uses
 
+pytestmark = pytest.mark.slow
+
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 DISKS = KEY.replace("1234abcd", "abcd1234")
 PLAIN = ("aws=sagemaker", "aws.bucket=faces", f"aws.role={ROLE}", "aws.region=us-east-1", f"registry.name={NAME}")

@@ -109,8 +109,8 @@ def test_a_default_is_the_value_of_the_files(overrides: list[str]) -> None:
     def check(section: BaseModel) -> int:
         fields = type(section).model_fields
         for name, field in fields.items():
-            # A run of before was calibrated by its temperature, had no mark for what is uncertain and no fused step on a
-            # CPU, and OpenCV computed YuNet.
+            # A run of before was calibrated by its temperature, had no mark for what is uncertain nor a fused step on
+            # a CPU, and OpenCV computed YuNet.
             other = ["evaluation", "calibration", "precision_target", "fused", *["runtime"] * ("weights" in fields)]
             if not field.is_required() and name not in other:
                 assert field.get_default(call_default_factory=True) == getattr(section, name), name

@@ -17,6 +17,8 @@ from fer.models.embeddings import predict_embeddings
 from fer.models.network import FaceNetwork
 from tests.helpers.networks import faces, lively, one_thread
 
+pytestmark = pytest.mark.slow
+
 CLASSES = [2, 0, 5]
 
 

@@ -25,6 +25,8 @@ from fer.models.network import FaceNetwork
 from tests.helpers.networks import faces, lively, one_thread
 from tests.helpers.served_runs import run_of
 
+pytestmark = pytest.mark.slow
+
 COUNT = 12
 
 

@@ -13,6 +13,8 @@ from fer.explain.sanity import ALL, PARTS, SIMILAR, SanityCheck, check_sanity, c
 from fer.models.network import FaceNetwork
 from tests.helpers.networks import faces, lively, one_thread
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def check() -> SanityCheck:

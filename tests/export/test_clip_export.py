@@ -29,6 +29,8 @@ from tests.helpers.clip_networks import (
 )
 from tests.helpers.networks import one_thread
 
+pytestmark = pytest.mark.slow
+
 SIDE = 24
 CLIPS = ("dataset=synthetic_clips_small", "dataset.sources.synthetic_clips.count=42", "trainer.threads=1")
 
@@ -47,7 +49,6 @@ def export(bundle: Path, directory: Path, *overrides: str) -> Path:
     return directory
 
 
-@pytest.mark.slow
 def test_each_format_answers_for_a_window_as_the_predictor_does(bundle: Path, tmp_path: Path) -> None:
     out = export(bundle, tmp_path / "out", *CLIPS, "export.format=[onnx,torchscript,exported_program,openvino]")
     content = json.loads((out / "export.json").read_text())
@@ -74,7 +75,6 @@ def test_each_format_answers_for_a_window_as_the_predictor_does(bundle: Path, tm
             np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_in_8_bits_the_encoder_of_frames_is_smaller(bundle: Path, tmp_path: Path) -> None:
     chosen = ("export.format=[onnx,openvino]", "export.quantize=int8", "export.max_loss=1")
     out = export(bundle, tmp_path / "out", *CLIPS, *chosen, "export.calibration_images=10")
@@ -85,7 +85,6 @@ def test_in_8_bits_the_encoder_of_frames_is_smaller(bundle: Path, tmp_path: Path
     assert (out / "model-int8.onnx").stat().st_size < weights / 2
 
 
-@pytest.mark.slow
 def test_data_of_single_faces_judge_no_clips(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the model looks at clips, and the data are images; use dataset=clips"):
         export(bundle, tmp_path / "out", "dataset.sources.synthetic.count=70", "dataset.sources.synthetic.size=32")

@@ -20,6 +20,8 @@ from fer.registry.resolve import fetch_model
 from tests.helpers.members import draw_answers, save_answers, save_member
 from tests.helpers.networks import faces
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [f"p_{name}" for name in EMOTIONS]
 
 
@@ -64,7 +66,6 @@ def test_the_table_has_the_calibrated_mean_of_the_models(place: Path, tmp_path: 
     assert monitoring["model"].count("/m") == 2
 
 
-@pytest.mark.slow
 def test_a_batch_transform_answers_with_the_ensembles_package(place: Path, tmp_path: Path) -> None:
     config = load_overrides(list_overrides(place, "inference.route=transform"), "infer")
     assert infer(config, tmp_path / "run") == 0

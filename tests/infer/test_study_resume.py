@@ -16,6 +16,8 @@ from fer.infer.study_inputs import read_run_study
 from fer.runs.run_directory import load_run_config, read_provenance
 from tests.helpers.study_runs import change
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def resumed(begun: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Study]:

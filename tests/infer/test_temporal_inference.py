@@ -22,6 +22,8 @@ from tests.helpers.face_clips import LEFT, RIGHT, draw_people, write_face_clip
 from tests.helpers.members import save_member
 from tests.helpers.programs import png
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("extraction=haar", "extraction.faces=all", "trainer.threads=1")
 PROBABILITIES = [f"p_{name}" for name in CLASSES]
 TABLES = ("predictions.parquet", "videos.parquet", "persons.parquet")

@@ -28,6 +28,8 @@ from fer.runs.provenance import ENVIRONMENT_KEYS
 from fer.video.annotated_copies import AnnotatedCopies
 from tests.helpers.face_clips import LEFT, RIGHT, write_face_clip
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("anna", "berta", "clara", "dora")
 # The id of a respondent that begins that of another one, and of the one who goes.
 IDS = {"anna": "resp-1", "berta": "resp-2", "clara": "resp-3", "dora": "resp-22"}

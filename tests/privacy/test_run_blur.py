@@ -26,6 +26,8 @@ from fer.video.reader import iter_frames
 from fer.video.sampling import AllFramesSampler
 from tests.helpers.face_clips import LEFT, RIGHT, WIDTH, write_face_clip
 
+pytestmark = pytest.mark.slow
+
 TWO = ((8, LEFT), (5, RIGHT))
 OPTIONS = ("extraction.detector.kind=haar", "extraction.fps=5", "trainer.threads=1")
 

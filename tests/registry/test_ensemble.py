@@ -34,6 +34,8 @@ from tests.helpers.candidates import NAME
 from tests.helpers.members import draw_answers, save_answers, save_member
 from tests.helpers.networks import faces, one_thread
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [f"p_{name}" for name in EMOTIONS]
 PICTURES = list(faces(4, 48))
 
@@ -175,7 +177,6 @@ def archive(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.tar.gz"
 
 
-@pytest.mark.slow
 def test_the_package_of_an_ensemble_is_complete_and_answers_in_a_fresh_process(
     runs: list[Path], archive: Path, tmp_path: Path
 ) -> None:
@@ -225,7 +226,6 @@ def test_a_packaged_member_that_was_exchanged_is_refused(archive: Path, tmp_path
         load_verified_predictor(str(root), threads=1)
 
 
-@pytest.mark.slow
 def test_an_ensemble_is_registered_judged_and_found_again(
     configured: Callable[..., Config], runs: list[Path], tmp_path: Path
 ) -> None:

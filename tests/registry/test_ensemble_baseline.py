@@ -16,6 +16,8 @@ from fer.registry.package import build_package, open_package
 from fer.registry.resolve import fetch_model
 from tests.helpers.members import draw_answers, save_answers, save_member
 
+pytestmark = pytest.mark.slow
+
 COUNT = 140
 COLUMNS = [f"p_{name}" for name in EMOTIONS]
 

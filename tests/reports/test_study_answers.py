@@ -16,6 +16,8 @@ from tests.helpers.study_tables import (
     study_page,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data() -> StudyData:

@@ -23,6 +23,8 @@ from tests.helpers.study_tables import (
     study_page,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 5_000_000
 
 
@@ -205,7 +207,6 @@ def test_page_asks_for_no_address(data: StudyData, tmp_path: Path) -> None:
     assert "http" not in policy and "unsafe-eval" not in policy
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("respondents", "seconds"), [(100, 60), (200, 120)])
 def test_large_study_is_below_five_megabytes_in_full_detail(tmp_path: Path, respondents: int, seconds: int) -> None:
     html = write(study_page(study_data(respondents, seconds)), tmp_path)
@@ -215,7 +216,6 @@ def test_large_study_is_below_five_megabytes_in_full_detail(tmp_path: Path, resp
     assert "steps are drawn as one" not in html
 
 
-@pytest.mark.slow
 def test_larger_study_is_drawn_coarser_and_says_so(tmp_path: Path) -> None:
     data = study_data(8, 15)
     parts = [

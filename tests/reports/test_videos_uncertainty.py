@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fer.metrics.uncertainty import ConfidenceRule
 from fer.reports.timelines import MAX_STRETCHES, build_timeline
 from fer.reports.videos import write_video_report
 from tests.helpers.video_report import CLASSES, emotion_rows, make_clip, row, video_page, video_report
+
+pytestmark = pytest.mark.slow
 
 RULE = ConfidenceRule(0.9, 0.62, 0.9125, 0.81, 320)
 

@@ -24,6 +24,8 @@ from fer.synthetic import draw_dataset_face
 from fer.train.pipeline import train
 from tests.helpers.programs import FAST_ANY_DATA
 
+pytestmark = pytest.mark.slow
+
 RATINGS = {
     **{"anger": (-0.6, 0.7), "disgust": (-0.7, 0.3), "fear": (-0.6, 0.8), "happiness": (0.9, 0.4)},
     **{"neutral": (0.0, -0.6), "sadness": (-0.7, -0.5), "surprise": (0.3, 0.9)},

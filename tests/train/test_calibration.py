@@ -22,6 +22,8 @@ from fer.train.metrics import compute_calibration_error
 from fer.train.pipeline import train
 from tests.helpers.programs import FAST
 
+pytestmark = pytest.mark.slow
+
 
 def evaluate_drawn(method: CalibrationMethod) -> tuple[Any, EvaluationResult]:
     """A network that overstates the first class, and the choice of its calibration, on 1,400 images."""

@@ -13,6 +13,8 @@ from fer.synthetic.clips import ClipSeries, write_clips
 from fer.train.clip_extraction import build_clip_options, pin_clip_detector
 from fer.train.inputs import prepare_data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:

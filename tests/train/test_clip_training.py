@@ -32,6 +32,8 @@ from tests.helpers.networks import settings
 from tests.helpers.programs import metrics_of
 from tests.helpers.served_runs import FACTS
 
+pytestmark = pytest.mark.slow
+
 DATA = (
     *("dataset=synthetic_clips_small", "dataset.sources.synthetic_clips.count=35"),
     *("dataset.sources.synthetic_clips.subjects=5", "dataset.sources.synthetic_clips.seconds=1"),
@@ -78,7 +80,6 @@ def run(work: Path, configure: Callable[..., Config]) -> Path:
     return work / "run"
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_a_resumed_run_is_an_unbroken_one(
     run: Path, configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +104,6 @@ def test_a_resumed_run_is_an_unbroken_one(
     pd.testing.assert_frame_equal(*histories)
 
 
-@pytest.mark.slow
 def test_the_run_says_what_it_was_made_of(run: Path, encoder: str) -> None:
     saved = yaml.safe_load((run / "run.yaml").read_text())
     assert saved["model"]["encoder"] == encoder
@@ -117,7 +117,6 @@ def test_the_run_says_what_it_was_made_of(run: Path, encoder: str) -> None:
     assert (run / "bundle" / "baseline.json").is_file()
 
 
-@pytest.mark.slow
 def test_the_samples_are_clips_that_every_copy_answers(run: Path, tmp_path: Path) -> None:
     samples = read_samples(run / "bundle")
     assert samples is not None and samples.images.shape == (2, 6, 96, 96, 3)
@@ -127,7 +126,6 @@ def test_the_samples_are_clips_that_every_copy_answers(run: Path, tmp_path: Path
     assert compute_disagreement(exported, samples) < 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_a_model_of_clips_is_judged_again_alike(run: Path, configure: Callable[..., Config], tmp_path: Path) -> None:
     train(configure("trainer.stages=[test]", f"model_uri={run}", "model.encoder=null"), tmp_path / "again")
@@ -136,7 +134,6 @@ def test_a_model_of_clips_is_judged_again_alike(run: Path, configure: Callable[.
     assert before["test"]["log_loss"] == pytest.approx(after["test"]["log_loss"], rel=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_what_looks_at_other_data_is_refused(run: Path, configure: Callable[..., Config], tmp_path: Path) -> None:
     images = ["dataset=synthetic", "dataset.sources.synthetic.count=70", f"dataset.cache_dir={tmp_path}"]
@@ -230,7 +227,6 @@ def test_a_loss_a_clip_is_that_of_its_answer() -> None:
     torch.testing.assert_close(outputs, network(batch["images"], batch["mask"]))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_convolutions_through_time_train_too(work: Path, tmp_path: Path) -> None:
     cache = f"dataset.cache_dir={work / 'cache'}"

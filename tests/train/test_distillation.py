@@ -37,6 +37,8 @@ from fer.train.pipeline import train
 from tests.helpers.networks import SMALL, batch_of, faces, lively, settings
 from tests.helpers.programs import FAST
 
+pytestmark = pytest.mark.slow
+
 FACTS = {"metrics": {"val": None, "test": None}, "data_fingerprint": "f" * 64, "config_sha256": "c" * 64}
 
 
@@ -223,7 +225,6 @@ def test_a_student_comes_near_its_teacher(make_network: Callable[[], FaceNetwork
     assert losses[1.0] - entropy < 0.5 * (losses[0.0] - entropy)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_a_run_names_its_teachers(tmp_path: Path, network: FaceNetwork) -> None:
     teacher = save_teacher(tmp_path / "teacher", network)

@@ -27,6 +27,8 @@ from tests.helpers.networks import lively
 from tests.helpers.programs import metrics_of, provenance_of
 from tests.helpers.served_runs import run_of
 
+pytestmark = pytest.mark.slow
+
 FILES = ("embeddings.npy", "embeddings.parquet", "embeddings.json", "embeddings.html", "metrics.json")
 
 DATA = (

@@ -36,6 +36,8 @@ from tests.helpers.networks import lively, one_thread
 from tests.helpers.programs import metrics_of
 from tests.helpers.served_runs import run_of
 
+pytestmark = pytest.mark.slow
+
 TINY = "test_resnet"
 FAST = {"mlp": {"hidden": 8, "max_iter": 5}, "gradient_boosting": {"rounds": 4, "min_samples_leaf": 3}}
 

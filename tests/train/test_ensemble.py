@@ -26,6 +26,8 @@ from tests.helpers.members import save_member
 from tests.helpers.programs import FAST
 from tests.train.test_distillation import draw_store
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [f"p_{name}" for name in EMOTIONS]
 
 

@@ -18,6 +18,8 @@ from fer.study.exports.export import FORMATS, check_formats, export_study
 from fer.study.exports.prepared import list_tables
 from tests.helpers.exported_study import DEFINITIONS, list_files
 
+pytestmark = pytest.mark.slow
+
 ALL = [name for name in FORMATS if name != "highlights"]
 
 
