@@ -4,16 +4,17 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from importlib import import_module
 
 import pytest
+from filelock import FileLock
 
 from fer.core.user_cache import CACHE_ENV
 from tests.helpers.forking import forking
 from tests.helpers.parsing import parse_once
-from tests.helpers.paths import SHARED, TABLES_ENV
+from tests.helpers.paths import PROJECT, SHARED, TABLES_ENV
 
 pytest_plugins = (
     "tests.helpers.aws_fixtures",
@@ -99,9 +100,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[FORKING].enter_context(forking())
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """What is still there goes with the process: pytest would have it searched twice for what can be collected."""
+    gc.freeze()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """What starts processes after the suite starts them as always."""
     config.stash.get(FORKING, ExitStack()).close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Workers collect one after the other: the first compiles all tests, and the others read what it has written."""
+    with FileLock(PROJECT / ".pytest_cache" / "collecting.lock"):
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

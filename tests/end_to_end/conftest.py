@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
 from fer.synthetic.video import CLIP, write_clip
-from tests.helpers.paths import PROJECT
-from tests.helpers.programs import FAST, INFER, Done, Program, face, png, run
+from tests.helpers.paths import PROJECT, WITHOUT_REPORT_ENV
+from tests.helpers.programs import FAST, INFER, Done, Program, environment, face, png, run
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -62,12 +62,28 @@ def build_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Buil
     return build
 
 
+@pytest.fixture(scope="module")
+def without_report() -> Iterator[None]:
+    """Trainings of programs draw no report, which takes a third of a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WITHOUT_REPORT_ENV, "1")
+        yield
+
+
+@pytest.fixture
+def with_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do in this test, although they do not in others of its file."""
+    monkeypatch.delenv(WITHOUT_REPORT_ENV)
+
+
 @pytest.fixture(scope="session")
-def finished(train: Program, build_once: BuildOnce) -> Path:
-    """A finished run of two epochs on drawn faces, with all stages."""
+def finished(program: Program, build_once: BuildOnce) -> Path:
+    """A finished run of two epochs on drawn faces, with all stages and its report, whoever asks for it first."""
 
     def make(directory: Path) -> None:
-        done = train(*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
+        surroundings = {name: value for name, value in environment().items() if name != WITHOUT_REPORT_ENV}
+        options = (*FAST, "trainer.max_epochs=2", f"hydra.run.dir={directory}")
+        done = program(str(PROJECT / "train.py"), *options, surroundings=surroundings)
         assert done.returncode == 0, done.stderr
 
     return build_once("finished", make)

@@ -23,6 +23,8 @@ from tests.helpers.programs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 TRAIN = str(PROJECT / "train.py")
 # All that depends on the whole batch but batch norm and dropout, which each process has for its own part: mixing,
 # smoothing, the moving average, slices that are uneven, and a last validation batch with one image. Double precision
@@ -154,6 +156,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(
     pd.testing.assert_frame_equal(history_of(directory), history_of(two), check_exact=True)
 
 
+@pytest.mark.usefixtures("with_report")
 def test_an_interrupted_run_of_two_processes_keeps_its_checkpoint(
     running: tuple["subprocess.Popen[str]", Path],
 ) -> None:

@@ -27,6 +27,8 @@ from tests.helpers.programs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 TRAIN = str(PROJECT / "train.py")
 Stopped = Callable[[subprocess.Popen[str]], None]
 
@@ -144,6 +146,7 @@ def test_killed_and_resumed_equals_unbroken(train: Program, workplace: Path, sto
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
+@pytest.mark.usefixtures("with_report")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_usable_and_marked(workplace: Path, stopped: Stopped, number: signal.Signals) -> None:
     directory = workplace / f"interrupted-{number.name}"

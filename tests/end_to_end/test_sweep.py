@@ -17,6 +17,8 @@ from fer.sweep.records import SweepJob, read_jobs
 from tests.helpers.paths import PROJECT
 from tests.helpers.programs import FAST, Done, Program, metrics_of, provenance_of, start
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 Stop = Callable[["subprocess.Popen[str]"], None]
 TRAIN = str(PROJECT / "train.py")
 SHORT = (*FAST, "trainer.max_epochs=1", "trainer.limit_batches=2")

@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 
 from tests.helpers.forking import READY, SYS_CLONE, ask_for_copies
 from tests.helpers.parsing import parse_once
-from tests.helpers.paths import PROJECT
+from tests.helpers.paths import PROJECT, WITHOUT_REPORT_ENV
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "pytorch_lightning", "torchmetrics", "safetensors.torch"),
@@ -45,6 +45,8 @@ LIBRARIES = (
     *("pandas.io.formats.csvs", "pandas.core.methods.to_dict", "pandas.core.reshape.reshape", "av.subtitles.stream"),
     *("sqlalchemy.dialects.sqlite", "sagemaker_mlflow.mlflow_sagemaker_registry_store", "alembic.command"),
     *("hydra._internal.logging_config", "torch.utils.serialization.config", "fsspec.implementations.chained"),
+    # PyTorch imports it at the end of a process.
+    "tabulate",
 )
 # Modules that set the environment of their program, or need what is not imported here.
 NOT_IMPORTED = (".__main__", ".wandb", ".mlflow", ".google")
@@ -137,6 +139,8 @@ def _become(order: Mapping[str, Any], received: Sequence[int]) -> int:
         _forget_project_unless_found()
         if "-I" in order["flags"]:
             _hide_libraries()
+        elif WITHOUT_REPORT_ENV in os.environ:
+            importlib.import_module("fer.train.results").write_report = lambda *_, **__: None
         if what == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
