@@ -15,6 +15,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from fer.serving.joined_writes import JoinedWrites
+
 # Open connections. One more takes the place of the one that has kept the server waiting for a request for longest.
 MAX_CONNECTIONS = 1024
 # Descriptors for all else: the model, the log, what libraries open.
@@ -109,7 +111,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and make room for this connection where there are too many."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._schedule_check()
         if len(self.connections) > self.max_connections:
             self._make_room()
