@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fer.bundle.metadata import FaceFormat
 from fer.bundle.predictor import Predictor
 from fer.serving.answers import Answer
 from fer.serving.authentication import RequireToken
@@ -26,7 +25,7 @@ from fer.serving.body_memory import BodyMemory, Share
 from fer.serving.disconnection import run_while_connected
 from fer.serving.limiter import MemoryLimiter
 from fer.serving.metrics import Metrics
-from fer.serving.picture_limits import check_cost, measure_images, split_by_cost
+from fer.serving.picture_limits import MAX_REQUEST_PIXELS, check_cost, measure_images, split_by_cost
 from fer.serving.requests import (
     MAX_BYTES,
     EncodedImage,
@@ -185,20 +184,27 @@ class Service:
 
     async def _classify_picture(self, body: bytes) -> str:
         """Return the line of JSON for the only picture of a request. Raises RequestError."""
-        form = self._get_predictor().description.faces
-        async with self.faces.reserve(1):
-            # In one turn of another thread: each costs a tenth of what a small picture does.
-            image, face = await self.pool.run(_read_picture, body, form)
-            if face is not None:
-                return await self._answer_picture(image, face)
-        (face,) = await self.large_pool.run(decode_faces, [image], form)
-        return await self._answer_picture(image, face)
+        (image,) = parse_images(body, "image")
+        try:
+            async with self.faces.reserve(1):
+                answers = await self.pool.run_first(self._submit_picture, image, BATCH_PIXELS)
+        except _LargePictureError:
+            answers = await self.large_pool.run_first(self._submit_picture, image, MAX_REQUEST_PIXELS)
+        return self._format_answers([image], [None], answers)
 
-    async def _answer_picture(self, image: EncodedImage, face: np.ndarray | RequestError) -> str:
+    def _submit_picture(self, image: EncodedImage, most_pixels: int, answer: asyncio.Future[np.ndarray]) -> None:
+        """Have a picture classified, from another thread: a turn of the event loop takes longer than it seems.
+
+        Raises RequestError, and _LargePictureError where it has more pixels than may be decoded here.
+        """
+        images = measure_images([image])
+        if images[0].cost > most_pixels:
+            raise _LargePictureError
+        (face,) = decode_faces(images, self._get_predictor().description.faces)
+        self._count([face])
         if isinstance(face, RequestError):
-            self._count([face])
             raise face
-        return await self._classify_faces([image], [face])
+        self.batcher.submit_for(answer, [face])
 
     async def _classify_archive(self, body: bytes, run: FrameRun | None) -> str:
         """Return the JSON Lines for the pictures of an archive. Raises RequestError."""
@@ -240,20 +246,20 @@ class Service:
 
     async def _classify_chunk(self, images: list[EncodedImage], pool: Workers) -> str:
         faces = await pool.run(decode_faces, images, self._get_predictor().description.faces)
-        return await self._classify_faces(images, faces)
-
-    async def _classify_faces(self, images: list[EncodedImage], faces: list[np.ndarray | RequestError]) -> str:
-        description = self._get_predictor().description
         self._count(faces)
         good = [face for face in faces if not isinstance(face, RequestError)]
         answers = await self.batcher.submit(good) if good else np.empty((0, 0))
+        return self._format_answers(images, faces, answers)
+
+    def _format_answers(
+        self, images: Sequence[EncodedImage], faces: Sequence[np.ndarray | RequestError | None], answers: np.ndarray
+    ) -> str:
+        description = self._get_predictor().description
         return to_json_lines(images, faces, answers, description.classes, description.confidence_rule)
 
 
-def _read_picture(body: bytes, form: FaceFormat) -> tuple[EncodedImage, np.ndarray | RequestError | None]:
-    """Return the picture of a body, and its face, None where decoding it takes long. Raises RequestError."""
-    (image,) = measure_images(parse_images(body, "image"))
-    return image, decode_faces([image], form)[0] if image.cost <= BATCH_PIXELS else None
+class _LargePictureError(Exception):
+    """A picture takes too long to be decoded among others."""
 
 
 def _parse_archive(body: bytes) -> list[EncodedImage]:

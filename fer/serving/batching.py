@@ -45,11 +45,15 @@ class Batcher:
     def submit(self, faces: Sequence[np.ndarray]) -> asyncio.Future[np.ndarray]:
         """Return the future of the probabilities (N, classes) of N native faces, at most ``max_batch_size``.
 
-        It is one of the running event loop. Faces are left out of the batches once it is cancelled.
+        It is one of the running event loop.
         """
-        job = _Job(faces, asyncio.get_running_loop().create_future())
-        self._jobs.put(job)
-        return job.result
+        result: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+        self.submit_for(result, faces)
+        return result
+
+    def submit_for(self, result: asyncio.Future[np.ndarray], faces: Sequence[np.ndarray]) -> None:
+        """Classify faces for a future, from any thread; they are left out of the batches once it is cancelled."""
+        self._jobs.put(_Job(faces, result))
 
     def close(self) -> None:
         """Classify what waits, and end the thread."""

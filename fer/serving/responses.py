@@ -60,7 +60,7 @@ def _decode_measured(data: bytes | memoryview) -> np.ndarray:
 
 def to_json_lines(
     encoded_images: Sequence[EncodedImage],
-    faces: Sequence[np.ndarray | RequestError],
+    faces: Sequence[np.ndarray | RequestError | None],
     answers: np.ndarray,
     classes: Sequence[str],
     rule: ConfidenceRule | None,
@@ -69,7 +69,7 @@ def to_json_lines(
 
     Args:
         encoded_images: The images of the request.
-        faces: What ``decode_faces`` returned for them.
+        faces: What ``decode_faces`` returned for them; only its errors are looked at.
         answers: Of the N images that could be decoded, the columns of ``Predictor.predict_all``: (N, classes), or
             (N, classes + 2).
         classes: Names of the first columns.

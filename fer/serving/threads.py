@@ -49,9 +49,7 @@ class Workers:
     """
 
     def __init__(self, count: int, name: str) -> None:
-        self._jobs: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._calls: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], object]] | None] = queue.SimpleQueue()
         self._results = Results[Any]()
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
@@ -60,23 +58,32 @@ class Workers:
     def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Return the future of a call, for the running event loop; once cancelled, it is not begun any more."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((future, function, arguments))
+        self._calls.put((future, lambda: self._results.post(future, function(*arguments))))
+        return future
+
+    def run_first(self, function: Callable[..., None], *arguments: Any) -> asyncio.Future[Any]:
+        """Return a future that the called function gets behind its arguments, to have its result come from elsewhere.
+
+        An error of the call is the future's at once.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls.put((future, lambda: function(*arguments, future)))
         return future
 
     def close(self) -> None:
         """Do what waits, and end the threads."""
         for _ in self._threads:
-            self._jobs.put(None)
+            self._calls.put(None)
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            future, function, arguments = job
+        while (asked := self._calls.get()) is not None:
+            future, call = asked
             if not future.cancelled():
                 try:
-                    self._results.post(future, function(*arguments))
+                    call()
                 except BaseException as error:
                     self._results.post(future, None, error)
-            # The arguments would otherwise stay in memory until the next call.
-            del job, future, arguments
+            # What it was called with would otherwise stay in memory until the next call.
+            del asked, future, call
