@@ -22,6 +22,7 @@ from fer.serving.authentication import RequireToken
 from fer.serving.batching import Batcher
 from fer.serving.bodies import read_body
 from fer.serving.body_memory import BodyMemory, Share
+from fer.serving.connection import STATE_KEY
 from fer.serving.disconnection import run_while_connected
 from fer.serving.limiter import MemoryLimiter
 from fer.serving.metrics import Metrics
@@ -96,7 +97,7 @@ class Service:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             # A quarter of what a request costs beside its picture would be Starlette's way to the same method.
             if scope["type"] == "http" and scope["path"] == "/invocations" and scope["method"] == "POST":
-                response = await self._handle_invocation(Headers(scope=scope), receive)
+                response = await self._handle_invocation(scope, receive)
                 await response(scope, receive, send)
             else:
                 await routed(scope, receive, send)
@@ -135,19 +136,19 @@ class Service:
         return Response(self.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     async def _invoke(self, request: Request) -> Response:
-        return await self._handle_invocation(request.headers, request.receive)
+        return await self._handle_invocation(request.scope, request.receive)
 
-    async def _handle_invocation(self, headers: Headers, receive: Receive) -> Response:
+    async def _handle_invocation(self, scope: Scope, receive: Receive) -> Response:
         start = time.perf_counter()
-        response = await self._build_response(headers, receive)
+        response = await self._build_response(scope, receive)
         self.metrics.seconds.observe(time.perf_counter() - start)
         self.metrics.requests.labels(str(response.status_code)).inc()
         return response
 
-    async def _build_response(self, headers: Headers, receive: Receive) -> Response:
+    async def _build_response(self, scope: Scope, receive: Receive) -> Response:
         share = self.bodies.open()
         try:
-            answer = Answer(await self._answer(headers, receive, share), share)
+            answer = Answer(await self._answer(scope, receive, share), share)
         except BaseException as error:
             share.close()
             return self._refuse(error)
@@ -171,16 +172,17 @@ class Service:
         log.error("500: classification failed", exc_info=error)
         return JSONResponse({"error": "classification failed: the server's log says why"}, 500)
 
-    async def _answer(self, headers: Headers, receive: Receive, share: Share) -> str:
+    async def _answer(self, scope: Scope, receive: Receive, share: Share) -> str:
         """Return the JSON Lines for a request. Raises RequestError, and ClientDisconnect where the client is gone."""
         self._get_predictor()
+        headers = Headers(scope=scope)
         content_type = headers.get("content-type", "")
         kind = parse_content_type(content_type)
         run = parse_frame_run(content_type, kind)
         check_size(int(headers.get("content-length", 0)), self.bodies.largest)
         body = await read_body(receive, share)
         work = self._classify_picture(body) if kind == "image" else self._classify_archive(body, run)
-        return await run_while_connected(receive, work)
+        return await run_while_connected(scope["state"][STATE_KEY], work)
 
     async def _classify_picture(self, body: bytes) -> str:
         """Return the line of JSON for the only picture of a request. Raises RequestError."""

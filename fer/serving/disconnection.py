@@ -1,39 +1,45 @@
 """Giving up the work for a client that is gone."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
 
 T = TypeVar("T")
 
 
-async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+class Watched(Protocol):
+    """A connection that says when its client is gone."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client is gone."""
+        ...
+
+    def watch(self, give_up: Callable[[], object] | None) -> None:
+        """Call ``give_up``, until another takes its place, when the client goes."""
+        ...
+
+
+async def run_while_connected(connection: Watched, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of ``work``; cancel it and raise ClientDisconnect as soon as the client is gone.
 
     Args:
-        receive: A request whose body has been read: what comes next is that the client is gone.
-        work: What the client waits for. It is done in the running task, since one of its own takes longer to start.
+        connection: Of the client, whose request has been read.
+        work: What it waits for.
     """
     task = asyncio.current_task()
     assert task is not None
-    watch = asyncio.ensure_future(receive())
-    is_working = True
-
-    def give_up(_: asyncio.Future[Any]) -> None:
-        if is_working:
-            task.cancel()
-
-    watch.add_done_callback(give_up)
+    connection.watch(task.cancel)
     try:
+        if connection.is_gone:
+            task.cancel()
         return await work
     except asyncio.CancelledError:
-        if not watch.done():
+        if not connection.is_gone:
             raise  # somebody else cancels the task
         task.uncancel()
         raise ClientDisconnect from None
     finally:
-        is_working = False
-        watch.cancel()
+        connection.watch(None)

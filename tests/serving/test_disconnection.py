@@ -1,6 +1,7 @@
 """Work for a client ends with its connection, and only then."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,36 +10,45 @@ from starlette.requests import ClientDisconnect
 from fer.serving.disconnection import run_while_connected
 
 
-async def run_until(gone: asyncio.Event, work: Any, ended: list[str]) -> Any:
-    """Work for a client that is gone once ``gone`` is set."""
+class Connected:
+    """A connection whose client leaves when it is told to."""
 
-    async def receive() -> dict[str, Any]:
-        await gone.wait()
-        return {"type": "http.disconnect"}
+    def __init__(self) -> None:
+        self.is_gone = False
+        self.give_up: Callable[[], object] | None = None
 
-    async def watched() -> Any:
-        try:
-            return await work
-        finally:
-            ended.append("work")
+    def watch(self, give_up: Callable[[], object] | None) -> None:
+        self.give_up = give_up
 
-    return await run_while_connected(receive, watched())
+    def leave(self) -> None:
+        self.is_gone = True
+        if self.give_up:
+            self.give_up()
+
+
+async def begin(connection: Connected, work: Any) -> asyncio.Task[Any]:
+    """A task that waits for the work of a client."""
+    request = asyncio.create_task(run_while_connected(connection, work))
+    await asyncio.sleep(0)
+    return request
 
 
 def test_the_result_of_work_for_a_client_that_stays() -> None:
-    assert asyncio.run(run_until(asyncio.Event(), asyncio.sleep(0, "done"), [])) == "done"
+    assert asyncio.run(run_while_connected(Connected(), asyncio.sleep(0, "done"))) == "done"
 
 
-def test_work_ends_as_soon_as_the_client_is_gone() -> None:
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_work_ends_as_soon_as_the_client_is_gone(leaves_first: bool) -> None:
     async def scenario() -> None:
-        gone, ended = asyncio.Event(), list[str]()
-        request = asyncio.create_task(run_until(gone, asyncio.sleep(3600), ended))
-        await asyncio.sleep(0)
-        gone.set()
+        connection = Connected()
+        if leaves_first:
+            connection.leave()
+        request = await begin(connection, asyncio.sleep(3600))
+        if not leaves_first:
+            connection.leave()
         with pytest.raises(ClientDisconnect):
             await request
-        assert ended == ["work"]
-        # The task may go on with an answer.
+        # Such a task may go on with an answer.
         assert not request.cancelling()
 
     asyncio.run(scenario())
@@ -46,17 +56,10 @@ def test_work_ends_as_soon_as_the_client_is_gone() -> None:
 
 def test_a_client_that_leaves_with_its_answer_disturbs_nothing() -> None:
     async def scenario() -> str:
-        gone = asyncio.Event()
-
-        async def leave() -> str:
-            await asyncio.sleep(0)
-            gone.set()
-            return "done"
-
-        result: str = await run_until(gone, leave(), [])
-        # What would still end the task comes in its next turns.
-        for _ in range(5):
-            await asyncio.sleep(0)
+        connection = Connected()
+        result = await run_while_connected(connection, asyncio.sleep(0, "done"))
+        connection.leave()
+        await asyncio.sleep(0)
         return result
 
     assert asyncio.run(scenario()) == "done"
@@ -64,8 +67,7 @@ def test_a_client_that_leaves_with_its_answer_disturbs_nothing() -> None:
 
 def test_an_end_for_another_reason_stays_one() -> None:
     async def scenario() -> None:
-        request = asyncio.create_task(run_until(asyncio.Event(), asyncio.sleep(3600), []))
-        await asyncio.sleep(0)
+        request = await begin(Connected(), asyncio.sleep(3600))
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
