@@ -83,7 +83,7 @@ class Parser(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
-            names = {name for name, _ in event.headers}
+            names = {name.lower() for name, _ in event.headers.raw_items()}
             if {b"content-length", b"transfer-encoding"} <= names:
                 raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         elif isinstance(event, h11.Data):

@@ -44,6 +44,7 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self._transport.write(data)
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._transport.write(data)

@@ -33,7 +33,7 @@ def parse_frame_run(content_type: str, kind: Kind) -> FrameRun | None:
         RequestError: One is no truth value or number, or the body is no archive.
     """
     if ";" not in content_type:
-        return None  # no parameters: the parser of headers takes as long as a tenth of the answer
+        return None  # no parameters, and the parser of headers takes longer than all the rest here
     header = Message()
     header["content-type"] = content_type
     parameters = {str(name).lower(): str(value) for name, value in (header.get_params(failobj=[]) or [])[1:]}

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fer.serving.threads import Workers
+from fer.serving.threads import Results, Workers
 
 
 def test_each_call_gets_its_own_result_or_error() -> None:
@@ -35,6 +35,26 @@ def test_results_of_many_threads_all_arrive() -> None:
         return results
 
     assert asyncio.run(scenario()) == [*range(20)] * 50
+
+
+def test_a_first_call_has_its_result_from_elsewhere_and_its_errors_by_itself() -> None:
+    async def scenario() -> list[str | BaseException]:
+        workers = Workers(1, "first")
+        results = Results[str]()
+
+        def pass_on(word: str, future: asyncio.Future[str]) -> None:
+            if not word:
+                raise ValueError("no word")
+            threading.Thread(target=results.post, args=(future, word + "!")).start()
+
+        futures = [workers.run_first(pass_on, word) for word in ("a", "", "b")]
+        try:
+            return await asyncio.gather(*futures, return_exceptions=True)
+        finally:
+            workers.close()
+
+    first, error, second = asyncio.run(scenario())
+    assert (first, str(error), second) == ("a!", "no word", "b!")
 
 
 def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
