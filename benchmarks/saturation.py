@@ -147,6 +147,11 @@ def main() -> None:
         for name in ("by_clock", "by_processor"):
             pairs = ([getattr(one, name) for one in rounds[key]] for key in (kind, "in process"))
             print(f"{kind}, {count} clients, over in process, {name}: {describe_ratio(*pairs)}, aim {RATE_AIM}")
+        beside = statistics.median(
+            1000 / there.by_processor - 1000 / here.by_processor
+            for there, here in zip(rounds[kind], rounds["in process"], strict=True)
+        )
+        print(f"{kind}: {beside:.2f} ms of the server's processor time a picture beside decoding and classifying it")
         p50, p99 = np.quantile([seconds for one in rounds[kind] for seconds in one.latencies], [0.5, 0.99]) / batch_s
         print(f"{kind}: an answer takes {p50:.2f} batches, 99th percentile {p99:.2f}, aim {P99_AIM}")
 

@@ -8,6 +8,8 @@ from fer.serving.responses import JSON_LINES
 
 # Handed over to the socket at once.
 PART_BYTES = 1 << 16
+# Never waits for the client to read.
+SMALL_BYTES = 1 << 12
 
 
 class Answer(Response):
@@ -28,6 +30,8 @@ class Answer(Response):
         """Send it in parts, each when the client has read those before it."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if len(self.body) <= SMALL_BYTES:
+                return await send({"type": "http.response.body", "body": self.body})
             for start in range(0, len(self.body), PART_BYTES):
                 part = self.body[start : start + PART_BYTES]
                 await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -1,12 +1,14 @@
 """Dynamic batching: faces of many requests, classified together by one thread."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
+from fer.serving.threads import Results
 
 ClassifyFn = Callable[[list[np.ndarray]], np.ndarray]
 
@@ -16,7 +18,7 @@ class _Job:
     """Faces of one request, and the future of their probabilities."""
 
     faces: Sequence[np.ndarray]
-    result: Future[np.ndarray] = field(default_factory=Future)
+    result: asyncio.Future[np.ndarray]
 
 
 class Batcher:
@@ -36,14 +38,22 @@ class Batcher:
         self.max_batch_size = max_batch_size
         self.observe = observe
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._results = Results[np.ndarray]()
         self._thread = threading.Thread(target=self._process_queue, name="classify", daemon=True)
         self._thread.start()
 
-    def submit(self, faces: Sequence[np.ndarray]) -> Future[np.ndarray]:
-        """Return the future of the probabilities (N, classes) of N native faces, at most ``max_batch_size``."""
-        job = _Job(faces)
-        self._jobs.put(job)
-        return job.result
+    def submit(self, faces: Sequence[np.ndarray]) -> asyncio.Future[np.ndarray]:
+        """Return the future of the probabilities (N, classes) of N native faces, at most ``max_batch_size``.
+
+        It is one of the running event loop.
+        """
+        result: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+        self.submit_for(result, faces)
+        return result
+
+    def submit_for(self, result: asyncio.Future[np.ndarray], faces: Sequence[np.ndarray]) -> None:
+        """Classify faces for a future, from any thread; they are left out of the batches once it is cancelled."""
+        self._jobs.put(_Job(faces, result))
 
     def close(self) -> None:
         """Classify what waits, and end the thread."""
@@ -54,7 +64,7 @@ class Batcher:
         job = self._jobs.get()
         while job is not None:
             batch, job = self._collect_batch(job)
-            self._process_batch([queued for queued in batch if queued.result.set_running_or_notify_cancel()])
+            self._process_batch([queued for queued in batch if not queued.result.cancelled()])
             # The faces would otherwise stay in memory until the next request.
             del batch
             job = job or self._jobs.get()
@@ -87,10 +97,10 @@ class Batcher:
                 for job in batch:
                     self._process_batch([job])
             else:
-                batch[0].result.set_exception(error)
+                self._results.post(batch[0].result, None, error)
             return
         self.observe(len(faces))
         start = 0
         for job in batch:
-            job.result.set_result(probabilities[start : start + len(job.faces)])
+            self._results.post(job.result, probabilities[start : start + len(job.faces)])
             start += len(job.faces)

@@ -3,7 +3,8 @@
 import asyncio
 import io
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from fer.serving.body_memory import Share
 from fer.serving.requests import RequestError, check_size
@@ -16,11 +17,11 @@ READ_TIMEOUT_S, MIN_BYTES_PER_S = 30.0, 1 << 16
 MAX_WAITING_REQUESTS = 256
 
 
-async def read_body(request: Request, share: Share) -> bytes:
+async def read_body(receive: Receive, share: Share) -> bytes:
     """Return the body of a request.
 
     Args:
-        request: The request, of which nothing has been read.
+        receive: The request, of which nothing has been read.
         share: Grows with the body.
 
     Raises:
@@ -28,21 +29,21 @@ async def read_body(request: Request, share: Share) -> bytes:
         ClientDisconnect: The client is gone.
     """
     body = io.BytesIO()
-    chunks = request.stream()
     while True:
         left_s = READ_TIMEOUT_S - max(0.0, share.waited_s - body.tell() / MIN_BYTES_PER_S)
         try:
             async with asyncio.timeout(left_s) as deadline:
                 share.begin_wait(deadline)
-                chunk = await anext(chunks, None)
+                message = await receive()
         except TimeoutError:
             raise RequestError(
                 408, f"too slow: {body.tell():,} bytes came in {share.lost_s:.0f} s, and the body is not complete"
             ) from None
         finally:
             share.end_wait()
-        if chunk is None:
-            return body.getvalue()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size = body.tell() + len(chunk)
         check_size(size, share.memory.largest)
         if (amount := size - FREE_BYTES - share.held) > 0:
@@ -50,3 +51,5 @@ async def read_body(request: Request, share: Share) -> bytes:
                 raise RequestError(503, "too many requests wait already: try again in a moment")
             await share.grow(amount)
         body.write(chunk)
+        if not message.get("more_body", False):
+            return body.getvalue()

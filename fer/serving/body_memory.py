@@ -121,7 +121,9 @@ class Share:
 
     def shrink(self, amount: int) -> None:
         """Hold at most so many bytes."""
-        freed = max(0, self.held - amount)
+        freed = self.held - amount
+        if freed <= 0:
+            return
         self.held -= freed
         self.memory.free += freed
         self.memory.grant()

@@ -7,6 +7,7 @@ reads no answer. The deadline of a body is kept where it is read, in ``fer.servi
 import asyncio
 import logging
 import resource
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -14,6 +15,8 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from fer.serving.joined_writes import JoinedWrites
 
 # Open connections. One more takes the place of the one that has kept the server waiting for a request for longest.
 MAX_CONNECTIONS = 1024
@@ -31,6 +34,8 @@ SLICE_BYTES = 1 << 14
 FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
 # Connections that are accepted at once: fewer than there may be, or new ones would end each other unheard.
 BACKLOG = 256
+# Of the connection, in the state of a request's scope.
+STATE_KEY = "connection"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 log = logging.getLogger(__name__)
 
@@ -78,7 +83,7 @@ class Parser(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
-            names = {name for name, _ in event.headers}
+            names = {name.lower() for name, _ in event.headers.raw_items()}
             if {b"content-length", b"transfer-encoding"} <= names:
                 raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         elif isinstance(event, h11.Data):
@@ -101,15 +106,18 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        # What answers a request finds its connection in there.
+        super().__init__(config, server_state, {**app_state, STATE_KEY: self}, _loop)
         self.conn = Parser(h11.SERVER)
+        self.is_gone = False
+        self._give_up: Callable[[], object] | None = None
         self._head_since = self.loop.time()
         self._unread_s, self._allowed_unread_s = 0.0, float(ANSWER_TIMEOUT_S)
         self._check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and make room for this connection where there are too many."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._schedule_check()
         if len(self.connections) > self.max_connections:
             self._make_room()
@@ -119,6 +127,9 @@ class Connection(H11Protocol):
         if self._check is not None:
             self._check.cancel()
         super().connection_lost(exc)
+        self._leave()
+        # Only Python's search for circles would find the connection otherwise.
+        self.app_state.clear()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -142,10 +153,22 @@ class Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+            self._leave()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
             self.transport.abort()
+
+    def watch(self, give_up: Callable[[], object] | None) -> None:
+        """Call ``give_up``, until another takes its place, when the client goes."""
+        self._give_up = give_up
+        # What is not read does not end.
+        self.flow.resume_reading()
+
+    def _leave(self) -> None:
+        self.is_gone = True
+        if self._give_up is not None:
+            self._give_up()
 
     @property
     def awaits_request(self) -> bool:

@@ -25,17 +25,21 @@ class MemoryLimiter:
     @asynccontextmanager
     async def reserve(self, amount: int) -> AsyncIterator[None]:
         """Hold ``amount`` units, at most the pool's size, inside the block; waiters are served in order of arrival."""
+        if self.waiting or self.free < amount:
+            await self._wait(amount)
+        self.free -= amount
+        try:
+            yield
+        finally:
+            self.free += amount
+            self._freed.set()
+
+    async def _wait(self, amount: int) -> None:
         self.waiting += 1
         try:
             async with self._turn:
                 while self.free < amount:
                     self._freed.clear()
                     await self._freed.wait()
-                self.free -= amount
         finally:
             self.waiting -= 1
-        try:
-            yield
-        finally:
-            self.free += amount
-            self._freed.set()

@@ -16,6 +16,7 @@ from fer.serving.requests import EncodedImage, RequestError
 JSON_LINES = "application/jsonlines"
 # Decimals of a probability: more than two runtimes agree in.
 DECIMALS = 8
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 def decode_faces(encoded_images: Sequence[EncodedImage], faces: FaceFormat) -> list[np.ndarray | RequestError]:
@@ -59,7 +60,7 @@ def _decode_measured(data: bytes | memoryview) -> np.ndarray:
 
 def to_json_lines(
     encoded_images: Sequence[EncodedImage],
-    faces: Sequence[np.ndarray | RequestError],
+    faces: Sequence[np.ndarray | RequestError | None],
     answers: np.ndarray,
     classes: Sequence[str],
     rule: ConfidenceRule | None,
@@ -68,25 +69,27 @@ def to_json_lines(
 
     Args:
         encoded_images: The images of the request.
-        faces: What ``decode_faces`` returned for them.
+        faces: What ``decode_faces`` returned for them; only its errors are looked at.
         answers: Of the N images that could be decoded, the columns of ``Predictor.predict_all``: (N, classes), or
             (N, classes + 2).
         classes: Names of the first columns.
         rule: Below which confidence an answer is uncertain; None where the model does not say, nor the answers then.
     """
-    rows = iter(answers.astype(np.float64).round(DECIMALS).tolist())
-    lines = []
+    rows = answers.astype(np.float64).round(DECIMALS).tolist()
+    confidences = [max(row[: len(classes)]) for row in rows]
+    are_uncertain = [] if rule is None else rule.find_uncertain(np.array(confidences)).tolist()
+    good, lines = 0, []
     for encoded, face in zip(encoded_images, faces, strict=True):
         answer: dict[str, object] = {"id": encoded.id}
         if isinstance(face, RequestError):
             answer["error"] = str(face)
         else:
-            values = next(rows)
-            row, affect = values[: len(classes)], values[len(classes) :]
-            answer["emotion"] = classes[row.index(max(row))]
+            row, affect = rows[good][: len(classes)], rows[good][len(classes) :]
+            answer["emotion"] = classes[row.index(confidences[good])]
             answer["probabilities"] = dict(zip(classes, row, strict=True))
             if rule is not None:
-                answer["uncertain"] = bool(rule.find_uncertain(np.array([max(row)]))[0])
+                answer["uncertain"] = are_uncertain[good]
             answer |= dict(zip(AFFECT, affect, strict=False))
-        lines.append(json.dumps(answer, allow_nan=False) + "\n")
+            good += 1
+        lines.append(_ENCODER.encode(answer) + "\n")
     return "".join(lines)

@@ -32,6 +32,8 @@ def parse_frame_run(content_type: str, kind: Kind) -> FrameRun | None:
     Raises:
         RequestError: One is no truth value or number, or the body is no archive.
     """
+    if ";" not in content_type:
+        return None  # no parameters, and the parser of headers takes longer than all the rest here
     header = Message()
     header["content-type"] = content_type
     parameters = {str(name).lower(): str(value) for name, value in (header.get_params(failobj=[]) or [])[1:]}

@@ -36,50 +36,62 @@ def held() -> Held:
 
 
 def test_what_waits_is_judged_together_up_to_the_largest_batch(held: Held) -> None:
-    batcher = Batcher(held, 8, held.sizes.append)
-    sizes = (1, 3, 4, 2, 5, 1, 3, 8, 2)
-    first, *others = jobs(*sizes)
-    results = [batcher.submit(first)]
-    held.begun.acquire()
-    results += [batcher.submit(job) for job in others]
-    held.let.set()
-    for place, (result, size) in enumerate(zip(results, sizes, strict=True)):
-        np.testing.assert_array_equal(result.result(), [[place]] * size)
-    batcher.close()
+    async def scenario() -> None:
+        batcher = Batcher(held, 8, held.sizes.append)
+        sizes = (1, 3, 4, 2, 5, 1, 3, 8, 2)
+        first, *others = jobs(*sizes)
+        results = [batcher.submit(first)]
+        held.begun.acquire()
+        results += [batcher.submit(job) for job in others]
+        held.let.set()
+        for place, (result, size) in enumerate(zip(results, sizes, strict=True)):
+            np.testing.assert_array_equal(await result, [[place]] * size)
+        batcher.close()
+
+    asyncio.run(scenario())
     assert held.sizes == [1, 7, 8, 3, 8, 2]
 
 
 def test_an_error_reaches_its_own_job_alone_and_work_goes_on(held: Held) -> None:
-    batcher = Batcher(held, 8, held.sizes.append)
-    results = [batcher.submit([np.array([0])])]
-    held.begun.acquire()
-    results += [batcher.submit([np.array([value])]) for value in (1, 13, 2)]
-    held.let.set()
-    assert [result.result().item() for place, result in enumerate(results) if place != 2] == [0, 1, 2]
-    with pytest.raises(RuntimeError, match="unlucky"):
-        results[2].result()
-    assert batcher.submit([np.array([5])]).result().item() == 5
-    batcher.close()
+    async def scenario() -> None:
+        batcher = Batcher(held, 8, held.sizes.append)
+        results = [batcher.submit([np.array([0])])]
+        held.begun.acquire()
+        results += [batcher.submit([np.array([value])]) for value in (1, 13, 2)]
+        held.let.set()
+        assert [(await result).item() for place, result in enumerate(results) if place != 2] == [0, 1, 2]
+        with pytest.raises(RuntimeError, match="unlucky"):
+            await results[2]
+        assert (await batcher.submit([np.array([5])])).item() == 5
+        batcher.close()
+
+    asyncio.run(scenario())
 
 
 def test_jobs_that_nobody_waits_for_are_left_out(held: Held) -> None:
-    batcher = Batcher(held, 8, held.sizes.append)
-    batcher.submit([np.array([0])])
-    held.begun.acquire()
-    gone, kept = batcher.submit([np.array([1])]), batcher.submit([np.array([2])])
-    assert gone.cancel()
-    held.let.set()
-    assert kept.result().item() == 2
-    batcher.close()
+    async def scenario() -> None:
+        batcher = Batcher(held, 8, held.sizes.append)
+        batcher.submit([np.array([0])])
+        held.begun.acquire()
+        gone, kept = batcher.submit([np.array([1])]), batcher.submit([np.array([2])])
+        assert gone.cancel()
+        held.let.set()
+        assert (await kept).item() == 2
+        batcher.close()
+
+    asyncio.run(scenario())
     assert held.sizes == [1, 1]
 
 
 def test_closing_answers_what_waits(held: Held) -> None:
-    batcher = Batcher(held, 2, held.sizes.append)
-    results = [batcher.submit([np.array([value])]) for value in range(5)]
-    held.let.set()
-    batcher.close()
-    assert [result.result(0).item() for result in results] == list(range(5))
+    async def scenario() -> list[float]:
+        batcher = Batcher(held, 2, held.sizes.append)
+        results = [batcher.submit([np.array([value])]) for value in range(5)]
+        held.let.set()
+        batcher.close()
+        return [result.item() for result in await asyncio.gather(*results)]
+
+    assert asyncio.run(scenario()) == list(range(5))
 
 
 def test_room_is_given_in_the_order_of_arrival() -> None:
