@@ -38,7 +38,7 @@ from fer.infer.track_ids import TrackAssigner
 from fer.train.reproducibility import set_threads
 from fer.video.detectors import Face
 from fer.video.media import Media
-from fer.video.reader import Frame, FrameSampler, iter_frames, open_video
+from fer.video.reader import Frame, FrameSampler, iter_frames
 from fer.video.sampling import SAMPLING
 
 PLAIN_BATCH = 32
@@ -63,7 +63,7 @@ class Clip:
         self.crops = [crop for item in self.extractor.to_rows(iter(self.found)) for crop in get_crops(item)]
 
     def _decode_frames(self) -> Iterator[Frame]:
-        return self.extractor.decode_frames(open_video(self.path))
+        return self.extractor.decode_frames(self.path, {})
 
     def _detect_boxes(self) -> list[list[Face]]:
         return [faces for _, faces in self.extractor.detect_faces(iter(self.frames))]

@@ -56,6 +56,26 @@ def prefetch(items: Iterator[T], depth: int) -> Generator[T, None, None]:
         thread.join()
 
 
+def take_together(items: Iterator[T], is_complete: Callable[[list[T]], bool]) -> Iterator[T]:
+    """Yield items that are taken several at a time: work of one kind for all of them finds its data in the caches.
+
+    Args:
+        items: The iterator; before an error that it raises come the items that it gave.
+        is_complete: Whether no more items are to be taken before those of a list are yielded.
+    """
+    error: Exception | None = None
+    while error is None:
+        group: list[T] = []
+        try:
+            while not group or not is_complete(group):
+                group.append(next(items))
+        except Exception as raised:
+            error = raised
+        yield from group
+    if not isinstance(error, StopIteration):
+        raise error
+
+
 def map_in_threads(items: Iterator[T], workers: Sequence[Callable[[T], U]]) -> Generator[U, None, None]:
     """Yield the result of each item, in order; the items are worked on at the same time.
 

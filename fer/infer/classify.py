@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from fer.bundle.predictor import Predictor
@@ -16,7 +15,7 @@ from fer.emotions import AFFECT
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd
-from fer.infer.smoothing import smooth
+from fer.infer.smoothing import smooth_tracks
 from fer.infer.table import build_answer_schema, build_arrow_table
 from fer.infer.track_ids import TrackAssigner
 
@@ -144,17 +143,26 @@ def _find_peaks(
         columns: What is answered.
         smoothing: How the table will be smoothed.
     """
-    if len({answered[number]["track_id"] for number in ok}) == len(ok):
+    tracks = np.array([answered[number]["track_id"] for number in ok], np.int64)
+    if len(set(tracks.tolist())) == len(ok):
         # Of an image: thousands of them would be smoothed and grouped one by one.
         return set(ok)
-    faces = build_arrow_table(answered, build_answer_schema(columns, True, False)).to_pandas().iloc[list(ok)]
-    after = smooth(faces, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
-    after["height"] = after.filter(regex="^s_").max(axis=1)
-    peaks = [
-        table.groupby(["track_id", leading])[height].idxmax()
-        for table, leading, height in ((faces, "emotion", "confidence"), (after, "smoothed_emotion", "height"))
-    ]
-    return set(pd.concat(peaks))
+    # Not by way of a table: that took ten times as long, for each chunk.
+    times = np.array([answered[number]["time_s"] for number in ok], np.float64)
+    names = [f"p_{name}" for name in columns if name not in AFFECT]
+    before = np.array([[answered[number][name] for name in names] for number in ok], np.float64)
+    after = smooth_tracks(tracks, times, before, smoothing.kind, smoothing.window_s, smoothing.max_gap_s)
+    peaks = np.concatenate([_find_first_maxima(tracks, values) for values in (before, after)])
+    return {ok[peak] for peak in peaks}
+
+
+def _find_first_maxima(tracks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Number of the face in which the leading emotion (N, classes) is highest, of each track (N) and emotion."""
+    leading, heights = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    # Equal ones stay in their order.
+    order = np.lexsort((-heights, leading, tracks))
+    is_first = np.diff(tracks[order], prepend=-1).astype(bool) | np.diff(leading[order], prepend=-1).astype(bool)
+    return order[is_first]
 
 
 def _encode_thumbnail(crop: np.ndarray) -> bytes:

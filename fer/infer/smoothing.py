@@ -36,11 +36,13 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     times = table["time_s"].to_numpy(float)
     affect = [name for name in AFFECT if name in table]
     smoothed, smoothed_affect = np.full(probabilities.shape, np.nan), table[affect].to_numpy(float, copy=True)
-    for rows in _find_segments(table, times, max_gap_s):
-        smoothed[rows] = SMOOTHERS[kind](times[rows], probabilities[rows], window_s)
-        if affect:
-            smoothed_affect[rows] = _smooth_affect(kind, times[rows], smoothed_affect[rows], window_s)
     usable = (table["status"] == "ok").to_numpy()
+    if usable.any():
+        tracks = table[usable].groupby(["video", "track_id"], dropna=False).ngroup().to_numpy()
+        smoothed[usable] = smooth_tracks(tracks, times[usable], probabilities[usable], kind, window_s, max_gap_s)
+        for rows in _find_segments(tracks, times[usable], max_gap_s) if affect else ():
+            rows = np.flatnonzero(usable)[rows]
+            smoothed_affect[rows] = _smooth_affect(kind, times[rows], smoothed_affect[rows], window_s)
     leading = np.full(len(table), None, object)
     if emotions:
         leading[usable] = np.array(emotions, object)[smoothed[usable].argmax(axis=1)]
@@ -51,21 +53,44 @@ def smooth(table: pd.DataFrame, kind: SmoothingKind, window_s: float, max_gap_s:
     )
 
 
+def smooth_tracks(
+    tracks: np.ndarray,
+    times: np.ndarray,
+    probabilities: np.ndarray,
+    kind: SmoothingKind,
+    window_s: float,
+    max_gap_s: float,
+) -> np.ndarray:
+    """Smooth the probabilities of usable faces, as ``smooth`` does those of a table.
+
+    Args:
+        tracks: (N,) whole number of the track of each, 1 face at least.
+        times: (N,) seconds.
+        probabilities: (N, classes).
+        kind: One of SMOOTHERS.
+        window_s: See ``smooth``.
+        max_gap_s: See ``smooth``.
+
+    Returns:
+        (N, classes).
+    """
+    smoothed = np.empty(probabilities.shape)
+    for rows in _find_segments(tracks, times, max_gap_s):
+        smoothed[rows] = SMOOTHERS[kind](times[rows], probabilities[rows], window_s)
+    return smoothed
+
+
 def _smooth_affect(kind: SmoothingKind, times: np.ndarray, values: np.ndarray, window_s: float) -> np.ndarray:
     """Smooth valence and arousal (N, 2) as probabilities are, each as a pair that sums to 1."""
     shares = [np.stack(((1 + column) / 2, (1 - column) / 2), axis=1) for column in values.T]
     return np.stack([2 * SMOOTHERS[kind](times, pair, window_s)[:, 0] - 1 for pair in shares], axis=1)
 
 
-def _find_segments(table: pd.DataFrame, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
+def _find_segments(tracks: np.ndarray, times: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
     """Row numbers of each unbroken stretch of one track, in the order of time."""
-    usable = np.flatnonzero(table["status"] == "ok")
-    if not len(usable):
-        return []
-    tracks = table.iloc[usable].groupby(["video", "track_id"], dropna=False).ngroup().to_numpy()
-    order = np.lexsort((times[usable], tracks))
-    gaps = np.diff(times[usable][order]) > max_gap_s + TIME_TOLERANCE_S
-    return np.split(usable[order], np.flatnonzero(gaps | (np.diff(tracks[order]) != 0)) + 1)
+    order = np.lexsort((times, tracks))
+    gaps = np.diff(times[order]) > max_gap_s + TIME_TOLERANCE_S
+    return np.split(order, np.flatnonzero(gaps | (np.diff(tracks[order]) != 0)) + 1)
 
 
 def _smooth_none(times: np.ndarray, probabilities: np.ndarray, window_s: float) -> np.ndarray:

@@ -68,5 +68,8 @@ def _crop_square(bgr: np.ndarray, middle: tuple[float, float], side: int) -> np.
     left, top = round(middle[0] - 0.5 * side), round(middle[1] - 0.5 * side)
     if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
         return bgr[top : top + side, left : left + side]
-    shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top]])
-    return cv2.warpAffine(bgr, shift, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    # All that is left of the frame, one row and column at least: a box may lie outside of it.
+    inside = bgr[min(max(top, 0), height - 1) : max(top + side, 1), min(max(left, 0), width - 1) : max(left + side, 1)]
+    above, before = min(max(-top, 0), side - len(inside)), min(max(-left, 0), side - inside.shape[1])
+    below, behind = side - len(inside) - above, side - inside.shape[1] - before
+    return cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)

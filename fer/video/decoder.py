@@ -44,14 +44,28 @@ class DecodedFrame:
             return None
 
 
+@dataclass(frozen=True)
+class OpenStream:
+    """The video stream of an open file.
+
+    Attributes:
+        container: The file.
+        stream: The stream.
+        decoded: Its frames from the first to the last, once.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+    decoded: Iterator[DecodedFrame]
+
+
 def iter_timed_frames(
-    container: InputContainer, stream: VideoStream, start_s: float, step_s: float
+    opened: OpenStream, start_s: float, step_s: float
 ) -> Iterator[tuple[int, float, DecodedFrame | None]]:
     """Decode a stream.
 
     Args:
-        container: The open file.
-        stream: The stream.
+        opened: The stream, none of whose frames was taken.
         start_s: Time of the first frame if the file does not tell it, seconds on a player's clock.
         step_s: Time between frames where the file does not tell it, seconds.
 
@@ -59,12 +73,12 @@ def iter_timed_frames(
         Index in the source from 0, time in seconds on a player's clock, and the frame; None for one that was lost to
         damage. Times increase.
     """
-    index, time_s, clock_start = 0, None, get_clock_start(container)
-    timestamps = TimestampReader(container)
-    for decoded in _iter_with_neighbours(container, stream):
+    index, time_s, clock_start = 0, None, get_clock_start(opened.container)
+    timestamps, time_base = TimestampReader(opened.container), opened.stream.time_base
+    for decoded in _iter_with_neighbours(opened.decoded):
         stamp = timestamps.read(decoded.frame)
-        if stamp is not None and stream.time_base is not None:
-            now = compute_time(stamp, stream.time_base, clock_start)
+        if stamp is not None and time_base is not None:
+            now = compute_time(stamp, time_base, clock_start)
         else:
             now = start_s if time_s is None else time_s
         if time_s is not None and now <= time_s:
@@ -80,10 +94,10 @@ def iter_timed_frames(
         index, time_s = index + 1, now
 
 
-def _iter_with_neighbours(container: InputContainer, stream: VideoStream) -> Iterator[DecodedFrame]:
+def _iter_with_neighbours(frames: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
     """The frames, one later than they are decoded: deinterlacing looks ahead."""
     current: DecodedFrame | None = None
-    for decoded in _decode(container, stream):
+    for decoded in frames:
         if current is not None:
             current.following, decoded.previous = decoded.frame, current.frame
             yield current
@@ -92,7 +106,8 @@ def _iter_with_neighbours(container: InputContainer, stream: VideoStream) -> Ite
         yield current
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[DecodedFrame]:
+def decode_stream(container: InputContainer, stream: VideoStream) -> Iterator[DecodedFrame]:
+    """The frames of a stream of which nothing was read yet."""
     aspect, failures = PixelAspect(stream), 0
     for packet in iter_packets(container, stream):
         try:

@@ -1,9 +1,10 @@
 """Probing of a video file: what it declares, or why it cannot be read, before anything is decoded in earnest."""
 
-import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -23,38 +24,26 @@ from fer.core.image_decoding import (
 from fer.core.jpeg import is_jpeg_stream
 from fer.errors import DataError
 from fer.video.animated_webp import is_animated_webp, read_webp
+from fer.video.decoder import OpenStream, decode_stream
+from fer.video.refusals import NO_IMAGE, VideoError, check_readable, explain_error
 from fer.video.streams import (
     PixelAspect,
     TimestampReader,
     compute_time,
     get_clock_start,
-    iter_packets,
     open_container,
     select_video_stream,
+    set_decoder_threads,
 )
 from fer.video.upright import compute_shown_size, read_orientation
 
-NO_IMAGE = "this is no image, whatever its name says, or a damaged one; export it again as JPEG or PNG"
 NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken off early"
+# What declares fewer frames is decoded as a whole: little could be left out.
+LONG_FRAMES = 500
 # Packets without a time that are looked at for one, and how far FFmpeg's codecs reorder frames.
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
 # No picture of Motion JPEG is longer.
 MAX_JPEG_BYTES = 16 << 20
-# How playlists begin; FFmpeg draws any other text (tty).
-PLAYLISTS = {b"#EXTM3U": "hls", b"ffconcat": "concat", b"v=0": "sdp", b"<": "dash"}
-ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
-
-
-class VideoError(DataError):
-    """A video or image cannot be read.
-
-    Attributes:
-        reason: Why, without the path.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -87,6 +76,21 @@ class VideoInfo:
     start_s: float
 
 
+@dataclass(frozen=True)
+class OpenVideo:
+    """A video that was looked into and may be read.
+
+    Attributes:
+        info: What it declares.
+        threads: Threads of its decoder; None leaves them to FFmpeg.
+        opened: Its stream where it is still open: of a short video, for which opening it anew would take long.
+    """
+
+    info: VideoInfo
+    threads: int | None
+    opened: OpenStream | None = None
+
+
 def open_video(path: Path) -> VideoInfo:
     """Look into a video or an image.
 
@@ -103,39 +107,40 @@ def open_video(path: Path) -> VideoInfo:
         >>> open_video(Path("clip.mp4")).duration_s
         20.0
     """
-    _check_readable(path)
+    with open_for_reading(path, longest=0) as video:
+        return video.info
+
+
+@contextmanager
+def open_for_reading(
+    path: Path, choose_threads: Callable[[int], int | None] = lambda _: None, longest: int = LONG_FRAMES
+) -> Iterator[OpenVideo]:
+    """Look into a video or an image, which is read by ``fer.video.reader.iter_frames`` as long as the block lasts.
+
+    Args:
+        path: The file.
+        choose_threads: Threads of the decoder by the pixels of a frame; None leaves them to FFmpeg.
+        longest: A video that declares no fewer frames, or no number of them, is not left open.
+
+    Raises:
+        VideoError: No frame will come out of it.
+    """
+    check_readable(path)
     if is_animated_webp(path):
-        return _open_animated_webp(path)
+        yield OpenVideo(_open_animated_webp(path), None)
+        return
     if is_image(path):
-        return _open_image(path)
-    try:
-        with open_container(path) as container:
-            return _build_video_info(path, container)
-    except av.FFmpegError as error:
-        raise VideoError(path, _explain_error(path, error)) from None
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise VideoError(path, "this is a directory")
-        if not path.exists():
-            raise VideoError(path, "there is no such file")
-        if not path.is_file():
-            raise VideoError(path, "this is no regular file")
-        with path.open("rb") as file:
-            start = file.read(1 << 16)
-    except PermissionError:
-        raise VideoError(path, "there is no permission to read this file") from None
-    except OSError as error:
-        raise VideoError(path, f"this file cannot be read ({error.strerror})") from None
-    if not start:
-        raise VideoError(path, "this file is empty (0 bytes)")
-    if not start.strip(b"\0"):
-        raise VideoError(path, "this file begins with nothing but zeros: its copy was broken off")
-    for signature, kind in ARCHIVES.items():
-        if start.startswith(signature):
-            raise VideoError(path, f"this is a {kind} archive, not a video: unpack it first")
+        yield OpenVideo(_open_image(path), None)
+        return
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(open_container(path))
+            video = _look_into(path, container, choose_threads, longest)
+        except av.FFmpegError as error:
+            raise VideoError(path, explain_error(path, error)) from None
+        if video.opened is None:
+            stack.close()
+        yield video
 
 
 def is_image(path: Path) -> bool:
@@ -174,48 +179,43 @@ def _open_image(path: Path) -> VideoInfo:
     return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
-def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:
-    """Facts about the stream that a player chooses."""
+def _look_into(
+    path: Path, container: InputContainer, choose_threads: Callable[[int], int | None], longest: int
+) -> OpenVideo:
+    """Facts about the stream that a player chooses, and the stream itself where it is short."""
     stream = select_video_stream(container)
     if stream is None:
         what = "sound but no video" if container.streams.audio else "no video"
         raise VideoError(path, f"there is {what} in this file")
-    aspect = PixelAspect(stream)
-    frame = _decode_first_frame(container, stream)
-    if frame is None:
-        # FFmpeg takes any file of such a name for a picture.
-        raise VideoError(path, NO_IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else NO_FRAME)
-    width, height = compute_shown_size(frame, aspect.read())
-    if max(frame.width * frame.height, width * height) > MAX_PIXELS:
-        raise VideoError(path, TOO_LARGE)
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     duration_s, is_video_duration = _read_declared_duration(container, stream)
-    return VideoInfo(
+    count = stream.frames or (round(duration_s * fps) if is_video_duration else 0)
+    threads = choose_threads(
+        round(stream.codec_context.width * PixelAspect(stream).read()) * stream.codec_context.height
+    )
+    if is_short := 0 < count < longest:
+        # What is decoded here is not decoded again.
+        set_decoder_threads(stream, threads)
+    frames = decode_stream(container, stream)
+    first = next(frames, None)
+    if first is None:
+        # FFmpeg takes any file of such a name for a picture.
+        raise VideoError(path, NO_IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else NO_FRAME)
+    width, height = compute_shown_size(first.frame, first.aspect)
+    if max(first.frame.width * first.frame.height, width * height) > MAX_PIXELS:
+        raise VideoError(path, TOO_LARGE)
+    info = VideoInfo(
         path=path,
         width=width,
         height=height,
         fps=fps,
-        frames=stream.frames or (round(duration_s * fps) if is_video_duration else 0),
+        frames=count,
         duration_s=duration_s,
-        rotation=read_orientation(frame).rotation,
+        rotation=read_orientation(first.frame).rotation,
         codec=stream.codec_context.name,
-        start_s=_read_start(path, container, stream, frame, 1 / (fps or 25.0)),
+        start_s=_read_start(path, container, stream, first.frame, 1 / (fps or 25.0)),
     )
-
-
-def _decode_first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
-    """The first frame that can be decoded."""
-    try:
-        for packet in iter_packets(container, stream):
-            try:
-                frames = stream.decode(packet)
-            except av.FFmpegError:
-                continue  # a damaged packet; later ones may be whole
-            if frames:
-                return frames[0]
-    except av.FFmpegError:
-        return None
-    return None
+    return OpenVideo(info, threads, OpenStream(container, stream, chain([first], frames)) if is_short else None)
 
 
 def _read_start(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame, step_s: float) -> float:
@@ -257,17 +257,3 @@ def _read_declared_duration(container: InputContainer, stream: VideoStream) -> t
         hours, minutes, seconds = match.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds), True
     return (container.duration or 0) / av.time_base, not container.streams.audio
-
-
-def _explain_error(path: Path, error: av.FFmpegError) -> str:
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return NO_IMAGE
-    with path.open("rb") as file:
-        start = file.read(1 << 12)
-    if isinstance(error, av.ArgumentError) and b"\0" not in start:
-        text = start.lstrip(b"\xef\xbb\xbf \r\n")
-        kind = next((kind for mark, kind in PLAYLISTS.items() if text.startswith(mark)), "tty")
-        return f"this is a text or a playlist ({kind}), not a video"
-    if start[4:8] == b"ftyp":
-        return "this MP4 or MOV has no index (moov): its recording or its copy was broken off"
-    return f"this is no video, or it is damaged ({error.strerror or os.strerror(error.errno or 0)})"

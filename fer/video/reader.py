@@ -6,34 +6,39 @@ Of long videos no more is decoded than the sampled frames need; a frame that is 
 import math
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from fer.core.image import to_bgr
 from fer.core.image_decoding import decode_image
 from fer.core.prefetch import prefetch
 from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
-from fer.video.decoder import DecodedFrame, iter_timed_frames
+from fer.video.decoder import DecodedFrame, OpenStream, decode_stream, iter_timed_frames
 from fer.video.keyframes import UnplannedError
-from fer.video.probe import VideoError, VideoInfo, is_image, open_video
+from fer.video.probe import LONG_FRAMES, OpenVideo, VideoError, VideoInfo, is_image, open_for_reading, open_video
 from fer.video.sparse import iter_sparse_frames
-from fer.video.streams import open_container, select_video_stream
+from fer.video.streams import open_container, select_video_stream, set_decoder_threads
 from fer.video.upright import FrameConverter
 
-__all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
+__all__ = [
+    "Frame",
+    "FrameSampler",
+    "OpenVideo",
+    "VideoError",
+    "VideoInfo",
+    "iter_frames",
+    "open_for_reading",
+    "open_video",
+]
 
 # What may lie decoded and waiting: 8 frames of 3840×2160.
 AHEAD_BYTES = 200_000_000
-# What declares fewer frames is decoded as a whole: little could be left out.
-LONG_FRAMES = 500
 DAMAGED = "the frame is damaged and cannot be decoded"
 
 
@@ -67,16 +72,20 @@ class Frame:
 
 
 def iter_frames(
-    source: Path | VideoInfo, sampler: FrameSampler, ahead: int = 8, threads: int | None = None, after: int = -1
+    source: Path | VideoInfo | OpenVideo,
+    sampler: FrameSampler,
+    ahead: int = 8,
+    threads: int | None = None,
+    after: int = -1,
 ) -> Iterator[Frame]:
     """Read the sampled frames of a video or image, in order.
 
     Args:
-        source: The file, or what ``open_video`` said of it.
+        source: The file, what ``open_video`` said of it, or what ``open_for_reading`` has opened, which is read once.
         sampler: Which frames to take.
         ahead: A thread decodes so many frames before they are asked for, fewer where they are large. Closing the
             iterator stops it within one frame.
-        threads: Threads of the decoder; None leaves them to FFmpeg.
+        threads: Threads of the decoder; None leaves them to FFmpeg. What is open already has its own.
         after: Sampled frames up to this index are known already: decoded as ever, so that no damage is counted in
             another way, but neither converted nor yielded.
 
@@ -91,7 +100,17 @@ def iter_frames(
         >>> for frame in iter_frames(Path("clip.mp4"), IntervalSampler(1.0)):
         ...     print(frame.index, frame.time_s)
     """
-    info = source if isinstance(source, VideoInfo) else open_video(source)
+    if isinstance(source, OpenVideo):
+        yield from _iter_frames(source, sampler, ahead, after)
+    elif isinstance(source, VideoInfo):
+        yield from _iter_frames(OpenVideo(source, threads), sampler, ahead, after)
+    else:
+        with open_for_reading(source, lambda _: threads, LONG_FRAMES) as video:
+            yield from _iter_frames(video, sampler, ahead, after)
+
+
+def _iter_frames(video: OpenVideo, sampler: FrameSampler, ahead: int, after: int) -> Iterator[Frame]:
+    info = video.info
     if not is_animated_webp(info.path) and is_image(info.path):
         # One frame needs no thread of its own.
         yield from _read_image_frame(info, sampler, after)
@@ -101,7 +120,7 @@ def iter_frames(
     if is_animated_webp(info.path):
         source_frames = _read_webp_frames(info, sampler, stopped, after)
     else:
-        source_frames = _decode_video_frames(info, sampler, stopped, threads, after)
+        source_frames = _decode_video_frames(video, sampler, stopped, after)
     frames = cast("Generator[Frame]", prefetch(source_frames, depth))
     try:
         # Not `yield from`: that would close `frames`, which waits for the thread, before the thread is told to stop.
@@ -133,10 +152,10 @@ def _read_webp_frames(info: VideoInfo, sampler: FrameSampler, stopped: threading
 
 
 def _decode_video_frames(
-    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None, after: int
+    video: OpenVideo, sampler: FrameSampler, stopped: threading.Event, after: int
 ) -> Iterator[Frame]:
-    converter, count, end_s = FrameConverter(threads or 0), 0, 0.0
-    for index, time_s, decoded, is_sampled in _iter_decoded_frames(info, sampler, stopped, threads):
+    info, converter, count, end_s = video.info, FrameConverter(video.threads or 0), 0, 0.0
+    for index, time_s, decoded, is_sampled in _iter_decoded_frames(video, sampler, stopped):
         if stopped.is_set():
             return
         count, end_s = index + 1, time_s + 1 / (info.fps or math.inf)
@@ -149,35 +168,36 @@ def _decode_video_frames(
 
 
 def _iter_decoded_frames(
-    info: VideoInfo, sampler: FrameSampler, stopped: threading.Event, threads: int | None
+    video: OpenVideo, sampler: FrameSampler, stopped: threading.Event
 ) -> Iterator[tuple[int, float, DecodedFrame | None, bool]]:
     """Index, time, the frame (None for one lost to damage), and whether it is sampled; what is left out is not."""
-    last_s = -math.inf
+    info, last_s = video.info, -math.inf
     if not 0 < info.frames < LONG_FRAMES:
-        with _open_stream(info, threads) as (container, stream), suppress(UnplannedError):
-            for item in iter_sparse_frames(container, stream, sampler, stopped):
+        with _open_stream(video) as opened, suppress(UnplannedError):
+            for item in iter_sparse_frames(opened.container, opened.stream, sampler, stopped):
                 yield item
                 last_s = item[1]
             return
-    with _open_stream(info, threads) as (container, stream):
-        for index, time_s, decoded in iter_timed_frames(container, stream, info.start_s, 1 / (info.fps or 25.0)):
+    with nullcontext(video.opened) if video.opened else _open_stream(video) as opened:
+        for index, time_s, decoded in iter_timed_frames(opened, info.start_s, 1 / (info.fps or 25.0)):
             # Anew, by time: damage in what was left out may have cost frames. No player shows what lies before time 0.
             is_sampled = last_s < time_s >= 0 and sampler.should_sample(index, time_s)
             yield index, time_s, decoded, is_sampled
 
 
 @contextmanager
-def _open_stream(info: VideoInfo, threads: int | None) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open_stream(video: OpenVideo) -> Iterator[OpenStream]:
+    path = video.info.path
     try:
-        container = open_container(info.path)
+        container = open_container(path)
     except av.FFmpegError as error:
-        raise VideoError(info.path, f"this video cannot be opened ({error.strerror})") from None
+        raise VideoError(path, f"this video cannot be opened ({error.strerror})") from None
     with container:
         stream = select_video_stream(container)
         if stream is None:
-            raise VideoError(info.path, "there is no video in this file any more")
-        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads or 0
-        yield container, stream
+            raise VideoError(path, "there is no video in this file any more")
+        set_decoder_threads(stream, video.threads)
+        yield OpenStream(container, stream, decode_stream(container, stream))
 
 
 def _is_truncated(info: VideoInfo, count: int, end_s: float) -> bool:

@@ -65,6 +65,11 @@ def select_video_stream(container: InputContainer) -> VideoStream | None:
     )
 
 
+def set_decoder_threads(stream: VideoStream, threads: int | None) -> None:
+    """Let so many threads decode a stream of which nothing was decoded yet; None leaves their number to FFmpeg."""
+    stream.thread_type, stream.codec_context.thread_count = "AUTO", threads or 0
+
+
 def get_clock_start(container: InputContainer) -> float:
     """Where the clock of a player begins on that of the file: with the earliest of its streams; seconds."""
     return (container.start_time or 0) / av.time_base

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # hiding, swaying and walking people at few and many samples; without reach each tracker failed nine or ten of them.
 _REACH = 0.5
 _ENDLESS = 2**31
+_DIRECTION_WEIGHT = 0.2  # of agreement in direction beside overlap
 _LEAST_OVERLAP = 0.05  # intersection over union of the widened boxes that may be the same person
 
 
@@ -71,6 +72,8 @@ class FaceTracker:
             xyxy=np.array([_widen_box(face) for face in faces], np.float64).reshape(-1, 4),
             data={"index": np.arange(len(faces))},
         )
+        # Directions of motion choose among several; computing them for one face and one track would change nothing.
+        tracker.direction_consistency_weight = 0.0 if len(faces) < 2 and len(tracker.tracks) < 2 else _DIRECTION_WEIGHT
         tracked = tracker.update(detections)
         self._let_go(tracker, time_s)
         if not faces:

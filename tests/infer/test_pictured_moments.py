@@ -50,5 +50,5 @@ def test_faces_that_are_alone_in_their_tracks_are_peaks_without_smoothing(monkey
     # A face elsewhere in a track of two: the long way, which finds the same ones.
     later = [*rows, rows[3] | {"frame": 270, "time_s": 9.0, "confidence": 0.0}]
     assert {1, 2, 3} <= classify._find_peaks(later, [1, 2, 3, 4], EMOTIONS, smoothing)
-    monkeypatch.setattr(classify, "smooth", None)
+    monkeypatch.setattr(classify, "smooth_tracks", None)
     assert classify._find_peaks(rows, [1, 2, 3], EMOTIONS, smoothing) == {1, 2, 3}
