@@ -92,7 +92,7 @@ def extract_shard(directory: Path) -> None:
     work, output = directory / "work", directory / "output"
     output.mkdir(exist_ok=True)
     threads = count_detector_threads(config, resolve_thread_count(task["threads"]))
-    faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext())
+    faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext(), batch_images=False)
     frames = track_progress(faces.extract(media), estimate_frames(config, media), "Frames", "frames", size=count_frames)
     numbers = [entry["number"] for entry in entries]
     write_chunks(TrackAssigner(work, config.max_missed), _pack_finished(frames, work, output, numbers))

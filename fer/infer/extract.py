@@ -1,7 +1,7 @@
 """The stage extract of infer.py: from videos to rows and face crops."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +18,16 @@ from fer.core.run_layout import CROPS_DIR
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.context import list_track_ids, read_context, set_track_ids
 from fer.infer.shares import list_numbers
+from fer.infer.video_stores import BatchedImage, open_video_stores
 from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
-from fer.video.reader import Frame, VideoError, VideoInfo, iter_frames, open_video
+from fer.video.reader import Frame, ImageInfo, VideoError, VideoInfo, iter_frames, open_video
 from fer.video.sampling import SAMPLING
 
-# Sampled frames of one chunk: what a kill loses at most, and what stays in memory at a time.
+# Sampled frames of one chunk, and images of a batch: what a kill loses at most, and what stays in memory at a time.
 CHUNK_FRAMES = 128
 # Frames that wait to be classified: a batch of faces or two.
 PREFETCH_FRAMES = 32
@@ -41,6 +42,7 @@ class SampledFrame:
     """A sampled frame of the video ``name``, number ``video`` of the run, that belongs to the chunk of this index.
 
     One that is finished and only looked at again as context has the track ids of its usable faces, and no chunk (-1).
+    An image has a batch instead of a chunk: the number of the first image of it.
     """
 
     video: int
@@ -48,6 +50,7 @@ class SampledFrame:
     chunk_index: int
     frame: Frame
     track_ids: Sequence[int] | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class FrameFaces:
         rows: A row each face, or one that says why a frame has none.
         crops: (side, side, 3) uint8 RGB of the rows that are ok.
         is_context: These frames are finished; windows of later ones reach back to them.
+        batch: Number of the first image of the batch, where this is an image of one.
     """
 
     video: int
@@ -67,14 +71,16 @@ class FrameFaces:
     rows: list[dict[str, Any]]
     crops: list[np.ndarray]
     is_context: bool = False
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
 class VideoEnd:
-    """One video was read to its end, or to the damage that ``record["problem"]`` names."""
+    """One video was read to its end, or to the damage that ``record["problem"]`` names; of an image with its batch."""
 
     video: int
     record: dict[str, Any]
+    batch: int | None = None
 
 
 FetchMedia = Callable[[Media], AbstractContextManager[None]]
@@ -91,6 +97,7 @@ class FaceExtractor:
         fetch_media: Has the file of a video on this machine for as long as it is read.
         context_s: Of a video that a killed run has begun, so many seconds before the first unfinished frame are looked
             at again, as context.
+        batch_images: Have images written many at a time; otherwise each has a folder of its own, as a video has.
     """
 
     def __init__(
@@ -101,8 +108,9 @@ class FaceExtractor:
         save_crops: bool,
         fetch_media: FetchMedia,
         context_s: float = 0.0,
+        batch_images: bool = True,
     ) -> None:
-        self.config, self.context_s = config, context_s
+        self.config, self.context_s, self.batch_images = config, context_s, batch_images
         self.fetch_media = fetch_media
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
@@ -127,12 +135,22 @@ class FaceExtractor:
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
         """The sampled frames behind the last one that each video's finished chunks hold."""
-        for number in list_numbers(self.config, len(media)):
-            store = ChunkStore.for_video(self.run_directory, number)
-            if store.completion_record() is None:
-                yield from self._iter_unfinished_video(number, media[number], store)
+        batch, size = None, 0
+        stores = open_video_stores(self.run_directory, list_numbers(self.config, len(media)))
+        for number, store in stores.items():
+            if isinstance(store, BatchedImage) or store.completion_record() is not None:
+                continue
+            if batch is None or size == CHUNK_FRAMES:
+                batch, size = number, 0
+            # What an earlier version has begun goes on in a folder of its own.
+            is_batched = self.batch_images and media[number].kind == "image" and not store.has_rows()
+            batch = yield from self._iter_unfinished_video(number, media[number], store, batch if is_batched else None)
+            size += 1
 
-    def _iter_unfinished_video(self, number: int, item: Media, store: ChunkStore) -> Iterator[SampledFrame | VideoEnd]:
+    def _iter_unfinished_video(
+        self, number: int, item: Media, store: ChunkStore, batch: int | None
+    ) -> Generator[SampledFrame | VideoEnd, None, int | None]:
+        """The frames that are not done yet, and the end. Returns the batch, None where this is no image after all."""
         chunk_count, last, problems = len(store.list_chunks()), -1, list[str]()
         if chunk_count:
             finished = store.read(["frame", "status", "reason"])
@@ -149,6 +167,7 @@ class FaceExtractor:
                 if self.config.save == "dataset":
                     record["sha256"] = _hash_file(item.path)
                 info = open_video(item.path)
+                batch = batch if isinstance(info, ImageInfo) else None
                 record |= {key: value for key, value in vars(info).items() if key != "path"}
                 context = list_track_ids(read_context(store, self.context_s)) if self.context_s else {}
                 position = 0
@@ -159,11 +178,13 @@ class FaceExtractor:
                             yield SampledFrame(number, item.name, -1, frame, context[frame.index])
                         continue
                     record["problem"] = frame.problem or record["problem"]
-                    yield SampledFrame(number, item.name, chunk_count + position // CHUNK_FRAMES, frame)
+                    chunk_index = chunk_count + position // CHUNK_FRAMES
+                    yield SampledFrame(number, item.name, chunk_index, frame, batch=batch)
                     position += 1
         except VideoError as error:
             record["problem"] = error.reason
-        yield VideoEnd(number, record)
+        yield VideoEnd(number, record, batch)
+        return batch
 
     def decode_frames(self, info: VideoInfo, last: int = -1) -> Iterator[Frame]:
         """The sampled frames of a video behind the frame ``last``, decoded ahead."""
@@ -193,7 +214,7 @@ class FaceExtractor:
                 rows, crops = [row for row, _ in pairs], [crop for _, crop in pairs if crop is not None]
                 if item.track_ids is not None:
                     set_track_ids(rows, item.track_ids)
-                yield FrameFaces(item.video, item.chunk_index, rows, crops, item.track_ids is not None)
+                yield FrameFaces(item.video, item.chunk_index, rows, crops, item.track_ids is not None, item.batch)
 
     def build_rows(
         self, sampled: SampledFrame, faces: list[Face]

@@ -87,6 +87,10 @@ class VideoInfo:
     start_s: float
 
 
+class ImageInfo(VideoInfo):
+    """What a still image declares."""
+
+
 def open_video(path: Path) -> VideoInfo:
     """Look into a video or an image.
 
@@ -94,7 +98,7 @@ def open_video(path: Path) -> VideoInfo:
         path: The file.
 
     Returns:
-        What it declares.
+        What it declares, as an ``ImageInfo`` of a still image.
 
     Raises:
         VideoError: No frame will come out of it.
@@ -171,7 +175,7 @@ def _open_image(path: Path) -> VideoInfo:
             header = read_image_header(file)
     except DataError as error:
         raise VideoError(path, str(error)) from None
-    return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
+    return ImageInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
 def _build_video_info(path: Path, container: InputContainer) -> VideoInfo:

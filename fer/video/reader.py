@@ -23,12 +23,12 @@ from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
 from fer.video.decoder import DecodedFrame, iter_timed_frames
 from fer.video.keyframes import UnplannedError
-from fer.video.probe import VideoError, VideoInfo, is_image, open_video
+from fer.video.probe import ImageInfo, VideoError, VideoInfo, open_video
 from fer.video.sparse import iter_sparse_frames
 from fer.video.streams import open_container, select_video_stream
 from fer.video.upright import FrameConverter
 
-__all__ = ["Frame", "FrameSampler", "VideoError", "VideoInfo", "open_video", "iter_frames"]
+__all__ = ["Frame", "FrameSampler", "ImageInfo", "VideoError", "VideoInfo", "open_video", "iter_frames"]
 
 # What may lie decoded and waiting: 8 frames of 3840×2160.
 AHEAD_BYTES = 200_000_000
@@ -92,7 +92,7 @@ def iter_frames(
         ...     print(frame.index, frame.time_s)
     """
     info = source if isinstance(source, VideoInfo) else open_video(source)
-    if not is_animated_webp(info.path) and is_image(info.path):
+    if isinstance(info, ImageInfo):
         # One frame needs no thread of its own.
         yield from _read_image_frame(info, sampler, after)
         return
