@@ -40,7 +40,8 @@ def neutralise(value: Any) -> Any:
     Args:
         value: The cell, of any type.
     """
-    if not isinstance(value, str):
+    # Most cells are a single word, which is no formula in any case.
+    if not isinstance(value, str) or value.isalnum():
         return value
     # Python's writer leaves a carriage return without quotes: it would begin a new line, and so a new cell.
     text = value.replace("\r\n", "\n").replace("\r", "\n")

@@ -45,6 +45,7 @@ _ORIENTATION_TAG = 0x0112
 # Bytes from the marker of the sizes to the bits of the first channel, less one.
 _J2K_DEPTH_PLACE = 40
 _PNG_DEPTH_PLACE = 24
+_PNG = b"\x89PNG"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -84,11 +85,31 @@ def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
     """
     file = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
     with _open_image(file) as image:
-        width, height = image.size
-        # Pillow gives the size of a TIFF as it is upright already.
-        if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
-            width, height = height, width
-        return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format))
+        return _build_header(image, file)
+
+
+def read_still_header(file: BinaryIO) -> ImageHeader | None:
+    """Read an image's header; None of a moving picture of several frames.
+
+    Raises:
+        DataError: The file is no image; the message says why, without a name.
+    """
+    if file.read(len(_PNG)) == _PNG:
+        # Both are known once it is open.
+        with _open_image(file) as image:
+            return None if getattr(image, "is_animated", False) else _build_header(image, file)
+    file.seek(0)
+    if is_moving_image(file):
+        return None
+    return read_image_header(file)
+
+
+def _build_header(image: Image.Image, file: BinaryIO) -> ImageHeader:
+    width, height = image.size
+    # Pillow gives the size of a TIFF as it is upright already.
+    if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
+        width, height = height, width
+    return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format))
 
 
 def decode_image(data: bytes | memoryview) -> np.ndarray:
@@ -109,7 +130,7 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
         if completed is None:
             raise DataError(DAMAGED)
         data = completed
-    if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
+    if data.startswith(_PNG) and not _has_right_checksums(data):
         raise DataError(DAMAGED)
     with _open_image(io.BytesIO(data)) as image:
         _refuse_unknown_range(image, data)
@@ -155,7 +176,7 @@ def is_moving_image(file: BinaryIO) -> bool:
     if is_animated_webp_head(head):
         return True
     # Pillow would read the whole of an AVIF, of which `avis` is the moving kind.
-    if not head.startswith((b"GIF8", b"\x89PNG")) and head[4:12] != b"ftypavis":
+    if not head.startswith((b"GIF8", _PNG)) and head[4:12] != b"ftypavis":
         return False
     with _open_image(file) as image:
         return bool(getattr(image, "is_animated", False))

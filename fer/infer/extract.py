@@ -1,10 +1,11 @@
 """The stage extract of infer.py: from videos to rows and face crops."""
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ class FaceExtractor:
         frames: Iterator[SampledFrame | VideoEnd] = self.iter_sampled_frames(media)
         if len(self.detectors) > 1:
             frames = prefetch(frames, 2)
-        return prefetch(self.to_rows(self.detect_faces(frames)), PREFETCH_FRAMES)
+        blocks = prefetch(_group_images(self.to_rows(self.detect_faces(frames))), PREFETCH_FRAMES)
+        return chain.from_iterable(blocks)
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
         """The sampled frames behind the last one that each video's finished chunks hold."""
@@ -243,6 +245,18 @@ class FaceExtractor:
             if self.save_crops and not reason:
                 _write_image(build_crop_path(self.run_directory, sampled.video, frame.index, index), crop[..., ::-1])
             yield {**row, **_build_face_columns(face, quality, reason)}, None if reason else crop
+
+
+def _group_images(items: Iterable[FrameFaces | VideoEnd]) -> Iterator[list[FrameFaces | VideoEnd]]:
+    """The items of some images at a time: from thread to thread each takes as long as it took to find its face."""
+    group = list[FrameFaces | VideoEnd]()
+    for item in items:
+        group.append(item)
+        if item.batch is None or len(group) == PREFETCH_FRAMES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def count_detector_threads(config: Extraction, count: int) -> int:

@@ -40,7 +40,7 @@ def build_video_pages(
     usable = table[table["status"] == "ok"]
     tracks = usable.groupby("video")["track_id"].nunique().to_dict()
     leading = _find_leading(usable)
-    pages = []
+    pages, none = [], table[:0]
     for item, facts in zip(media, videos.to_dict("records"), strict=True):
         count = tracks.get(item.name, 0)
         page = VideoPage(
@@ -52,7 +52,7 @@ def build_video_pages(
             sampled=facts["sampled"],
             usable_share=facts["usable_share"],
             uncertain_share=facts.get("uncertain_share"),
-            rows=table[:0],
+            rows=none,
             exclusions=[(facts["problem"], 1)] if facts["problem"] else [],
             persons=[],
             tracks=count,

@@ -1,5 +1,6 @@
 """Probing of a video file: what it declares, or why it cannot be read, before anything is decoded in earnest."""
 
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from fer.core.image_decoding import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     TOO_LARGE,
+    is_animated_webp_head,
     is_image_content,
     is_moving_image,
-    read_image_header,
+    read_still_header,
 )
 from fer.core.jpeg import is_jpeg_stream
 from fer.errors import DataError
-from fer.video.animated_webp import is_animated_webp, read_webp
+from fer.video.animated_webp import read_webp
 from fer.video.streams import (
     PixelAspect,
     TimestampReader,
@@ -40,6 +42,8 @@ NO_FRAME = "no frame of this video can be decoded: it is damaged or was broken o
 MAX_UNSTAMPED, REORDERED_FRAMES = 1000, 16
 # No picture of Motion JPEG is longer.
 MAX_JPEG_BYTES = 16 << 20
+# What is read of every file; most images of a face are smaller.
+BEGINNING_BYTES = 1 << 16
 # How playlists begin; FFmpeg draws any other text (tty).
 PLAYLISTS = {b"#EXTM3U": "hls", b"ffconcat": "concat", b"v=0": "sdp", b"<": "dash"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
@@ -107,11 +111,11 @@ def open_video(path: Path) -> VideoInfo:
         >>> open_video(Path("clip.mp4")).duration_s
         20.0
     """
-    _check_readable(path)
-    if is_animated_webp(path):
+    start = _read_beginning(path)
+    if is_animated_webp_head(start[:HEAD_BYTES]):
         return _open_animated_webp(path)
-    if is_image(path):
-        return _open_image(path)
+    if (still := _open_still(path, start)) is not None:
+        return still
     try:
         with open_container(path) as container:
             return _build_video_info(path, container)
@@ -119,16 +123,15 @@ def open_video(path: Path) -> VideoInfo:
         raise VideoError(path, _explain_error(path, error)) from None
 
 
-def _check_readable(path: Path) -> None:
+def _read_beginning(path: Path) -> bytes:
+    """The first bytes of a file. Raises VideoError for what cannot be read, and for what is certainly no video."""
     try:
-        if path.is_dir():
-            raise VideoError(path, "this is a directory")
-        if not path.exists():
-            raise VideoError(path, "there is no such file")
         if not path.is_file():
-            raise VideoError(path, "this is no regular file")
+            if path.is_dir():
+                raise VideoError(path, "this is a directory")
+            raise VideoError(path, "this is no regular file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
-            start = file.read(1 << 16)
+            start = file.read(BEGINNING_BYTES)
     except PermissionError:
         raise VideoError(path, "there is no permission to read this file") from None
     except OSError as error:
@@ -140,6 +143,7 @@ def _check_readable(path: Path) -> None:
     for signature, kind in ARCHIVES.items():
         if start.startswith(signature):
             raise VideoError(path, f"this is a {kind} archive, not a video: unpack it first")
+    return start
 
 
 def is_image(path: Path) -> bool:
@@ -169,12 +173,19 @@ def _open_animated_webp(path: Path) -> VideoInfo:
     return VideoInfo(path, animation.width, animation.height, fps, count, duration_s, 0, "webp", 0.0)
 
 
-def _open_image(path: Path) -> VideoInfo:
+def _open_still(path: Path, start: bytes) -> ImageInfo | None:
+    """An image by how its file begins; None of a video, see ``is_image``. Raises VideoError."""
+    is_odd_jpeg = start.startswith(b"\xff\xd8") and path.suffix.lower() not in IMAGE_SUFFIXES
+    if not is_image_content(start[:HEAD_BYTES]) or (is_odd_jpeg and not is_image(path)):
+        return None
     try:
-        with path.open("rb") as file:
-            header = read_image_header(file)
+        # A small file is known as a whole.
+        with io.BytesIO(start) if len(start) < BEGINNING_BYTES else path.open("rb") as file:
+            header = read_still_header(file)
     except DataError as error:
         raise VideoError(path, str(error)) from None
+    if header is None:
+        return None
     return ImageInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
