@@ -64,8 +64,8 @@ class ImageBatch:
 
     def mark_complete(self) -> None:
         """Mark the images as finished, with the facts about them."""
-        content = {"images": [vars(image) for image in self.images]}
-        write_text(self.folder / BATCH_RECORDS, json.dumps(content, indent=1) + "\n")
+        lines = ",\n".join(json.dumps(vars(image)) for image in self.images)
+        write_text(self.folder / BATCH_RECORDS, f'{{"images": [\n{lines}\n]}}\n')
 
     @cached_property
     def table(self) -> pa.Table:
