@@ -85,31 +85,11 @@ def read_image_header(source: bytes | memoryview | BinaryIO) -> ImageHeader:
     """
     file = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
     with _open_image(file) as image:
-        return _build_header(image, file)
-
-
-def read_still_header(file: BinaryIO) -> ImageHeader | None:
-    """Read an image's header; None of a moving picture of several frames.
-
-    Raises:
-        DataError: The file is no image; the message says why, without a name.
-    """
-    if file.read(len(_PNG)) == _PNG:
-        # Both are known once it is open.
-        with _open_image(file) as image:
-            return None if getattr(image, "is_animated", False) else _build_header(image, file)
-    file.seek(0)
-    if is_moving_image(file):
-        return None
-    return read_image_header(file)
-
-
-def _build_header(image: Image.Image, file: BinaryIO) -> ImageHeader:
-    width, height = image.size
-    # Pillow gives the size of a TIFF as it is upright already.
-    if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
-        width, height = height, width
-    return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format))
+        width, height = image.size
+        # Pillow gives the size of a TIFF as it is upright already.
+        if image.format != "TIFF" and _read_orientation(image, file) in (5, 6, 7, 8):
+            width, height = height, width
+        return ImageHeader(width, height, image.mode not in _GRAY_MODES, str(image.format))
 
 
 def decode_image(data: bytes | memoryview) -> np.ndarray:
@@ -124,7 +104,26 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
     Raises:
         DataError: The bytes are no image, or a damaged one; the message says which, without a name.
     """
-    data = bytes(data)
+    return _decode(bytes(data))[0]
+
+
+def decode_still(data: bytes) -> tuple[np.ndarray, str] | None:
+    """Decode what ``is_moving_image`` takes for a still image, and tell its format; None of a moving picture.
+
+    Args:
+        data: The bytes of the file.
+
+    Raises:
+        DataError: As ``decode_image`` does.
+    """
+    if is_animated_webp_head(data[:HEAD_BYTES]) or data.startswith(b"GIF8") or data[4:12] == b"ftypavis":
+        return None
+    pixels, image = _decode(data)
+    return None if image.format == "PNG" and getattr(image, "is_animated", False) else (pixels, str(image.format))
+
+
+def _decode(data: bytes) -> tuple[np.ndarray, Image.Image]:
+    """The pixels, and the image that was opened for them."""
     if data.startswith(b"\xff\xd8"):
         completed = complete_jpeg(data)
         if completed is None:
@@ -141,7 +140,7 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
             if image.format in ("BMP", "DIB", "TGA") and image.mode == "RGBA" and not image.getchannel("A").getbbox():
                 image.putalpha(255)
             depth = data[_PNG_DEPTH_PLACE] if image.format == "PNG" else 8
-            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth)
+            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth), image
         except Exception:
             # Damaged data end in errors of many kinds, from OSError to struct.error.
             raise DataError(DAMAGED) from None

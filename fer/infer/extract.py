@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fer.config import Extraction
+from fer.core.image import to_bgr
 from fer.core.io import atomic_write, compute_sha256
 from fer.core.prefetch import map_in_threads, prefetch
 from fer.core.run_layout import CROPS_DIR
@@ -24,6 +25,7 @@ from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
+from fer.video.probe import decode_small_still
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
 from fer.video.reader import Frame, ImageInfo, VideoError, VideoInfo, iter_frames, open_video
 from fer.video.sampling import SAMPLING
@@ -168,12 +170,19 @@ class FaceExtractor:
             with self.fetch_media(item):
                 if self.config.save == "dataset":
                     record["sha256"] = _hash_file(item.path)
-                info = open_video(item.path)
+                still = None if batch is None else decode_small_still(item.path)
+                info = open_video(item.path) if still is None else still[0]
                 batch = batch if isinstance(info, ImageInfo) else None
                 record |= {key: value for key, value in vars(info).items() if key != "path"}
                 context = list_track_ids(read_context(store, self.context_s)) if self.context_s else {}
                 position = 0
-                for frame in self.decode_frames(info, min(context, default=last + 1) - 1):
+                frames: Iterable[Frame]
+                if still is None:
+                    frames = self.decode_frames(info, min(context, default=last + 1) - 1)
+                else:
+                    # The one frame of an image is sampled in any way.
+                    frames = [Frame(0, 0.0, to_bgr(still[1]))]
+                for frame in frames:
                     if frame.index <= last:
                         # The last item of a video that ends early was counted before it was cut off.
                         if frame.index in context:

@@ -1,6 +1,5 @@
 """Probing of a video file: what it declares, or why it cannot be read, before anything is decoded in earnest."""
 
-import io
 import os
 import re
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -17,10 +17,11 @@ from fer.core.image_decoding import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     TOO_LARGE,
+    decode_still,
     is_animated_webp_head,
     is_image_content,
     is_moving_image,
-    read_still_header,
+    read_image_header,
 )
 from fer.core.jpeg import is_jpeg_stream
 from fer.errors import DataError
@@ -114,13 +115,42 @@ def open_video(path: Path) -> VideoInfo:
     start = _read_beginning(path)
     if is_animated_webp_head(start[:HEAD_BYTES]):
         return _open_animated_webp(path)
-    if (still := _open_still(path, start)) is not None:
-        return still
+    if is_image(path):
+        return _open_image(path)
     try:
         with open_container(path) as container:
             return _build_video_info(path, container)
     except av.FFmpegError as error:
         raise VideoError(path, _explain_error(path, error)) from None
+
+
+def decode_small_still(path: Path) -> tuple[ImageInfo, np.ndarray] | None:
+    """Look into a small image and decode it, opening it once: that of a face takes as long to open as to decode.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it declares, and the pixels as those of ``decode_image``; None of all else, and of what is damaged, of
+        which ``open_video`` and ``iter_frames`` tell more.
+
+    Raises:
+        VideoError: No frame will come out of it.
+    """
+    start = _read_beginning(path)
+    if len(start) == BEGINNING_BYTES or path.suffix.lower() not in IMAGE_SUFFIXES:
+        return None
+    if not is_image_content(start[:HEAD_BYTES]):
+        return None
+    try:
+        decoded = decode_still(start)
+    except DataError:
+        return None
+    if decoded is None:
+        return None
+    pixels, name = decoded
+    height, width = pixels.shape[:2]
+    return ImageInfo(path, width, height, 0.0, 1, 0.0, 0, name.lower(), 0.0), pixels
 
 
 def _read_beginning(path: Path) -> bytes:
@@ -173,19 +203,12 @@ def _open_animated_webp(path: Path) -> VideoInfo:
     return VideoInfo(path, animation.width, animation.height, fps, count, duration_s, 0, "webp", 0.0)
 
 
-def _open_still(path: Path, start: bytes) -> ImageInfo | None:
-    """An image by how its file begins; None of a video, see ``is_image``. Raises VideoError."""
-    is_odd_jpeg = start.startswith(b"\xff\xd8") and path.suffix.lower() not in IMAGE_SUFFIXES
-    if not is_image_content(start[:HEAD_BYTES]) or (is_odd_jpeg and not is_image(path)):
-        return None
+def _open_image(path: Path) -> ImageInfo:
     try:
-        # A small file is known as a whole.
-        with io.BytesIO(start) if len(start) < BEGINNING_BYTES else path.open("rb") as file:
-            header = read_still_header(file)
+        with path.open("rb") as file:
+            header = read_image_header(file)
     except DataError as error:
         raise VideoError(path, str(error)) from None
-    if header is None:
-        return None
     return ImageInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
