@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
@@ -53,37 +53,29 @@ def restore(value: str) -> str:
     return _NEUTRALISED.sub("", value)
 
 
-def write_csv(table: "pd.DataFrame", path: Path, float_format: str | None = None, **options: Any) -> None:
+def write_csv(table: "pd.DataFrame", path: Path, formats: Mapping[str, str] | None = None, **options: Any) -> None:
     """Write a table for people, completely or not at all; no cell of it is taken for a formula.
 
     Args:
         table: The table, without its index.
         path: The file.
-        float_format: How numbers are written, such as ``%.6g``; None writes all digits.
-        options: Further ones of ``pandas.DataFrame.to_csv``.
+        formats: How numbers are written, by column, such as ``%.6g``. pandas would take four times as long.
+        options: Of ``pandas.DataFrame.to_csv``.
     """
-    texts = {name: column.map(neutralise) for name, column in table.items() if not _is_numeric(column)}
-    safe = table.assign(**{str(name): column for name, column in texts.items()})
-    if float_format is not None:
-        # pandas would take four times as long.
-        numbers = {
-            str(name): _format_floats(column, float_format) for name, column in table.items() if _is_float(column)
-        }
-        safe = safe.assign(**numbers)
+    numbers = {name: _format_numbers(table[name], text) for name, text in (formats or {}).items()}
+    others = [name for name in table if name not in numbers and not _is_numeric(table[name])]
+    texts = {str(name): table[name].map(neutralise) for name in others}
+    safe = table.assign(**texts, **numbers).rename(columns=neutralise)
     with atomic_write(path) as temporary:
-        safe.rename(columns=neutralise).to_csv(temporary, index=False, **options)
+        safe.to_csv(temporary, index=False, **options)
 
 
-def _is_float(column: "pd.Series[Any]") -> bool:
-    return str(column.dtype) in ("float64", "float32")
-
-
-def _format_floats(column: "pd.Series[Any]", float_format: str) -> "pd.Series[Any]":
-    """The numbers of a column as texts, empty for NaN."""
+def _format_numbers(column: "pd.Series[Any]", text: str) -> "pd.Series[Any]":
+    """The numbers of a column as texts, empty where they are missing."""
     import pandas as pd
 
-    texts = [float_format % value if value == value else "" for value in column.tolist()]
-    return pd.Series(texts, column.index, dtype=object)
+    cells = ["" if is_missing else text % value for value, is_missing in zip(column, column.isna(), strict=True)]
+    return pd.Series(cells, column.index, dtype=object)
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:

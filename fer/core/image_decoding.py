@@ -154,9 +154,9 @@ def is_image_content(head: bytes) -> bool:
         return head[2:3].isspace()
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP"
-    signatures = [*((0, mark) for mark in _SIGNATURES), *_AVIF] + [
-        mark for marks in _UNREADABLE_FORMATS.values() for mark in marks
-    ]
+    if head.startswith(_SIGNATURES):
+        return True
+    signatures = [*_AVIF, *(mark for marks in _UNREADABLE_FORMATS.values() for mark in marks)]
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 
@@ -237,14 +237,18 @@ def _has_late_metadata(file: BinaryIO) -> bool:
 
 def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
     """Refuse numbers of 32 bits, of which nobody knows which is white. Pillow also reads 16-bit PGM into such."""
-    depth = data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
-    if image.format == "JPEG2000" and image.mode[0] != "I" and depth > b"\x07":
+    if image.format == "JPEG2000" and image.mode[0] != "I" and _read_j2k_depth(data) > b"\x07":
         # Pillow 13 turns the white of these into black.
         raise DataError("this JPEG 2000 has more than 8 bits a channel; save it as PNG")
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise DataError("its pixels are numbers of 32 bits; save it with 8 or 16 bits a channel")
     if image.mode == "LAB":
         raise DataError("its colours are CIELAB; save it as RGB")
+
+
+def _read_j2k_depth(data: bytes) -> bytes:
+    """The bits of the first channel, less one; empty where the file does not tell them."""
+    return data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
 
 
 def _convert_to_8_bits(image: Image.Image, depth: int) -> np.ndarray:
