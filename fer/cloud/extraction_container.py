@@ -24,9 +24,8 @@ from fer.infer.extract import (
     FrameFaces,
     VideoEnd,
     count_detector_threads,
-    count_frames,
-    estimate_frames,
 )
+from fer.infer.frame_counts import count_frames, estimate_frames
 from fer.infer.track_ids import TrackAssigner
 from fer.runs.detector_choice import fetch_detector_weights, pin_detector
 from fer.runs.program import user_errors_to_exit_code

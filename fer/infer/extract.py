@@ -1,6 +1,5 @@
 """The stage extract of infer.py: from videos to rows and face crops."""
 
-import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
-from fer.video.probe import decode_small_still
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
 from fer.video.reader import Frame, ImageInfo, VideoError, VideoInfo, iter_frames, open_video
 from fer.video.sampling import SAMPLING
+from fer.video.small_still import decode_small_still
 
 # Sampled frames of one chunk, and images of a batch: what a kill loses at most, and what stays in memory at a time.
 CHUNK_FRAMES = 128
@@ -271,27 +270,6 @@ def _group_images(items: Iterable[FrameFaces | VideoEnd]) -> Iterator[list[Frame
 def count_detector_threads(config: Extraction, count: int) -> int:
     """Threads for detection, of ``count`` for all work."""
     return max(int(count * DETECTORS[config.detector.kind].core_fraction), 1)
-
-
-def estimate_frames(config: Extraction, media: Sequence[Media]) -> int:
-    """About how many frames will be sampled, for the time that is left; unreadable videos count as none."""
-    total = 0.0
-    for item in media:
-        if item.kind == "image":
-            total += 1
-            continue
-        try:
-            total += SAMPLING[config.sampling].estimate(config, open_video(item.path))
-        except VideoError:
-            continue
-    return math.ceil(total)
-
-
-def count_frames(item: FrameFaces | VideoEnd) -> int:
-    """Sampled frames of an item."""
-    if not isinstance(item, FrameFaces) or item.is_context:
-        return 0
-    return len({row["frame"] for row in item.rows})
 
 
 def build_crop_path(run_directory: Path, video: int, frame: int, face_index: int) -> Path:

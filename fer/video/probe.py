@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -17,7 +16,6 @@ from fer.core.image_decoding import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     TOO_LARGE,
-    decode_still,
     is_animated_webp_head,
     is_image_content,
     is_moving_image,
@@ -112,7 +110,7 @@ def open_video(path: Path) -> VideoInfo:
         >>> open_video(Path("clip.mp4")).duration_s
         20.0
     """
-    start = _read_beginning(path)
+    start = read_beginning(path)
     if is_animated_webp_head(start[:HEAD_BYTES]):
         return _open_animated_webp(path)
     if is_image(path):
@@ -124,36 +122,7 @@ def open_video(path: Path) -> VideoInfo:
         raise VideoError(path, _explain_error(path, error)) from None
 
 
-def decode_small_still(path: Path) -> tuple[ImageInfo, np.ndarray] | None:
-    """Look into a small image and decode it, opening it once: that of a face takes as long to open as to decode.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it declares, and the pixels as those of ``decode_image``; None of all else, and of what is damaged, of
-        which ``open_video`` and ``iter_frames`` tell more.
-
-    Raises:
-        VideoError: No frame will come out of it.
-    """
-    start = _read_beginning(path)
-    if len(start) == BEGINNING_BYTES or path.suffix.lower() not in IMAGE_SUFFIXES:
-        return None
-    if not is_image_content(start[:HEAD_BYTES]):
-        return None
-    try:
-        decoded = decode_still(start)
-    except DataError:
-        return None
-    if decoded is None:
-        return None
-    pixels, name = decoded
-    height, width = pixels.shape[:2]
-    return ImageInfo(path, width, height, 0.0, 1, 0.0, 0, name.lower(), 0.0), pixels
-
-
-def _read_beginning(path: Path) -> bytes:
+def read_beginning(path: Path) -> bytes:
     """The first bytes of a file. Raises VideoError for what cannot be read, and for what is certainly no video."""
     try:
         if not path.is_file():

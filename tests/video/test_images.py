@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from fer.core.image_decoding import DAMAGED, decode_image
-from fer.video.probe import ImageInfo, VideoError, decode_small_still
+from fer.video.probe import ImageInfo, VideoError
 from fer.video.reader import iter_frames, open_video
 from fer.video.sampling import AllFramesSampler
+from fer.video.small_still import decode_small_still
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8), (0, 0), 4)
 
