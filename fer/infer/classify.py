@@ -17,7 +17,7 @@ from fer.emotions import AFFECT
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd
-from fer.infer.image_batch import FinishedImage, ImageBatch, get_batch_folder, write_batch_table
+from fer.infer.image_batch import FinishedImage, ImageBatch, write_batch_table
 from fer.infer.smoothing import smooth
 from fer.infer.table import build_answer_schema, build_arrow_table
 from fer.infer.track_ids import TrackAssigner
@@ -95,21 +95,21 @@ def write_chunks(
         return _add_answers(frames, np.concatenate(answers), tuple(columns), smoothing, pictures)
 
     for (number, chunk_index, is_batch), pairs in groupby(items, _get_chunk):
+        store = ChunkStore.for_video(assigner.run_directory, number)
         frames, ends, answers = list[FrameFaces](), list[VideoEnd](), list[np.ndarray]()
         for item, predicted in pairs:
-            if isinstance(item, VideoEnd):
+            if isinstance(item, FrameFaces):
+                frames.append(item)
+                answers += [] if predicted is None else [predicted]
+            elif is_batch:
                 ends.append(item)
-                continue
-            frames.append(item)
-            answers += [] if predicted is None else [predicted]
+            else:
+                # Before the next item is asked for.
+                store.mark_complete(item.record)
         if is_batch:
-            _write_batch(get_batch_folder(assigner.run_directory, number), build_chunk(frames, answers), frames, ends)
-            continue
-        store = ChunkStore.for_video(assigner.run_directory, number)
-        if chunk_index is not None:
+            _write_batch(store.folder, build_chunk(frames, answers), frames, ends)
+        elif chunk_index is not None:
             store.write_chunk(chunk_index, build_chunk(frames, answers))
-        for end in ends:
-            store.mark_complete(end.record)
 
 
 def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None, bool]:

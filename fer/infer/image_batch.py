@@ -119,11 +119,6 @@ class ImageBatch:
             del self.table
 
 
-def get_batch_folder(run_directory: Path, first: int) -> Path:
-    """Where a run keeps the batch that begins with the image of this number."""
-    return run_directory / PARTS_DIR / f"{first:05d}"
-
-
 def write_batch_table(folder: Path, rows: pa.Table) -> None:
     """Write the rows of all images of a batch, one image after the other."""
     with atomic_write(folder / BATCH_TABLE) as temporary:
