@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A line for each video of a study, or for each image that is left out.
 MAX_BYTES, MAX_COLUMNS = 16 << 20, 100
+# Rows of a table that are made texts at a time.
+BLOCK_ROWS = 4096
 # Names are compared with all others, in time that grows with their length.
 _MAX_COMPARED = 300
 # A spreadsheet may also divide a line at the list separator of its country, or at a tab, quotes or not: there a cell
@@ -62,12 +64,19 @@ def write_csv(table: "pd.DataFrame", path: Path, formats: Mapping[str, str] | No
         formats: How numbers are written, by column, such as ``%.6g``. pandas would take four times as long.
         options: Of ``pandas.DataFrame.to_csv``.
     """
-    numbers = {name: _format_numbers(table[name], text) for name, text in (formats or {}).items()}
+    with atomic_write(path) as temporary:
+        # The texts of a whole table would fill the memory.
+        for first in range(0, max(len(table), 1), BLOCK_ROWS):
+            block = _make_safe(table.iloc[first : first + BLOCK_ROWS], formats or {})
+            block.to_csv(temporary, index=False, mode="a" if first else "w", header=not first, **options)
+
+
+def _make_safe(table: "pd.DataFrame", formats: Mapping[str, str]) -> "pd.DataFrame":
+    """The table with its numbers as texts, and no text of it a formula."""
+    numbers = {name: _format_numbers(table[name], text) for name, text in formats.items()}
     others = [name for name in table if name not in numbers and not _is_numeric(table[name])]
     texts = {str(name): table[name].map(neutralise) for name in others}
-    safe = table.assign(**texts, **numbers).rename(columns=neutralise)
-    with atomic_write(path) as temporary:
-        safe.to_csv(temporary, index=False, **options)
+    return table.assign(**texts, **numbers).rename(columns=neutralise)
 
 
 def _format_numbers(column: "pd.Series[Any]", text: str) -> "pd.Series[Any]":
