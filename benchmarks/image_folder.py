@@ -17,8 +17,9 @@ from fer.bundle.locate import PRETRAINED
 from fer.bundle.verification import load_verified_predictor
 from fer.core.image_decoding import decode_image
 from fer.core.installation import PROJECT_ROOT
+from fer.infer.device import CPU_BATCH
 
-FEW, SIDE, BATCH = 100, 96, 32
+FEW, SIDE = 100, 96
 
 
 def main() -> None:
@@ -43,8 +44,8 @@ def main() -> None:
 
         def measure_alone() -> float:
             start = time.process_time()
-            for first in range(0, len(files), BATCH):
-                predictor.predict([decode_image(file.read_bytes()) for file in files[first : first + BATCH]])
+            for first in range(0, len(files), CPU_BATCH):
+                predictor.predict([decode_image(file.read_bytes()) for file in files[first : first + CPU_BATCH]])
             return time.process_time() - start
 
         program, alone = list[float](), list[float]()

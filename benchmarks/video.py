@@ -34,6 +34,7 @@ from fer.infer.classify import BatchClassifier, get_crops, write_chunks
 from fer.infer.device import load_predictor
 from fer.infer.extract import FaceExtractor, SampledFrame
 from fer.infer.inputs import MediaFetcher
+from fer.infer.sampled_frames import open_sampled_frames
 from fer.infer.track_ids import TrackAssigner
 from fer.train.reproducibility import set_threads
 from fer.video.detectors import Face
@@ -63,7 +64,8 @@ class Clip:
         self.crops = [crop for item in self.extractor.to_rows(iter(self.found)) for crop in get_crops(item)]
 
     def _decode_frames(self) -> Iterator[Frame]:
-        return self.extractor.decode_frames(self.path, {})
+        with open_sampled_frames(self.config.extraction, self.path) as (_, frames):
+            yield from frames
 
     def _detect_boxes(self) -> list[list[Face]]:
         return [faces for _, faces in self.extractor.detect_faces(iter(self.frames))]

@@ -19,11 +19,11 @@ from fer.core.installation import PROJECT_ROOT, format_resume_command
 from fer.core.object_uri import is_object_uri, is_s3_uri
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import ConfigError, DataError, UserError
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.inputs import list_inputs, load_media, resolve_media
 from fer.infer.pipeline import create_run, record_outcome, run_stages
 from fer.infer.resume import validate_resume_config
 from fer.infer.study_inputs import keep_study, resume_study
+from fer.infer.video_stores import open_video_stores
 from fer.runs.program import log_to_stderr
 from fer.runs.run_directory import Run
 from fer.storage.stores import ObjectStores
@@ -230,11 +230,8 @@ def _download_results(processing: SageMakerProcessing, directory: Path, missing:
 
 
 def _find_missing(directory: Path, videos: Videos) -> Videos:
-    return {
-        number: video
-        for number, video in videos.items()
-        if ChunkStore.for_video(directory, number).completion_record() is None
-    }
+    stores = open_video_stores(directory, videos)
+    return {number: video for number, video in videos.items() if stores[number].completion_record() is None}
 
 
 def use_placeholder_weights(config: Config, placeholder: Path) -> Config:

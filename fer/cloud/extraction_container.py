@@ -24,9 +24,8 @@ from fer.infer.extract import (
     FrameFaces,
     VideoEnd,
     count_detector_threads,
-    count_frames,
-    estimate_frames,
 )
+from fer.infer.frame_counts import count_frames, estimate_frames
 from fer.infer.track_ids import TrackAssigner
 from fer.runs.detector_choice import fetch_detector_weights, pin_detector
 from fer.runs.program import user_errors_to_exit_code
@@ -92,7 +91,7 @@ def extract_shard(directory: Path) -> None:
     work, output = directory / "work", directory / "output"
     output.mkdir(exist_ok=True)
     threads = count_detector_threads(config, resolve_thread_count(task["threads"]))
-    faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext())
+    faces = FaceExtractor(config, work, threads, True, lambda _: nullcontext(), batch_images=False)
     frames = track_progress(faces.extract(media), estimate_frames(config, media), "Frames", "frames", size=count_frames)
     numbers = [entry["number"] for entry in entries]
     write_chunks(TrackAssigner(work, config.max_missed), _pack_finished(frames, work, output, numbers))

@@ -45,6 +45,7 @@ _ORIENTATION_TAG = 0x0112
 # Bytes from the marker of the sizes to the bits of the first channel, less one.
 _J2K_DEPTH_PLACE = 40
 _PNG_DEPTH_PLACE = 24
+_PNG = b"\x89PNG"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -103,13 +104,32 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
     Raises:
         DataError: The bytes are no image, or a damaged one; the message says which, without a name.
     """
-    data = bytes(data)
+    return _decode(bytes(data))[0]
+
+
+def decode_still(data: bytes) -> tuple[np.ndarray, str] | None:
+    """Decode what ``is_moving_image`` takes for a still image, and tell its format; None of a moving picture.
+
+    Args:
+        data: The bytes of the file.
+
+    Raises:
+        DataError: As ``decode_image`` does.
+    """
+    if is_animated_webp_head(data[:HEAD_BYTES]) or data.startswith(b"GIF8") or data[4:12] == b"ftypavis":
+        return None
+    pixels, image = _decode(data)
+    return None if image.format == "PNG" and getattr(image, "is_animated", False) else (pixels, str(image.format))
+
+
+def _decode(data: bytes) -> tuple[np.ndarray, Image.Image]:
+    """The pixels, and the image that was opened for them."""
     if data.startswith(b"\xff\xd8"):
         completed = complete_jpeg(data)
         if completed is None:
             raise DataError(DAMAGED)
         data = completed
-    if data.startswith(b"\x89PNG") and not _has_right_checksums(data):
+    if data.startswith(_PNG) and not _has_right_checksums(data):
         raise DataError(DAMAGED)
     with _open_image(io.BytesIO(data)) as image:
         _refuse_unknown_range(image, data)
@@ -120,7 +140,7 @@ def decode_image(data: bytes | memoryview) -> np.ndarray:
             if image.format in ("BMP", "DIB", "TGA") and image.mode == "RGBA" and not image.getchannel("A").getbbox():
                 image.putalpha(255)
             depth = data[_PNG_DEPTH_PLACE] if image.format == "PNG" else 8
-            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth)
+            return _convert_to_8_bits(image if turn is None else image.transpose(turn), depth), image
         except Exception:
             # Damaged data end in errors of many kinds, from OSError to struct.error.
             raise DataError(DAMAGED) from None
@@ -134,9 +154,9 @@ def is_image_content(head: bytes) -> bool:
         return head[2:3].isspace()
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP"
-    signatures = [*((0, mark) for mark in _SIGNATURES), *_AVIF] + [
-        mark for marks in _UNREADABLE_FORMATS.values() for mark in marks
-    ]
+    if head.startswith(_SIGNATURES):
+        return True
+    signatures = [*_AVIF, *(mark for marks in _UNREADABLE_FORMATS.values() for mark in marks)]
     return any(head[place : place + len(mark)] == mark for place, mark in signatures)
 
 
@@ -155,7 +175,7 @@ def is_moving_image(file: BinaryIO) -> bool:
     if is_animated_webp_head(head):
         return True
     # Pillow would read the whole of an AVIF, of which `avis` is the moving kind.
-    if not head.startswith((b"GIF8", b"\x89PNG")) and head[4:12] != b"ftypavis":
+    if not head.startswith((b"GIF8", _PNG)) and head[4:12] != b"ftypavis":
         return False
     with _open_image(file) as image:
         return bool(getattr(image, "is_animated", False))
@@ -217,14 +237,18 @@ def _has_late_metadata(file: BinaryIO) -> bool:
 
 def _refuse_unknown_range(image: Image.Image, data: bytes) -> None:
     """Refuse numbers of 32 bits, of which nobody knows which is white. Pillow also reads 16-bit PGM into such."""
-    depth = data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
-    if image.format == "JPEG2000" and image.mode[0] != "I" and depth > b"\x07":
+    if image.format == "JPEG2000" and image.mode[0] != "I" and _read_j2k_depth(data) > b"\x07":
         # Pillow 13 turns the white of these into black.
         raise DataError("this JPEG 2000 has more than 8 bits a channel; save it as PNG")
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise DataError("its pixels are numbers of 32 bits; save it with 8 or 16 bits a channel")
     if image.mode == "LAB":
         raise DataError("its colours are CIELAB; save it as RGB")
+
+
+def _read_j2k_depth(data: bytes) -> bytes:
+    """The bits of the first channel, less one; empty where the file does not tell them."""
+    return data[data.find(b"\xff\x51") + _J2K_DEPTH_PLACE :][:1]
 
 
 def _convert_to_8_bits(image: Image.Image, depth: int) -> np.ndarray:

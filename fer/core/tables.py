@@ -25,10 +25,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     with atomic_write(path.with_suffix(".parquet")) as temporary:
         table.to_parquet(temporary, index=False)
-    # A missing time stays empty. A group column of a study may have the name of a time, and texts.
-    times = {
-        name: table[name].map("{:.6f}".format, na_action="ignore")
-        for name in TIME_COLUMNS
-        if name in table.columns and pd.api.types.is_numeric_dtype(table[name])
+    # A group column of a study may have the name of a time, and texts.
+    formats = {
+        str(name): "%.6f" if name in TIME_COLUMNS else "%.6g"
+        for name, column in table.items()
+        if pd.api.types.is_float_dtype(column) or (name in TIME_COLUMNS and pd.api.types.is_numeric_dtype(column))
     }
-    write_csv(table.assign(**times), path.with_suffix(".csv"), float_format="%.6g", lineterminator="\n")
+    write_csv(table, path.with_suffix(".csv"), formats, lineterminator="\n")

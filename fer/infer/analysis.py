@@ -15,9 +15,8 @@ from fer.infer.extract import (
     FrameFaces,
     VideoEnd,
     count_detector_threads,
-    count_frames,
-    estimate_frames,
 )
+from fer.infer.frame_counts import count_frames, estimate_frames
 from fer.infer.inputs import MediaFetcher
 from fer.infer.route import uses_transform
 from fer.infer.saved_crops import insert_pending_crops

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,13 +16,17 @@ from fer.emotions import AFFECT
 from fer.infer.batches import compute_in_batches, pad_batch
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FrameFaces, VideoEnd
+from fer.infer.image_batch import FinishedImage, ImageBatch, write_batch_table
 from fer.infer.smoothing import smooth_tracks
 from fer.infer.table import build_answer_schema, build_arrow_table
 from fer.infer.track_ids import TrackAssigner
+from fer.reports.video_content import MAX_DETAILS
 
 # Probabilities in tables; what arithmetic leaves behind that depends on the machine.
 DECIMALS = 6
 THUMBNAIL_SIDE = 96  # pixels
+# More than the page shows (MAX_DETAILS): others move up where somebody is forgotten.
+PICTURED_IMAGES = 8 * MAX_DETAILS
 
 
 @dataclass(frozen=True)
@@ -77,38 +82,54 @@ def write_chunks(
             probabilities.
         pictures: Keep these faces.
     """
-    for (video, chunk_index), pairs in groupby(items, _get_chunk):
-        store = ChunkStore.for_video(assigner.run_directory, video)
-        frames: list[FrameFaces] = []
-        probabilities: list[np.ndarray] = []
-        for item, predicted in pairs:
-            if isinstance(item, VideoEnd):
-                store.mark_complete(item.record)
-                continue
-            frames.append(item)
-            probabilities += [] if predicted is None else [predicted]
-        if chunk_index is not None:
-            rows = [row for item in frames for row in item.rows]
+
+    def build_chunk(frames: Sequence[FrameFaces], answers: Sequence[np.ndarray]) -> pa.Table:
+        for video, own in groupby(frames, lambda item: item.video):
+            rows = [row for item in own for row in item.rows]
             # Those of an earlier extraction have their ids.
             if "track_id" not in rows[0]:
                 assigner.assign_ids(video, rows)
-            if not probabilities or smoothing is None:
-                store.write_chunk(chunk_index, build_arrow_table(rows))
-                continue
-            crops = [crop for item in frames for crop in item.crops]
-            answers = np.concatenate(probabilities)
-            store.write_chunk(chunk_index, _add_answers(rows, crops, answers, tuple(columns), smoothing, pictures))
+        if not answers or smoothing is None:
+            return build_arrow_table([row for item in frames for row in item.rows])
+        return _add_answers(frames, np.concatenate(answers), tuple(columns), smoothing, pictures)
+
+    for (number, chunk_index, is_batch), pairs in groupby(items, _get_chunk):
+        store = ChunkStore.for_video(assigner.run_directory, number)
+        frames, ends, answers = list[FrameFaces](), list[VideoEnd](), list[np.ndarray]()
+        for item, predicted in pairs:
+            if isinstance(item, FrameFaces):
+                frames.append(item)
+                answers += [] if predicted is None else [predicted]
+            elif is_batch:
+                ends.append(item)
+            else:
+                # Before the next item is asked for.
+                store.mark_complete(item.record)
+        if is_batch:
+            _write_batch(store.folder, build_chunk(frames, answers), frames, ends)
+        elif chunk_index is not None:
+            store.write_chunk(chunk_index, build_chunk(frames, answers))
 
 
-def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None]:
-    """The chunk that an item belongs to: video and index, which is None for a video's end."""
+def _get_chunk(pair: tuple[FrameFaces | VideoEnd, np.ndarray | None]) -> tuple[int, int | None, bool]:
+    """Where an item is written: the video and its chunk, which is None for a video's end; or the batch of an image."""
     item, _ = pair
-    return item.video, item.chunk_index if isinstance(item, FrameFaces) else None
+    if item.batch is not None:
+        return item.batch, None, True
+    return item.video, item.chunk_index if isinstance(item, FrameFaces) else None, False
+
+
+def _write_batch(folder: Path, rows: pa.Table, frames: Sequence[FrameFaces], ends: Sequence[VideoEnd]) -> None:
+    """Write the images of a batch; those of an earlier extraction have no ends, and are marked as finished already."""
+    write_batch_table(folder, rows)
+    if ends:
+        counts = {item.video: len(item.rows) for item in frames}
+        images = [FinishedImage(end.video, counts.get(end.video, 0), end.record) for end in ends]
+        ImageBatch(folder, images).mark_complete()
 
 
 def _add_answers(
-    rows: Sequence[dict[str, Any]],
-    crops: Sequence[np.ndarray],
+    frames: Sequence[FrameFaces],
     answers: np.ndarray,
     columns: tuple[str, ...],
     smoothing: Smoothing,
@@ -116,20 +137,27 @@ def _add_answers(
 ) -> pa.Table:
     """The rows with p_<emotion>, emotion, confidence, valence and arousal where the model has them, and a thumbnail.
 
-    A face has one where an emotion is a person's strongest.
+    A face has one where an emotion is a person's strongest; of images those have that the page will show.
     """
     classes = [name for name in columns if name not in AFFECT]
     names = [name if name in AFFECT else f"p_{name}" for name in columns]
-    ok = [number for number, row in enumerate(rows) if row["status"] == "ok"]
-    answered = [dict(row) for row in rows]
+    answered = [dict(row) for item in frames for row in item.rows]
+    ok = [number for number, row in enumerate(answered) if row["status"] == "ok"]
+    crops = dict(zip(ok, (crop for item in frames for crop in item.crops), strict=True))
     for number, answer in zip(ok, answers.round(DECIMALS).astype(np.float64), strict=True):
         leading = int(answer[: len(classes)].argmax())
         answered[number] |= dict(zip(names, answer.tolist(), strict=True))
         answered[number] |= {"emotion": classes[leading], "confidence": float(answer[leading])}
-    peaks = _find_peaks(answered, ok, columns, smoothing) if pictures else set[int]()
-    for number in peaks:
-        answered[number]["picture"] = _encode_thumbnail(crops[ok.index(number)])
-    return build_arrow_table(answered, build_answer_schema(columns, bool(ok), bool(peaks)))
+    if not pictures:
+        pictured = set[int]()
+    elif frames[0].batch is None:
+        pictured = _find_peaks(answered, ok, columns, smoothing)
+    else:
+        images = [item.video for item in frames for _ in item.rows]
+        pictured = {number for number in ok if images[number] < PICTURED_IMAGES}
+    for number in pictured:
+        answered[number]["picture"] = _encode_thumbnail(crops[number])
+    return build_arrow_table(answered, build_answer_schema(columns, bool(ok), bool(pictured)))
 
 
 def _find_peaks(
@@ -145,7 +173,7 @@ def _find_peaks(
     """
     tracks = np.array([answered[number]["track_id"] for number in ok], np.int64)
     if len(set(tracks.tolist())) == len(ok):
-        # Of an image: thousands of them would be smoothed and grouped one by one.
+        # Of a single frame.
         return set(ok)
     # Not by way of a table: that took ten times as long, for each chunk.
     times = np.array([answered[number]["time_s"] for number in ok], np.float64)

@@ -11,9 +11,9 @@ from fer.config import Config, Extraction
 from fer.config.extraction import YuNetDetector
 from fer.core.io import atomic_write
 from fer.core.system import resolve_thread_count
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import FRAMES
 from fer.infer.inputs import MediaFetcher
+from fer.infer.video_stores import open_video_stores
 from fer.runs.detector_choice import fetch_detector_weights
 from fer.study.respondents import select_respondent_rows
 from fer.video.detectors.yunet import find_cached_weights
@@ -106,8 +106,8 @@ def save_covered_frames(config: Config, run_directory: Path, media: Sequence[Med
         fetch: Has the file of a video on this machine for as long as it is read.
     """
     coverer: FaceCoverer | None = None
-    for number, item in enumerate(media):
-        rows = ChunkStore.for_video(run_directory, number).read([*_PERSON_COLUMNS, *_BOX_COLUMNS])
+    for number, store in open_video_stores(run_directory, range(len(media))).items():
+        item, rows = media[number], store.read([*_PERSON_COLUMNS, *_BOX_COLUMNS])
         if rows.empty:
             continue
         folder = run_directory / FRAMES / f"{number:05d}"

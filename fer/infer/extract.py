@@ -1,10 +1,10 @@
 """The stage extract of infer.py: from videos to rows and face crops."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,20 @@ from fer.core.prefetch import map_in_threads, prefetch, take_together
 from fer.core.run_layout import CROPS_DIR
 from fer.infer.chunk_store import ChunkStore
 from fer.infer.context import list_track_ids, read_context, set_track_ids
+from fer.infer.sampled_frames import open_sampled_frames
 from fer.infer.shares import list_numbers
+from fer.infer.video_stores import BatchedImage, open_video_stores
 from fer.runs.detector_choice import build_detector
 from fer.video.crop import crop_face
 from fer.video.detectors import DETECTORS, Detector, Face
 from fer.video.media import Media
 from fer.video.quality import FaceQuality, QualityThresholds, find_rejection_reason, measure_quality
-from fer.video.reader import Frame, VideoError, iter_frames, open_for_reading, open_video
-from fer.video.sampling import SAMPLING
+from fer.video.reader import Frame, ImageInfo, VideoError
 
-# Sampled frames of one chunk: what a kill loses at most, and what stays in memory at a time.
+# Sampled frames of one chunk, and images of a batch: what a kill loses at most, and what stays in memory at a time.
 CHUNK_FRAMES = 128
 # Frames that wait to be classified: a batch of faces or two.
 PREFETCH_FRAMES = 32
-SMALL_FRAME_PIXELS = 640 * 480
 # Frames whose faces are found one after the other, before their crops are cut: that takes a twentieth less of all.
 DETECTED_FRAMES, DETECTED_BYTES = 8, 8_000_000
 CROPS, FRAMES = CROPS_DIR, "frames"
@@ -43,6 +43,7 @@ class SampledFrame:
     """A sampled frame of the video ``name``, number ``video`` of the run, that belongs to the chunk of this index.
 
     One that is finished and only looked at again as context has the track ids of its usable faces, and no chunk (-1).
+    An image has a batch instead of a chunk: the number of the first image of it.
     """
 
     video: int
@@ -50,6 +51,7 @@ class SampledFrame:
     chunk_index: int
     frame: Frame
     track_ids: Sequence[int] | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class FrameFaces:
         rows: A row each face, or one that says why a frame has none.
         crops: (side, side, 3) uint8 RGB of the rows that are ok.
         is_context: These frames are finished; windows of later ones reach back to them.
+        batch: Number of the first image of the batch, where this is an image of one.
     """
 
     video: int
@@ -69,14 +72,16 @@ class FrameFaces:
     rows: list[dict[str, Any]]
     crops: list[np.ndarray]
     is_context: bool = False
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
 class VideoEnd:
-    """One video was read to its end, or to the damage that ``record["problem"]`` names."""
+    """One video was read to its end, or to the damage that ``record["problem"]`` names; of an image with its batch."""
 
     video: int
     record: dict[str, Any]
+    batch: int | None = None
 
 
 FetchMedia = Callable[[Media], AbstractContextManager[None]]
@@ -93,6 +98,7 @@ class FaceExtractor:
         fetch_media: Has the file of a video on this machine for as long as it is read.
         context_s: Of a video that a killed run has begun, so many seconds before the first unfinished frame are looked
             at again, as context.
+        batch_images: Have images written many at a time; otherwise each has a folder of its own, as a video has.
     """
 
     def __init__(
@@ -103,8 +109,9 @@ class FaceExtractor:
         save_crops: bool,
         fetch_media: FetchMedia,
         context_s: float = 0.0,
+        batch_images: bool = True,
     ) -> None:
-        self.config, self.context_s = config, context_s
+        self.config, self.context_s, self.batch_images = config, context_s, batch_images
         self.fetch_media = fetch_media
         self.run_directory = run_directory
         # A frame a thread scales better than all threads on one frame.
@@ -127,16 +134,27 @@ class FaceExtractor:
             found = self.detect_faces(prefetch(frames, 2))
         else:
             found = take_together(self.detect_faces(frames), _are_enough)
-        return prefetch(self.to_rows(found), PREFETCH_FRAMES)
+        blocks = prefetch(_group_images(self.to_rows(found)), PREFETCH_FRAMES)
+        return chain.from_iterable(blocks)
 
     def iter_sampled_frames(self, media: Sequence[Media]) -> Iterator[SampledFrame | VideoEnd]:
         """The sampled frames behind the last one that each video's finished chunks hold."""
-        for number in list_numbers(self.config, len(media)):
-            store = ChunkStore.for_video(self.run_directory, number)
-            if store.completion_record() is None:
-                yield from self._iter_unfinished_video(number, media[number], store)
+        batch, size = None, 0
+        stores = open_video_stores(self.run_directory, list_numbers(self.config, len(media)))
+        for number, store in stores.items():
+            if isinstance(store, BatchedImage) or store.completion_record() is not None:
+                continue
+            if batch is None or size == CHUNK_FRAMES:
+                batch, size = number, 0
+            # What an earlier version has begun goes on in a folder of its own.
+            is_batched = self.batch_images and media[number].kind == "image" and not store.has_rows()
+            batch = yield from self._iter_unfinished_video(number, media[number], store, batch if is_batched else None)
+            size += 1
 
-    def _iter_unfinished_video(self, number: int, item: Media, store: ChunkStore) -> Iterator[SampledFrame | VideoEnd]:
+    def _iter_unfinished_video(
+        self, number: int, item: Media, store: ChunkStore, batch: int | None
+    ) -> Generator[SampledFrame | VideoEnd, None, int | None]:
+        """The frames that are not done yet, and the end. Returns the batch, None where this is no image after all."""
         chunk_count, last, problems = len(store.list_chunks()), -1, list[str]()
         if chunk_count:
             finished = store.read(["frame", "status", "reason"])
@@ -154,25 +172,24 @@ class FaceExtractor:
                     record["sha256"] = _hash_file(item.path)
                 context = list_track_ids(read_context(store, self.context_s)) if self.context_s else {}
                 position = 0
-                for frame in self.decode_frames(item.path, record, min(context, default=last + 1) - 1):
-                    if frame.index <= last:
-                        # The last item of a video that ends early was counted before it was cut off.
-                        if frame.index in context:
-                            yield SampledFrame(number, item.name, -1, frame, context[frame.index])
-                        continue
-                    record["problem"] = frame.problem or record["problem"]
-                    yield SampledFrame(number, item.name, chunk_count + position // CHUNK_FRAMES, frame)
-                    position += 1
+                after = min(context, default=last + 1) - 1
+                with open_sampled_frames(self.config, item.path, batch is not None, after) as (info, frames):
+                    batch = batch if isinstance(info, ImageInfo) else None
+                    record |= {key: value for key, value in vars(info).items() if key != "path"}
+                    for frame in frames:
+                        if frame.index <= last:
+                            # The last item of a video that ends early was counted before it was cut off.
+                            if frame.index in context:
+                                yield SampledFrame(number, item.name, -1, frame, context[frame.index])
+                            continue
+                        record["problem"] = frame.problem or record["problem"]
+                        chunk_index = chunk_count + position // CHUNK_FRAMES
+                        yield SampledFrame(number, item.name, chunk_index, frame, batch=batch)
+                        position += 1
         except VideoError as error:
             record["problem"] = error.reason
-        yield VideoEnd(number, record)
-
-    def decode_frames(self, path: Path, record: dict[str, Any], last: int = -1) -> Iterator[Frame]:
-        """The sampled frames of a video behind the frame ``last``, decoded ahead; ``record`` gets its facts."""
-        with open_for_reading(path, _choose_decoder_threads) as video:
-            record |= {key: value for key, value in vars(video.info).items() if key != "path"}
-            sampler = SAMPLING[self.config.sampling].make(self.config, video.info)
-            yield from iter_frames(video, sampler, after=last)
+        yield VideoEnd(number, record, batch)
+        return batch
 
     def detect_faces(
         self, items: Iterator[SampledFrame | VideoEnd]
@@ -195,7 +212,7 @@ class FaceExtractor:
                 rows, crops = [row for row, _ in pairs], [crop for _, crop in pairs if crop is not None]
                 if item.track_ids is not None:
                     set_track_ids(rows, item.track_ids)
-                yield FrameFaces(item.video, item.chunk_index, rows, crops, item.track_ids is not None)
+                yield FrameFaces(item.video, item.chunk_index, rows, crops, item.track_ids is not None, item.batch)
 
     def build_rows(
         self, sampled: SampledFrame, faces: list[Face]
@@ -226,35 +243,21 @@ class FaceExtractor:
             yield {**row, **_build_face_columns(face, quality, reason)}, None if reason else crop
 
 
+def _group_images(items: Iterable[FrameFaces | VideoEnd]) -> Iterator[list[FrameFaces | VideoEnd]]:
+    """The items of some images at a time: from thread to thread each takes as long as it took to find its face."""
+    group = list[FrameFaces | VideoEnd]()
+    for item in items:
+        group.append(item)
+        if item.batch is None or len(group) == PREFETCH_FRAMES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
 def count_detector_threads(config: Extraction, count: int) -> int:
     """Threads for detection, of ``count`` for all work."""
     return max(int(count * DETECTORS[config.detector.kind].core_fraction), 1)
-
-
-def _choose_decoder_threads(pixels: int) -> int | None:
-    """Small frames decode faster than their faces are found, and each thread more would cost the detector time."""
-    return 1 if pixels <= SMALL_FRAME_PIXELS else None
-
-
-def estimate_frames(config: Extraction, media: Sequence[Media]) -> int:
-    """About how many frames will be sampled, for the time that is left; unreadable videos count as none."""
-    total = 0.0
-    for item in media:
-        if item.kind == "image":
-            total += 1
-            continue
-        try:
-            total += SAMPLING[config.sampling].estimate(config, open_video(item.path))
-        except VideoError:
-            continue
-    return math.ceil(total)
-
-
-def count_frames(item: FrameFaces | VideoEnd) -> int:
-    """Sampled frames of an item."""
-    if not isinstance(item, FrameFaces) or item.is_context:
-        return 0
-    return len({row["frame"] for row in item.rows})
 
 
 def build_crop_path(run_directory: Path, video: int, frame: int, face_index: int) -> Path:

@@ -14,8 +14,8 @@ from fer.core.csv import write_csv
 from fer.core.io import atomic_write, compute_sha256, write_text
 from fer.core.run_layout import CROPS_DIR, DATASET_JSON, FACES_PARQUET, LEFT_OUT_CSV
 from fer.errors import DataError
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.extract import build_crop_path
+from fer.infer.video_stores import open_video_stores
 
 _BOX = ("face_x", "face_y", "face_w", "face_h", "det_score")
 _QUALITY = ("sharpness", "brightness", "yaw", "pitch", "roll")
@@ -98,8 +98,7 @@ def _iter_blocks(run_directory: Path, count: int) -> Iterator[pd.DataFrame]:
     """The rows of all pictures, some at a time, with what is known of each; one row says why a picture has none."""
     tables: list[pa.Table] = []
     facts: list[dict[str, Any]] = []
-    for number in range(count):
-        store = ChunkStore.for_video(run_directory, number)
+    for number, store in open_video_stores(run_directory, range(count)).items():
         record = store.completion_record() or {}
         table = store.read_as_arrow(_ROW)
         if not len(table):

@@ -73,6 +73,8 @@ def resolve_media(
             remote |= {
                 directory / FETCHED / map_uri_to_path(uri): uri for uri in _list_media_uris(stores, prefix, left_out)
             }
+    if not remote:
+        return media
     media += [Media(path, path.name, get_media_kind(path), uri) for path, uri in remote.items()]
     names = make_unique_names([item.path for item in media])
     return [Media(item.path, name, item.kind, item.remote) for item, name in zip(media, names, strict=True)]

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from fer.core.run_layout import PARTS_DIR, PERFORMANCE_JSON, REPORT_HTML, STUDY_
 from fer.core.system import resolve_thread_count
 from fer.errors import ConfigError, DataError, ExitCode, PreconditionError, UserError
 from fer.infer.analysis import extract_and_predict
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.covering import save_covered_frames
 from fer.infer.device import describe_plan, plan_inference
 from fer.infer.face_dataset import write_face_dataset
@@ -34,6 +33,7 @@ from fer.infer.shares import list_numbers
 from fer.infer.study_inputs import check_media, keep_study, list_study_inputs, start_study
 from fer.infer.uncertainty import save_uncertainty
 from fer.infer.upload import check_upload, upload_results
+from fer.infer.video_stores import VideoStore, open_video_stores
 from fer.infer.window_facts import keep_window, refuse_explanations
 from fer.infer.window_sampling import settle_sampling
 from fer.infer.windows import WindowFormat
@@ -161,7 +161,6 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
         UserError: Something that a user can correct.
     """
     stages = _list_stages(config)
-    stores = [ChunkStore.for_video(run.directory, number) for number in list_numbers(config.extraction, len(media))]
     warnings: list[str] = []
     usable: int | None = None
     with record_outcome(run, "infer.py"):
@@ -181,9 +180,10 @@ def run_stages(config: Config, run: Run, media: Sequence[Media]) -> int:
             # Of a share the run of all does it.
             if config.extraction.save == "dataset" and config.extraction.share is None:
                 usable = write_face_dataset(run.directory, len(media))
-        excluded = _list_excluded(run, stores)
+        stores = open_video_stores(run.directory, list_numbers(config.extraction, len(media)))
+        excluded = _list_excluded(run, stores.values())
         if usable is None:
-            usable = sum(store.count_usable() for store in stores)
+            usable = sum(store.count_usable() for store in stores.values())
         if "report" in stages:
             monitoring = write_report(config, run, media)
             if config.extraction.blur != "none":
@@ -262,7 +262,7 @@ def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowForma
     return model, description.temporal
 
 
-def _list_excluded(run: Run, stores: Sequence[ChunkStore]) -> list[dict[str, Any]]:
+def _list_excluded(run: Run, stores: Iterable[VideoStore]) -> list[dict[str, Any]]:
     """The facts about videos with a problem. Raises UserError where one is unfinished."""
     excluded = []
     for store in stores:

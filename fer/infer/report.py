@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -26,8 +27,9 @@ from fer.core.run_layout import (
 from fer.core.tables import write_table
 from fer.emotions import AFFECT, EMOTIONS, list_emotions
 from fer.errors import UserError
-from fer.infer.chunk_store import ChunkStore, join_chunks
+from fer.infer.chunk_store import join_chunks
 from fer.infer.covering import FaceCoverer, keeps_pictures
+from fer.infer.image_batch import ImageBatch
 from fer.infer.monitoring import write_monitoring
 from fer.infer.smoothing import smooth
 from fer.infer.summary import summarize_persons, summarize_videos
@@ -40,6 +42,7 @@ from fer.infer.uncertainty import (
     read_uncertainty,
 )
 from fer.infer.video_pages import build_video_pages
+from fer.infer.video_stores import BatchedImage, VideoStore, open_video_stores
 from fer.infer.window_facts import build_window_notes, describe_window
 from fer.reports.video_content import MAX_DETAILS
 from fer.reports.videos import GroupPage, VideoReport, write_video_report
@@ -68,7 +71,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
         UserError: Faces are not classified yet, or the monitoring, labels or groups cannot be used.
     """
     cfg, smoothing = config.extraction, config.extraction.smoothing
-    stores = [ChunkStore.for_video(run.directory, number) for number in range(len(media))]
+    stores = [*open_video_stores(run.directory, range(len(media))).values()]
     pictures = keeps_pictures(config)
     if not pictures:
         # An earlier call may have kept them.
@@ -94,7 +97,7 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
-    readable = [item for item, store in zip(media, stores, strict=True) if store.list_chunks()] if cfg.annotate else []
+    readable = [item for item, store in zip(media, stores, strict=True) if store.has_rows()] if cfg.annotate else []
     annotated = AnnotatedCopies(run.directory / ANNOTATED_DIR, media)
     if redraw:
         _annotate(config, annotated, readable, table)
@@ -166,9 +169,9 @@ def _choose_title(config: Config, media: Sequence[Media]) -> str:
     return media[0].name if len(media) == 1 else f"{len(media)} videos and images"
 
 
-def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.DataFrame, list[str]]:
+def _read_chunks(stores: Sequence[VideoStore], directory: Path) -> tuple[pd.DataFrame, list[str]]:
     """All chunks as one table, and its classes. Raises UserError where faces are not classified yet."""
-    chunks = join_chunks(chunk for number, store in enumerate(stores) for chunk in _iter_chunks(store, number))
+    chunks = join_chunks(_iter_chunks(stores))
     if chunks.empty:
         chunks = build_table([])
     classes = list_emotions(chunks) or list(EMOTIONS)
@@ -190,14 +193,24 @@ def _read_chunks(stores: Sequence[ChunkStore], directory: Path) -> tuple[pd.Data
     return chunks, classes
 
 
-def _iter_chunks(store: ChunkStore, number: int) -> Iterator[pa.Table]:
-    """The chunks of a video, with faces where the page will show it: those of hundreds of videos fill the memory."""
-    for file in store.list_chunks():
-        chunk = store.read_arrow_chunk(file)
-        yield chunk.drop_columns(["picture"]) if "picture" in chunk.column_names and number >= MAX_DETAILS else chunk
+def _iter_chunks(stores: Sequence[VideoStore]) -> Iterator[pa.Table]:
+    """All chunks, with faces where the page will show them: those of hundreds of videos fill the memory."""
+    for batch, group in groupby(enumerate(stores), lambda pair: _get_batch(pair[1])):
+        pairs = list(group)
+        if batch is not None and len(pairs) == len(batch.images):
+            yield from batch.list_chunks()
+            continue
+        for number, store in pairs:
+            for chunk in store.iter_chunks():
+                is_shown = number < MAX_DETAILS or "picture" not in chunk.column_names
+                yield chunk if is_shown else chunk.drop_columns(["picture"])
 
 
-def _build_records(stores: Sequence[ChunkStore], detector: str) -> pd.DataFrame:
+def _get_batch(store: VideoStore) -> ImageBatch | None:
+    return store.batch if isinstance(store, BatchedImage) else None
+
+
+def _build_records(stores: Sequence[VideoStore], detector: str) -> pd.DataFrame:
     """The facts about each video, a row a video; those of an earlier version lack the detector, the same for all."""
     records = pd.DataFrame([store.completion_record() for store in stores])
     if "detector" not in records:

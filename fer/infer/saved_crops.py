@@ -1,6 +1,7 @@
 """Faces that an earlier extraction has left: chunks that are not classified yet, and crops in files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from fer.errors import DataError
-from fer.infer.chunk_store import ChunkStore
+from fer.infer.chunk_store import join_chunks
 from fer.infer.context import read_context
 from fer.infer.extract import FrameFaces, VideoEnd, build_crop_path
+from fer.infer.image_batch import ImageBatch
+from fer.infer.video_stores import BatchedImage, VideoStore, open_video_stores
 
 
 def insert_pending_crops(
@@ -32,18 +35,25 @@ def insert_pending_crops(
     Raises:
         DataError: A chunk or crop is damaged.
     """
-    stores = {number: ChunkStore.for_video(run_directory, number) for number in numbers}
+    stores = open_video_stores(run_directory, numbers)
     finished = [number for number, store in stores.items() if store.completion_record() is not None]
-    yield from iter_pending_crops(run_directory, finished, context_s)
-    for video, items in groupby(extracted, lambda item: item.video):
-        yield from iter_pending_crops(run_directory, [video], context_s)
+    yield from _iter_pending(run_directory, {number: stores[number] for number in finished}, context_s)
+    for video, items in groupby(extracted, _get_video):
+        if video is not None:
+            yield from _iter_pending(run_directory, {video: stores[video]}, context_s)
         yield from items
+
+
+def _get_video(item: FrameFaces | VideoEnd) -> int | None:
+    """The video that an item is of; None of images, of which a killed run leaves no half."""
+    return item.video if item.batch is None else None
 
 
 def iter_pending_crops(run_directory: Path, numbers: Iterable[int], context_s: float = 0.0) -> Iterator[FrameFaces]:
     """The chunks of an earlier extraction that are not classified yet, with their saved crops. Raises DataError.
 
-    Their rows have the column ``face_index``, which counts the faces of a frame from the largest.
+    Images come one by one, those of a batch together. The rows have the column ``face_index``, which counts the faces
+    of a frame from the largest.
 
     Args:
         run_directory: The run.
@@ -51,8 +61,15 @@ def iter_pending_crops(run_directory: Path, numbers: Iterable[int], context_s: f
         context_s: Where a killed run has classified the beginning of a video, so many seconds of it come first, as
             context.
     """
-    for number in numbers:
-        store = ChunkStore.for_video(run_directory, number)
+    return _iter_pending(run_directory, open_video_stores(run_directory, numbers), context_s)
+
+
+def _iter_pending(run_directory: Path, stores: Mapping[int, VideoStore], context_s: float) -> Iterator[FrameFaces]:
+    for number, store in stores.items():
+        if isinstance(store, BatchedImage):
+            if store.place == 0 and "emotion" not in store.batch.table.column_names:
+                yield from _iter_images(run_directory, store.batch)
+            continue
         begins = True
         for file in store.list_chunks():
             rows = store.read_chunk(file)
@@ -62,6 +79,14 @@ def iter_pending_crops(run_directory: Path, numbers: Iterable[int], context_s: f
                 yield _attach_crops(run_directory, number, -1, context, is_context=True)
             begins = False
             yield _attach_crops(run_directory, number, int(file.stem), rows)
+
+
+def _iter_images(run_directory: Path, batch: ImageBatch) -> Iterator[FrameFaces]:
+    """The images of a batch that have rows. Raises DataError."""
+    for place, image in enumerate(batch.images):
+        if image.rows:
+            faces = _attach_crops(run_directory, image.number, 0, join_chunks([batch.read_chunk(place)]))
+            yield replace(faces, batch=batch.images[0].number)
 
 
 def _attach_crops(

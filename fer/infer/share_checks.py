@@ -6,9 +6,9 @@ from typing import Any
 
 from fer.core.run_layout import PARTS_DIR, STUDY_YAML
 from fer.errors import UserError
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.inputs import MEDIA, load_media
 from fer.infer.shares import list_numbers
+from fer.infer.video_stores import open_video_stores
 from fer.runs.run_directory import load_run_config, read_provenance
 from fer.video.media import Media
 
@@ -47,11 +47,11 @@ def check_videos(job: Path, media: Sequence[Media]) -> None:
         job: The run directory. What was moved by an earlier join is gone from it.
         media: The list.
     """
-    for number in list_numbers(load_run_config(job, "infer").extraction, len(media)):
-        store = ChunkStore.for_video(job, number)
+    numbers = list_numbers(load_run_config(job, "infer").extraction, len(media))
+    for number, store in open_video_stores(job, numbers).items():
         names = {record["video"]} if (record := store.completion_record()) else set[str]()
-        for file in store.list_chunks():
-            names |= set(store.read_chunk(file, ["video"])["video"].unique())
+        if store.has_rows():
+            names |= set(store.read(["video"])["video"].unique())
         if wrong := sorted(names - {media[number].name}):
             raise UserError(
                 f"{store.folder}: holds {wrong[0]}, where the list of all videos has {media[number].name}; start the "

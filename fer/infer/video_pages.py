@@ -14,6 +14,8 @@ from fer.video.media import Media
 MAX_PICTURE_DISTANCE_S = 1.0
 # Columns of the emotion table by basis: probabilities, and what leads.
 SMOOTHED, RAW = ("s", "smoothed_emotion"), ("p", "emotion")
+# Columns of videos.parquet; runs of earlier versions lack some.
+_SHOWN_FACTS = ("codec", "duration_s", "fps", "sampled", "usable_share", "uncertain_share", "problem")
 
 
 def build_video_pages(
@@ -40,8 +42,9 @@ def build_video_pages(
     usable = table[table["status"] == "ok"]
     tracks = usable.groupby("video")["track_id"].nunique().to_dict()
     leading = _find_leading(usable)
-    pages = []
-    for item, facts in zip(media, videos.to_dict("records"), strict=True):
+    pages, none = [], table[:0]
+    records = videos[[name for name in _SHOWN_FACTS if name in videos]].to_dict("records")
+    for item, facts in zip(media, records, strict=True):
         count = tracks.get(item.name, 0)
         page = VideoPage(
             name=item.name,
@@ -52,7 +55,7 @@ def build_video_pages(
             sampled=facts["sampled"],
             usable_share=facts["usable_share"],
             uncertain_share=facts.get("uncertain_share"),
-            rows=table[:0],
+            rows=none,
             exclusions=[(facts["problem"], 1)] if facts["problem"] else [],
             persons=[],
             tracks=count,

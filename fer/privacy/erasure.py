@@ -27,6 +27,7 @@ from fer.core.run_layout import (
 )
 from fer.errors import DataError, shorten_error
 from fer.infer.extract import CROPS, FRAMES
+from fer.infer.image_batch import split_batches
 from fer.infer.inputs import save_media
 from fer.infer.report import GROUP_COMPARISON, GROUP_CURVES
 from fer.infer.transform.stage import SHARDS
@@ -121,6 +122,7 @@ def forget(directory: Path, config: Config, plan: Plan, write_report: ReportWrit
     removed += [name for name in (GROUPS_CSV, LABELS_CSV, STUDY_YAML) if (directory / name).exists()]
     removed += [PROVENANCE_JSON, "run.yaml"]
     if not plan.erased:
+        split_batches(directory)
         removed += _erase_own(directory, plan)
         plan.erased = True
         plan.save(directory)

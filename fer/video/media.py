@@ -21,6 +21,7 @@ VIDEO_SUFFIXES = {
     *(".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"),
     *(".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 }
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 # Formats that hold one picture or a moving one.
 EITHER_SUFFIXES = {".apng", ".avif", ".gif", ".webp"}
 MAX_LISTED = 5
@@ -156,18 +157,18 @@ def _holds_media(path: Path) -> bool:
 
 def is_media(path: Path) -> bool:
     """Whether the suffix is one of videos or images; the file need not be there."""
-    return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    return path.suffix.lower() in MEDIA_SUFFIXES
 
 
 def get_media_kind(path: Path) -> Literal["video", "image"]:
     """Whether a file is a video or an image: by its suffix, and by its content where that does not tell."""
     suffix = path.suffix.lower()
-    if suffix in EITHER_SUFFIXES or suffix not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+    if suffix in EITHER_SUFFIXES or suffix not in MEDIA_SUFFIXES:
         try:
             return "image" if is_image(path) else "video"
         except OSError:
             pass  # opening it will say what is wrong, or it is still to be fetched
-    return "image" if suffix in IMAGE_SUFFIXES - {".gif"} else "video"
+    return "image" if suffix in IMAGE_SUFFIXES and suffix != ".gif" else "video"
 
 
 def make_unique_names(paths: Sequence[Path]) -> list[str]:

@@ -17,15 +17,16 @@ from fer.core.image_decoding import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     TOO_LARGE,
+    is_animated_webp_head,
     is_image_content,
     is_moving_image,
     read_image_header,
 )
 from fer.core.jpeg import is_jpeg_stream
 from fer.errors import DataError
-from fer.video.animated_webp import is_animated_webp, read_webp
+from fer.video.animated_webp import read_webp
 from fer.video.decoder import OpenStream, decode_stream
-from fer.video.refusals import NO_IMAGE, VideoError, check_readable, explain_error
+from fer.video.refusals import NO_IMAGE, VideoError, explain_error, read_beginning
 from fer.video.streams import (
     PixelAspect,
     TimestampReader,
@@ -76,6 +77,10 @@ class VideoInfo:
     start_s: float
 
 
+class ImageInfo(VideoInfo):
+    """What a still image declares."""
+
+
 @dataclass(frozen=True)
 class OpenVideo:
     """A video that was looked into and may be read.
@@ -98,7 +103,7 @@ def open_video(path: Path) -> VideoInfo:
         path: The file.
 
     Returns:
-        What it declares.
+        What it declares, as an ``ImageInfo`` of a still image.
 
     Raises:
         VideoError: No frame will come out of it.
@@ -125,8 +130,7 @@ def open_for_reading(
     Raises:
         VideoError: No frame will come out of it.
     """
-    check_readable(path)
-    if is_animated_webp(path):
+    if is_animated_webp_head(read_beginning(path)[:HEAD_BYTES]):
         yield OpenVideo(_open_animated_webp(path), None)
         return
     if is_image(path):
@@ -170,13 +174,13 @@ def _open_animated_webp(path: Path) -> VideoInfo:
     return VideoInfo(path, animation.width, animation.height, fps, count, duration_s, 0, "webp", 0.0)
 
 
-def _open_image(path: Path) -> VideoInfo:
+def _open_image(path: Path) -> ImageInfo:
     try:
         with path.open("rb") as file:
             header = read_image_header(file)
     except DataError as error:
         raise VideoError(path, str(error)) from None
-    return VideoInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
+    return ImageInfo(path, header.width, header.height, 0.0, 1, 0.0, 0, header.format.lower(), 0.0)
 
 
 def _look_into(

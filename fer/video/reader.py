@@ -21,7 +21,15 @@ from fer.errors import DataError
 from fer.video.animated_webp import decode_webp, is_animated_webp, read_webp
 from fer.video.decoder import DecodedFrame, OpenStream, decode_stream, iter_timed_frames
 from fer.video.keyframes import UnplannedError
-from fer.video.probe import LONG_FRAMES, OpenVideo, VideoError, VideoInfo, is_image, open_for_reading, open_video
+from fer.video.probe import (
+    LONG_FRAMES,
+    ImageInfo,
+    OpenVideo,
+    VideoError,
+    VideoInfo,
+    open_for_reading,
+    open_video,
+)
 from fer.video.sparse import iter_sparse_frames
 from fer.video.streams import open_container, select_video_stream, set_decoder_threads
 from fer.video.upright import FrameConverter
@@ -29,6 +37,7 @@ from fer.video.upright import FrameConverter
 __all__ = [
     "Frame",
     "FrameSampler",
+    "ImageInfo",
     "OpenVideo",
     "VideoError",
     "VideoInfo",
@@ -111,7 +120,7 @@ def iter_frames(
 
 def _iter_frames(video: OpenVideo, sampler: FrameSampler, ahead: int, after: int) -> Iterator[Frame]:
     info = video.info
-    if not is_animated_webp(info.path) and is_image(info.path):
+    if isinstance(info, ImageInfo):
         # One frame needs no thread of its own.
         yield from _read_image_frame(info, sampler, after)
         return

@@ -9,6 +9,8 @@ from fer.core.image_decoding import IMAGE_SUFFIXES
 from fer.errors import DataError
 
 NO_IMAGE = "this is no image, whatever its name says, or a damaged one; export it again as JPEG or PNG"
+# What is read of every file; most images of a face are smaller.
+BEGINNING_BYTES = 1 << 16
 # How playlists begin; FFmpeg draws any other text (tty).
 PLAYLISTS = {b"#EXTM3U": "hls", b"ffconcat": "concat", b"v=0": "sdp", b"<": "dash"}
 ARCHIVES = {b"PK\x03\x04": "ZIP", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
@@ -26,17 +28,15 @@ class VideoError(DataError):
         self.reason = reason
 
 
-def check_readable(path: Path) -> None:
-    """Refuse what no reader needs to look into. Raises VideoError."""
+def read_beginning(path: Path) -> bytes:
+    """The first bytes of a file. Raises VideoError for what cannot be read, and for what is certainly no video."""
     try:
-        if path.is_dir():
-            raise VideoError(path, "this is a directory")
-        if not path.exists():
-            raise VideoError(path, "there is no such file")
         if not path.is_file():
-            raise VideoError(path, "this is no regular file")
+            if path.is_dir():
+                raise VideoError(path, "this is a directory")
+            raise VideoError(path, "this is no regular file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
-            start = file.read(1 << 16)
+            start = file.read(BEGINNING_BYTES)
     except PermissionError:
         raise VideoError(path, "there is no permission to read this file") from None
     except OSError as error:
@@ -48,6 +48,7 @@ def check_readable(path: Path) -> None:
     for signature, kind in ARCHIVES.items():
         if start.startswith(signature):
             raise VideoError(path, f"this is a {kind} archive, not a video: unpack it first")
+    return start
 
 
 def explain_error(path: Path, error: av.FFmpegError) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer.core import csv
+from fer.core.csv import neutralise
 from fer.core.tables import write_table
 
 
@@ -22,3 +24,26 @@ def test_times_of_long_recordings_keep_microseconds(column: str, tmp_path: Path)
 def test_a_table_without_rows_is_a_file_too(tmp_path: Path) -> None:
     write_table(pd.DataFrame({"time_s": pd.Series(dtype="float64")}), tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == "time_s\n"
+
+
+@pytest.mark.parametrize("block_rows", [3, 4096])
+def test_numbers_are_written_as_pandas_writes_them(
+    block_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "BLOCK_ROWS", block_rows)
+    floats = [0.1, -0.0, 1234567.0, 1e-7, np.nan, np.inf, -np.inf, 1 / 3]
+    table = pd.DataFrame(
+        {
+            "double": floats,
+            "single": np.array(floats, np.float32),
+            "nullable": pd.array([None, *floats[1:4], None, 2.5, 1e20, -3.0], "Float64"),
+            "whole": pd.array([1, None, 3, 4, 5, 6, 7, 123456789], "Int64"),
+            "flag": [True, False] * 4,
+            "=text": ["ok", "=1", "", "low_quality", "a,b", "ä", "-1", "+x"],
+        }
+    )
+    write_table(table, tmp_path / "table")
+    texts = table["=text"].map(neutralise)
+    expected = table.assign(**{"=text": texts}).rename(columns=neutralise)
+    expected.to_csv(tmp_path / "expected.csv", index=False, float_format="%.6g", lineterminator="\n")
+    assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()

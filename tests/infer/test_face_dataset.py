@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pandas as pd
@@ -13,9 +12,9 @@ from fer.config import Config
 from fer.config.compose import load_overrides
 from fer.core.run_layout import DATASET_JSON, FACES_PARQUET, LEFT_OUT_CSV
 from fer.errors import ConfigError, DataError, ExitCode
-from fer.infer import face_dataset
-from fer.infer.chunk_store import ChunkStore
+from fer.infer import extract, face_dataset
 from fer.infer.face_dataset import write_face_dataset
+from fer.infer.image_batch import ImageBatch, load_batches
 from fer.infer.pipeline import infer
 from fer.infer.resume import resume
 from fer.runs.run_directory import load_run_config
@@ -99,23 +98,25 @@ def test_faces_below_the_limits_are_listed_with_the_reason(wild: Path, tmp_path:
 def test_a_killed_run_goes_on_to_the_same_bytes(
     wild: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between two pictures, with a half-written crop left behind."""
+    """Killed in the midst of a batch of pictures, with a half-written crop left behind."""
     run = tmp_path / "run"
-    finished: list[Any] = []
-    mark_complete = ChunkStore.mark_complete
+    finished: list[ImageBatch] = []
+    mark_complete = ImageBatch.mark_complete
 
-    def kill(store: ChunkStore, record: dict[str, Any]) -> None:
-        if len(finished) == 3:
+    def kill(batch: ImageBatch) -> None:
+        if len(finished) == 1:
             raise KeyboardInterrupt
-        finished.append(store)
-        mark_complete(store, record)
+        finished.append(batch)
+        mark_complete(batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ChunkStore, "mark_complete", kill)
+        patched.setattr(extract, "CHUNK_FRAMES", 3)
+        patched.setattr(ImageBatch, "mark_complete", kill)
         with pytest.raises(KeyboardInterrupt):
             infer(configure(wild), run)
     (run / "crops" / "00000" / ".00000000-0.png.1.part").write_bytes(b"half")
     assert not (run / "crops" / FACES_PARQUET).exists()
+    assert [len(batch.images) for batch in load_batches(run)] == [3]
     assert resume(load_run_config(run, "infer"), run) == ExitCode.PARTIAL
     assert read_content(run / "crops") == read_content(dataset)
 

@@ -9,6 +9,7 @@ import pytest
 from fer.config.extraction import Smoothing
 from fer.emotions import EMOTIONS
 from fer.infer import classify
+from fer.infer.extract import FrameFaces
 from fer.infer.table import ROW_COLUMNS
 from tests.helpers.emotion_table import excluded, happy, table_of, usable
 
@@ -24,7 +25,7 @@ def test_pictures_are_kept_of_the_strongest_moments_of_each_person_before_and_af
     ok = (table["status"] == "ok").to_numpy()
     crops = [np.full((8, 8, 3), number, np.uint8) for number in range(ok.sum())]
     probabilities = table.loc[ok, [f"p_{name}" for name in EMOTIONS]].to_numpy(np.float32)
-    found = classify._add_answers(rows, crops, probabilities, EMOTIONS, SMOOTHING, True).to_pandas()
+    found = classify._add_answers([FrameFaces(0, 0, rows, crops)], probabilities, EMOTIONS, SMOOTHING, True).to_pandas()
     pictured = found[found["picture"].notna()]
     happiest = pictured[pictured["emotion"] == "happiness"]
     # The spike; the middle of the plateau, which the median of three lets stand; the other person's best.

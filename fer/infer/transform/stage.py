@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,6 @@ from fer.core.installation import format_resume_command
 from fer.core.run_layout import PARTS_DIR
 from fer.core.system import resolve_thread_count
 from fer.errors import UserError
-from fer.infer.chunk_store import ChunkStore
 from fer.infer.classify import write_chunks
 from fer.infer.covering import keeps_pictures
 from fer.infer.extract import FrameFaces, build_crop_path
@@ -23,6 +23,7 @@ from fer.infer.track_ids import TrackAssigner
 from fer.infer.transform.local import LocalBatchTransform
 from fer.infer.transform.sagemaker import SageMakerBatchTransform
 from fer.infer.transform.shards import CONTENT_TYPES, Answers, Request, pack, read_answers
+from fer.infer.video_stores import open_video_stores
 from fer.registry.resolve import ResolvedModel, ensure_package
 
 SHARDS = "shards"
@@ -117,10 +118,9 @@ def build_requests(config: Config, run_directory: Path, video_count: int) -> lis
 
 def iter_crop_files(run_directory: Path, video_count: int) -> Iterator[tuple[str, Path]]:
     """Sample id and file of each face that is fit to be classified, in the order of the table."""
-    for video in range(video_count):
-        store = ChunkStore.for_video(run_directory, video)
-        for file in store.list_chunks():
-            rows = store.read_chunk(file, ["frame", "status"])
+    for video, store in open_video_stores(run_directory, range(video_count)).items():
+        if store.has_rows():
+            rows = store.read(["frame", "status"])
             rows["face_index"] = rows.groupby("frame").cumcount()
             for face in rows.loc[rows["status"] == "ok", ["frame", "face_index"]].to_numpy(int).tolist():
                 yield _format_sample_id(video, *face), build_crop_path(run_directory, video, *face)
@@ -159,5 +159,4 @@ def attach_answers(
                     answered_crops.append(crop)
                     probabilities.append(answer)
             rows.append(row)
-        chunk = FrameFaces(item.video, item.chunk_index, rows, answered_crops)
-        yield chunk, np.reshape(probabilities, (-1, column_count))
+        yield replace(item, rows=rows, crops=answered_crops), np.reshape(probabilities, (-1, column_count))
