@@ -97,7 +97,9 @@ def write_report(config: Config, run: Run, media: Sequence[Media], redraw: bool 
     write_table(summarize_persons(table), run.directory / PERSONS_TABLE)
     monitoring = write_monitoring(config, run, table, videos)
     group_page = _write_groups(config, run.directory, table, [item.name for item in media]) if cfg.groups else None
-    readable = [item for item, store in zip(media, stores, strict=True) if store.has_rows()] if cfg.annotate else []
+    # Of an image or a video all of whose frames are damaged there is nothing to draw in.
+    shown = set(table.loc[table["status"] != "decode_error", "video"]) if cfg.annotate else set()
+    readable = [item for item in media if item.name in shown]
     annotated = AnnotatedCopies(run.directory / ANNOTATED_DIR, media)
     if redraw:
         _annotate(config, annotated, readable, table)

@@ -83,7 +83,10 @@ def read_tables(run: Path) -> dict[str, bytes]:
 @pytest.mark.usefixtures("in_threes")
 def test_the_tables_are_those_of_images_one_by_one(folder: Path, apart: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert infer(configure(folder), run) == ExitCode.PARTIAL
+    assert infer(configure(folder, "extraction.annotate=true"), run) == ExitCode.PARTIAL
+    # Nothing is drawn into what is damaged.
+    drawn = {file.name for file in (run / "annotated").iterdir()}
+    assert drawn == {*(f"{number}.jpg.png" for number in (0, 1, 2, 3, 8)), "6.png.mp4", "7.png"}
     batches = [[image.number for image in batch.images] for batch in load_batches(run)]
     # What turns out to be moving has a folder of its own.
     assert batches == [[0, 1, 2], [3, 4, 5], [7, 8]]
