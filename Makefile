@@ -59,7 +59,7 @@ test: environment browser
 # Quick tests wait for nothing.
 unit: WORKERS := $$($(PYTHON) -c 'import os; print(os.cpu_count())')
 unit: environment
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not nightly"
 
 suite: environment
 	$(PYTEST) -m "not nightly"

@@ -66,6 +66,7 @@ def test_it_is_started_anew_where_it_dies_and_the_other_faces_are_answered(
     assert caplog.text.count("it is started anew") == 2
 
 
+@pytest.mark.slow
 def test_it_is_started_anew_where_it_hangs(start: START) -> None:
     # On a busy machine an answer takes a moment, too.
     annotator = start(timeout_s=4)

@@ -24,6 +24,8 @@ from fer.runs.run_directory import load_run_config
 from fer.synthetic import draw_dataset_face
 from tests.helpers.photographs import write_photograph
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("predictions.parquet", "predictions.csv", "videos.parquet", "videos.csv", "persons.parquet", "persons.csv")
 IMAGES = 9
 
