@@ -19,6 +19,8 @@ from fer.bundle.onnx_trial import BUNDLE_KEY
 from fer.models.network import FaceNetwork
 from tests.helpers.served_runs import run_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def description() -> BundleDescription:

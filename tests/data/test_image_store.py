@@ -24,6 +24,8 @@ from fer.errors import DataError
 from tests.helpers.image_data import Laid, array_source, encoded, noise
 from tests.helpers.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
 
 def png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -20,6 +20,8 @@ from fer.infer.resume import resume
 from fer.runs.run_directory import load_run_config
 from tests.helpers.photographs import write_wild_folder
 
+pytestmark = pytest.mark.slow
+
 
 def configure(folder: Path, *overrides: str) -> Config:
     return load_overrides(

@@ -22,6 +22,8 @@ from fer.infer.smoothing import smooth
 from fer.metrics.small_samples import compute_difference_interval, compute_hedges_g, compute_mean_interval
 from tests.helpers.emotion_table import P, S, excluded, happy, random_faces, table_of, usable
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = ["anna.mp4", "ben/clip.mp4", "Zoë 1.mov"]
 HEADER = "video,respondent,stimulus,group\n"
 

@@ -20,6 +20,8 @@ from fer.study.reading import read_study
 from fer.sweep.records import Sweep, SweepJob, write_job, write_sweep
 from fer.video.media import Media
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("anna.mp4", "berta.mp4", "clara.mp4")
 
 

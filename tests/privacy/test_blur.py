@@ -25,6 +25,8 @@ from fer.video.sampling import AllFramesSampler
 from tests.helpers.face_clips import HEIGHT, LEFT, RIGHT, WIDTH, draw_people, write_face_clip
 from tests.helpers.paths import SHARED
 
+pytestmark = pytest.mark.slow
+
 YUNET = SHARED / "models" / "yunet_n_640_640.onnx"
 ONE, TWO = ((8, LEFT),), ((8, LEFT), (5, RIGHT))
 
@@ -222,7 +224,6 @@ def thin(source: Path, target: Path, frames: int) -> Path:
     return target
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov"])
 def test_on_real_clips_neither_detector_finds_anybody(tmp_path: Path, name: str) -> None:
     clip = SHARED / "data" / "videos" / name

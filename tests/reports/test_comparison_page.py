@@ -12,6 +12,8 @@ from fer.reports.comparison_data import build_axis, build_curves, build_pair_row
 from tests.helpers.comparison_report import comparison_report, failed_run, pair_table, run_row
 from tests.helpers.html import Page
 
+pytestmark = pytest.mark.slow
+
 
 def written(report: ComparisonReport, place: Path) -> tuple[Page, str]:
     """The page, and its text without spaces that do not break."""

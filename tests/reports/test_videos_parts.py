@@ -14,6 +14,8 @@ from fer.reports.sources import find_sources
 from fer.reports.timelines import build_timeline, select_points
 from tests.helpers.video_report import CLASSES, emotion_rows, group_page, row
 
+pytestmark = pytest.mark.slow
+
 
 def test_curves_have_gaps_where_there_is_no_usable_face() -> None:
     curves = build_timeline(emotion_rows("clip"), CLASSES, 20.0)
@@ -154,7 +156,6 @@ def test_group_curves_share_one_scale_that_includes_their_bands() -> None:
     assert ticks["anger"] == ticks["happiness"] == ["−50 %", "0 %", "50 %"]
 
 
-@pytest.mark.slow
 def test_many_groups_look_different() -> None:
     (stimulus,) = build_stimuli(group_page([f"group {number}" for number in range(12)]), CLASSES)
     assert len({(entry.colour, entry.dashes) for entry in stimulus.legend}) == 12

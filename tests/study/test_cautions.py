@@ -8,6 +8,8 @@ from fer.study.cautions import list_cautions
 from fer.study.contrasts import compute_contrasts
 from tests.helpers.study_panel import draw_steps, draw_study, summarize_steps
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"recalls": {name: {"value": 0.8} for name in ("happiness", "neutral", "fear", "disgust")}}
 CONTRAST = BetweenContrast(kind="between", factor="gender", a="f", b="m")
 

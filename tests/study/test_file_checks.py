@@ -17,6 +17,8 @@ from fer.study.preparation import PreparedStudy, prepare_study
 from tests.helpers.clips import write_clip
 from tests.helpers.study_content import build_content, record
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def panel(tmp_path: Path) -> dict[str, Any]:

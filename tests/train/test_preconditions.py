@@ -14,6 +14,8 @@ from fer.train import preconditions
 from fer.train.pipeline import train
 from fer.train.preconditions import check_preconditions
 
+pytestmark = pytest.mark.slow
+
 
 def refusal(*overrides: str) -> str:
     with pytest.raises(PreconditionError) as raised:

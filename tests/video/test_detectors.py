@@ -20,6 +20,8 @@ from fer.video.detectors import (
 from fer.video.detectors.base import sort_by_area
 from tests.helpers.faces import drawn_frame, face, person, shared, yunet_weights
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [(person(1), (160.0, 150.0), 110.0), (person(4), (460.0, 190.0), 150.0)]
 
 
@@ -180,7 +182,6 @@ def test_nobody_is_found_in_the_clip_without_faces() -> None:
     assert [len(detector.detect(frame)) for frame in frames_of("no_face.mp4")] == [0] * 95
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov", "no_face.mp4", "WolfgangLanger_Pexels.mp4"])
 def test_the_reduced_frame_has_the_same_hits_as_the_whole_on_real_clips(name: str) -> None:
     reduced, full = (YuNetDetector(yunet_weights(), max_side=side) for side in (320, None))

@@ -18,6 +18,8 @@ from fer.video.upright import FrameConverter
 from tests.helpers.clips import HEIGHT, WIDTH, Truth, decoded, number_in, numbered, write_clip
 from tests.helpers.paths import SHARED
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = SHARED / "data" / "videos"
 NTSC = Fraction(1001, 30000)
 UNEVEN = np.cumsum([0, *np.random.default_rng(7).integers(900, 30_000, 79)]).tolist()  # of 1/90,000 s
@@ -271,7 +273,6 @@ def test_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -
     assert read(Path(name)).numbers == list(range(5))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason=f"{VIDEOS} is not on this machine")
 @pytest.mark.parametrize("name", ["WolfgangLanger_Pexels.mp4", "face_noface.mov", "no_face.mp4", "single_face.mp4"])
 def test_real_clips_have_the_indices_and_times_that_pyav_gives(name: str) -> None:

@@ -31,6 +31,8 @@ from tests.helpers.partial_reading import (
 )
 from tests.helpers.paths import SHARED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_give_the_frames_of_the_whole(clips: ClipShelf, reading: Reading, name: str) -> None:
@@ -167,7 +169,6 @@ def test_closing_stops_the_thread_even_where_nothing_more_is_sampled(
     assert threading.active_count() == before and len(asked) < 500
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not on this machine")
 @pytest.mark.parametrize("path", sorted(SHARED.glob("data/videos/*.m*")) + sorted(SHARED.glob("cases/*/*.m*")))
 def test_real_clips_give_the_same_frames(reading: Reading, path: Path) -> None:

@@ -23,6 +23,8 @@ from tests.helpers.partial_reading import (
     draw_pictures,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("damaged", [None, 50, 85])
 def test_a_sampler_is_asked_once_about_every_frame_in_order(

@@ -17,6 +17,8 @@ from fer.video.detectors import HaarDetector
 from tests.helpers.clip_data import OPTIONS
 from tests.helpers.face_clips import LEFT, RIGHT, draw_people, write_face_clip
 
+pytestmark = pytest.mark.slow
+
 ALONE, OTHER = ((1, LEFT),), ((2, RIGHT),)
 FRAMES: dict[str, list[Any]] = {
     "alone": [ALONE] * 8,

@@ -16,6 +16,8 @@ from fer.reports.study_data import StudyData
 from fer.study.exports.export import export_study
 from tests.helpers.exported_study import DEFINITIONS
 
+pytestmark = pytest.mark.slow
+
 STEM = re.compile(r"sub-([A-Za-z0-9]+)_task-([A-Za-z0-9]+)(_acq-[A-Za-z0-9]+)?(_run-[0-9]+)?")
 
 

@@ -15,6 +15,8 @@ from fer.study.exports import highlights
 from fer.study.exports.export import export_study
 from tests.helpers.exported_study import DEFINITIONS
 
+pytestmark = pytest.mark.slow
+
 
 def draw_video(path: Path, seconds: int = 12, size: tuple[int, int] = (240, 320)) -> Path:
     """Ten frames a second, in which a bright bar of four columns moves by two columns each."""
