@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from fer.reports.comparison import ComparisonReport, Setting, write_comparison
 from fer.reports.comparison_data import build_axis, build_curves, build_pair_rows
