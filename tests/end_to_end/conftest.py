@@ -17,7 +17,7 @@ from filelock import FileLock
 from fer.emotions import EMOTIONS, FERPLUS_VOTES, RAFDB_LABELS
 from fer.synthetic.video import CLIP, write_clip
 from tests.helpers.paths import PROJECT, WITHOUT_REPORT_ENV
-from tests.helpers.programs import FAST, INFER, Done, Program, environment, face, png, run
+from tests.helpers.programs import FAST, INFER, LARGE_FACES, Done, Program, environment, face, png, run
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -106,7 +106,7 @@ def infer(program: Program, model: Path) -> Program:
     """Run infer.py with a small trained model to its end."""
 
     def run(*overrides: str) -> Done:
-        return program(INFER, f"model_uri={model}", "trainer.threads=1", *overrides)
+        return program(INFER, f"model_uri={model}", "trainer.threads=1", LARGE_FACES, *overrides)
 
     return run
 

@@ -37,7 +37,7 @@ from tests.helpers.cloud_programs import (
     succeeded,
     without_aws,
 )
-from tests.helpers.programs import INFER, provenance_of
+from tests.helpers.programs import INFER, LARGE_FACES, provenance_of
 from tests.helpers.registering import until
 
 CHAMPION, FIRST = f"models:/{NAME}@champion", f"models:/{NAME}/1"
@@ -60,7 +60,7 @@ def place(aws: Simulated, workplace: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def sampled(clip: Path) -> tuple[str, ...]:
-    return (f"extraction.input={clip}", "extraction.fps=5")
+    return (f"extraction.input={clip}", "extraction.fps=5", LARGE_FACES)
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,8 @@ def test_videos_come_from_s3_and_what_a_job_failed_at_is_sent_again(
     aws.client("s3").upload_file(str(clip), BUCKET, "videos/clip.mp4")
     aws.fault("job_fails")
     run = tmp_path / "run"
-    chosen = (f"model_uri={FIRST}", *SAGEMAKER, SMALL_SHARDS, f"hydra.run.dir={run}")
-    done = succeeded(registered.infer(*chosen, f"extraction.input=s3://{BUCKET}/videos/", "extraction.fps=5"))
+    chosen = (f"model_uri={FIRST}", *SAGEMAKER, SMALL_SHARDS, "extraction.fps=5", LARGE_FACES, f"hydra.run.dir={run}")
+    done = succeeded(registered.infer(*chosen, f"extraction.input=s3://{BUCKET}/videos/"))
     assert "AlgorithmError" in done.stdout and "simulated failure" in done.stdout
     assert_same_table(run, judged)
     assert not list(run.rglob("*.mp4"))

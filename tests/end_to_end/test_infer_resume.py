@@ -17,6 +17,7 @@ import pytest
 from fer.synthetic.video import write_clip
 from tests.helpers.programs import (
     INFER,
+    LARGE_FACES,
     PROBABILITIES,
     SMOOTHED,
     Program,
@@ -61,7 +62,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     # The first one has two pieces.
     shutil.copyfile(clip, copies / "0.mp4")
     write_clip(tmp_path, seconds=2).rename(copies / "1.mp4")
-    chosen = (f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1")
+    chosen = [f"model_uri={model}", f"extraction.input={copies}", "extraction.sampling=all", "trainer.threads=1"]
+    chosen.append(LARGE_FACES)
     whole, broken = workplace / "uninterrupted", workplace / "interrupted"
     assert infer(*chosen[1:], f"hydra.run.dir={whole}").returncode == 0
     process = start(INFER, *chosen, f"hydra.run.dir={broken}", cwd=workplace)
@@ -89,7 +91,7 @@ def test_a_run_without_room_keeps_what_it_has_and_goes_on(
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)); "
         f"sys.argv[0] = {INFER!r}; runpy.run_path({INFER!r}, run_name='__main__')"
     )
-    chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5")
+    chosen = (f"model_uri={model}", "trainer.threads=1", f"extraction.input={clip}", "extraction.fps=5", LARGE_FACES)
     (workplace / "program.py").write_text(limited)
     command = [sys.executable, "program.py", *chosen, f"hydra.run.dir={directory}"]
     done = subprocess.run(command, cwd=workplace, env=environment(), capture_output=True, text=True, timeout=300)

@@ -17,7 +17,7 @@ from fer.infer.transform.stage import build_requests
 from fer.runs.run_directory import load_run_config
 from tests.helpers.aws_simulator.killing import compared
 from tests.helpers.cloud_programs import Place, answered, assert_same_table, servers_below, succeeded
-from tests.helpers.programs import PROBABILITIES, provenance_of, table_of
+from tests.helpers.programs import LARGE_FACES, PROBABILITIES, provenance_of, table_of
 from tests.helpers.registering import until
 
 ROUTE = "inference.route=transform"
@@ -33,7 +33,7 @@ def place(workplace: Path) -> Place:
 @pytest.fixture(scope="module")
 def chosen(model: Path, clip: Path) -> tuple[str, ...]:
     """The same model and faces as those of the run ``inferred``."""
-    return (f"model_uri={model}", f"extraction.input={clip}", "extraction.fps=5", ROUTE)
+    return (f"model_uri={model}", f"extraction.input={clip}", "extraction.fps=5", LARGE_FACES, ROUTE)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from tests.helpers.face_clips import LEFT, RIGHT, WIDTH, write_face_clip
 pytestmark = pytest.mark.slow
 
 TWO = ((8, LEFT), (5, RIGHT))
-OPTIONS = ("extraction.detector.kind=haar", "extraction.fps=5", "trainer.threads=1")
+OPTIONS = ("extraction.detector.kind=haar", "extraction.detector.min_size=60", "extraction.fps=5", "trainer.threads=1")
 
 
 @pytest.fixture(scope="module")
