@@ -48,7 +48,7 @@ def _decode(data: bytes, reduced: bool) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         # What a progressive JPEG lacks are details, which a small version does not show.
         if reduced and not image.info.get("progressive"):
-            image.draft(image.mode, (image.width // _REDUCTION, image.height // _REDUCTION))
+            image.draft(image.mode, (max(image.width // _REDUCTION, 1), max(image.height // _REDUCTION, 1)))
         return np.asarray(image)
 
 

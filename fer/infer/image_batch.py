@@ -56,8 +56,10 @@ class ImageBatch:
     def load(cls, folder: Path) -> "ImageBatch":
         """Load the batch of a folder. Raises DataError."""
         try:
-            content = read_json_object(folder / BATCH_RECORDS)["images"]
-            images = [FinishedImage(int(item["number"]), int(item["rows"]), dict(item["record"])) for item in content]
+            images = [_parse_image(item) for item in read_json_object(folder / BATCH_RECORDS)["images"]]
+            numbers = [image.number for image in images]
+            if numbers != sorted({*numbers}) or numbers[:1] != [int(folder.name)]:
+                raise ValueError("the numbers of its images are not those of its folder")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _build_damage_error(folder / BATCH_RECORDS, error) from None
         return cls(folder, images)
@@ -73,6 +75,11 @@ class ImageBatch:
         file = self.folder / BATCH_TABLE
         try:
             table = read_arrow_table(file)
+            if missing := {"video", "frame", "time_s", "status", "reason"} - {*table.column_names}:
+                raise ValueError(f"it has no column {min(missing)}")
+            status = table.schema.field("status").type
+            if len(table) and not (pa.types.is_string(status) or pa.types.is_large_string(status)):
+                raise ValueError("its column status has other values")
             if len(table) != self._bounds[-1]:
                 raise ValueError(f"it has {len(table)} rows, and {BATCH_RECORDS} counts {self._bounds[-1]}")
         except (OSError, ValueError) as error:
@@ -117,6 +124,16 @@ class ImageBatch:
         if "picture" in self.table.column_names and self.table["picture"].null_count < len(self.table):
             write_batch_table(self.folder, _empty_column(self.table, "picture"))
             del self.table
+
+
+def _parse_image(item: Any) -> FinishedImage:
+    """Check an image's entry. Raises ValueError, KeyError and TypeError."""
+    number, rows, record = item["number"], item["rows"], dict(item["record"])
+    if type(number) is not int or type(rows) is not int or rows < 0:
+        raise ValueError("a number of an image, or of its rows, is none")
+    if not isinstance(record["video"], str) or not isinstance(record["problem"], str):
+        raise ValueError("the facts about an image are none")
+    return FinishedImage(number, rows, record)
 
 
 def write_batch_table(folder: Path, rows: pa.Table) -> None:

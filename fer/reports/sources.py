@@ -67,6 +67,9 @@ def _is_image(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
+        # A pipe would be waited for.
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return is_image_content(file.read(HEAD_BYTES))
     except OSError:

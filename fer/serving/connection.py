@@ -13,6 +13,7 @@ from typing import Any
 import h11
 from starlette.types import ASGIApp
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -34,6 +35,8 @@ SLICE_BYTES = 1 << 14
 FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
 # Connections that are accepted at once: fewer than there may be, or new ones would end each other unheard.
 BACKLOG = 256
+# Of requests behind one that is answered.
+MAX_WAITING_BYTES = 1 << 16
 # Of the connection, in the state of a request's scope.
 STATE_KEY = "connection"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -94,6 +97,19 @@ class Parser(h11.Connection):
         return event
 
 
+class _Flow(FlowControl):
+    """Reads no more as long as requests wait here: their client could send without end while one is answered."""
+
+    def __init__(self, transport: asyncio.Transport, parser: Parser) -> None:
+        super().__init__(transport)
+        self._parser = parser
+
+    def resume_reading(self) -> None:
+        """Read again, where little waits."""
+        if len(self._parser.trailing_data[0]) <= MAX_WAITING_BYTES:
+            super().resume_reading()
+
+
 class Connection(H11Protocol):
     """A connection that ends where the client keeps the server waiting."""
 
@@ -117,7 +133,9 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and make room for this connection where there are too many."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        joined = JoinedWrites(transport, self.loop)
+        super().connection_made(joined)  # type: ignore[arg-type]
+        self.flow = _Flow(joined, self.conn)  # type: ignore[arg-type]
         self._schedule_check()
         if len(self.connections) > self.max_connections:
             self._make_room()

@@ -243,6 +243,12 @@ def test_a_jpeg_is_whole_without_its_end_marker_and_damaged_without_more(options
                 decode_image(damaged)
 
 
+@pytest.mark.parametrize("side", [1, 3, 7, 8])
+def test_a_jpeg_of_a_few_pixels_is_whole(side: int) -> None:
+    content = cv2.imencode(".jpg", np.full((side, side, 3), 90, np.uint8))[1].tobytes()
+    assert decode_image(content).shape[:2] == (side, side)
+
+
 def test_a_truncated_jpeg_with_an_end_marker_is_damaged_too() -> None:
     data = save(Image.fromarray(COLOUR), "JPEG", quality=90)
     with pytest.raises(DataError, match=f"^{DAMAGED}$"):

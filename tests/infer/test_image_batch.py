@@ -212,6 +212,13 @@ def test_images_of_a_batch_can_be_told_apart(folder: Path, apart: Path, tmp_path
         (BATCH_RECORDS, b'{"images": [{"number": 0}]}'),
         (BATCH_RECORDS, b"{"),
         (BATCH_RECORDS, b'{"images": [{"number": 0, "rows": 2, "record": {}}]}'),
+        *(
+            (
+                BATCH_RECORDS,
+                b'{"images": [{"number": %s, "rows": %s, "record": {"video": "1.jpg", "problem": ""}}]}' % pair,
+            )
+            for pair in ((b"1e999", b"1"), (b"0", b"-1"), (b"0", b"1.5"), (b"1", b"1"))
+        ),
         (BATCH_TABLE, b"PAR1, and then nothing"),
     ],
 )

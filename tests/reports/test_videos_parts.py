@@ -1,6 +1,7 @@
 """Curves, sources and group figures that the page of an inference run is made of."""
 
 import base64
+import os
 import re
 from pathlib import Path
 
@@ -118,6 +119,12 @@ def test_links_are_relative_to_the_page_and_quoted(tmp_path: Path) -> None:
     page = tmp_path / "outputs" / "run"
     (source,) = find_sources([str(tmp_path / "clips" / 'Größe #1 "50 %".mp4')], page)
     assert source.url == "../../clips/Gr%C3%B6%C3%9Fe%20%231%20%2250%20%25%22.mp4"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    (source,) = find_sources([str(tmp_path / "clip.mp4")], tmp_path)
+    assert (source.kind, source.embedded) == ("video", False)
 
 
 def test_a_link_does_not_tell_whose_home_a_video_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

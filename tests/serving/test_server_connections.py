@@ -106,6 +106,30 @@ def test_a_slow_body_gives_up_its_memory_when_others_wait(
     wait_until(lambda: found.bodies.free == len(data), "the memory of the answers")
 
 
+def test_requests_that_are_sent_without_waiting_do_not_pile_up(
+    service: tuple[Service, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, complete = list[int](), Connection.on_response_complete
+
+    def note(self: Connection) -> None:
+        complete(self)
+        waiting.append(len(self.conn.trailing_data[0]))
+
+    monkeypatch.setattr(Connection, "on_response_complete", note)
+    picture, count = gray_png(0, 200), 150
+    request = head(f"Content-Length: {len(picture)}") + picture
+    with connect(service[1]) as client:
+        sender = threading.Thread(target=client.sendall, args=(request * count,))
+        sender.start()
+        received = b""
+        while received.count(b"HTTP/1.1 200") < count:
+            received += (part := client.recv(1 << 16))
+            assert part, received[-500:]
+        sender.join()
+    # One read of the socket takes a quarter of a megabyte at most.
+    assert len(request) * count > 5_000_000 and max(waiting) < 500_000
+
+
 @pytest.mark.parametrize("start", [b"", b"POST /inv", head()[:-2], head()[:-4] + b"\r\nX: "])
 def test_heads_that_do_not_come_are_ended(
     service: tuple[Service, int], start: bytes, monkeypatch: pytest.MonkeyPatch
