@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
 from fer.config import Config, Program
@@ -35,9 +36,7 @@ def load_config(cfg: DictConfig, program: Program = "train", is_saved: bool = Fa
         PreconditionError: A plugin of a training is not installed.
     """
     try:
-        if missing := sorted(OmegaConf.missing_keys(cfg)):
-            raise ConfigError("\n".join(f"{key}: a value is needed; add {key}=…" for key in missing))
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        plain = _resolve(cfg)
     except OmegaConfBaseException as error:
         raise convert_composition_error(error) from None
     # What is wrong with a value is told with the value.
@@ -50,6 +49,15 @@ def load_config(cfg: DictConfig, program: Program = "train", is_saved: bool = Fa
     if program == "train":
         find_used_plugins(config)
     return config
+
+
+def _resolve(cfg: DictConfig) -> Any:
+    """Plain values; to look for those that are missing takes longer than the rest, and is done where one is met."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except (MissingMandatoryValue, InterpolationToMissingValueError):
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        raise ConfigError("\n".join(f"{key}: a value is needed; add {key}=…" for key in missing)) from None
 
 
 def load_overrides(overrides: Sequence[str], program: Program = "train", saved: Path | None = None) -> Config:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -33,7 +34,13 @@ class BaseLauncherKeys(SearchPathPlugin):
 
     @override
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=FerJoblibLauncherConf, provider="fer")
+        _store_launcher_keys()
+
+
+@cache
+def _store_launcher_keys() -> None:
+    """Put the keys in place, once: Hydra asks for search paths twice for each configuration."""
+    ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=FerJoblibLauncherConf, provider="fer")
 
 
 class BaseJoblibLauncher(JoblibLauncher):
