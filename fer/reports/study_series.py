@@ -41,9 +41,9 @@ class _Grid:
     def drawn(self) -> int:
         return -(-self.steps // self.merge)
 
-    def place(self, seconds: pd.Series) -> np.ndarray:
+    def place(self, seconds: np.ndarray) -> np.ndarray:
         """The step of each row; −1 for those outside, as of a baseline before the onset."""
-        places = np.floor(seconds.to_numpy(dtype=float) / self.width + 1e-6)
+        places = np.floor(seconds / self.width + 1e-6)
         return np.where((places >= 0) & (places < self.steps), places, -1).astype(int)
 
     def reduce(self, values: np.ndarray) -> np.ndarray:
@@ -165,21 +165,32 @@ def _add_curves(
     columns = [grouping["column"] for grouping in groupings]
     found = []
     keys = ["stimulus", "condition", "group_column", "group", "measure"]
-    for key, rows in data.curves.groupby(keys, sort=False):
-        stimulus, condition, column, group, name = (str(part) for part in key)
+    # Hundreds of curves have a few rows each: pandas takes longer to choose rows of a table than of an array.
+    texts, numbers = data.curves[keys].to_numpy(dtype=object), data.curves[list(_COLUMNS)].to_numpy(dtype=float)
+    seconds = data.curves["second"].to_numpy(dtype=float)
+    respondents = data.curves["respondents"].fillna(0).to_numpy()
+    for rows in _list_groups(data.curves.groupby(keys, sort=False).ngroup().to_numpy()):
+        stimulus, condition, column, group, name = map(str, texts[rows[0]])
         if name not in names or stimulus not in stimuli or column not in columns:
             continue
         which = stimuli.index(stimulus)
         grid = grids[which]
-        place = grid.place(rows["second"])
+        place = grid.place(seconds[rows])
         values = np.full((4, grid.steps), np.nan)
-        values[:, place[place >= 0]] = rows[list(_COLUMNS)].to_numpy(dtype=float)[place >= 0].T
+        values[:, place[place >= 0]] = numbers[rows[place >= 0]].T
         values = grid.reduce(values)
-        numbers = np.vstack([_quantize(values[:3], scales[name]), _quantize(values[3:], (0.0, 1.0))])
+        parts = np.vstack([_quantize(values[:3], scales[name]), _quantize(values[3:], (0.0, 1.0))])
         number = columns.index(column)
         at = [which, conditions.index(condition), number, groupings[number]["groups"].index(group)]
-        found.append([*at, names.index(name), int(rows["respondents"].fillna(0).max()), block.add(numbers)])
+        found.append([*at, names.index(name), int(respondents[rows].max()), block.add(parts)])
     return found
+
+
+def _list_groups(numbers: np.ndarray) -> list[np.ndarray]:
+    """The rows of each group, by its number; those of none have −1."""
+    order = np.argsort(numbers, kind="stable")
+    starts = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
+    return np.split(order, starts)[1:-1]
 
 
 def _add_cells(
@@ -200,7 +211,7 @@ def _add_cells(
         which = stimuli.index(stimulus)
         grid = grids[which]
         numbers, respondents = pd.factorize(rows["respondent"])
-        place = grid.place(rows["second"])
+        place = grid.place(rows["second"].to_numpy(dtype=float))
         inside = place >= 0
         start = None
         for name in names:
@@ -279,20 +290,16 @@ def _compute_differences(
         level = steps["respondent"].map(data.respondents.drop_duplicates("respondent").set_index("respondent")[factor])
     else:
         return np.full((len(names), grid.drawn), np.nan)
-    place = grid.place(steps["second"])
+    place = grid.place(steps["second"].to_numpy(dtype=float))
     keep = (place >= 0) & level.isin(levels).to_numpy()
     keyed = steps.loc[keep, list(names)].assign(level=level[keep], place=place[keep], who=steps.loc[keep, "respondent"])
     means = keyed.groupby(["level", "who", "place"])[list(names)].mean()
-    present = set(keyed["level"])
     found = np.full((len(names), grid.steps), np.nan)
-    for row, name in enumerate(names):
-        sides = []
-        for value in levels:
-            side = means.loc[[value], name].droplevel("level") if value in present else None
-            sides.append(None if side is None else side.unstack("place").reindex(columns=range(grid.steps)))
-        a, b = sides
-        if a is None or b is None:
-            continue
-        course = (a - b).mean() if kind == "within" else a.mean() - b.mean()
-        found[row] = course.to_numpy(dtype=float)
+    if set(levels) <= set(keyed["level"]):
+        a, b = (means.loc[[level]].droplevel("level").unstack("place") for level in levels)
+        for row, name in enumerate(names):
+            # Both of people by steps.
+            first, second = (pd.DataFrame(side[name]).reindex(columns=range(grid.steps)) for side in (a, b))
+            course: pd.Series = (first - second).mean() if kind == "within" else first.mean() - second.mean()
+            found[row] = course.to_numpy(dtype=float)
     return grid.reduce(found)
