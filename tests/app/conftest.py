@@ -9,6 +9,17 @@ from fer.app.dashboard import Dashboard, open_dashboard
 from fer.app.settings import Settings
 
 
+@pytest.fixture(scope="session")
+def _scanned_once() -> Iterator[None]:
+    """Streamlit looks through all installed packages for components of pages, for each page of a test anew."""
+    from streamlit.components.v2 import manifest_scanner
+
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: found)
+        yield
+
+
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
     """Where the runs are that the dashboard shows."""
@@ -16,7 +27,7 @@ def outputs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def dashboard(outputs: Path, tmp_path: Path) -> Iterator[Dashboard]:
+def dashboard(outputs: Path, tmp_path: Path, _scanned_once: None) -> Iterator[Dashboard]:
     """A dashboard whose visits are always connected."""
     import streamlit as st
 
