@@ -114,8 +114,7 @@ class RunningJob:
                 codes[number] = instance.container.wait(0)
                 self.upload(instance, "Continuous")
             last = self.instances[-1]
-            if self.fault in ("job_fails", "job_killed") and last.sent and last.container is not None:
-                # As where the memory of one machine is full, after its first result.
+            if self.is_killed(last) and last.container is not None:
                 last.container.kill()
                 return "InternalServerError: We encountered an internal error. Please try again."
             if failed := [code for code in codes if code]:
@@ -127,11 +126,19 @@ class RunningJob:
             time.sleep(LOOK_S)
         return None
 
+    def is_killed(self, instance: Instance) -> bool:
+        """As where the memory of one machine is full, after its first result: nothing else of it arrives."""
+        kills = self.fault in ("job_fails", "job_killed") and instance is self.instances[-1]
+        return kills and bool(instance.sent)
+
     def upload(self, instance: Instance, mode: str) -> None:
         """What is new below the outputs of this mode; files of all instances go to the same place."""
         for output in self.outputs():
             place = instance.place(output["LocalPath"])
             for file in sorted(place.rglob("*")) if output["S3UploadMode"] == mode else ():
+                # It may have written more since it was last looked at.
+                if self.is_killed(instance):
+                    return
                 if file.is_file() and instance.sent.get(file) != (changed := file.stat().st_mtime_ns):
                     uri = f"{output['S3Uri'].rstrip('/')}/{file.relative_to(place).as_posix()}"
                     storage.write(uri, file.read_bytes(), self.asked["ProcessingOutputConfig"].get("KmsKeyId"))
