@@ -8,6 +8,8 @@ import numpy as np
 from fer.video.detectors import Face
 
 MAX_SIDE = 256  # pixels a side; more is of no use to any model here and fills the memory
+# Pixels a side: no frame of a video has a larger square, but that of a long strip would not fit into the memory.
+_LARGEST_SQUARE = 1 << 14
 
 
 def crop_face(bgr: np.ndarray, face: Face, margin: float, align: bool = False) -> np.ndarray:
@@ -58,6 +60,10 @@ def compute_roll(landmarks: np.ndarray) -> float:
 
 def _crop_shrunk_square(bgr: np.ndarray, middle: tuple[float, float], size: int, factor: int) -> np.ndarray:
     """(size, size, 3) of the square around ``middle`` (x, y) with ``size`` times ``factor`` pixels a side."""
+    if size * factor > _LARGEST_SQUARE:
+        height, width = (max(1, round(pixels / factor)) for pixels in bgr.shape[:2])
+        shrunk = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_AREA)
+        return _crop_square(shrunk, (middle[0] / factor, middle[1] / factor), size)
     patch = _crop_square(bgr, middle, size * factor)
     return patch if factor == 1 else cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA)
 

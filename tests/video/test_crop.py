@@ -59,6 +59,15 @@ def test_large_faces_are_divided_by_a_whole_number(side: int, size: int) -> None
     assert crop_face(frame, face(550, 550, side), margin=0.0).shape == (size, size, 3)
 
 
+@pytest.mark.parametrize("shape", [(1, 200_000), (200_000, 1)])
+def test_the_square_of_a_long_strip_needs_little_memory(shape: tuple[int, int]) -> None:
+    strip = np.zeros((*shape, 3), np.uint8)
+    strip[shape[0] // 2 :, shape[1] // 2 :] = (10, 120, 200)
+    crop = crop_face(strip, Face(0, 0, shape[1], shape[0], 1.0), margin=0.0)
+    assert crop.shape == (256, 256, 3)
+    assert crop[0, 0].tolist() == [0, 0, 0] and crop[-1, -1].tolist() == [200, 120, 10]
+
+
 def test_a_crop_does_not_hold_on_to_its_frame(noise: np.ndarray) -> None:
     crop = crop_face(noise, face(100, 60, 40), margin=0.0)
     assert not np.shares_memory(crop, noise)
