@@ -19,6 +19,9 @@ from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
 
 COMPLETION_FILE = "video.json"
+# Of the facts about a video; texts are those that no run lacks.
+_TEXTS = ("video", "problem")
+_NUMBERS = {"width", "height", "fps", "frames", "duration_s", "rotation", "start_s"}
 
 
 def join_chunks(chunks: Iterable[pa.Table]) -> pd.DataFrame:
@@ -29,6 +32,26 @@ def join_chunks(chunks: Iterable[pa.Table]) -> pd.DataFrame:
     alike = groupby(chunks, key=lambda chunk: (chunk.schema, chunk.schema.metadata))
     tables = [pa.concat_tables(group).to_pandas() for _, group in alike]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def check_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts about a video as they are. Raises ValueError where one is not of its kind."""
+    for name, value in record.items():
+        if not isinstance(value, int | float if name in _NUMBERS else str | int | float | None):
+            raise ValueError(f"{name} is not a {'number' if name in _NUMBERS else 'text'}")
+    if foreign := [name for name in _TEXTS if not isinstance(record.get(name), str)]:
+        raise ValueError(f"{foreign[0]} is missing, or is not a text")
+    return record
+
+
+def check_rows(table: pa.Table) -> pa.Table:
+    """Return rows of an emotion table as they are. Raises ValueError where they are not."""
+    if missing := {"video", "frame", "time_s", "status", "reason"} - {*table.column_names}:
+        raise ValueError(f"it has no column {min(missing)}")
+    status = table.schema.field("status").type
+    if len(table) and not (pa.types.is_string(status) or pa.types.is_large_string(status)):
+        raise ValueError("its column status has other values")
+    return table
 
 
 @dataclass(frozen=True)
@@ -88,7 +111,7 @@ class ChunkStore:
     ) -> pa.Table:
         """One of the chunks, or ``columns`` of it, in the types of ``schema``; faster than pandas. Raises DataError."""
         try:
-            chunk = read_arrow_table(file, columns)
+            chunk = read_arrow_table(file, columns) if columns else check_rows(read_arrow_table(file))
             return chunk if schema is None else chunk.cast(schema)
         except (OSError, ValueError) as error:
             raise self._build_damage_error(file, error) from None
@@ -113,7 +136,7 @@ class ChunkStore:
         """The facts that ``mark_complete`` was given, or None for an unfinished video. Raises DataError."""
         file = self.folder / COMPLETION_FILE
         try:
-            return read_json_object(file) if file.is_file() else None
+            return check_record(read_json_object(file)) if file.is_file() else None
         except ValueError as error:
             raise self._build_damage_error(file, error) from None
 

@@ -19,7 +19,7 @@ from fer.core.io import atomic_write, write_text
 from fer.core.parquet import read_arrow_table
 from fer.core.run_layout import PARTS_DIR
 from fer.errors import DataError, shorten_error
-from fer.infer.chunk_store import ChunkStore
+from fer.infer.chunk_store import ChunkStore, check_record, check_rows
 
 BATCH_TABLE, BATCH_RECORDS = "images.parquet", "images.json"
 
@@ -74,12 +74,7 @@ class ImageBatch:
         """The rows of all images, one image after the other. Raises DataError."""
         file = self.folder / BATCH_TABLE
         try:
-            table = read_arrow_table(file)
-            if missing := {"video", "frame", "time_s", "status", "reason"} - {*table.column_names}:
-                raise ValueError(f"it has no column {min(missing)}")
-            status = table.schema.field("status").type
-            if len(table) and not (pa.types.is_string(status) or pa.types.is_large_string(status)):
-                raise ValueError("its column status has other values")
+            table = check_rows(read_arrow_table(file))
             if len(table) != self._bounds[-1]:
                 raise ValueError(f"it has {len(table)} rows, and {BATCH_RECORDS} counts {self._bounds[-1]}")
         except (OSError, ValueError) as error:
@@ -128,12 +123,10 @@ class ImageBatch:
 
 def _parse_image(item: Any) -> FinishedImage:
     """Check an image's entry. Raises ValueError, KeyError and TypeError."""
-    number, rows, record = item["number"], item["rows"], dict(item["record"])
+    number, rows = item["number"], item["rows"]
     if type(number) is not int or type(rows) is not int or rows < 0:
         raise ValueError("a number of an image, or of its rows, is none")
-    if not isinstance(record["video"], str) or not isinstance(record["problem"], str):
-        raise ValueError("the facts about an image are none")
-    return FinishedImage(number, rows, record)
+    return FinishedImage(number, rows, check_record(dict(item["record"])))
 
 
 def write_batch_table(folder: Path, rows: pa.Table) -> None:

@@ -14,7 +14,8 @@ from fer.infer.saved_crops import insert_pending_crops
 
 
 def row(frame: int, track_id: int | None, status: str = "ok") -> dict[str, Any]:
-    return {"frame": frame, "time_s": frame / 10, "status": status, "track_id": track_id}
+    facts = {"video": "a.mp4", "frame": frame, "time_s": frame / 10, "status": status, "reason": ""}
+    return facts | {"track_id": track_id}
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_what_an_earlier_extraction_left_comes_right_before_the_rest_of_its_vide
     # The first is classified, the second only extracted, the third half extracted.
     stores[0].write_chunk(0, empty.assign(emotion=None))
     for store in stores[:2]:
-        store.mark_complete({})
+        store.mark_complete({"video": "a.mp4", "problem": ""})
     extracted = [FrameFaces(2, 1, [row(1, None, "no_face")], []), VideoEnd(2, {})]
     found = list(insert_pending_crops(tmp_path, range(3), extracted, 0.0))
     assert [(item.video, getattr(item, "chunk_index", None)) for item in found] == [(1, 0), (2, 0), (2, 1), (2, None)]

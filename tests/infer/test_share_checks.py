@@ -36,7 +36,7 @@ def write_share(sweep: Path, share: int, *overrides: str) -> Path:
     for number in range(share, len(NAMES), 2):
         store = ChunkStore.for_video(job, number)
         store.write_chunk(0, pd.DataFrame({"video": [NAMES[number]], "frame": [0]}))
-        store.mark_complete({"video": NAMES[number]})
+        store.mark_complete({"video": NAMES[number], "problem": ""})
     write_respondents(job, "p1")
     write_job(job, SweepJob(share, [], "finished", "", None, "", 1.0))
     run.finish("finished")

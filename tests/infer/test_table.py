@@ -89,3 +89,26 @@ def test_a_damaged_chunk_is_a_sentence(tmp_path: Path) -> None:
     store.list_chunks()[0].write_bytes(b"PAR1, and then nothing")
     with pytest.raises(DataError, match=r"000000\.parquet: is damaged .* which does this video anew"):
         store.read_as_arrow(pa.schema([("frame", pa.int64())]))
+
+
+def test_a_chunk_of_something_else_is_a_sentence(tmp_path: Path) -> None:
+    store = ChunkStore.for_video(tmp_path, 0)
+    store.write_chunk(0, pd.DataFrame({"frame": [0], "status": [1]}))
+    with pytest.raises(DataError, match=r"000000\.parquet: is damaged \(it has no column reason\)"):
+        store.read()
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"fps": "thirty"}, "fps is not a number"),
+        ({"codec": ["h264"]}, "codec is not a text"),
+        ({"problem": None}, "problem is missing, or is not a text"),
+        ({"video": 3}, "video is missing, or is not a text"),
+    ],
+)
+def test_damaged_facts_about_a_video_are_a_sentence(facts: dict[str, Any], why: str, tmp_path: Path) -> None:
+    store = ChunkStore.for_video(tmp_path, 0)
+    store.mark_complete({"video": "a.mp4", "problem": "", "fps": 30.0, "codec": "h264"} | facts)
+    with pytest.raises(DataError, match=rf"video\.json: is damaged \({why}\); remove the directory"):
+        store.completion_record()

@@ -1,6 +1,7 @@
 """From the crops of a run to requests, and from answers back to its rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,19 +18,21 @@ ROWS = {0: [(0, "ok"), (0, "ok")], 1: [(30, "low_quality"), (30, "ok"), (60, "no
 WANTED = ["00000-00000000-0", "00000-00000000-1", "00000-00000030-1"]
 
 
+def row(frame: int, status: str) -> dict[str, Any]:
+    return {"video": "a.mp4", "frame": frame, "time_s": 0.0, "status": status, "reason": ""}
+
+
 def run_of(folder: Path) -> Path:
     """A run with one video in two pieces, and a second one without any face."""
     faces = iter(FACES)
     for piece, rows in ROWS.items():
-        ChunkStore.for_video(folder, 0).write_chunk(
-            piece, pd.DataFrame([{"frame": f, "status": s, "reason": ""} for f, s in rows])
-        )
+        ChunkStore.for_video(folder, 0).write_chunk(piece, pd.DataFrame([row(*item) for item in rows]))
     for name in WANTED:
         _, frame, place = map(int, name.split("-"))
         path = build_crop_path(folder, 0, frame, place)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(next(faces)))
-    ChunkStore.for_video(folder, 1).write_chunk(0, pd.DataFrame([{"frame": 0, "status": "no_face", "reason": ""}]))
+    ChunkStore.for_video(folder, 1).write_chunk(0, pd.DataFrame([row(0, "no_face")]))
     return folder
 
 
