@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -15,6 +14,9 @@ from typing_extensions import override
 
 from fer.sweep.preload import start_fork_server
 from fer.sweep.validation import get_program
+
+# Who has stored the keys.
+PROVIDER = "fer"
 
 
 @dataclass
@@ -34,13 +36,11 @@ class BaseLauncherKeys(SearchPathPlugin):
 
     @override
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        _store_launcher_keys()
-
-
-@cache
-def _store_launcher_keys() -> None:
-    """Put the keys in place, once: Hydra asks for search paths twice for each configuration."""
-    ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=FerJoblibLauncherConf, provider="fer")
+        store = ConfigStore.instance()
+        # Hydra asks twice for each configuration; whenever it has imported the plugins anew, their own keys are back.
+        known = store.repo.get("hydra", {}).get("launcher", {}).get("joblib.yaml")
+        if known is None or known.provider != PROVIDER:
+            store.store(group="hydra/launcher", name="joblib", node=FerJoblibLauncherConf, provider=PROVIDER)
 
 
 class BaseJoblibLauncher(JoblibLauncher):

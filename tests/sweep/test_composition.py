@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -83,3 +85,14 @@ def test_the_launcher_of_joblib_has_its_own_keys_and_preload(tmp_path: Path) -> 
         config = compose("config", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], return_hydra_config=True)
         assert (config.hydra.launcher.n_jobs, config.hydra.launcher.preload) == (2, False)
         assert config.hydra.launcher._target_ == "hydra_plugins.fer_launchers.FerJoblibLauncher"
+
+
+def test_the_launchers_own_keys_are_there_again_after_hydra_has_imported_its_plugins_anew() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="train"):
+        compose("config", ["hydra/launcher=joblib"])
+    # As Hydra does before each job of joblib, and after each test of whoever uses its fixture for pytest.
+    Singleton.set_state(Singleton.get_state())
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="train"):
+        compose("config", ["hydra/launcher=joblib"])
+    # Asked of the store: the tests keep what they have composed.
+    assert "preload" in ConfigStore.instance().load("hydra/launcher/joblib.yaml").node
