@@ -140,6 +140,11 @@ def build_notes(
     elif not are_comparable(runs, ranking.split):
         unknown = count_unknown_data(runs)
         notes.append(f"Of {unknown} of {len(evaluated)} evaluated runs the data are not known: {NO_BEST}.")
+    elif evaluated:
+        best = find_best_run(runs, ranking)
+        equal = [run.label for run in runs if run is not best and ranking.score(run) == ranking.score(best)]
+        if equal and ranking.score(best) is not None:
+            notes.append(f"As good as {best.label}, the best one, by {ranking.metric.name}: {_join_first(equal)}.")
     for column in columns:
         if column.tied_keys:
             notes.append(

@@ -1,6 +1,6 @@
 """Attribution maps by Captum: which pixels spoke for or against a class."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fer.core.extras import require_packages
+from fer.core.progress import track_progress
 from fer.errors import ModelError
 from fer.explain.feature_map import find_feature_map
 from fer.models.fitted_heads import NO_GRADIENTS, has_gradients
@@ -86,13 +87,16 @@ class Explainer:
         pixels = (inputs * self.network.std + self.network.mean).clamp(0, 1) * 255
         return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
-    def explain(self, method: str, inputs: Tensor, targets: Sequence[int]) -> Attributions:
+    def explain(
+        self, method: str, inputs: Tensor, targets: Sequence[int], shows_progress: bool = False
+    ) -> Attributions:
         """Compute the map of each picture.
 
         Args:
             method: One of METHODS.
             inputs: (N, 3, side, side) as ``prepare`` returns them.
             targets: Index of the class to explain, for each picture.
+            shows_progress: Whether it is told how many are done.
 
         Raises:
             ModelError: Grad-CAM is asked of an architecture without a convolutional feature map.
@@ -101,7 +105,10 @@ class Explainer:
             method, self._sample_gradients
         )
         # Each picture by itself: a map depends neither on the others nor on their number.
-        results = [compute(inputs[row : row + 1].contiguous(), int(target)) for row, target in enumerate(targets)]
+        rows: Iterable[int] = range(len(targets))
+        if shows_progress:
+            rows = track_progress(rows, len(targets), METHODS[method], "faces")
+        results = [compute(inputs[row : row + 1].contiguous(), int(targets[row])) for row in rows]
         maps = [attribution.sum(1)[0].detach().float().cpu().numpy() for attribution, _ in results]
         differences = [difference for _, difference in results if difference is not None]
         side = self.network.image_size

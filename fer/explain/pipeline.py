@@ -104,7 +104,7 @@ def explain_faces(
         probabilities=probabilities,
         targets=targets,
         pictures=explainer.restore_pictures(inputs),
-        maps={method: explainer.explain(method, inputs, targets) for method in methods},
+        maps={method: explainer.explain(method, inputs, targets, shows_progress=True) for method in methods},
         neighbours=neighbours,
         sanity=_check_sanity(network, inputs, targets, methods, seed),
         notes=notes,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fer.core.progress import track_progress
 from fer.explain.attributions import Explainer
 from fer.models.fitted_heads import HeadBody
 from fer.models.network import FaceNetwork
@@ -74,7 +75,8 @@ def check_sanity(explainer: Explainer, inputs: Tensor, targets: Sequence[int], m
     trained = {method: explainer.explain(method, inputs, targets).maps for method in methods}
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     maps = {}
-    for part, network in _iter_shuffled_networks(explainer.network, inputs, explainer.seed):
+    networks = _iter_shuffled_networks(explainer.network, inputs, explainer.seed)
+    for part, network in track_progress(networks, len(PARTS) * SHUFFLES, "Check with shuffled weights", "networks"):
         shuffled = Explainer(network, explainer.seed, explainer.steps, explainer.steps)
         for method in methods:
             maps[method] = shuffled.explain(method, inputs, targets).maps

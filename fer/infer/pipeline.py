@@ -242,8 +242,11 @@ def _prepare_model(config: Config, run: Run) -> tuple[ResolvedModel, WindowForma
         # Faces do not leave through a public bucket; a bucket that is missing is reported before hours of work.
         check_bucket_private(AwsClient(aws.region), aws.bucket)
     model = fetch_model(config, run.directory / PARTS_DIR / MODEL)
-    if names_pretrained(str(config.model_uri)):
-        log.info("Model: the one that comes with the program (%s)", config.model_uri)
+    shipped = names_pretrained(str(config.model_uri))
+    log.info(
+        "Model: %s",
+        f"the one that comes with the program ({config.model_uri})" if shipped else config.format_model_uri(),
+    )
     if config.extraction.explain and read_description(str(model.bundle_dir)).members:
         raise ConfigError(
             f"extraction.explain=true: model_uri={config.format_model_uri()} is an ensemble, and maps are of one "

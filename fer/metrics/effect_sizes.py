@@ -44,12 +44,12 @@ def compute_paired_g_interval(differences: np.ndarray) -> tuple[np.ndarray, np.n
 
     Returns:
         g, the mean difference in standard deviations of the differences less its bias (d_z of Cohen 1988, section
-        2.3.5; Hedges 1981), and the lower and upper ends, (figures,) each; NaN for fewer than two people, or where all
-        differences are equal. It is the effect by which a panel's power is told, and larger than g of two groups where
-        a person's values are alike.
+        2.3.5; Hedges 1981), and the lower and upper ends, (figures,) each; NaN for fewer than three people, of whom it
+        has no estimate without bias, or where all differences are equal. It is the effect by which a panel's power is
+        told, and larger than g of two groups where a person's values are alike.
     """
     count = len(differences)
-    if count < 2:
+    if count < 3:
         return _give_nothing(differences.shape[1])
     deviation = differences.std(axis=0, ddof=1)
     unknown = np.full(len(deviation), np.nan)
@@ -135,7 +135,7 @@ def compute_paired_delta(differences: np.ndarray) -> tuple[np.ndarray, np.ndarra
         (figures,) each, NaN for fewer than two people.
     """
     count = len(differences)
-    if count < 2:
+    if count < 3:
         return _give_nothing(differences.shape[1])
     # Differences that are rounding alone are none.
     signs = np.sign(np.where(np.abs(differences) > TOLERANCE, differences, 0.0))

@@ -74,6 +74,8 @@ class SweepCallback(Callback):
         print(f"{done} of {len(jobs)} jobs are done: {directory / SWEEP_CSV}")
         if best:
             print(f"Best: #{best[0].number} {sweep.format_job_overrides(best[0].overrides)}: {best[0].outcome}")
+            if equal := [f"#{job.number}" for job in best[1:] if job.value == best[0].value]:
+                print(f"As good: {', '.join(equal)}")
             print(f"Compare: {format_command('fer.compare')} {shlex.quote(str(directory))}", flush=True)
         # Not every program's jobs have a metric.
         if done < len(jobs) and all(job.status != "finished" for job in jobs):

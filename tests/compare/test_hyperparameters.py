@@ -76,11 +76,12 @@ def test_many_keys_are_few_columns(tmp_path: Path) -> None:
     choice = choose_ranking(runs)
     assert choice is not None
     assert build_notes(runs, choice, columns, ["x: holds no run"]) == [
+        "As good as 0, the best one, by validation accuracy: 1.",
         "model.key0 always changed together with "
         "model.key1, model.key2, model.key3, model.key4, model.key5, model.key6 and others; no figure can part them.",
         "Skipped: x: holds no run.",
     ]
-    assert build_notes(runs, choice, columns[:1], [])[0].startswith(
+    assert build_notes(runs, choice, columns[:1], [])[1].startswith(
         "Also different, and only in comparison.csv: model.key"
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from fer.compare.groups import find_seed_groups
 from fer.compare.importance import compute_importance
+from fer.compare.page import build_notes
 from fer.compare.ranking import Metric, Ranking, choose_ranking, find_best_run, rank_runs
 from tests.helpers.compared_runs import edit, make_run, part, read
 
@@ -36,6 +37,15 @@ def test_test_figures_are_shown_and_validation_ranks(tmp_path: Path) -> None:
     # An unfinished training is listed where it stands, but the best one to repeat is one that finished.
     runs = rank_runs(read(tmp_path), choice)
     assert ([run.label for run in runs], find_best_run(runs, choice).label) == (["b", "a", "c"], "a")
+
+
+def test_runs_as_good_as_the_best_one_are_named(tmp_path: Path) -> None:
+    for name, accuracy in (("a", 0.6), ("b", 0.8), ("c", 0.8), ("d", 0.8)):
+        make_run(tmp_path / name, val_accuracy=accuracy)
+    choice = chosen(tmp_path)
+    runs = rank_runs(read(tmp_path), choice)
+    assert build_notes(runs, choice, [], []) == ["As good as b, the best one, by validation accuracy: c, d."]
+    assert build_notes(runs[2:], choice, [], []) == []
 
 
 def test_validation_is_shown_where_one_run_lacks_a_test(tmp_path: Path) -> None:

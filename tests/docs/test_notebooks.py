@@ -63,6 +63,8 @@ def test_analysing_a_video_with_the_trained_model(trained: Path, outputs: Path) 
     assert list(outputs.glob("train/*/*")) == [trained]
     (run,) = outputs.glob("infer/*/*")
     assert {"predictions.parquet", "videos.parquet", "report.html"} <= {file.name for file in run.iterdir()}
+    judged_by = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["model"]["uri"]
+    assert (outputs.parent / judged_by).resolve() == trained.resolve()
 
 
 @pytest.mark.parametrize("notebook", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda path: path.stem)

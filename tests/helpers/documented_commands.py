@@ -52,6 +52,7 @@ FILES = (
     "labels.csv",
     "clip.mp4",
     "study.yaml",
+    "other.yaml",
     "drawn/study.yaml",
 )
 HYDRA_OPTIONS = {"-m": 0, "--multirun": 0, "--help": 0, "--cfg": 1, "--config-dir": 1, "--config-name": 1}
