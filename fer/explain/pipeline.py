@@ -98,15 +98,22 @@ def explain_faces(
     if embedded is not None:
         embeddings, _ = predict_embeddings(network, native, np.arange(len(native)))
         neighbours = [embedded.find_nearest(embedding, NEIGHBOURS) for embedding in embeddings]
+    maps = {method: explainer.explain(method, inputs, targets, shows_progress=True) for method in methods}
+    sanity = _check_sanity(network, inputs, targets, methods, seed)
+    notes += [
+        f"{METHODS[method]}: the maps that were checked are empty, since nothing spoke for the emotion; the check "
+        "tells nothing of them."
+        for method in sanity.empty
+    ]
     return Explanations(
         faces=faces,
         classes=description.classes,
         probabilities=probabilities,
         targets=targets,
         pictures=explainer.restore_pictures(inputs),
-        maps={method: explainer.explain(method, inputs, targets, shows_progress=True) for method in methods},
+        maps=maps,
         neighbours=neighbours,
-        sanity=_check_sanity(network, inputs, targets, methods, seed),
+        sanity=sanity,
         notes=notes,
     )
 

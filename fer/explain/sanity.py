@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -49,15 +49,18 @@ class SanityCheck:
         rows: A row a method and part.
         pictures: How many pictures it was made with.
         maps: Method: the maps (N, side, side) of a network that is shuffled as a whole.
+        empty: Methods whose maps of the trained network are the same everywhere: there is nothing to compare.
     """
 
     rows: list[SanityRow]
     pictures: int
     maps: dict[str, np.ndarray]
+    empty: list[str] = field(default_factory=list)
 
     def list_suspects(self) -> list[str]:
         """Methods whose maps stay as they were although all weights are shuffled."""
-        return [row.method for row in self.rows if row.part == ALL and abs(row.correlation) > SIMILAR]
+        found = [row.method for row in self.rows if row.part == ALL and abs(row.correlation) > SIMILAR]
+        return [method for method in found if method not in self.empty]
 
 
 def check_sanity(explainer: Explainer, inputs: Tensor, targets: Sequence[int], methods: Sequence[str]) -> SanityCheck:
@@ -90,7 +93,8 @@ def check_sanity(explainer: Explainer, inputs: Tensor, targets: Sequence[int], m
         for method in methods
         for part in PARTS
     ]
-    return SanityCheck(rows, len(inputs), maps)
+    empty = [method for method in methods if all(np.ptp(values) == 0 for values in trained[method])]
+    return SanityCheck(rows, len(inputs), maps, empty)
 
 
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:

@@ -232,7 +232,8 @@ def resolve_version_number(
         existing = ", ".join(f"{alias} ({number})" for alias, number in by_alias.items()) or "none"
         raise UserError(
             f"models:/{name}@{selector}: there is no such alias; aliases: {existing}; {available}; "
-            "name one of these, or make it the champion: register.py registry.action=promote registry.version=N"
+            "name one of these, or make one that was not rejected the champion: "
+            "register.py registry.action=promote registry.version=N"
         )
     return by_alias[selector]
 

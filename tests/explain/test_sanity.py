@@ -47,6 +47,20 @@ def test_a_method_that_ignores_the_network_is_suspected(monkeypatch: pytest.Monk
     assert found.list_suspects() == ["grad_cam"]
 
 
+class Blank(Explainer):
+    """Finds nothing that speaks for any class."""
+
+    def explain(self, method: str, inputs: Tensor, targets: Sequence[int]) -> Attributions:
+        return Attributions(np.zeros((len(inputs), 48, 48)), None)
+
+
+def test_empty_maps_are_not_suspected_but_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sanity, "Explainer", Blank)
+    explainer = Blank(FaceNetwork("test_resnet", 7, 48, 0.0))
+    found = check_sanity(explainer, explainer.prepare(faces(2, 48)), [0, 1], ["grad_cam"])
+    assert (found.list_suspects(), found.empty) == ([], ["grad_cam"])
+
+
 def test_the_network_itself_stays_as_it_was() -> None:
     with one_thread():
         network = lively(FaceNetwork("test_resnet", 7, 64, 0.0))
