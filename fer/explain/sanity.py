@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class SanityCheck:
     rows: list[SanityRow]
     pictures: int
     maps: dict[str, np.ndarray]
-    empty: list[str] = field(default_factory=list)
+    empty: list[str]
 
     def list_suspects(self) -> list[str]:
         """Methods whose maps stay as they were although all weights are shuffled."""

@@ -135,7 +135,7 @@ def compute_paired_delta(differences: np.ndarray) -> tuple[np.ndarray, np.ndarra
         (figures,) each, NaN for fewer than two people.
     """
     count = len(differences)
-    if count < 3:
+    if count < 2:
         return _give_nothing(differences.shape[1])
     # Differences that are rounding alone are none.
     signs = np.sign(np.where(np.abs(differences) > TOLERANCE, differences, 0.0))

@@ -81,7 +81,9 @@ def test_single_people_and_equal_values_have_no_effect() -> None:
     for found in (compute_paired_g_interval(one), compute_paired_delta(one), compute_paired_g_interval(many)):
         assert np.isnan(np.stack(found)).all()
     # Of two people's differences g has no estimate without bias, however large they are.
-    assert np.isnan(np.stack(compute_paired_g_interval(np.array([[0.2], [0.3]])))).all()
+    two = np.array([[0.2], [0.3]])
+    assert np.isnan(np.stack(compute_paired_g_interval(two))).all()
+    assert compute_paired_delta(two)[0] == 1
 
 
 @pytest.mark.slow
